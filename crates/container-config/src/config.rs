@@ -1,0 +1,205 @@
+//! The types between the pure configuration and the code that spawns.
+
+use std::path::PathBuf;
+
+use podspec::ContainerName;
+use serde::{Deserialize, Serialize};
+
+/// What an image says of the containers made from it (the OCI image config), and where its files are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// `status.imageID`.
+    pub id: String,
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    pub working_dir: String,
+    /// `user`, `uid`, `user:group`, `uid:gid` or empty.
+    pub user: String,
+    /// A signal's name or number, or empty.
+    pub stop_signal: String,
+    /// The overlays that make its root file system; the first is mounted at `/`.
+    pub layers: Vec<Layer>,
+}
+
+/// One overlay mount inside the container: `lower` directories, topmost first, below a private
+/// writable directory. `target` is absolute inside the container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Layer {
+    pub target: String,
+    pub lower: Vec<PathBuf>,
+}
+
+/// What the sandbox of a pod offers its containers. Paths are on the host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SandboxFacts {
+    pub hostname: String,
+    pub etc_hosts: PathBuf,
+    pub etc_hostname: PathBuf,
+    pub resolv_conf: PathBuf,
+    /// Host path of each pod volume by name.
+    pub volumes: std::collections::BTreeMap<String, PathBuf>,
+    /// cgroup v2 is mounted at /sys/fs/cgroup.
+    pub cgroup_v2: bool,
+    pub ip: String,
+}
+
+/// The sandbox of a pod: namespaces shared by its containers, and file systems held for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SandboxConfig {
+    pub hostname: String,
+    pub host_network: bool,
+    pub share_process_namespace: bool,
+    /// Mounted by the shim in its own mount namespace, so that they end with the sandbox.
+    pub tmpfs: Vec<Tmpfs>,
+    /// The pod's cgroup, relative to each hierarchy's root, as `monopod/pod<uid>`.
+    pub cgroup: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Tmpfs {
+    pub path: PathBuf,
+    pub size_bytes: Option<u64>,
+    pub mode: u32,
+}
+
+/// Everything needed to spawn one container.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContainerConfig {
+    pub name: ContainerName,
+    pub process: Process,
+    pub root: Root,
+    /// In the order in which to mount them, below the root.
+    pub mounts: Vec<Mount>,
+    /// Hidden: files behind /dev/null, directories behind an empty read-only tmpfs.
+    pub masked_paths: Vec<String>,
+    pub readonly_paths: Vec<String>,
+    pub pid_namespace: PidNamespace,
+    pub resources: ResourceLimits,
+    /// Sent by `SignalContainer`.
+    pub stop_signal: i32,
+    /// Absolute path inside the container of the termination message file.
+    pub termination_message_path: String,
+    pub tty: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Process {
+    /// `args[0]` is looked up on the container's PATH when it has no slash.
+    pub args: Vec<String>,
+    /// `NAME=value`, in order.
+    pub env: Vec<String>,
+    /// Made when it is missing, as containerd does.
+    pub cwd: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub groups: Vec<u32>,
+    pub umask: u32,
+    pub capabilities: CapabilitySets,
+    pub no_new_privileges: bool,
+    pub rlimits: Vec<Rlimit>,
+    pub oom_score_adj: i32,
+    /// A compiled seccomp program; empty for none.
+    pub seccomp: Vec<SockFilter>,
+}
+
+/// Bit sets by capability number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CapabilitySets {
+    pub bounding: u64,
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// One classic BPF instruction (`struct sock_filter`): code, jt, jf, k.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SockFilter(pub u16, pub u8, pub u8, pub u32);
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Root {
+    pub layers: Vec<Layer>,
+    pub read_only: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mount {
+    /// Absolute inside the container; resolved there without following links out of it, and made
+    /// when it is missing.
+    pub target: String,
+    pub kind: MountKind,
+    pub options: MountOptions,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum MountKind {
+    Proc,
+    Sysfs,
+    Mqueue,
+    /// A private pts instance with `gid=5,mode=620,ptmxmode=666`.
+    Devpts,
+    /// tmpfs with the standard device nodes and links; nothing of the host's /dev.
+    Dev,
+    Tmpfs { size_bytes: Option<u64>, mode: u32 },
+    /// The container's own cgroup subtree, read-only, in the layout of the host (v1 or v2).
+    Cgroup,
+    Bind(BindSource),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BindSource {
+    pub path: PathBuf,
+    /// With everything mounted below it.
+    pub recursive: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct MountOptions {
+    pub read_only: bool,
+    pub nosuid: bool,
+    pub nodev: bool,
+    pub noexec: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PidNamespace {
+    Container,
+    /// The pod's, whose PID 1 is the shim's own init.
+    Pod,
+}
+
+/// cgroup values; `None` leaves the kernel's default.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResourceLimits {
+    /// v1 `cpu.shares`, 2..=262144; the shim converts it to `cpu.weight` on v2.
+    pub cpu_shares: Option<u64>,
+    /// Microseconds of CPU per period.
+    pub cpu_quota_us: Option<u64>,
+    pub cpu_period_us: Option<u64>,
+    pub memory_limit_bytes: Option<u64>,
+    pub pids_limit: Option<u64>,
+    /// In order; an empty list leaves devices unconfined.
+    pub devices: Vec<DeviceRule>,
+}
+
+/// One device cgroup rule, as in the OCI runtime spec.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DeviceRule {
+    pub allow: bool,
+    /// `a`, `b` or `c`.
+    pub kind: char,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    /// Of `rwm`.
+    pub access: String,
+}

@@ -1,0 +1,1 @@
+//! CRI log lines: encoding, decoding, selection, rotation decisions.

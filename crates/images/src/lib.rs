@@ -1,0 +1,1 @@
+//! Images: the built-in localhost/host, pull policies.

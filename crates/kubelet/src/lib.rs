@@ -1,0 +1,1 @@
+//! One loop per pod: observe, plan, apply.

@@ -1,0 +1,37 @@
+//! What the executor is told to do. An action is complete: applying it never branches on policy or
+//! time, and its outcome comes back as an [`crate::Observation`].
+
+use std::time::Duration;
+
+use podspec::{ContainerName, PullPolicy};
+use serde::{Deserialize, Serialize};
+
+use crate::observation::Hook;
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// -> `VolumesReady` or `VolumesFailed`
+    SetUpVolumes,
+    /// -> `SandboxCreated` or `SandboxCreateFailed`
+    CreateSandbox { attempt: u32 },
+    /// Makes `image` present as `policy` allows. -> `ImageReady` or `ImageFailed`
+    EnsureImage { container: ContainerName, image: String, policy: PullPolicy },
+    /// Creates and starts one attempt. -> `ContainerStarted`, `ContainerCreateFailed`, or
+    /// `ContainerExited` with `StartError`
+    StartContainer { container: ContainerName, attempt: u32, image_id: String },
+    /// Runs an exec hook in the container, cut off at `timeout`; for postStart there is none.
+    /// -> `HookFinished`
+    RunHook { container: ContainerName, attempt: u32, hook: Hook, timeout: Option<Duration> },
+    /// One attempt of the startup probe. -> `ProbeFinished`
+    RunStartupProbe { container: ContainerName, attempt: u32, timeout: Duration },
+    /// The container's stop signal to its main process. -> in the end `ContainerExited`
+    SignalContainer { container: ContainerName, attempt: u32 },
+    /// SIGKILL to every process of the container. -> in the end `ContainerExited`
+    KillContainer { container: ContainerName, attempt: u32 },
+    /// Removes the files and logs of an attempt. -> `ContainerRemoved`
+    RemoveContainer { container: ContainerName, attempt: u32 },
+    /// Ends the shim and everything it holds. -> `SandboxStopped`
+    StopSandbox { attempt: u32 },
+    /// -> `VolumesRemoved`
+    RemoveVolumes,
+}

@@ -1,0 +1,60 @@
+//! What can happen to a pod. Effects report only through these.
+
+use std::time::Duration;
+
+use podspec::ContainerName;
+use serde::{Deserialize, Serialize};
+
+use crate::observed::{Exit, SandboxSnapshot};
+
+/// One observation; the moment it was made travels beside it. One that speaks of an attempt that is
+/// no longer current is ignored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Observation {
+    /// The node took the pod.
+    Accepted,
+    /// Somebody asked for the pod's deletion; a later one can only shorten the grace.
+    DeletionRequested { grace: Duration },
+    VolumesReady,
+    VolumesFailed { message: String },
+    VolumesRemoved,
+    SandboxCreated { attempt: u32, ip: String },
+    SandboxCreateFailed { attempt: u32, message: String },
+    /// The shim is gone and every process of the sandbox is dead; exits it recorded come first.
+    SandboxLost { attempt: u32 },
+    SandboxStopped { attempt: u32 },
+    /// A new engine found the sandbox alive.
+    Adopted(SandboxSnapshot),
+    ImageReady { container: ContainerName, image_id: String, pulled: Option<Pulled> },
+    ImageFailed { container: ContainerName, reason: String, message: String },
+    ContainerStarted { container: ContainerName, attempt: u32, id: String },
+    /// It failed before there was a process: no attempt is counted.
+    ContainerCreateFailed { container: ContainerName, attempt: u32, reason: String, message: String },
+    /// Also for a process that could not be executed (`ExitReason::StartError`).
+    ContainerExited { container: ContainerName, attempt: u32, exit: Exit },
+    ContainerRemoved { container: ContainerName, attempt: u32 },
+    HookFinished { container: ContainerName, attempt: u32, hook: Hook, failure: Option<String> },
+    ProbeFinished { container: ContainerName, attempt: u32, outcome: ProbeOutcome },
+}
+
+/// An image that was not there and had to be fetched.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pulled {
+    pub took: Duration,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Hook {
+    PostStart,
+    PreStop,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ProbeOutcome {
+    Success,
+    /// With the probe's output.
+    Failure(String),
+    /// The probe itself could not be run.
+    Error(String),
+}

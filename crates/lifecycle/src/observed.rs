@@ -1,0 +1,270 @@
+//! What is known of one pod: a fold over [`crate::Observation`]s and issued [`crate::Action`]s.
+//!
+//! Plain data. The kubelet writes it to disk after every change; after a crash it is read back and
+//! brought up to date from what the shim reports ([`Observed::reconcile`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use podspec::{BootTime, ContainerName, Moment};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// When this node took the pod: `status.startTime`.
+    pub accepted: Option<Moment>,
+    pub deletion: Option<Deletion>,
+    pub volumes: VolumesState,
+    pub sandbox: SandboxState,
+    /// Counts runs of the initialisation sequence: a new sandbox, and every restart of all
+    /// containers, begins the next. Attempts of earlier runs do not count for ordering.
+    pub run: u32,
+    /// An app container was started in this run, so initialisation is complete. Stored, not derived
+    /// from what is alive: the kubelet's derivation loses it (kubernetes#120247, #137146).
+    pub initialized: bool,
+    pub containers: BTreeMap<ContainerName, ContainerObserved>,
+    /// Image pulls by image reference; one that succeeded leaves no entry.
+    pub pulls: BTreeMap<String, PullState>,
+    /// Attempts that are no longer kept and not yet removed.
+    pub garbage: BTreeSet<(ContainerName, u32)>,
+    /// Of `garbage`, those whose removal has been issued.
+    pub removing: BTreeSet<(ContainerName, u32)>,
+    /// The trigger of a restart of all containers under way (KEP-5532).
+    pub restart_all: Option<RestartAll>,
+    /// The pod reached `Succeeded` or `Failed`; it never leaves it.
+    pub finished: Option<Finished>,
+}
+
+/// A deletion with the shortest grace asked for so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Deletion {
+    pub requested: Moment,
+    /// The pod's containers get SIGKILL here, but never less than the floor after their stop signal.
+    pub kill_at: BootTime,
+    pub grace: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RestartAll {
+    pub trigger: ContainerName,
+    pub at: Moment,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    pub at: Moment,
+    pub succeeded: bool,
+    /// `status.reason`, as `DeadlineExceeded`.
+    pub reason: Option<String>,
+    pub message: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum VolumesState {
+    #[default]
+    Absent,
+    SettingUp,
+    Ready,
+    Failed {
+        message: String,
+        at: Moment,
+        delay: Duration,
+    },
+    TearingDown,
+    Removed,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum SandboxState {
+    /// None was ever made.
+    #[default]
+    Absent,
+    Creating {
+        attempt: u32,
+    },
+    Ready {
+        attempt: u32,
+        since: Moment,
+        ip: String,
+    },
+    CreateFailed {
+        attempt: u32,
+        message: String,
+        at: Moment,
+        delay: Duration,
+    },
+    /// Its shim died; every process in it is dead.
+    Lost {
+        attempt: u32,
+        at: Moment,
+    },
+    Stopping {
+        attempt: u32,
+    },
+    Stopped {
+        attempt: u32,
+        at: Moment,
+    },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ContainerObserved {
+    /// The image resolved for the next start; taken by that start.
+    pub image_id: Option<String>,
+    /// The newest attempt.
+    pub current: Option<Attempt>,
+    /// The attempt before it: `lastState`, `logs --previous`.
+    pub previous: Option<Attempt>,
+    /// The last start failed before there was a process.
+    pub start_error: Option<StartError>,
+    pub backoff: Option<Backoff>,
+}
+
+/// The restart backoff of one container: `delay` applies to the next restart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Backoff {
+    pub delay: Duration,
+    /// When the last restart was decided.
+    pub decided: BootTime,
+}
+
+/// `waiting.reason` and `.message` of a container that could not be made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StartError {
+    /// `CreateContainerError`, `CreateContainerConfigError`.
+    pub reason: String,
+    pub message: String,
+    pub at: Moment,
+    pub delay: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PullState {
+    Pulling,
+    Failed {
+        /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, ...
+        reason: String,
+        message: String,
+        at: Moment,
+        delay: Duration,
+    },
+}
+
+/// One start of one container. `number` is also its restart count and its log file's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Attempt {
+    pub number: u32,
+    /// The initialisation run it belongs to.
+    pub run: u32,
+    pub sandbox: u32,
+    /// Empty until started.
+    pub id: String,
+    pub image_id: String,
+    pub state: AttemptState,
+    pub startup: ProbeState,
+    pub post_start: HookState,
+    pub pre_stop: HookState,
+    /// When this container alone was told to stop (failed probe or hook), and how long it has.
+    pub stop: Option<Stop>,
+    pub stop_signal_sent: Option<BootTime>,
+    pub kill_sent: Option<BootTime>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum AttemptState {
+    Starting,
+    Running { since: Moment },
+    Exited(Exit),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Exit {
+    /// 128 + signal for a signalled process.
+    pub code: i32,
+    pub signal: Option<i32>,
+    pub reason: ExitReason,
+    /// The termination message, or why the container could not run.
+    pub message: String,
+    pub started: Option<Moment>,
+    pub finished: Moment,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ExitReason {
+    Completed,
+    Error,
+    OOMKilled,
+    /// The process could not be executed: exit code 128.
+    StartError,
+    ContainerStatusUnknown,
+    RestartingAllContainers,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stop {
+    pub began: Moment,
+    pub grace: Duration,
+    pub reason: StopReason,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StopReason {
+    StartupProbeFailed,
+    PostStartHookFailed,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ProbeState {
+    pub in_flight: bool,
+    pub last_started: Option<BootTime>,
+    pub successes: u32,
+    pub failures: u32,
+    /// Errors (not failures) in a row; such results are thrown away.
+    pub errors: u32,
+    pub verdict: ProbeVerdict,
+    /// When the verdict was reached.
+    pub decided: Option<Moment>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum ProbeVerdict {
+    #[default]
+    Unknown,
+    Success,
+    Failure,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum HookState {
+    #[default]
+    NotRun,
+    Running {
+        since: BootTime,
+    },
+    Done {
+        at: BootTime,
+        /// `None` when it succeeded.
+        failure: Option<String>,
+    },
+}
+
+/// What the shim of a living sandbox knows, from its memory and its records on disk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SandboxSnapshot {
+    pub attempt: u32,
+    pub ip: String,
+    pub containers: Vec<ContainerRecord>,
+}
+
+/// The shim's durable record of one attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    pub name: ContainerName,
+    pub attempt: u32,
+    pub id: String,
+    /// In the shim's PID namespace.
+    pub pid: i32,
+    pub started: Moment,
+    /// `None` while it runs.
+    pub exit: Option<Exit>,
+}

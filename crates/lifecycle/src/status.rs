@@ -1,0 +1,69 @@
+//! The pod's status as `v1.PodStatus` has it, derived by the same call that decides the actions.
+
+use podspec::{ContainerName, Moment};
+use serde::{Deserialize, Serialize};
+
+use crate::observed::Exit;
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PodStatus {
+    pub phase: Phase,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub start_time: Option<Moment>,
+    pub pod_ip: Option<String>,
+    /// In the kubelet's order.
+    pub conditions: Vec<Condition>,
+    /// In spec order.
+    pub init_containers: Vec<ContainerStatus>,
+    /// Sorted by container name, as the kubelet does.
+    pub containers: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+}
+
+/// `lastTransitionTime` is added where the status is kept, by comparing with the one before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    pub kind: ConditionKind,
+    pub status: bool,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum ConditionKind {
+    PodReadyToStartContainers,
+    Initialized,
+    Ready,
+    ContainersReady,
+    PodScheduled,
+    AllContainersRestarting,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContainerStatus {
+    pub name: ContainerName,
+    pub state: ContainerState,
+    pub last_state: Option<Exit>,
+    pub ready: bool,
+    pub started: bool,
+    pub restart_count: u32,
+    pub image: String,
+    pub image_id: String,
+    /// `monopod://ID`; empty while there is none.
+    pub container_id: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ContainerState {
+    Waiting { reason: String, message: Option<String> },
+    Running { since: Moment },
+    Terminated(Exit),
+}

@@ -1,0 +1,1 @@
+//! The only crate with unsafe: processes, namespaces, mounts, cgroups, capabilities, seccomp.

@@ -1,0 +1,259 @@
+//! The domain types: a defaulted, validated pod. Field names follow `v1.PodSpec`
+//! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
+//! A field of v1.Pod that has no place here is refused by [`crate::validate`], never dropped.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ContainerName, PodUid, VolumeName};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pod {
+    pub namespace: String,
+    pub name: String,
+    pub uid: PodUid,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub spec: PodSpec,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PodSpec {
+    pub restart_policy: RestartPolicy,
+    /// `terminationGracePeriodSeconds`.
+    pub termination_grace_period: Duration,
+    /// `activeDeadlineSeconds`, measured from the pod's start time.
+    pub active_deadline: Option<Duration>,
+    /// The pod's host name, at most 63 characters: `hostname`, or the pod's name.
+    pub hostname: String,
+    pub host_network: bool,
+    pub share_process_namespace: bool,
+    /// Init containers and restartable init containers (sidecars), in start order.
+    pub init_containers: Vec<Container>,
+    /// App containers, in spec order.
+    pub containers: Vec<Container>,
+    pub volumes: Vec<Volume>,
+    /// `securityContext.supplementalGroups`.
+    pub supplemental_groups: Vec<u32>,
+    pub host_aliases: Vec<HostAlias>,
+}
+
+/// One line of `/etc/hosts`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HostAlias {
+    pub ip: String,
+    pub hostnames: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum ContainerKind {
+    /// Runs to completion before the next container starts.
+    Init,
+    /// A restartable init container (KEP-753): its own `restartPolicy` is `Always`.
+    Sidecar,
+    /// An entry of `containers`.
+    App,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RestartPolicy {
+    Always,
+    OnFailure,
+    Never,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Container {
+    pub name: ContainerName,
+    pub kind: ContainerKind,
+    /// As the user wrote it.
+    pub image: String,
+    pub pull_policy: PullPolicy,
+    /// Replaces the image's entrypoint.
+    pub command: Option<Vec<String>>,
+    /// Replaces the image's command.
+    pub args: Option<Vec<String>>,
+    pub working_dir: Option<String>,
+    pub env: Vec<EnvVar>,
+    pub ports: Vec<ContainerPort>,
+    pub resources: Resources,
+    pub volume_mounts: Vec<VolumeMount>,
+    pub restart: ProcessRestartPolicy,
+    pub startup_probe: Option<Probe>,
+    pub post_start: Option<ExecAction>,
+    pub pre_stop: Option<ExecAction>,
+    /// Absolute path inside the container.
+    pub termination_message_path: String,
+    pub security: SecurityContext,
+    pub tty: bool,
+}
+
+/// The container's own `restartPolicy` and `restartPolicyRules` (KEP-5307).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ProcessRestartPolicy {
+    /// `None`: the pod's policy decides.
+    pub policy: Option<RestartPolicy>,
+    /// The first rule that matches an exit code decides before any policy.
+    pub rules: Vec<RestartRule>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RestartRule {
+    pub action: RestartRuleAction,
+    pub operator: ExitCodeOperator,
+    pub values: Vec<i32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum RestartRuleAction {
+    Restart,
+    RestartAllContainers,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ExitCodeOperator {
+    In,
+    NotIn,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EnvVar {
+    pub name: String,
+    /// Before `$(VAR)` expansion.
+    pub value: String,
+}
+
+/// Informational, as in Kubernetes: nothing is opened or closed by it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ContainerPort {
+    pub name: Option<String>,
+    pub container_port: u16,
+    pub protocol: PortProtocol,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PortProtocol {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// CPU in millicores, memory in bytes. Requests default to limits.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Resources {
+    pub cpu_request: Option<u64>,
+    pub cpu_limit: Option<u64>,
+    pub memory_request: Option<u64>,
+    pub memory_limit: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VolumeMount {
+    pub name: VolumeName,
+    /// Absolute path inside the container.
+    pub mount_path: String,
+    pub read_only: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: VolumeName,
+    pub source: VolumeSource,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum VolumeSource {
+    /// `size_limit` in bytes; enforced by tmpfs for the memory medium.
+    EmptyDir {
+        medium: EmptyDirMedium,
+        size_limit: Option<u64>,
+    },
+    HostPath {
+        path: String,
+        kind: HostPathType,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum EmptyDirMedium {
+    Disk,
+    Memory,
+}
+
+/// `hostPath.type`; the empty string is `Unset`: no check before mounting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum HostPathType {
+    Unset,
+    DirectoryOrCreate,
+    Directory,
+    FileOrCreate,
+    File,
+    Socket,
+    CharDevice,
+    BlockDevice,
+}
+
+/// Only exec handlers so far; the other handlers are refused by name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Probe {
+    pub exec: ExecAction,
+    pub initial_delay: Duration,
+    pub period: Duration,
+    pub timeout: Duration,
+    pub success_threshold: u32,
+    pub failure_threshold: u32,
+    /// The probe's own `terminationGracePeriodSeconds`.
+    pub termination_grace_period: Option<Duration>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExecAction {
+    pub command: Vec<String>,
+}
+
+/// The container's security context merged over the pod's.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SecurityContext {
+    pub run_as_user: Option<u32>,
+    pub run_as_group: Option<u32>,
+    pub run_as_non_root: bool,
+    pub read_only_root_filesystem: bool,
+    /// `None` is as `Some(true)`: `no_new_privs` stays off.
+    pub allow_privilege_escalation: Option<bool>,
+    pub capabilities: Capabilities,
+    /// `true` for `seccompProfile.type: Unconfined`; otherwise RuntimeDefault.
+    pub seccomp_unconfined: bool,
+}
+
+/// Names without `CAP_`; `ALL` allowed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Capabilities {
+    pub add: Vec<String>,
+    pub drop: Vec<String>,
+}
+
+impl PodSpec {
+    /// Every container: init containers and sidecars in order, then app containers.
+    pub fn all_containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
+        self.init_containers.iter().chain(&self.containers)
+    }
+
+    #[must_use]
+    pub fn container(&self, name: &ContainerName) -> Option<&Container> {
+        self.all_containers().find(|c| c.name == *name)
+    }
+
+    /// Sidecars in start order.
+    pub fn sidecars(&self) -> impl DoubleEndedIterator<Item = &Container> {
+        self.init_containers.iter().filter(|c| c.kind == ContainerKind::Sidecar)
+    }
+}

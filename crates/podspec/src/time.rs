@@ -1,0 +1,146 @@
+//! Two clocks. Durations are measured on the boot clock; the wall clock is only printed.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds on `CLOCK_BOOTTIME`. May be negative for moments before the last boot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+pub struct BootTime(pub i64);
+
+/// Nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+pub struct WallTime(pub i64);
+
+/// One instant on both clocks, read together at an edge of the system.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default)]
+pub struct Moment {
+    pub boot: BootTime,
+    pub wall: WallTime,
+}
+
+impl BootTime {
+    /// The time since `earlier`; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// This instant moved `by` into the future; saturates.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl Moment {
+    /// This instant moved `by` into the future on both clocks.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        Self { boot: self.boot.after(by), wall: WallTime(self.wall.0.saturating_add(nanos)) }
+    }
+}
+
+/// A date and time of day in UTC, as RFC 3339 and the CRI log format print it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Civil {
+    pub year: i64,
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+    pub nanosecond: u32,
+}
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+impl WallTime {
+    #[must_use]
+    pub fn from_unix(seconds: i64, nanos: u32) -> Self {
+        Self(seconds.saturating_mul(NANOS_PER_SECOND).saturating_add(i64::from(nanos)))
+    }
+
+    /// The proleptic Gregorian date in UTC (Howard Hinnant's days-to-civil algorithm).
+    #[must_use]
+    pub fn civil(self) -> Civil {
+        let seconds = self.0.div_euclid(NANOS_PER_SECOND);
+        let day_seconds = seconds.rem_euclid(SECONDS_PER_DAY);
+        let days = seconds.div_euclid(SECONDS_PER_DAY) + 719_468;
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let small = |n: i64| u8::try_from(n).unwrap_or(0);
+        Civil {
+            year: year_of_era + era * 400 + i64::from(month <= 2),
+            month: small(month),
+            day: small(day_of_year - (153 * shifted_month + 2) / 5 + 1),
+            hour: small(day_seconds / 3_600),
+            minute: small(day_seconds / 60 % 60),
+            second: small(day_seconds % 60),
+            nanosecond: u32::try_from(self.0.rem_euclid(NANOS_PER_SECOND)).unwrap_or(0),
+        }
+    }
+
+    /// `2006-01-02T15:04:05Z`, the form of `metav1.Time`.
+    #[must_use]
+    pub fn rfc3339_seconds(self) -> String {
+        let c = self.civil();
+        format!("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", c.year, c.month, c.day, c.hour, c.minute, c.second)
+    }
+}
+
+impl fmt::Display for WallTime {
+    /// `2006-01-02T15:04:05.123456Z`, the form of `metav1.MicroTime`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = self.civil();
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            c.year,
+            c.month,
+            c.day,
+            c.hour,
+            c.minute,
+            c.second,
+            c.nanosecond / 1_000
+        )
+    }
+}
+
+impl fmt::Debug for WallTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for BootTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "boot+{}.{:09}s", self.0.div_euclid(NANOS_PER_SECOND), self.0.rem_euclid(NANOS_PER_SECOND))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WallTime;
+
+    #[test]
+    fn civil_dates_match_known_instants() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_475_712_009, "2016-10-06T00:00:09Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(WallTime::from_unix(seconds, 0).rfc3339_seconds(), text);
+        }
+    }
+}

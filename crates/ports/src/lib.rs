@@ -1,0 +1,193 @@
+//! What the kubelet needs from the world, in CRI's words. Implementations hold no policy: they do
+//! what they are told and say what happened.
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use container_config::{ContainerConfig, ImageConfig, SandboxConfig, SandboxFacts, Tmpfs};
+use lifecycle::{Exit, Observation, Pulled};
+use podspec::{ContainerName, Pod, PullPolicy, Volume};
+
+/// A pod and where its things are. Cheap to share.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodContext {
+    pub pod: Pod,
+    /// `DATA/pods/UID`: volumes, container directories, records, journal.
+    pub pod_dir: PathBuf,
+    /// `RUN/pods/UID`: the shim's socket.
+    pub run_dir: PathBuf,
+    /// `/var/log/pods/NS_NAME_UID` under the root.
+    pub log_dir: PathBuf,
+    /// The pod ends with this engine (`monopod run`).
+    pub bound: bool,
+}
+
+/// Takes in what happens to a pod without being asked: exits, a lost sandbox. Never blocks.
+pub trait Observer: Send + Sync + 'static {
+    fn observe(&self, observation: Observation);
+}
+
+/// One error for what the kubelet reports but does not branch on. The message says what failed, on
+/// what, and why; `Display` prints the whole chain.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PortError(pub String);
+
+impl PortError {
+    /// The chain of an error in one line: `outer: inner: innermost`.
+    #[must_use]
+    pub fn chain(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self(text)
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StartContainerError {
+    /// Before there was a process: `CreateContainerError` or `CreateContainerConfigError`.
+    Create { reason: String, message: String },
+    /// The process could not be set up or executed; it counts as an attempt.
+    Start(Exit),
+}
+
+/// The result of a command run in a container.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExecResult {
+    /// 128 + signal for a signalled process.
+    pub exit_code: i32,
+    /// Captured output, when it was to be captured.
+    pub output: Vec<u8>,
+    pub timed_out: bool,
+}
+
+/// Standard input, output and error of a command run in a container.
+#[derive(Debug)]
+pub struct ExecStreams {
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+/// Pod sandboxes and the containers in them.
+pub trait RuntimeService: Send + Sync + 'static {
+    /// Makes the sandbox and watches it: exits and its loss go to `observer` from now on.
+    fn create_sandbox(
+        &self,
+        pod: &Arc<PodContext>,
+        attempt: u32,
+        config: SandboxConfig,
+        observer: Arc<dyn Observer>,
+    ) -> impl Future<Output = Result<SandboxFacts, PortError>> + Send;
+
+    /// Connects to the living sandbox of an earlier engine; the observer gets `Adopted` first.
+    /// `None` when there is none alive; then everything left of it is dead and its cgroup gone.
+    fn adopt_sandbox(
+        &self,
+        pod: &Arc<PodContext>,
+        observer: Arc<dyn Observer>,
+    ) -> impl Future<Output = Result<Option<SandboxFacts>, PortError>> + Send;
+
+    fn start_container(
+        &self,
+        pod: &Arc<PodContext>,
+        attempt: u32,
+        config: ContainerConfig,
+    ) -> impl Future<Output = Result<String, StartContainerError>> + Send;
+
+    fn signal_container(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    fn kill_container(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Runs a command to its end, keeping the first `output_bytes_max` of its output.
+    fn exec_sync(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        timeout: Option<Duration>,
+        output_bytes_max: usize,
+    ) -> impl Future<Output = Result<ExecResult, PortError>> + Send;
+
+    /// Runs a command on the caller's descriptors.
+    fn exec(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        streams: ExecStreams,
+    ) -> impl Future<Output = Result<ExecResult, PortError>> + Send;
+
+    fn remove_container(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Idempotent; goes on past errors. Afterwards no process, mount, namespace or cgroup is left.
+    fn stop_sandbox(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Removes the pod's directories and logs. Idempotent; the sandbox is stopped before.
+    fn remove_pod(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Why an image is not there: `reason` is the container's `waiting.reason`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ImageError {
+    /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, `ImageInspectError`.
+    pub reason: &'static str,
+    pub message: String,
+}
+
+pub trait ImageService: Send + Sync + 'static {
+    /// Makes an image present as `policy` allows; says what was fetched for it, if anything.
+    fn ensure(
+        &self,
+        image: &str,
+        policy: PullPolicy,
+    ) -> impl Future<Output = Result<(Arc<ImageConfig>, Option<Pulled>), ImageError>> + Send;
+
+    /// A present image by its id.
+    fn inspect(&self, image_id: &str) -> impl Future<Output = Result<Arc<ImageConfig>, ImageError>> + Send;
+}
+
+pub trait VolumeService: Send + Sync + 'static {
+    /// Makes every volume of the pod. Idempotent: keeps what is there.
+    fn set_up(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Removes what `set_up` made; never follows a link, never touches a hostPath. Idempotent.
+    fn tear_down(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Where a volume is on the host.
+    fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf;
+
+    /// The memory volumes the sandbox has to mount.
+    fn tmpfs(&self, pod: &PodContext) -> Vec<Tmpfs>;
+}
+
+/// Both clocks, read together.
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> podspec::Moment;
+}

@@ -1,0 +1,1 @@
+//! Pod sandboxes and containers: starts and adopts shims, speaks to them.

@@ -1,0 +1,121 @@
+//! Messages and on-disk records between the engine and a pod's shim.
+//!
+//! Transport: a Unix stream socket; each message is a little-endian `u32` length and that many bytes
+//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of an [`Request::Exec`] travel as
+//! `SCM_RIGHTS` with the first byte of its message. The first connection is the shim's descriptor 0; later
+//! ones come through [`SOCKET_NAME`], and a new one takes the place of the one before.
+//!
+//! The engine may be gone at any moment and a newer one may come back, so both sides name their
+//! [`VERSION`], and a record or peer of an unknown version is refused, never guessed at.
+
+mod frame;
+mod record;
+
+use std::path::PathBuf;
+
+use container_config::{ContainerConfig, SandboxConfig};
+use lifecycle::{ContainerRecord, Exit, SandboxSnapshot};
+use podspec::{ContainerName, Pod};
+use serde::{Deserialize, Serialize};
+
+pub use frame::{FrameBuffer, FrameError, encode};
+pub use record::{RecordError, SandboxRecord, attempt_dir, read_record, write_record};
+
+/// The version of messages and records; raised whenever either changes shape.
+pub const VERSION: u32 = 1;
+/// The largest message either side accepts.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// The shim's listening socket, in the pod's run directory.
+pub const SOCKET_NAME: &str = "shim.sock";
+
+/// Engine to shim. `id` is echoed by the [`Reply`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Request {
+    pub id: u64,
+    pub body: RequestBody,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// The first message on descriptor 0: makes the sandbox. -> `SandboxCreated`
+    CreateSandbox(Box<SandboxLaunch>),
+    /// The first message of an adopting engine. -> `Adopted`
+    Adopt { version: u32 },
+    /// -> `Started`, `CreateFailed` or `StartFailed`
+    StartContainer { attempt: u32, config: Box<ContainerConfig> },
+    /// The configured stop signal to the main process. -> `Done`
+    SignalContainer { container: ContainerName, attempt: u32 },
+    /// SIGKILL to every process of the container. -> `Done`
+    KillContainer { container: ContainerName, attempt: u32 },
+    /// Runs a command in a running container. -> `ExecFinished` when it has ended
+    Exec(Exec),
+    /// Removes the files, records and logs of an exited attempt. -> `Done`
+    RemoveContainer { container: ContainerName, attempt: u32 },
+    /// Kills what still runs, removes the cgroups, and ends the shim. -> `Done`, then end of file
+    StopSandbox,
+}
+
+/// Everything the shim has to know of its pod, also to stop it in order without an engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SandboxLaunch {
+    pub version: u32,
+    pub pod: Pod,
+    pub attempt: u32,
+    pub config: SandboxConfig,
+    /// Holds the pod's volumes, container directories and records.
+    pub pod_dir: PathBuf,
+    /// Holds the shim's socket.
+    pub run_dir: PathBuf,
+    /// `/var/log/pods/NS_NAME_UID` under the root.
+    pub log_dir: PathBuf,
+    /// The pod ends with its engine: when the connection ends without `StopSandbox`, the shim stops
+    /// the pod in order, removes everything and exits.
+    pub bound: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exec {
+    pub container: ContainerName,
+    pub attempt: u32,
+    pub args: Vec<String>,
+    /// SIGKILL after this; `None` for no limit.
+    pub timeout_ms: Option<u64>,
+    pub stdio: ExecStdio,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ExecStdio {
+    /// No input; standard output and error together, the first `limit_bytes` of them.
+    Capture { limit_bytes: usize },
+    /// Standard input, output and error are the three descriptors that came with the message.
+    Passed,
+}
+
+/// Shim to engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Message {
+    Reply(Reply),
+    /// Sent after the exit is on disk.
+    ContainerExited { container: ContainerName, attempt: u32, exit: Exit },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reply {
+    pub id: u64,
+    pub body: ReplyBody,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ReplyBody {
+    SandboxCreated { ip: String },
+    Adopted { version: u32, snapshot: SandboxSnapshot },
+    Started(ContainerRecord),
+    /// Before there was a process; nothing is left behind.
+    CreateFailed { message: String },
+    /// The process could not be set up or executed; the exit (`StartError`) is on disk.
+    StartFailed(Exit),
+    ExecFinished { exit_code: i32, output: Vec<u8>, timed_out: bool },
+    Done,
+    /// The request could not be carried out; nothing changed.
+    Failed { message: String },
+}

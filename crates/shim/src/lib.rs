@@ -1,0 +1,1 @@
+//! The per-pod supervisor: spawns containers, owns their logs, records their exits.
