@@ -1,1 +1,3 @@
 //! The per-pod supervisor: spawns containers, owns their logs, records their exits.
+
+pub mod container;
