@@ -19,7 +19,9 @@ pub enum Verdict {
     /// Started for the first time.
     Start,
     /// Started again after an exit.
-    Restart { attempt: u32 },
+    Restart {
+        attempt: u32,
+    },
     /// Stays exited: its policy and rules do not restart it.
     Leave,
     Wait(Wait),
@@ -28,35 +30,61 @@ pub enum Verdict {
     /// All containers are stopped.
     StopPod(StopPodReason),
     /// Every container is stopped and started again from the first init container.
-    RestartAllContainers { trigger: ContainerName },
-    Finish { succeeded: bool },
+    RestartAllContainers {
+        trigger: ContainerName,
+    },
+    Finish {
+        succeeded: bool,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Wait {
     Volumes,
     /// The last set-up of the volumes failed; tried again at `until`.
-    VolumesRetry { until: BootTime },
+    VolumesRetry {
+        until: BootTime,
+    },
     Sandbox,
-    SandboxRetry { until: BootTime },
+    SandboxRetry {
+        until: BootTime,
+    },
     ImagePull,
-    ImagePullBackOff { until: BootTime, delay: Duration },
-    CrashLoopBackOff { until: BootTime, delay: Duration },
-    CreateRetry { until: BootTime },
+    ImagePullBackOff {
+        until: BootTime,
+        delay: Duration,
+    },
+    CrashLoopBackOff {
+        until: BootTime,
+        delay: Duration,
+    },
+    CreateRetry {
+        until: BootTime,
+    },
     /// An ordinary init container has to exit with 0 first.
-    InitContainer { name: ContainerName },
+    InitContainer {
+        name: ContainerName,
+    },
     /// A sidecar has to be running and past its startup probe first.
-    SidecarStartup { name: ContainerName },
+    SidecarStartup {
+        name: ContainerName,
+    },
     /// App containers start in spec order: an earlier one is still starting.
-    EarlierContainer { name: ContainerName },
+    EarlierContainer {
+        name: ContainerName,
+    },
     PostStartHook,
     StartupProbe,
     /// Stopping: its preStop hook runs.
     PreStopHook,
     /// Stopping: a sidecar waits until these have exited.
-    Turn { after: Vec<ContainerName> },
+    Turn {
+        after: Vec<ContainerName>,
+    },
     /// Stopping: it has its stop signal and gets SIGKILL at `kill_at`.
-    Exit { kill_at: BootTime },
+    Exit {
+        kill_at: BootTime,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -11,30 +11,78 @@ use crate::observed::{Exit, SandboxSnapshot};
 /// no longer current is ignored.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Observation {
-    /// The node took the pod.
+    /// The node took the pod. Again: a new engine took it over, and what was in flight is to be
+    /// done again; all of it bears that (hooks run at least once).
     Accepted,
     /// Somebody asked for the pod's deletion; a later one can only shorten the grace.
-    DeletionRequested { grace: Duration },
+    DeletionRequested {
+        grace: Duration,
+    },
     VolumesReady,
-    VolumesFailed { message: String },
+    VolumesFailed {
+        message: String,
+    },
     VolumesRemoved,
-    SandboxCreated { attempt: u32, ip: String },
-    SandboxCreateFailed { attempt: u32, message: String },
+    SandboxCreated {
+        attempt: u32,
+        ip: String,
+    },
+    SandboxCreateFailed {
+        attempt: u32,
+        message: String,
+    },
     /// The shim is gone and every process of the sandbox is dead; exits it recorded come first.
-    SandboxLost { attempt: u32 },
-    SandboxStopped { attempt: u32 },
+    SandboxLost {
+        attempt: u32,
+    },
+    SandboxStopped {
+        attempt: u32,
+    },
     /// A new engine found the sandbox alive.
     Adopted(SandboxSnapshot),
-    ImageReady { container: ContainerName, image_id: String, pulled: Option<Pulled> },
-    ImageFailed { container: ContainerName, reason: String, message: String },
-    ContainerStarted { container: ContainerName, attempt: u32, id: String },
+    ImageReady {
+        container: ContainerName,
+        image_id: String,
+        pulled: Option<Pulled>,
+    },
+    ImageFailed {
+        container: ContainerName,
+        reason: String,
+        message: String,
+    },
+    ContainerStarted {
+        container: ContainerName,
+        attempt: u32,
+        id: String,
+    },
     /// It failed before there was a process: no attempt is counted.
-    ContainerCreateFailed { container: ContainerName, attempt: u32, reason: String, message: String },
+    ContainerCreateFailed {
+        container: ContainerName,
+        attempt: u32,
+        reason: String,
+        message: String,
+    },
     /// Also for a process that could not be executed (`ExitReason::StartError`).
-    ContainerExited { container: ContainerName, attempt: u32, exit: Exit },
-    ContainerRemoved { container: ContainerName, attempt: u32 },
-    HookFinished { container: ContainerName, attempt: u32, hook: Hook, failure: Option<String> },
-    ProbeFinished { container: ContainerName, attempt: u32, outcome: ProbeOutcome },
+    ContainerExited {
+        container: ContainerName,
+        attempt: u32,
+        exit: Exit,
+    },
+    ContainerRemoved {
+        container: ContainerName,
+        attempt: u32,
+    },
+    HookFinished {
+        container: ContainerName,
+        attempt: u32,
+        hook: Hook,
+        failure: Option<String>,
+    },
+    ProbeFinished {
+        container: ContainerName,
+        attempt: u32,
+        outcome: ProbeOutcome,
+    },
 }
 
 /// An image that was not there and had to be fetched.

@@ -1,7 +1,7 @@
 //! What is known of one pod: a fold over [`crate::Observation`]s and issued [`crate::Action`]s.
 //!
 //! Plain data. The kubelet writes it to disk after every change; after a crash it is read back and
-//! brought up to date from what the shim reports ([`Observed::reconcile`]).
+//! brought up to date by [`crate::Observation::Accepted`] and [`crate::Observation::Adopted`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,9 +29,7 @@ pub struct Observed {
     pub garbage: BTreeSet<(ContainerName, u32)>,
     /// Of `garbage`, those whose removal has been issued.
     pub removing: BTreeSet<(ContainerName, u32)>,
-    /// The trigger of a restart of all containers under way (KEP-5532).
-    pub restart_all: Option<RestartAll>,
-    /// The pod reached `Succeeded` or `Failed`; it never leaves it.
+    /// The pod reached `Succeeded` or `Failed` and never leaves it.
     pub finished: Option<Finished>,
 }
 
@@ -42,12 +40,6 @@ pub struct Deletion {
     /// The pod's containers get SIGKILL here, but never less than the floor after their stop signal.
     pub kill_at: BootTime,
     pub grace: Duration,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RestartAll {
-    pub trigger: ContainerName,
-    pub at: Moment,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -140,7 +132,8 @@ pub struct StartError {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PullState {
-    Pulling,
+    /// `after` is the delay of the failure before it.
+    Pulling { after: Option<Duration> },
     Failed {
         /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, ...
         reason: String,
@@ -164,8 +157,6 @@ pub struct Attempt {
     pub startup: ProbeState,
     pub post_start: HookState,
     pub pre_stop: HookState,
-    /// When this container alone was told to stop (failed probe or hook), and how long it has.
-    pub stop: Option<Stop>,
     pub stop_signal_sent: Option<BootTime>,
     pub kill_sent: Option<BootTime>,
 }
@@ -198,13 +189,6 @@ pub enum ExitReason {
     StartError,
     ContainerStatusUnknown,
     RestartingAllContainers,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Stop {
-    pub began: Moment,
-    pub grace: Duration,
-    pub reason: StopReason,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,0 +1,66 @@
+//! Bringing what an earlier engine wrote down up to date with what the shim knows.
+
+use podspec::{ContainerName, Moment};
+
+use crate::fold::killed;
+use crate::observed::{
+    Attempt, AttemptState, ContainerObserved, ContainerRecord, ExitReason, Observed, SandboxSnapshot,
+    SandboxState,
+};
+
+impl Observed {
+    /// The shim's records are the truth about processes; the checkpoint about everything else.
+    pub(crate) fn adopt(&mut self, snapshot: &SandboxSnapshot, at: Moment) {
+        self.forget_in_flight();
+        let since = match self.sandbox {
+            SandboxState::Ready { since, .. } => since,
+            _ => at,
+        };
+        self.sandbox = SandboxState::Ready { attempt: snapshot.attempt, since, ip: snapshot.ip.clone() };
+        for record in &snapshot.containers {
+            self.adopt_record(record, snapshot.attempt);
+        }
+        let known = |name: &ContainerName, number: u32| {
+            snapshot.containers.iter().any(|r| r.name == *name && r.attempt == number)
+        };
+        for (name, container) in &mut self.containers {
+            container.forget_unknown(|number| known(name, number), at);
+        }
+    }
+
+    fn adopt_record(&mut self, record: &ContainerRecord, sandbox: u32) {
+        let run = self.run;
+        let container = self.containers.entry(record.name.clone()).or_default();
+        let newest = container.current.as_ref().map(|a| a.number);
+        if newest.is_none_or(|number| number < record.attempt) {
+            let attempt = Attempt::recorded(record.attempt, run, sandbox, &record.id, record.state());
+            container.previous = container.current.replace(attempt);
+        } else if let Some(attempt) = container.current.as_mut().filter(|a| a.number == record.attempt) {
+            record.id.clone_into(&mut attempt.id);
+            attempt.state = record.state();
+        }
+    }
+}
+
+impl ContainerObserved {
+    /// An attempt the shim never heard of was not started; one it no longer knows is dead.
+    fn forget_unknown(&mut self, known: impl Fn(u32) -> bool, at: Moment) {
+        let Some(attempt) = self.current.as_mut().filter(|a| a.alive() && !known(a.number)) else { return };
+        if attempt.state == AttemptState::Starting {
+            self.current = self.previous.take();
+        } else {
+            let mut exit = killed(attempt, "The container could not be located when the pod was adopted", at);
+            exit.reason = ExitReason::ContainerStatusUnknown;
+            attempt.state = AttemptState::Exited(exit);
+        }
+    }
+}
+
+impl ContainerRecord {
+    fn state(&self) -> AttemptState {
+        match &self.exit {
+            Some(exit) => AttemptState::Exited(exit.clone()),
+            None => AttemptState::Running { since: self.started },
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `status.conditions`, in the kubelet's order.
+//!
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-conditions>
+
+use podspec::ContainerKind;
+
+use crate::observed::SandboxState;
+use crate::pod_status::with_kinds;
+use crate::status::{Condition, ConditionKind, ContainerStatus, Phase};
+use crate::view::View;
+
+pub(crate) fn conditions(
+    view: &View<'_>,
+    phase: Phase,
+    init_containers: &[ContainerStatus],
+    containers: &[ContainerStatus],
+) -> Vec<Condition> {
+    let sandbox_ready = matches!(view.observed.sandbox, SandboxState::Ready { .. });
+    let containers_ready = containers_ready(view, phase, init_containers, containers);
+    let mut conditions = vec![
+        plain(ConditionKind::PodReadyToStartContainers, sandbox_ready),
+        initialized(view, phase, init_containers),
+        Condition { kind: ConditionKind::Ready, ..containers_ready.clone() },
+        containers_ready,
+        plain(ConditionKind::PodScheduled, true),
+    ];
+    if view.restart_all.is_some() {
+        conditions.push(Condition {
+            kind: ConditionKind::AllContainersRestarting,
+            status: true,
+            reason: Some("RestartAllContainersStarted".to_owned()),
+            message: Some("container exited with restart policy rule".to_owned()),
+        });
+    }
+    conditions
+}
+
+fn plain(kind: ConditionKind, status: bool) -> Condition {
+    Condition { kind, status, reason: None, message: None }
+}
+
+fn initialized(view: &View<'_>, phase: Phase, init_containers: &[ContainerStatus]) -> Condition {
+    let kind = ConditionKind::Initialized;
+    if phase == Phase::Succeeded {
+        return Condition { reason: Some("PodCompleted".to_owned()), ..plain(kind, true) };
+    }
+    let incomplete = with_kinds(view, init_containers).filter(|(kind, c)| match kind {
+        ContainerKind::Sidecar => !c.started,
+        ContainerKind::Init | ContainerKind::App => !c.ready,
+    });
+    let names: Vec<&str> = incomplete.map(|(_, c)| c.name.as_str()).collect();
+    if names.is_empty() || view.initialized() {
+        return plain(kind, true);
+    }
+    Condition {
+        kind,
+        status: false,
+        reason: Some("ContainersNotInitialized".to_owned()),
+        message: Some(format!("containers with incomplete status: [{}]", names.join(" "))),
+    }
+}
+
+fn containers_ready(
+    view: &View<'_>,
+    phase: Phase,
+    init_containers: &[ContainerStatus],
+    containers: &[ContainerStatus],
+) -> Condition {
+    let kind = ConditionKind::ContainersReady;
+    let because = |reason: &str| Condition { reason: Some(reason.to_owned()), ..plain(kind, false) };
+    match phase {
+        Phase::Succeeded => return because("PodCompleted"),
+        Phase::Failed => return because("PodFailed"),
+        Phase::Pending | Phase::Running => {}
+    }
+    let sidecars = with_kinds(view, init_containers).filter(|(kind, _)| *kind == ContainerKind::Sidecar);
+    let counted = sidecars.map(|(_, c)| c).chain(containers);
+    let unready: Vec<&str> = counted.filter(|c| !c.ready).map(|c| c.name.as_str()).collect();
+    if unready.is_empty() {
+        return plain(kind, true);
+    }
+    Condition {
+        message: Some(format!("containers with unready status: [{}]", unready.join(" "))),
+        ..because("ContainersNotReady")
+    }
+}

@@ -1,0 +1,286 @@
+//! Taking in observations. An observation about an attempt that is no longer the newest changes
+//! nothing, so late and repeated reports are harmless.
+
+use std::time::Duration;
+
+use podspec::{ContainerName, Moment, PodSpec};
+
+use crate::backoff;
+use crate::observation::{Observation, ProbeOutcome};
+use crate::observed::{
+    Attempt, AttemptState, ContainerObserved, Deletion, Exit, ExitReason, HookState, Observed, ProbeState,
+    ProbeVerdict, PullState, SandboxState, StartError, VolumesState,
+};
+use crate::view::{RETRY_DELAY, View};
+
+/// The shortest grace a deletion can ask for; preStop hooks get no more than this.
+const GRACE_MIN: Duration = Duration::from_secs(1);
+/// Errors of a probe in a row before the try counts as done.
+const PROBE_TRIES: u32 = 3;
+const EXIT_SIGKILL: i32 = 137;
+
+impl Observed {
+    /// Takes in one observation made at `at`.
+    pub fn observe(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
+        match observation {
+            Observation::Accepted => self.accept(at),
+            Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
+            Observation::VolumesReady => self.volumes = VolumesState::Ready,
+            Observation::VolumesFailed { message } => {
+                self.volumes = VolumesState::Failed { message: message.clone(), at, delay: RETRY_DELAY };
+            }
+            Observation::VolumesRemoved => self.volumes = VolumesState::Removed,
+            Observation::SandboxCreated { .. }
+            | Observation::SandboxCreateFailed { .. }
+            | Observation::SandboxLost { .. }
+            | Observation::SandboxStopped { .. } => self.observe_sandbox(observation, at),
+            Observation::Adopted(snapshot) => self.adopt(snapshot, at),
+            Observation::ImageReady { container, image_id, .. } => {
+                self.image_ready(spec, container, image_id)
+            }
+            Observation::ImageFailed { container, reason, message } => {
+                self.image_failed(spec, container, reason, message, at);
+            }
+            Observation::ContainerStarted { container, attempt, id } => {
+                self.started(container, *attempt, id, at);
+            }
+            Observation::ContainerCreateFailed { container, attempt, reason, message } => {
+                let error =
+                    StartError { reason: reason.clone(), message: message.clone(), at, delay: RETRY_DELAY };
+                self.create_failed(container, *attempt, error);
+            }
+            Observation::ContainerExited { container, attempt, exit } => {
+                self.exited(spec, container, *attempt, exit, at);
+            }
+            Observation::ContainerRemoved { container, attempt } => {
+                let removed = (container.clone(), *attempt);
+                self.garbage.remove(&removed);
+                self.removing.remove(&removed);
+            }
+            Observation::HookFinished { container, attempt, hook, failure } => {
+                let done = HookState::Done { at: at.boot, failure: failure.clone() };
+                self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
+            }
+            Observation::ProbeFinished { container, attempt, outcome } => {
+                self.probed(spec, container, *attempt, outcome, at);
+            }
+        }
+    }
+
+    fn accept(&mut self, at: Moment) {
+        if self.accepted.is_none() {
+            self.accepted = Some(at);
+        } else {
+            self.forget_in_flight();
+        }
+    }
+
+    /// A new engine does again whatever the old one had under way.
+    pub(crate) fn forget_in_flight(&mut self) {
+        match self.volumes {
+            VolumesState::SettingUp => self.volumes = VolumesState::Absent,
+            VolumesState::TearingDown => self.volumes = VolumesState::Ready,
+            _ => {}
+        }
+        self.pulls.retain(|_, pull| !matches!(pull, PullState::Pulling { .. }));
+        self.removing.clear();
+        for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
+            attempt.startup.in_flight = false;
+            for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
+                if matches!(hook, HookState::Running { .. }) {
+                    *hook = HookState::NotRun;
+                }
+            }
+        }
+    }
+
+    /// The shortest grace wins, also over an earlier deletion.
+    fn request_deletion(&mut self, grace: Duration, at: Moment) {
+        let grace = grace.max(GRACE_MIN);
+        let kill_at = at.boot.after(grace);
+        self.deletion = Some(match self.deletion {
+            None => Deletion { requested: at, kill_at, grace },
+            Some(earlier) => Deletion {
+                requested: earlier.requested,
+                kill_at: earlier.kill_at.min(kill_at),
+                grace: earlier.grace.min(grace),
+            },
+        });
+    }
+
+    fn observe_sandbox(&mut self, observation: &Observation, at: Moment) {
+        let current = self.sandbox.attempt();
+        match observation {
+            Observation::SandboxCreated { attempt, ip } if current == Some(*attempt) => {
+                self.sandbox = SandboxState::Ready { attempt: *attempt, since: at, ip: ip.clone() };
+            }
+            Observation::SandboxCreateFailed { attempt, message } if current == Some(*attempt) => {
+                let message = message.clone();
+                self.sandbox =
+                    SandboxState::CreateFailed { attempt: *attempt, message, at, delay: RETRY_DELAY };
+            }
+            Observation::SandboxLost { attempt } if current == Some(*attempt) => {
+                let stopping =
+                    matches!(self.sandbox, SandboxState::Stopping { .. } | SandboxState::Stopped { .. });
+                self.sandbox = if stopping {
+                    SandboxState::Stopped { attempt: *attempt, at }
+                } else {
+                    SandboxState::Lost { attempt: *attempt, at }
+                };
+                self.all_died(at);
+            }
+            Observation::SandboxStopped { attempt } if current == Some(*attempt) => {
+                self.sandbox = SandboxState::Stopped { attempt: *attempt, at };
+                self.all_died(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whatever had no recorded exit was killed with its sandbox.
+    fn all_died(&mut self, at: Moment) {
+        for container in self.containers.values_mut() {
+            if container.current.as_ref().is_some_and(|a| a.state == AttemptState::Starting) {
+                container.current = container.previous.take();
+            }
+            let Some(attempt) = container.current.as_mut().filter(|a| a.alive()) else { continue };
+            attempt.state = AttemptState::Exited(killed(attempt, "the pod sandbox ended", at));
+        }
+    }
+
+    fn image_ready(&mut self, spec: &PodSpec, name: &ContainerName, image_id: &str) {
+        if let Some(container) = spec.container(name) {
+            self.pulls.remove(&container.image);
+            self.containers.entry(name.clone()).or_default().image_id = Some(image_id.to_owned());
+        }
+    }
+
+    fn image_failed(
+        &mut self,
+        spec: &PodSpec,
+        name: &ContainerName,
+        reason: &str,
+        message: &str,
+        at: Moment,
+    ) {
+        let Some(container) = spec.container(name) else { return };
+        let delay = match self.pulls.get(&container.image) {
+            Some(PullState::Pulling { after: Some(delay) }) => backoff::doubled(*delay),
+            _ => backoff::BACKOFF_INITIAL,
+        };
+        let failed = PullState::Failed { reason: reason.to_owned(), message: message.to_owned(), at, delay };
+        self.pulls.insert(container.image.clone(), failed);
+    }
+
+    fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, at: Moment) {
+        let sandbox = self.sandbox.attempt();
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.count_restart(attempt, sandbox, at);
+        let Some(current) = container.current.as_mut().filter(|a| a.number == attempt) else { return };
+        id.clone_into(&mut current.id);
+        if current.state == AttemptState::Starting {
+            current.state = AttemptState::Running { since: at };
+        }
+    }
+
+    /// The attempt never was; the one before it is the newest again.
+    fn create_failed(&mut self, name: &ContainerName, attempt: u32, error: StartError) {
+        let Some(container) = self.containers.get_mut(name) else { return };
+        let meant = |a: &Attempt| a.number == attempt && a.state == AttemptState::Starting;
+        if container.current.as_ref().is_some_and(meant) {
+            container.current = container.previous.take();
+            container.start_error = Some(error);
+        }
+    }
+
+    /// May overtake the report of the start, which then only adds the id.
+    fn exited(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, exit: &Exit, at: Moment) {
+        let restarting_all =
+            View::new(spec, self, at).restart_all.is_some_and(|(container, _)| container.name != *name);
+        let sandbox = self.sandbox.attempt();
+        let Some(container) = self.containers.get_mut(name) else { return };
+        container.count_restart(attempt, sandbox, at);
+        let meant = |a: &&mut Attempt| a.number == attempt && a.alive();
+        let Some(current) = container.current.as_mut().filter(meant) else { return };
+        let mut exit = exit.clone();
+        if restarting_all && current.stop_signal_sent.is_some() {
+            exit.reason = ExitReason::RestartingAllContainers;
+            exit.code = EXIT_SIGKILL;
+        }
+        current.state = AttemptState::Exited(exit);
+    }
+
+    fn probed(
+        &mut self,
+        spec: &PodSpec,
+        name: &ContainerName,
+        attempt: u32,
+        outcome: &ProbeOutcome,
+        at: Moment,
+    ) {
+        let Some(probe) = spec.container(name).and_then(|c| c.startup_probe.as_ref()) else { return };
+        let (successes, failures) = (probe.success_threshold, probe.failure_threshold);
+        self.update(name, attempt, |a| a.startup.count(outcome, successes, failures, at));
+    }
+}
+
+impl ContainerObserved {
+    /// Moves the backoff on when an attempt that follows an exit turns out to have had a process.
+    fn count_restart(&mut self, attempt: u32, sandbox: Option<u32>, at: Moment) {
+        let Some(current) = self.current.as_ref() else { return };
+        if current.number != attempt || current.state != AttemptState::Starting {
+            return;
+        }
+        let behind = self.previous.as_ref().and_then(|p| backoff::exit_behind(p, current.run, sandbox));
+        if let Some(finished) = behind {
+            self.backoff = Some(backoff::next(self.backoff, finished, at));
+        }
+    }
+}
+
+impl ProbeState {
+    fn count(&mut self, outcome: &ProbeOutcome, success_threshold: u32, failure_threshold: u32, at: Moment) {
+        self.in_flight = false;
+        if self.verdict != ProbeVerdict::Unknown {
+            return;
+        }
+        match outcome {
+            ProbeOutcome::Success => {
+                (self.successes, self.failures, self.errors) = (self.successes + 1, 0, 0)
+            }
+            ProbeOutcome::Failure(_) => {
+                (self.successes, self.failures, self.errors) = (0, self.failures + 1, 0)
+            }
+            ProbeOutcome::Error(_) => {
+                self.errors = (self.errors + 1) % PROBE_TRIES;
+                if self.errors != 0 {
+                    // Due at once: a try that could not be made is made again.
+                    self.last_started = None;
+                }
+            }
+        }
+        self.verdict = if self.successes >= success_threshold {
+            ProbeVerdict::Success
+        } else if self.failures >= failure_threshold {
+            ProbeVerdict::Failure
+        } else {
+            return;
+        };
+        self.decided = Some(at);
+    }
+}
+
+pub(crate) fn killed(attempt: &Attempt, why: &str, at: Moment) -> Exit {
+    let started = match attempt.state {
+        AttemptState::Running { since } => Some(since),
+        AttemptState::Starting | AttemptState::Exited(_) => None,
+    };
+    Exit {
+        code: EXIT_SIGKILL,
+        signal: Some(9),
+        reason: ExitReason::Error,
+        message: why.to_owned(),
+        started,
+        finished: at,
+    }
+}

@@ -1,0 +1,135 @@
+//! What an issued action changes: so that it is not issued again while it is under way.
+
+use podspec::{ContainerKind, ContainerName, Moment, PodSpec};
+
+use crate::action::Action;
+use crate::observation::Hook;
+use crate::observed::{
+    Attempt, AttemptState, HookState, Observed, ProbeState, PullState, SandboxState, VolumesState,
+};
+use crate::phase;
+use crate::view::View;
+
+impl Observed {
+    /// Marks an action of a plan made from this very `Observed` as issued at `now`.
+    pub fn issue(&mut self, spec: &PodSpec, action: &Action, now: Moment) {
+        match action {
+            Action::SetUpVolumes => self.volumes = VolumesState::SettingUp,
+            Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
+            Action::EnsureImage { image, .. } => self.pull(image),
+            Action::StartContainer { container, attempt, run, image_id } => {
+                self.start(spec, container, *attempt, *run, image_id);
+            }
+            Action::RunHook { container, attempt, hook, .. } => self.update(container, *attempt, |a| {
+                *a.hook_mut(*hook) = HookState::Running { since: now.boot };
+            }),
+            Action::RunStartupProbe { container, attempt, .. } => self.update(container, *attempt, |a| {
+                a.startup.in_flight = true;
+                a.startup.last_started = Some(now.boot);
+            }),
+            Action::SignalContainer { container, attempt } => {
+                self.update(container, *attempt, |a| a.stop_signal_sent = Some(now.boot));
+            }
+            Action::KillContainer { container, attempt } => {
+                self.update(container, *attempt, |a| a.kill_sent = Some(now.boot));
+            }
+            Action::RemoveContainer { container, attempt } => {
+                self.removing.insert((container.clone(), *attempt));
+            }
+            Action::StopSandbox { attempt } => {
+                self.finish(spec, now);
+                self.sandbox = SandboxState::Stopping { attempt: *attempt };
+            }
+            Action::RemoveVolumes => {
+                self.finish(spec, now);
+                self.volumes = VolumesState::TearingDown;
+            }
+        }
+    }
+
+    /// Applies `change` to the container's newest attempt if that is the one meant.
+    pub(crate) fn update(
+        &mut self,
+        container: &ContainerName,
+        attempt: u32,
+        change: impl FnOnce(&mut Attempt),
+    ) {
+        let current = self.containers.get_mut(container).and_then(|c| c.current.as_mut());
+        if let Some(current) = current.filter(|a| a.number == attempt) {
+            change(current);
+        }
+    }
+
+    fn create_sandbox(&mut self, attempt: u32) {
+        if attempt > 0 {
+            self.begin_run(self.run.saturating_add(1));
+        }
+        self.sandbox = SandboxState::Creating { attempt };
+    }
+
+    fn begin_run(&mut self, run: u32) {
+        self.run = run;
+        self.initialized = false;
+    }
+
+    fn pull(&mut self, image: &str) {
+        let after = match self.pulls.get(image) {
+            Some(PullState::Failed { delay, .. }) => Some(*delay),
+            Some(PullState::Pulling { after }) => *after,
+            None => None,
+        };
+        self.pulls.insert(image.to_owned(), PullState::Pulling { after });
+    }
+
+    fn start(&mut self, spec: &PodSpec, name: &ContainerName, number: u32, run: u32, image_id: &str) {
+        if run != self.run {
+            self.begin_run(run);
+        }
+        if spec.container(name).is_some_and(|c| c.kind == ContainerKind::App) {
+            self.initialized = true;
+        }
+        let sandbox = self.sandbox.attempt().unwrap_or(0);
+        let container = self.containers.entry(name.clone()).or_default();
+        container.start_error = None;
+        container.image_id = None;
+        let ended = container.current.replace(Attempt::starting(number, run, sandbox, image_id));
+        if let Some(oldest) = ended.and_then(|ended| container.previous.replace(ended)) {
+            self.garbage.insert((name.clone(), oldest.number));
+        }
+    }
+
+    fn finish(&mut self, spec: &PodSpec, now: Moment) {
+        if self.finished.is_none() {
+            self.finished = Some(phase::outcome(&View::new(spec, self, now)));
+        }
+    }
+}
+
+impl Attempt {
+    fn starting(number: u32, run: u32, sandbox: u32, image_id: &str) -> Self {
+        Self {
+            number,
+            run,
+            sandbox,
+            id: String::new(),
+            image_id: image_id.to_owned(),
+            state: AttemptState::Starting,
+            startup: ProbeState::default(),
+            post_start: HookState::NotRun,
+            pre_stop: HookState::NotRun,
+            stop_signal_sent: None,
+            kill_sent: None,
+        }
+    }
+
+    pub(crate) fn recorded(number: u32, run: u32, sandbox: u32, id: &str, state: AttemptState) -> Self {
+        Self { id: id.to_owned(), state, ..Self::starting(number, run, sandbox, "") }
+    }
+
+    pub(crate) fn hook_mut(&mut self, hook: Hook) -> &mut HookState {
+        match hook {
+            Hook::PostStart => &mut self.post_start,
+            Hook::PreStop => &mut self.pre_stop,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `status.phase`.
+//!
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>. A pod is not
+//! `Succeeded` or `Failed` before its last container has ended: others may be waiting for what it holds.
+
+use podspec::ContainerKind;
+
+use crate::decision::StopPodReason;
+use crate::observed::Finished;
+use crate::pod_status::with_kinds;
+use crate::status::{ContainerState, ContainerStatus, Phase};
+use crate::termination;
+use crate::view::View;
+
+const DEADLINE_REASON: &str = "DeadlineExceeded";
+const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
+
+/// How the pod ended, once it has.
+pub(crate) fn ended(view: &View<'_>) -> Option<Finished> {
+    if view.observed.finished.is_some() {
+        return view.observed.finished.clone();
+    }
+    (!view.any_alive() && termination::pod_stop(view).is_some()).then(|| outcome(view))
+}
+
+/// How the pod ends when it ends now: sidecars and their exit codes never count.
+pub(crate) fn outcome(view: &View<'_>) -> Finished {
+    if let Some(finished) = &view.observed.finished {
+        return finished.clone();
+    }
+    let overdue = termination::pod_stop(view).is_some_and(|s| s.reason == StopPodReason::DeadlineExceeded);
+    let apps_succeeded = view
+        .spec
+        .containers
+        .iter()
+        .all(|c| view.attempt(c).and_then(|a| a.exit()).is_some_and(|exit| exit.code == 0));
+    Finished {
+        at: view.now,
+        succeeded: apps_succeeded && !overdue && termination::failed_init(view).is_none(),
+        reason: overdue.then(|| DEADLINE_REASON.to_owned()),
+        message: overdue.then(|| DEADLINE_MESSAGE.to_owned()),
+    }
+}
+
+pub(crate) fn phase(
+    view: &View<'_>,
+    ended: Option<&Finished>,
+    init_containers: &[ContainerStatus],
+    containers: &[ContainerStatus],
+) -> Phase {
+    match ended {
+        Some(Finished { succeeded: true, .. }) => return Phase::Succeeded,
+        Some(_) => return Phase::Failed,
+        None => {}
+    }
+    let never_ran =
+        |c: &ContainerStatus| matches!(c.state, ContainerState::Waiting { .. }) && c.last_state.is_none();
+    if initializing(view, init_containers) || containers.iter().any(never_ran) {
+        Phase::Pending
+    } else {
+        Phase::Running
+    }
+}
+
+fn initializing(view: &View<'_>, init_containers: &[ContainerStatus]) -> bool {
+    !view.initialized()
+        && with_kinds(view, init_containers).any(|(kind, c)| match kind {
+            ContainerKind::Sidecar => !c.started,
+            ContainerKind::Init | ContainerKind::App => !c.ready,
+        })
+}

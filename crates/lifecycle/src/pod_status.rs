@@ -1,0 +1,42 @@
+//! The whole status, from the same view the actions came from.
+
+use podspec::ContainerKind;
+
+use crate::condition;
+use crate::container_status::container_status;
+use crate::observed::SandboxState;
+use crate::phase;
+use crate::status::{ContainerStatus, PodStatus};
+use crate::view::View;
+
+pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
+    let init_containers: Vec<ContainerStatus> =
+        view.spec.init_containers.iter().map(|c| container_status(view, c)).collect();
+    let mut containers: Vec<ContainerStatus> =
+        view.spec.containers.iter().map(|c| container_status(view, c)).collect();
+    let ended = phase::ended(view);
+    let phase = phase::phase(view, ended.as_ref(), &init_containers, &containers);
+    let conditions = condition::conditions(view, phase, &init_containers, &containers);
+    containers.sort_by(|a, b| a.name.cmp(&b.name));
+    PodStatus {
+        phase,
+        reason: ended.as_ref().and_then(|e| e.reason.clone()),
+        message: ended.and_then(|e| e.message),
+        start_time: view.observed.accepted,
+        pod_ip: match &view.observed.sandbox {
+            SandboxState::Ready { ip, .. } => Some(ip.clone()),
+            _ => None,
+        },
+        conditions,
+        init_containers,
+        containers,
+    }
+}
+
+/// The statuses of a pod's init containers with their kinds.
+pub(crate) fn with_kinds<'a>(
+    view: &View<'a>,
+    init_containers: &'a [ContainerStatus],
+) -> impl Iterator<Item = (ContainerKind, &'a ContainerStatus)> {
+    view.spec.init_containers.iter().map(|c| c.kind).zip(init_containers)
+}

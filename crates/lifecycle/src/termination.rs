@@ -1,0 +1,180 @@
+//! Stopping: which pods stop and why, and the order and time its containers get.
+//!
+//! All containers begin to stop at once: preStop hooks run from the first moment and count against
+//! the grace period. App containers and running init containers get their stop signal as soon as
+//! their hook is done; a sidecar waits for every app container and every later sidecar, so sidecars
+//! end in reverse order. All share one budget: when it is spent, everyone still waiting gets the
+//! signal, and SIGKILL no earlier than [`GRACE_FLOOR`] after it.
+//!
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>, KEP-753.
+
+use std::time::Duration;
+
+use podspec::{BootTime, Container, ContainerKind, ContainerName, Moment, RestartPolicy};
+
+use crate::action::Action;
+use crate::app;
+use crate::decision::{StopPodReason, Wait};
+use crate::observation::Hook;
+use crate::observed::{Attempt, HookState, SandboxState};
+use crate::plan::Draft;
+use crate::probe;
+use crate::restart;
+use crate::view::{Progress, View};
+
+/// Every container has at least this long between its stop signal and SIGKILL.
+pub(crate) const GRACE_FLOOR: Duration = Duration::from_secs(2);
+
+/// The pod has to stop.
+pub(crate) struct PodStop {
+    pub(crate) reason: StopPodReason,
+    pub(crate) budget: Budget,
+}
+
+/// The time a stop has.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
+    kill_at: BootTime,
+    /// With no time at all preStop hooks are not run.
+    hooks: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(began: BootTime, grace: Duration) -> Self {
+        Self { kill_at: began.after(grace), hooks: !grace.is_zero() }
+    }
+
+    /// No grace but the floor.
+    pub(crate) fn none(began: Moment) -> Self {
+        Self::new(began.boot, Duration::ZERO)
+    }
+
+    fn shorter(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.kill_at < self.kill_at => other,
+            _ => self,
+        }
+    }
+}
+
+/// Whether the pod has to stop: it was deleted, its containers are done or cannot go on, or its time
+/// is up.
+pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
+    if let Some(deletion) = view.observed.deletion {
+        let budget = Budget { kill_at: deletion.kill_at, hooks: !deletion.grace.is_zero() };
+        return Some(PodStop { reason: StopPodReason::Deleted, budget });
+    }
+    let stop = |reason, began: Moment| {
+        Some(PodStop { reason, budget: Budget::new(began.boot, view.spec.termination_grace_period) })
+    };
+    if let Some(began) = completed(view) {
+        return stop(StopPodReason::Completed, began);
+    }
+    if let Some((_, began)) = failed_init(view) {
+        return stop(StopPodReason::InitFailed, began);
+    }
+    if let Some(deadline) = view.deadline().filter(|d| view.now.boot >= d.boot) {
+        return stop(StopPodReason::DeadlineExceeded, deadline);
+    }
+    lost_for_good(view).and_then(|at| stop(StopPodReason::SandboxLost, at))
+}
+
+/// The init container that failed and may not be restarted, and when.
+pub(crate) fn failed_init<'a>(view: &View<'a>) -> Option<(&'a Container, Moment)> {
+    view.spec.init_containers.iter().filter(|c| c.kind == ContainerKind::Init).find_map(|container| {
+        let Progress::Exited(exit) = view.progress(container) else { return None };
+        let stays = exit.failed(container.kind)
+            && !restart::should_restart(view.spec.restart_policy, container, exit);
+        stays.then_some((container, exit.finished))
+    })
+}
+
+/// When the last app container ended for good, if all have.
+fn completed(view: &View<'_>) -> Option<Moment> {
+    if !view.spec.containers.iter().all(|c| app::done(view, c)) {
+        return None;
+    }
+    view.spec.containers.iter().filter_map(|c| Some(view.attempt(c)?.exit()?.finished)).max()
+}
+
+/// A pod that is never restarted does not get a second sandbox once it had containers.
+fn lost_for_good(view: &View<'_>) -> Option<Moment> {
+    let SandboxState::Lost { at, .. } = view.observed.sandbox else { return None };
+    let had_containers = view.spec.all_containers().any(|c| view.attempt(c).is_some());
+    (view.spec.restart_policy == RestartPolicy::Never && had_containers).then_some(at)
+}
+
+/// Takes the next step of stopping every living container. True when none is left.
+pub(crate) fn stop_containers(view: &View<'_>, budget: &Budget, draft: &mut Draft) -> bool {
+    for container in view.spec.all_containers() {
+        let Some(attempt) = view.attempt(container).filter(|a| a.alive()) else { continue };
+        if matches!(attempt.state, crate::AttemptState::Starting) {
+            draft.wait(container, Wait::EarlierContainer { name: container.name.clone() });
+            continue;
+        }
+        let lone = probe::lone_stop(view, container, attempt).map(|(_, budget)| budget);
+        let before = goes_after(view, container);
+        let turn = (!before.is_empty()).then_some(before);
+        stop_container(container, attempt, &budget.shorter(lone), turn, draft);
+    }
+    !view.any_alive()
+}
+
+/// Takes the next step of stopping one running container: preStop hook, its turn, stop signal, SIGKILL.
+pub(crate) fn stop_container(
+    container: &Container,
+    attempt: &Attempt,
+    budget: &Budget,
+    turn_after: Option<Vec<ContainerName>>,
+    draft: &mut Draft,
+) {
+    if attempt.kill_sent.is_some() {
+        return;
+    }
+    let name = &container.name;
+    if let Some(sent) = attempt.stop_signal_sent {
+        let kill_at = budget.kill_at.max(sent.after(GRACE_FLOOR));
+        if draft.wait_until(Some(container), kill_at, Wait::Exit { kill_at }) {
+            draft.act(Action::KillContainer { container: name.clone(), attempt: attempt.number });
+        }
+        return;
+    }
+    if pre_stop_runs(container, attempt, budget, draft) {
+        return;
+    }
+    if let Some(after) = turn_after
+        && !draft.wait_until(Some(container), budget.kill_at, Wait::Turn { after })
+    {
+        return;
+    }
+    draft.act(Action::SignalContainer { container: name.clone(), attempt: attempt.number });
+}
+
+/// True while the preStop hook runs within its budget; begins it when it has not run.
+fn pre_stop_runs(container: &Container, attempt: &Attempt, budget: &Budget, draft: &mut Draft) -> bool {
+    if container.pre_stop.is_none() || !budget.hooks || matches!(attempt.pre_stop, HookState::Done { .. }) {
+        return false;
+    }
+    if draft.wait_until(Some(container), budget.kill_at, Wait::PreStopHook) {
+        return false;
+    }
+    if attempt.pre_stop == HookState::NotRun {
+        draft.act(Action::RunHook {
+            container: container.name.clone(),
+            attempt: attempt.number,
+            hook: Hook::PreStop,
+            timeout: Some(draft.until(budget.kill_at)),
+        });
+    }
+    true
+}
+
+/// The living containers that must have exited before this one gets its stop signal.
+fn goes_after(view: &View<'_>, container: &Container) -> Vec<ContainerName> {
+    if container.kind != ContainerKind::Sidecar {
+        return Vec::new();
+    }
+    let later_sidecars = view.spec.sidecars().skip_while(|c| c.name != container.name).skip(1);
+    let names = view.spec.containers.iter().chain(later_sidecars);
+    names.filter(|c| view.attempt(c).is_some_and(Attempt::alive)).map(|c| c.name.clone()).collect()
+}

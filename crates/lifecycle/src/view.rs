@@ -1,0 +1,126 @@
+//! One pod at one moment, and the facts every rule reads off it.
+
+use std::time::Duration;
+
+use podspec::{Container, ContainerKind, Moment, PodSpec};
+
+use crate::observed::{
+    Attempt, AttemptState, ContainerObserved, Exit, ExitReason, HookState, Observed, ProbeVerdict,
+    SandboxState,
+};
+use crate::restart;
+
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) spec: &'a PodSpec,
+    pub(crate) observed: &'a Observed,
+    pub(crate) now: Moment,
+    /// The initialisation run that containers are started in: the observed one, or the next while
+    /// all containers are being restarted.
+    pub(crate) run: u32,
+    /// The container whose exit made all be restarted, and when it exited.
+    pub(crate) restart_all: Option<(&'a Container, Moment)>,
+}
+
+/// A container as ordering sees it: attempts of earlier runs have ended and do not count.
+#[derive(Clone, Copy)]
+pub(crate) enum Progress<'a> {
+    NotStarted,
+    Starting,
+    Running(&'a Attempt),
+    Exited(&'a Exit),
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(spec: &'a PodSpec, observed: &'a Observed, now: Moment) -> Self {
+        let mut view = Self { spec, observed, now, run: observed.run, restart_all: None };
+        view.restart_all = restart::restart_all_trigger(&view);
+        if view.restart_all.is_some() {
+            view.run = observed.run.saturating_add(1);
+        }
+        view
+    }
+
+    pub(crate) fn container(&self, container: &Container) -> Option<&'a ContainerObserved> {
+        self.observed.containers.get(&container.name)
+    }
+
+    /// The newest attempt, of whatever run.
+    pub(crate) fn attempt(&self, container: &Container) -> Option<&'a Attempt> {
+        self.container(container)?.current.as_ref()
+    }
+
+    pub(crate) fn progress(&self, container: &Container) -> Progress<'a> {
+        match self.attempt(container) {
+            Some(attempt) if attempt.run == self.run => match &attempt.state {
+                AttemptState::Starting => Progress::Starting,
+                AttemptState::Running { .. } => Progress::Running(attempt),
+                AttemptState::Exited(exit) => Progress::Exited(exit),
+            },
+            _ => Progress::NotStarted,
+        }
+    }
+
+    /// Initialisation is complete in the run that counts.
+    pub(crate) fn initialized(&self) -> bool {
+        self.observed.initialized && self.run == self.observed.run
+    }
+
+    pub(crate) fn any_alive(&self) -> bool {
+        self.spec.all_containers().any(|c| self.attempt(c).is_some_and(Attempt::alive))
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        Some(self.observed.accepted?.after(self.spec.active_deadline?))
+    }
+}
+
+impl Attempt {
+    /// It has a process, or is about to.
+    pub(crate) fn alive(&self) -> bool {
+        !matches!(self.state, AttemptState::Exited(_))
+    }
+
+    pub(crate) fn exit(&self) -> Option<&Exit> {
+        match &self.state {
+            AttemptState::Exited(exit) => Some(exit),
+            AttemptState::Starting | AttemptState::Running { .. } => None,
+        }
+    }
+
+    /// `started` of its status: running, its postStart hook done, its startup probe passed.
+    pub(crate) fn started(&self, container: &Container) -> bool {
+        matches!(self.state, AttemptState::Running { .. })
+            && self.post_start_passed(container)
+            && (container.startup_probe.is_none() || self.startup.verdict == ProbeVerdict::Success)
+    }
+
+    pub(crate) fn post_start_passed(&self, container: &Container) -> bool {
+        container.post_start.is_none() || matches!(self.post_start, HookState::Done { failure: None, .. })
+    }
+}
+
+impl Exit {
+    /// For an ordinary init container an OOM kill is a failure whatever its exit code.
+    pub(crate) fn failed(&self, kind: ContainerKind) -> bool {
+        self.code != 0 || (kind == ContainerKind::Init && self.reason == ExitReason::OOMKilled)
+    }
+}
+
+impl SandboxState {
+    pub(crate) fn attempt(&self) -> Option<u32> {
+        match self {
+            Self::Absent => None,
+            Self::Creating { attempt }
+            | Self::Ready { attempt, .. }
+            | Self::CreateFailed { attempt, .. }
+            | Self::Lost { attempt, .. }
+            | Self::Stopping { attempt }
+            | Self::Stopped { attempt, .. } => Some(*attempt),
+        }
+    }
+}
+
+/// The delay before a failed set-up of volumes, sandbox or container is tried again, as the
+/// kubelet's retry of a failed sync.
+pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(10);
