@@ -1,1 +1,52 @@
-fn main() {}
+//! End-to-end suites: the real program, as root, on real processes.
+//!
+//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--no-skips] [--keep] [--list] [FILTER...]
+//!     cargo run -p e2e -- soak [--program FILE] [--jobs N] [--kills N] [--seed N]
+//!
+//! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.
+
+mod bed;
+mod engine;
+mod leaks;
+mod options;
+mod outcome;
+mod pod;
+mod runner;
+mod soak;
+mod suites;
+mod trace;
+mod wait;
+
+use std::process::ExitCode;
+
+use options::{Command, parse};
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(counts) => {
+            let runner::Counts { passed, failed, skipped } = counts;
+            println!("{passed} passed, {failed} failed, {skipped} skipped");
+            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("e2e: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start() -> anyhow::Result<runner::Counts> {
+    let (command, program) = parse(std::env::args().skip(1))?;
+    match command {
+        Command::List => {
+            for suite in suites::ALL {
+                for test in suite.tests {
+                    println!("{}::{}", suite.name, test.name);
+                }
+            }
+            Ok(runner::Counts::default())
+        }
+        Command::Suites(options) => runner::run(suites::ALL, &program, &options),
+        Command::Soak(options) => soak::run(&program, &options),
+    }
+}

@@ -1,0 +1,148 @@
+//! A test's own place: a root directory, a link to the program, a trace, and the pods it made.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use crate::engine::{Engine, Finished};
+use crate::leaks::{self, PodWatch};
+use crate::pod::Pod;
+use crate::trace::Trace;
+use crate::wait;
+
+/// How long an engine may take to start a pod or to end one on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// How long the leavings of an engine that has ended may take to go.
+const SETTLE: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Bed {
+    /// Short: unix sockets below it have 108 bytes for their path.
+    dir: PathBuf,
+    pub(crate) trace: Trace,
+    watch: PodWatch,
+    files: AtomicU32,
+}
+
+impl Bed {
+    /// Makes the place in `dir`, with a link to `program` so that its processes can be told apart.
+    pub(crate) fn new(dir: PathBuf, program: &Path) -> Result<Self> {
+        let trace_dir = dir.join("trace");
+        let pods_dir = dir.join("root/var/lib/monopod/pods");
+        for made in [&trace_dir, &pods_dir] {
+            fs::create_dir_all(made).with_context(|| format!("cannot create {}", made.display()))?;
+        }
+        // Containers that run as another user write their trace too.
+        let trace = Trace::new(&trace_dir)?;
+        fs::set_permissions(&trace_dir, Permissions::from_mode(0o777))?;
+        fs::hard_link(program, dir.join("monopod")).context("cannot link the program")?;
+        let watch = PodWatch::new(&pods_dir)?;
+        Ok(Self { trace, dir, watch, files: AtomicU32::new(0) })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What `--root` names.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    /// The uid of every pod made so far.
+    pub(crate) fn uids(&self) -> Vec<String> {
+        self.watch.uids()
+    }
+
+    /// Where the pods' logs are.
+    pub(crate) fn pod_logs(&self) -> PathBuf {
+        self.root().join("var/log/pods")
+    }
+
+    /// The program's path; every process of this test's engines has it as its executable.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.dir.join("monopod")
+    }
+
+    /// Writes a file of the test's own.
+    pub(crate) fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Writes the manifest of `pod`.
+    pub(crate) fn manifest(&self, pod: &Pod) -> Result<PathBuf> {
+        let trace_dir = self.dir.join("trace");
+        let text = serde_json::to_string_pretty(&pod.manifest(&trace_dir.to_string_lossy()))?;
+        self.file(&format!("{}.json", pod.name()), &text)
+    }
+
+    /// `monopod --root ROOT run`, for further arguments.
+    pub(crate) fn run_command(&self) -> Command {
+        let mut command = Command::new(self.program());
+        command.arg("--root").arg(self.root()).arg("run").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn start(&self, command: &mut Command) -> Result<Engine> {
+        let n = self.files.fetch_add(1, Ordering::Relaxed);
+        Engine::start(command, self.dir.join(format!("{n}.out")), self.dir.join(format!("{n}.err")))
+    }
+
+    /// Starts `run` on the pod.
+    pub(crate) fn start_pod(&self, pod: &Pod) -> Result<Engine> {
+        let manifest = self.manifest(pod)?;
+        self.start(self.run_command().arg(manifest))
+    }
+
+    /// Runs the pod to its end.
+    pub(crate) fn run_pod(&self, pod: &Pod) -> Result<Finished> {
+        self.start_pod(pod)?.wait(SOON)
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn finish(&self, command: &mut Command) -> Result<Finished> {
+        self.start(command)?.wait(SOON)
+    }
+
+    /// Ctrl-C, then waits for the end.
+    pub(crate) fn interrupt(&self, engine: Engine) -> Result<Finished> {
+        engine.signal(Signal::INT)?;
+        engine.wait(SOON)
+    }
+
+    /// Waits until nothing is left of any pod this test made; fails with what is.
+    pub(crate) fn expect_clean(&self, deadline: Duration) -> Result<()> {
+        let mut left = vec![];
+        wait::until("nothing left of the test's pods", deadline, || {
+            left = leaks::find(&self.dir, &self.root(), &self.uids());
+            left.is_empty().then_some(())
+        })
+        .with_context(|| format!("left behind:\n  {}", left.join("\n  ")))
+    }
+
+    /// [`Self::expect_clean`] with the time that an engine's end may take to be complete.
+    pub(crate) fn expect_settled(&self) -> Result<()> {
+        self.expect_clean(SETTLE)
+    }
+
+    /// Everything the test's engines and containers wrote, for a failure's report.
+    pub(crate) fn record(&self) -> String {
+        let mut text = String::new();
+        for n in 0..self.files.load(Ordering::Relaxed) {
+            for stream in ["out", "err"] {
+                let bytes = fs::read(self.dir.join(format!("{n}.{stream}"))).unwrap_or_default();
+                text.push_str(&format!("--- engine {n}, {stream}\n{}", String::from_utf8_lossy(&bytes)));
+            }
+        }
+        text.push_str(&format!("--- trace\n{}\n", self.trace.lines().join("\n")));
+        text
+    }
+}

@@ -1,0 +1,112 @@
+//! Ctrl-C stops in order; a second one forces.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::bed::{Bed, SOON};
+use crate::pod::Pod;
+use crate::runner::{Test, tests};
+use crate::suites::require_root;
+
+pub(crate) const TESTS: &[Test] = tests![
+    stops_every_pod,
+    second_one_forces,
+    grace_period_then_kill,
+    sigterm_stops_as_well,
+    during_start,
+    output_pipe_closed,
+];
+
+const STUBBORN: &str = "trap 'say term' TERM; say start; while :; do sleep 1000000 & wait $!; done";
+
+fn stops_every_pod(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let one = bed.manifest(&Pod::new("one").sidecar("one-side", "serve").app("one-main", "serve"))?;
+    let two = bed.manifest(&Pod::new("two").app("two-main", "serve"))?;
+    let engine = bed.start(bed.run_command().arg(one).arg(two))?;
+    for name in ["one-main", "two-main"] {
+        bed.trace.wait(&format!("{name} start"), SOON)?;
+    }
+    bed.interrupt(engine)?.expect_code(0)?;
+    bed.trace.expect_order(&["one-main stop", "one-side stop"])?;
+    bed.trace.expect_order(&["two-main stop"])
+}
+
+fn second_one_forces(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("forced").spec(&json!({"terminationGracePeriodSeconds": 600})).app("main", STUBBORN);
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    engine.signal(Signal::INT)?;
+    bed.trace.wait("main term", SOON)?;
+    let forced = Instant::now();
+    engine.signal(Signal::INT)?;
+    engine.wait(SOON)?;
+    ensure!(
+        forced.elapsed() < Duration::from_secs(10),
+        "took {:?} after the second Ctrl-C",
+        forced.elapsed()
+    );
+    Ok(())
+}
+
+fn grace_period_then_kill(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("grace").spec(&json!({"terminationGracePeriodSeconds": 3})).app("main", STUBBORN);
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    let asked = Instant::now();
+    bed.interrupt(engine)?.expect_code(0)?.expect_line(&["main", "137"])?;
+    let took = asked.elapsed();
+    ensure!((Duration::from_millis(2900)..Duration::from_secs(10)).contains(&took), "took {took:?}");
+    Ok(())
+}
+
+fn sigterm_stops_as_well(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let engine = bed.start_pod(&Pod::new("term").sidecar("side", "serve").app("main", "serve"))?;
+    bed.trace.wait("main start", SOON)?;
+    bed.trace.wait("side start", SOON)?;
+    engine.signal(Signal::TERM)?;
+    engine.wait(SOON)?;
+    bed.trace.expect_order(&["main stop", "side stop"])
+}
+
+/// At many moments of the start: whatever was made is removed.
+fn during_start(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("early")
+        .init("one", "true")
+        .sidecar("side", "trap 'exit 0' TERM; sleep 1000 & wait")
+        .init("two", "sleep 0.2")
+        .app("main", "trap 'exit 0' TERM; sleep 1000 & wait");
+    for step_ms in 0..12_u64 {
+        let engine = bed.start_pod(&pod)?;
+        std::thread::sleep(Duration::from_millis(step_ms * 30));
+        engine.signal(Signal::INT)?;
+        engine.wait(SOON)?;
+        bed.expect_settled()?;
+    }
+    Ok(())
+}
+
+/// `monopod run ... | head -1`: the reader goes away, the pod is stopped, nothing panics.
+fn output_pipe_closed(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(
+        &Pod::new("pipe")
+            .app("main", "trap 'say stop; exit 0' TERM; say start; while :; do echo tick; sleep 0.05; done"),
+    )?;
+    let script = format!(
+        "{} --root {} run {} | head -n 3; exit 0",
+        bed.program().display(),
+        bed.root().display(),
+        manifest.display()
+    );
+    let finished = bed.finish(std::process::Command::new("sh").arg("-c").arg(script))?;
+    finished.expect_no_output("panicked")?;
+    Ok(())
+}

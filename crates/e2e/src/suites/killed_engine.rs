@@ -1,0 +1,91 @@
+//! `kill -9` of a `run`: its shims stop their pods in order and remove everything by themselves.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::bed::{Bed, SOON};
+use crate::pod::Pod;
+use crate::runner::{Test, tests};
+use crate::suites::require_root;
+
+pub(crate) const TESTS: &[Test] = tests![
+    while_running,
+    while_stopping,
+    while_an_init_container_runs,
+    several_pods,
+    with_a_stubborn_container
+];
+
+/// Longer than any grace period here and its floors.
+const CLEANED: Duration = Duration::from_secs(40);
+
+fn kill(bed: &Bed, engine: crate::engine::Engine) -> Result<()> {
+    engine.signal(Signal::KILL)?;
+    engine.wait(SOON)?;
+    bed.expect_clean(CLEANED)
+}
+
+fn while_running(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("running")
+        .volume(json!({"name": "memory", "emptyDir": {"medium": "Memory"}}))
+        .sidecar("one", "serve")
+        .sidecar("two", "serve")
+        .app("main", "serve");
+    let engine = bed.start_pod(&pod)?;
+    for name in ["one", "two", "main"] {
+        bed.trace.wait(&format!("{name} start"), SOON)?;
+    }
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["main stop", "two stop", "one stop"])
+}
+
+fn while_stopping(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("stopping")
+        .sidecar("side", "serve")
+        .app("main", "trap 'say term; sleep 1; say stop; exit 0' TERM; say start; sleep 1000 & wait");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    bed.trace.wait("side start", SOON)?;
+    engine.signal(Signal::INT)?;
+    bed.trace.wait("main term", SOON)?;
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["main term", "main stop", "side stop"])
+}
+
+fn while_an_init_container_runs(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("init").sidecar("side", "serve").init("slow", "serve").app("main", "say start");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("slow start", SOON)?;
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["slow stop"])?;
+    bed.trace.expect_absent("main start")
+}
+
+fn several_pods(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let one = bed.manifest(&Pod::new("one").app("one-main", "serve"))?;
+    let two = bed.manifest(&Pod::new("two").app("two-main", "serve"))?;
+    let engine = bed.start(bed.run_command().arg(one).arg(two))?;
+    bed.trace.wait("one-main start", SOON)?;
+    bed.trace.wait("two-main start", SOON)?;
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["one-main stop"])?;
+    bed.trace.expect_order(&["two-main stop"])
+}
+
+fn with_a_stubborn_container(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("stubborn")
+        .spec(&json!({"terminationGracePeriodSeconds": 2}))
+        .app("main", "trap 'say term' TERM; say start; while :; do sleep 1000000 & wait $!; done");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["main start", "main term"])
+}

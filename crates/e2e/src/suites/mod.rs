@@ -1,0 +1,47 @@
+//! One file per subject.
+
+mod co_located;
+mod command_line;
+mod examples;
+mod hooks;
+mod image_errors;
+mod init;
+mod interrupt;
+mod isolation;
+mod killed_engine;
+mod logs;
+mod network;
+mod process;
+mod refused;
+mod resources;
+mod restarts;
+mod sidecars;
+mod volumes;
+
+use crate::outcome::skip;
+use crate::runner::Suite;
+
+pub(crate) const ALL: &[Suite] = &[
+    Suite { name: "co_located", tests: co_located::TESTS },
+    Suite { name: "init", tests: init::TESTS },
+    Suite { name: "sidecars", tests: sidecars::TESTS },
+    Suite { name: "volumes", tests: volumes::TESTS },
+    Suite { name: "network", tests: network::TESTS },
+    Suite { name: "restarts", tests: restarts::TESTS },
+    Suite { name: "hooks", tests: hooks::TESTS },
+    Suite { name: "process", tests: process::TESTS },
+    Suite { name: "isolation", tests: isolation::TESTS },
+    Suite { name: "resources", tests: resources::TESTS },
+    Suite { name: "image_errors", tests: image_errors::TESTS },
+    Suite { name: "refused", tests: refused::TESTS },
+    Suite { name: "command_line", tests: command_line::TESTS },
+    Suite { name: "logs", tests: logs::TESTS },
+    Suite { name: "interrupt", tests: interrupt::TESTS },
+    Suite { name: "killed_engine", tests: killed_engine::TESTS },
+    Suite { name: "examples", tests: examples::TESTS },
+];
+
+/// Skips the test unless it runs as root.
+pub(crate) fn require_root() -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { skip("needs root") }
+}

@@ -1,0 +1,26 @@
+//! Waiting for a condition, never for luck: every wait has a deadline and says what it waited for.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// How often a condition that no descriptor announces is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks until `condition` gives a value; fails with `what` at the deadline.
+pub(crate) fn until<T>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Result<T> {
+    let end = Instant::now() + deadline;
+    loop {
+        if let Some(value) = condition() {
+            return Ok(value);
+        }
+        if Instant::now() >= end {
+            bail!("waited {}s for: {what}", deadline.as_secs_f32());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
