@@ -47,7 +47,7 @@ impl ContainerObserved {
     fn forget_unknown(&mut self, known: impl Fn(u32) -> bool, at: Moment) {
         let Some(attempt) = self.current.as_mut().filter(|a| a.alive() && !known(a.number)) else { return };
         if attempt.state == AttemptState::Starting {
-            self.current = self.previous.take();
+            self.roll_back();
         } else {
             let mut exit = killed(attempt, "The container could not be located when the pod was adopted", at);
             exit.reason = ExitReason::ContainerStatusUnknown;

@@ -15,8 +15,8 @@ use crate::termination;
 use crate::view::View;
 
 pub(crate) fn container_status(view: &View<'_>, container: &Container) -> ContainerStatus {
-    let attempt = view.attempt(container);
-    let (state, last_state) = state(view, container, attempt);
+    let (attempt, before) = shown(view, container);
+    let (state, last_state) = state(view, container, attempt, before);
     let started = attempt.is_some_and(|a| a.started(container));
     let ready = match container.kind {
         ContainerKind::Init => {
@@ -40,28 +40,41 @@ pub(crate) fn container_status(view: &View<'_>, container: &Container) -> Contai
     }
 }
 
+/// The attempt a status speaks of and the one before it. An attempt counts once it has a process:
+/// until then the status stays what it was.
+fn shown<'a>(view: &View<'a>, container: &Container) -> (Option<&'a Attempt>, Option<&'a Attempt>) {
+    let Some(observed) = view.container(container) else { return (None, None) };
+    match &observed.current {
+        Some(attempt) if attempt.state == AttemptState::Starting => {
+            (observed.previous.as_ref(), observed.outgoing.as_ref())
+        }
+        current => (current.as_ref(), observed.previous.as_ref()),
+    }
+}
+
 fn state(
     view: &View<'_>,
     container: &Container,
     attempt: Option<&Attempt>,
+    before: Option<&Attempt>,
 ) -> (ContainerState, Option<Exit>) {
-    let previous = || view.container(container)?.previous.as_ref()?.exit().cloned();
+    let last = || before.and_then(Attempt::exit).cloned();
     let Some(attempt) = attempt else {
         return (waiting(view, container, None), None);
     };
     match &attempt.state {
-        AttemptState::Starting => (default_waiting(view), previous()),
+        AttemptState::Starting => (default_waiting(view), last()),
         // A container does not count as running until its postStart hook is done.
         AttemptState::Running { .. }
             if container.post_start.is_some() && !matches!(attempt.post_start, HookState::Done { .. }) =>
         {
-            (default_waiting(view), previous())
+            (default_waiting(view), last())
         }
-        AttemptState::Running { since } => (ContainerState::Running { since: *since }, previous()),
+        AttemptState::Running { since } => (ContainerState::Running { since: *since }, last()),
         AttemptState::Exited(exit) if waits_to_start(view, container, attempt, exit) => {
             (waiting(view, container, Some(attempt)), Some(exit.clone()))
         }
-        AttemptState::Exited(exit) => (ContainerState::Terminated(exit.clone()), previous()),
+        AttemptState::Exited(exit) => (ContainerState::Terminated(exit.clone()), last()),
     }
 }
 
@@ -95,10 +108,10 @@ fn default_waiting(view: &View<'_>) -> ContainerState {
 fn trouble(view: &View<'_>, container: &Container, attempt: Option<&Attempt>) -> Option<(String, String)> {
     let observed = view.container(container);
     let sandbox = view.observed.sandbox.attempt();
+    // Shown until it runs again, also in the moments in which it is being started.
     let backing_off = attempt.and_then(|a| backoff::exit_behind(a, view.run, sandbox)).and_then(|finished| {
         let entry = observed?.backoff?;
-        let until = backoff::restart_at(Some(entry), finished)?;
-        (view.now.boot < until).then_some(entry.delay)
+        backoff::restart_at(Some(entry), finished).map(|_| entry.delay)
     });
     if let Some(delay) = backing_off {
         let message =

@@ -36,7 +36,7 @@ impl Observed {
             | Observation::SandboxStopped { .. } => self.observe_sandbox(observation, at),
             Observation::Adopted(snapshot) => self.adopt(snapshot, at),
             Observation::ImageReady { container, image_id, .. } => {
-                self.image_ready(spec, container, image_id)
+                self.image_ready(spec, container, image_id);
             }
             Observation::ImageFailed { container, reason, message } => {
                 self.image_failed(spec, container, reason, message, at);
@@ -141,7 +141,7 @@ impl Observed {
     fn all_died(&mut self, at: Moment) {
         for container in self.containers.values_mut() {
             if container.current.as_ref().is_some_and(|a| a.state == AttemptState::Starting) {
-                container.current = container.previous.take();
+                container.roll_back();
             }
             let Some(attempt) = container.current.as_mut().filter(|a| a.alive()) else { continue };
             attempt.state = AttemptState::Exited(killed(attempt, "the pod sandbox ended", at));
@@ -173,9 +173,8 @@ impl Observed {
     }
 
     fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, at: Moment) {
-        let sandbox = self.sandbox.attempt();
+        self.count_start(name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
-        container.count_restart(attempt, sandbox, at);
         let Some(current) = container.current.as_mut().filter(|a| a.number == attempt) else { return };
         id.clone_into(&mut current.id);
         if current.state == AttemptState::Starting {
@@ -188,7 +187,7 @@ impl Observed {
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &Attempt| a.number == attempt && a.state == AttemptState::Starting;
         if container.current.as_ref().is_some_and(meant) {
-            container.current = container.previous.take();
+            container.roll_back();
             container.start_error = Some(error);
         }
     }
@@ -197,9 +196,8 @@ impl Observed {
     fn exited(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, exit: &Exit, at: Moment) {
         let restarting_all =
             View::new(spec, self, at).restart_all.is_some_and(|(container, _)| container.name != *name);
-        let sandbox = self.sandbox.attempt();
+        self.count_start(name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
-        container.count_restart(attempt, sandbox, at);
         let meant = |a: &&mut Attempt| a.number == attempt && a.alive();
         let Some(current) = container.current.as_mut().filter(meant) else { return };
         let mut exit = exit.clone();
@@ -224,17 +222,29 @@ impl Observed {
     }
 }
 
-impl ContainerObserved {
-    /// Moves the backoff on when an attempt that follows an exit turns out to have had a process.
-    fn count_restart(&mut self, attempt: u32, sandbox: Option<u32>, at: Moment) {
-        let Some(current) = self.current.as_ref() else { return };
-        if current.number != attempt || current.state != AttemptState::Starting {
-            return;
-        }
-        let behind = self.previous.as_ref().and_then(|p| backoff::exit_behind(p, current.run, sandbox));
+impl Observed {
+    /// Once an attempt turns out to have had a process, the backoff moves on if it follows an exit,
+    /// and the attempt before the previous one is let go.
+    fn count_start(&mut self, name: &ContainerName, attempt: u32, at: Moment) {
+        let sandbox = self.sandbox.attempt();
+        let Some(container) = self.containers.get_mut(name) else { return };
+        let meant = |a: &&Attempt| a.number == attempt && a.state == AttemptState::Starting;
+        let Some(current) = container.current.as_ref().filter(meant) else { return };
+        let behind = container.previous.as_ref().and_then(|p| backoff::exit_behind(p, current.run, sandbox));
         if let Some(finished) = behind {
-            self.backoff = Some(backoff::next(self.backoff, finished, at));
+            container.backoff = Some(backoff::next(container.backoff, finished, at));
         }
+        if let Some(outgoing) = container.outgoing.take() {
+            self.garbage.insert((name.clone(), outgoing.number));
+        }
+    }
+}
+
+impl ContainerObserved {
+    /// The newest attempt never was.
+    pub(crate) fn roll_back(&mut self) {
+        self.current = self.previous.take();
+        self.previous = self.outgoing.take();
     }
 }
 
@@ -246,10 +256,10 @@ impl ProbeState {
         }
         match outcome {
             ProbeOutcome::Success => {
-                (self.successes, self.failures, self.errors) = (self.successes + 1, 0, 0)
+                (self.successes, self.failures, self.errors) = (self.successes + 1, 0, 0);
             }
             ProbeOutcome::Failure(_) => {
-                (self.successes, self.failures, self.errors) = (0, self.failures + 1, 0)
+                (self.successes, self.failures, self.errors) = (0, self.failures + 1, 0);
             }
             ProbeOutcome::Error(_) => {
                 self.errors = (self.errors + 1) % PROBE_TRIES;

@@ -92,10 +92,8 @@ impl Observed {
         let container = self.containers.entry(name.clone()).or_default();
         container.start_error = None;
         container.image_id = None;
-        let ended = container.current.replace(Attempt::starting(number, run, sandbox, image_id));
-        if let Some(oldest) = ended.and_then(|ended| container.previous.replace(ended)) {
-            self.garbage.insert((name.clone(), oldest.number));
-        }
+        container.outgoing = container.previous.take();
+        container.previous = container.current.replace(Attempt::starting(number, run, sandbox, image_id));
     }
 
     fn finish(&mut self, spec: &PodSpec, now: Moment) {

@@ -107,6 +107,8 @@ pub struct ContainerObserved {
     pub current: Option<Attempt>,
     /// The attempt before it: `lastState`, `logs --previous`.
     pub previous: Option<Attempt>,
+    /// The attempt that is let go once the newest is known to have had a process.
+    pub outgoing: Option<Attempt>,
     /// The last start failed before there was a process.
     pub start_error: Option<StartError>,
     pub backoff: Option<Backoff>,

@@ -80,7 +80,7 @@ fn volumes_ready(view: &View<'_>, draft: &mut Draft) -> bool {
             }
         }
         VolumesState::SettingUp | VolumesState::TearingDown => {
-            draft.decide(None, Verdict::Wait(Wait::Volumes))
+            draft.decide(None, Verdict::Wait(Wait::Volumes));
         }
     }
     false
