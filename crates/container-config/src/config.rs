@@ -21,6 +21,10 @@ pub struct ImageConfig {
     pub stop_signal: String,
     /// The overlays that make its root file system; the first is mounted at `/`.
     pub layers: Vec<Layer>,
+    /// The text of its `/etc/passwd`; empty when it has none.
+    pub passwd: String,
+    /// The text of its `/etc/group`; empty when it has none.
+    pub group: String,
 }
 
 /// One overlay mount inside the container: `lower` directories, topmost first, below a private
@@ -38,11 +42,24 @@ pub struct SandboxFacts {
     pub etc_hosts: PathBuf,
     pub etc_hostname: PathBuf,
     pub resolv_conf: PathBuf,
+    /// The pod's `/dev/shm`: [`crate::shm_path`] of the pod's directory.
+    pub shm: PathBuf,
     /// Host path of each pod volume by name.
     pub volumes: std::collections::BTreeMap<String, PathBuf>,
     /// cgroup v2 is mounted at /sys/fs/cgroup.
     pub cgroup_v2: bool,
     pub ip: String,
+}
+
+/// What the node offers its pods; read once, when an engine starts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NodeFacts {
+    /// `MemTotal`.
+    pub memory_bytes: u64,
+    /// The capabilities this process may pass on: its permitted and bounding sets, by number.
+    pub capabilities: u64,
+    /// The `/sys/devices/system/cpu/cpu*/thermal_throttle` that exist: hidden from containers.
+    pub thermal_throttle_paths: Vec<String>,
 }
 
 /// The sandbox of a pod: namespaces shared by its containers, and file systems held for it.
@@ -59,6 +76,7 @@ pub struct SandboxConfig {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tmpfs {
+    /// On the host; made when it is missing.
     pub path: PathBuf,
     pub size_bytes: Option<u64>,
     pub mode: u32,
@@ -150,7 +168,10 @@ pub enum MountKind {
     Devpts,
     /// tmpfs with the standard device nodes and links; nothing of the host's /dev.
     Dev,
-    Tmpfs { size_bytes: Option<u64>, mode: u32 },
+    Tmpfs {
+        size_bytes: Option<u64>,
+        mode: u32,
+    },
     /// The container's own cgroup subtree, read-only, in the layout of the host (v1 or v2).
     Cgroup,
     Bind(BindSource),

@@ -1,9 +1,35 @@
 //! What one container is made of: a pure function of the pod, the container, its image's config and
-//! the facts of its sandbox. The shim carries it out without a choice left.
+//! the facts of its sandbox and node. The shim carries it out without a choice left.
+//!
+//! Rules are Kubernetes' (the pages are named where they apply); where Kubernetes leaves something to
+//! the container runtime, it is as containerd has it.
 
+mod capabilities;
+mod command;
 mod config;
+mod container;
+mod environment;
+mod error;
+mod expansion;
+mod mounts;
+mod qos;
+mod resources;
+mod sandbox;
+mod seccomp;
+mod signal;
+mod user;
 
+#[cfg(test)]
+mod tests;
+
+pub use command::probe_command;
 pub use config::{
-    BindSource, CapabilitySets, ContainerConfig, DeviceRule, ImageConfig, Layer, Mount, MountKind, MountOptions,
-    PidNamespace, Process, ResourceLimits, Rlimit, Root, SandboxConfig, SandboxFacts, SockFilter, Tmpfs,
+    BindSource, CapabilitySets, ContainerConfig, DeviceRule, ImageConfig, Layer, Mount, MountKind,
+    MountOptions, NodeFacts, PidNamespace, Process, ResourceLimits, Rlimit, Root, SandboxConfig,
+    SandboxFacts, SockFilter, Tmpfs,
 };
+pub use container::container_config;
+pub use error::ConfigError;
+pub use qos::{QosClass, qos_class};
+pub use resources::pod_memory_limit_bytes;
+pub use sandbox::{sandbox_config, shm_path};

@@ -1,0 +1,92 @@
+//! The parts of a container's configuration, put together.
+
+use podspec::{Container, Pod};
+
+use crate::config::{ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts};
+use crate::error::ConfigError;
+use crate::{capabilities, command, environment, mounts, qos, resources, seccomp, signal, user};
+
+const UMASK: u32 = 0o022;
+
+/// Everything needed to spawn `container` of `pod` from `image` in the sandbox of `facts`.
+///
+/// # Errors
+/// [`ConfigError`], whose [`reason`](ConfigError::reason) is the container's `waiting.reason`.
+pub fn container_config(
+    pod: &Pod,
+    container: &Container,
+    image: &ImageConfig,
+    facts: &SandboxFacts,
+    node: &NodeFacts,
+) -> Result<ContainerConfig, ConfigError> {
+    let pid_namespace =
+        if pod.spec.share_process_namespace { PidNamespace::Pod } else { PidNamespace::Container };
+    Ok(ContainerConfig {
+        name: container.name.clone(),
+        process: process(pod, container, image, facts, node)?,
+        root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
+        mounts: mounts::mounts(container, facts)?,
+        masked_paths: mounts::masked_paths(node),
+        readonly_paths: mounts::readonly_paths(),
+        pid_namespace,
+        resources: resources::resource_limits(container),
+        stop_signal: signal::stop_signal(&image.stop_signal)?,
+        termination_message_path: mounts::absolute(&container.termination_message_path),
+        tty: container.tty,
+    })
+}
+
+fn process(
+    pod: &Pod,
+    container: &Container,
+    image: &ImageConfig,
+    facts: &SandboxFacts,
+    node: &NodeFacts,
+) -> Result<Process, ConfigError> {
+    let identity = user::identity(pod, container, image)?;
+    let capabilities = capabilities::sets(&container.security.capabilities, identity.uid, node.capabilities)?;
+    let seccomp = if container.security.seccomp_unconfined {
+        Vec::new()
+    } else {
+        seccomp::runtime_default(capabilities.bounding)
+    };
+    let own_env = environment::container_env(container);
+    let args = command::process_args(container, image, &own_env)?;
+    let env = environment::process_env(container, image, &own_env, &facts.hostname, &identity.home);
+    let cwd = working_dir(container, image)?;
+    refuse_nul("command", args.iter())?;
+    refuse_nul("env", env.iter())?;
+    refuse_nul("workingDir", [&cwd])?;
+    Ok(Process {
+        args,
+        env,
+        cwd,
+        uid: identity.uid,
+        gid: identity.gid,
+        groups: identity.groups,
+        umask: UMASK,
+        capabilities,
+        no_new_privileges: container.security.allow_privilege_escalation == Some(false),
+        rlimits: Vec::new(),
+        oom_score_adj: qos::oom_score_adj(&pod.spec, container, node.memory_bytes),
+        seccomp,
+    })
+}
+
+fn working_dir(container: &Container, image: &ImageConfig) -> Result<String, ConfigError> {
+    let chosen = [container.working_dir.as_deref().unwrap_or_default(), &image.working_dir]
+        .into_iter()
+        .find(|path| !path.is_empty())
+        .unwrap_or("/");
+    if !chosen.starts_with('/') {
+        return Err(ConfigError::RelativeWorkingDir { path: chosen.to_owned() });
+    }
+    Ok(chosen.to_owned())
+}
+
+fn refuse_nul<'t>(field: &str, texts: impl IntoIterator<Item = &'t String>) -> Result<(), ConfigError> {
+    match texts.into_iter().find(|text| text.contains('\0')) {
+        Some(text) => Err(ConfigError::NulByte { field: field.to_owned(), value: text.clone() }),
+        None => Ok(()),
+    }
+}

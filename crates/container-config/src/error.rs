@@ -1,0 +1,62 @@
+//! Why a container cannot be configured.
+
+/// The message is the container's `waiting.message`, the reason its `waiting.reason`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("container's runAsUser breaks non-root policy (pod: \"{pod}\", container: {container})")]
+    RunAsUserIsRoot { pod: String, container: String },
+    #[error("container has runAsNonRoot and image will run as root (pod: \"{pod}\", container: {container})")]
+    ImageUserIsRoot { pod: String, container: String },
+    #[error(
+        "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root \
+         (pod: \"{pod}\", container: {container})"
+    )]
+    ImageUserNotNumeric { user: String, pod: String, container: String },
+    #[error(
+        "image user {user:?} is not in the image's /etc/passwd: set securityContext.runAsUser to a number"
+    )]
+    UnknownImageUser { user: String },
+    #[error(
+        "image user {user:?} is out of range: user ids are 0 to {max}; set securityContext.runAsUser",
+        max = i32::MAX
+    )]
+    ImageUserOutOfRange { user: String },
+    #[error(
+        "no command specified: the image has no entrypoint and no command, so set command in the container"
+    )]
+    NoCommand,
+    #[error("workingDir {path:?} is not an absolute path")]
+    RelativeWorkingDir { path: String },
+    #[error("{field} contains a NUL byte, which no process can be given: {value:?}")]
+    NulByte { field: String, value: String },
+    #[error("volumeMount {mount_path} names volume \"{volume}\", which the pod does not have")]
+    UnknownVolume { mount_path: String, volume: String },
+    #[error("mountPath {mount_path} cannot be used: nothing can be mounted over / or inside /proc")]
+    ForbiddenMountPath { mount_path: String },
+    #[error(
+        "unknown capability \"{name}\" in securityContext.capabilities: names are as in capabilities(7), \
+         without CAP_, or ALL"
+    )]
+    UnknownCapability { name: String },
+    #[error(
+        "capability {name} cannot be added: monopod itself does not have it on this machine; \
+         drop it from securityContext.capabilities.add, or start monopod with it"
+    )]
+    UnavailableCapability { name: String },
+    #[error("image stop signal {signal:?} is not a signal's name or number (1 to 64)")]
+    UnknownStopSignal { signal: String },
+}
+
+impl ConfigError {
+    /// The kubelet's reason: what it checks itself is a `CreateContainerConfigError`, what the
+    /// runtime refuses is a `CreateContainerError`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::RunAsUserIsRoot { .. }
+            | Self::ImageUserIsRoot { .. }
+            | Self::ImageUserNotNumeric { .. } => "CreateContainerConfigError",
+            _ => "CreateContainerError",
+        }
+    }
+}

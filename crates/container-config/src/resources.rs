@@ -1,0 +1,78 @@
+//! Requests and limits as cgroup values
+//! (<https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>).
+
+use podspec::{Container, ContainerKind, PodSpec};
+
+use crate::config::{DeviceRule, ResourceLimits};
+
+const SHARES_PER_CPU: u64 = 1024;
+const SHARES_MIN: u64 = 2;
+const SHARES_MAX: u64 = 262_144;
+const PERIOD_US: u64 = 100_000;
+/// The kernel's own minimum.
+const QUOTA_US_MIN: u64 = 1_000;
+
+/// A container that asks for no CPU gets the least weight, not the kernel's default.
+pub(crate) fn resource_limits(container: &Container) -> ResourceLimits {
+    let resources = &container.resources;
+    let quota = resources.cpu_limit.filter(|milli| *milli > 0).map(quota_us);
+    ResourceLimits {
+        cpu_shares: Some(shares(resources.cpu_request.or(resources.cpu_limit).unwrap_or(0))),
+        cpu_quota_us: quota,
+        cpu_period_us: quota.map(|_| PERIOD_US),
+        memory_limit_bytes: resources.memory_limit.filter(|bytes| *bytes > 0),
+        pids_limit: None,
+        devices: device_rules(),
+    }
+}
+
+fn shares(cpu_milli: u64) -> u64 {
+    (cpu_milli.saturating_mul(SHARES_PER_CPU) / 1000).clamp(SHARES_MIN, SHARES_MAX)
+}
+
+fn quota_us(cpu_milli: u64) -> u64 {
+    (cpu_milli.saturating_mul(PERIOD_US) / 1000).max(QUOTA_US_MIN)
+}
+
+/// What the pod's containers may use of memory together, when every one of them has a limit: its
+/// app containers and sidecars at once, or an init container beside the sidecars started before it.
+#[must_use]
+pub fn pod_memory_limit_bytes(pod: &PodSpec) -> Option<u64> {
+    let limit = |container: &Container| container.resources.memory_limit.filter(|bytes| *bytes > 0);
+    let mut sidecars = 0_u64;
+    let mut peak = 0_u64;
+    for container in &pod.init_containers {
+        let own = limit(container)?;
+        if container.kind == ContainerKind::Sidecar {
+            sidecars = sidecars.saturating_add(own);
+            peak = peak.max(sidecars);
+        } else {
+            peak = peak.max(sidecars.saturating_add(own));
+        }
+    }
+    let together = pod.containers.iter().try_fold(sidecars, |sum, c| Some(sum.saturating_add(limit(c)?)))?;
+    Some(peak.max(together))
+}
+
+/// Nothing but the standard devices; any node may be made, as making one gives no access.
+fn device_rules() -> Vec<DeviceRule> {
+    let rule = |allow, kind, major, minor, access: &str| DeviceRule {
+        allow,
+        kind,
+        major,
+        minor,
+        access: access.to_owned(),
+    };
+    let mut rules = vec![
+        rule(false, 'a', None, None, "rwm"),
+        rule(true, 'c', None, None, "m"),
+        rule(true, 'b', None, None, "m"),
+    ];
+    // null, zero, full, random, urandom, tty, ptmx
+    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)] {
+        rules.push(rule(true, 'c', Some(major), Some(minor), "rwm"));
+    }
+    // /dev/pts/*
+    rules.push(rule(true, 'c', Some(136), None, "rwm"));
+    rules
+}

@@ -1,0 +1,32 @@
+//! The sandbox of a pod.
+
+use std::path::{Path, PathBuf};
+
+use podspec::Pod;
+
+use crate::config::{SandboxConfig, Tmpfs};
+
+/// Of a pod's `/dev/shm`, which its containers share.
+const SHM_BYTES: u64 = 64 << 20;
+const SHM_MODE: u32 = 0o1777;
+
+/// `memory_volumes` are the pod's emptyDir volumes of medium `Memory`.
+#[must_use]
+pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> SandboxConfig {
+    let shm = Tmpfs { path: shm_path(pod_dir), size_bytes: Some(SHM_BYTES), mode: SHM_MODE };
+    let mut tmpfs = memory_volumes;
+    tmpfs.push(shm);
+    SandboxConfig {
+        hostname: pod.spec.hostname.clone(),
+        host_network: pod.spec.host_network,
+        share_process_namespace: pod.spec.share_process_namespace,
+        tmpfs,
+        cgroup: format!("monopod/pod{}", pod.uid),
+    }
+}
+
+/// Where the pod's `/dev/shm` is mounted on the host, in the shim's mount namespace.
+#[must_use]
+pub fn shm_path(pod_dir: &Path) -> PathBuf {
+    pod_dir.join("shm")
+}

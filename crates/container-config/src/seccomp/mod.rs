@@ -1,0 +1,38 @@
+//! The seccomp profile `RuntimeDefault`
+//! (<https://kubernetes.io/docs/reference/node/seccomp/>), as a classic BPF program.
+//!
+//! The verdicts are those of containerd's default profile: an allow-list, some of it bound to
+//! capabilities or arguments; EPERM for everything else the profile knows of, ENOSYS for system calls
+//! newer than it, so that a C library falls back to older ones.
+
+mod bpf;
+mod profile;
+mod syscalls;
+#[cfg(test)]
+mod tests;
+
+use crate::config::SockFilter;
+use profile::Machine;
+
+#[cfg(target_arch = "x86_64")]
+const NATIVE: Machine = Machine::X86_64;
+#[cfg(target_arch = "aarch64")]
+const NATIVE: Machine = Machine::Aarch64;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("the seccomp profile has no system call numbers for this architecture");
+
+/// The profile for a process with this bounding set of capabilities, for the machine this program
+/// was built for.
+pub(crate) fn runtime_default(bounding: u64) -> Vec<SockFilter> {
+    program(NATIVE, bounding)
+}
+
+/// One section per system call table that the machine has.
+fn program(machine: Machine, bounding: u64) -> Vec<SockFilter> {
+    let sections: Vec<bpf::Section> = machine
+        .abis()
+        .iter()
+        .map(|abi| bpf::Section { audit_arch: abi.audit_arch(), ranges: profile::ranges(*abi, bounding) })
+        .collect();
+    bpf::assemble(&sections)
+}

@@ -1,0 +1,46 @@
+//! The stop signal
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination>).
+
+use crate::error::ConfigError;
+
+/// By number, from 1: x86-64 and aarch64 have the same.
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+const ALIASES: [(&str, i32); 4] = [("IOT", 6), ("CLD", 17), ("POLL", 29), ("UNUSED", 31)];
+const SIGTERM: i32 = 15;
+/// As C libraries count them: the kernel's first two are theirs.
+const SIGRTMIN: i32 = 34;
+const SIGNAL_MAX: i32 = 64;
+
+/// The image's `STOPSIGNAL`: a number, or a name with or without `SIG`; `SIGTERM` when there is none.
+pub(crate) fn stop_signal(image: &str) -> Result<i32, ConfigError> {
+    if image.is_empty() {
+        return Ok(SIGTERM);
+    }
+    parse(image).ok_or_else(|| ConfigError::UnknownStopSignal { signal: image.to_owned() })
+}
+
+fn parse(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=SIGNAL_MAX).contains(&number).then_some(number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(above) = name.strip_prefix("RTMIN") {
+        return real_time(SIGRTMIN, above, '+', 1);
+    }
+    if let Some(below) = name.strip_prefix("RTMAX") {
+        return real_time(SIGNAL_MAX, below, '-', -1);
+    }
+    let standard = NAMES.iter().position(|known| *known == name).and_then(|at| i32::try_from(at + 1).ok());
+    standard.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, number)| *number))
+}
+
+fn real_time(base: i32, offset: &str, sign: char, direction: i32) -> Option<i32> {
+    let distance = if offset.is_empty() { 0 } else { offset.strip_prefix(sign)?.parse::<u8>().ok()? };
+    let number = base + direction * i32::from(distance);
+    (SIGRTMIN..=SIGNAL_MAX).contains(&number).then_some(number)
+}
