@@ -1,1 +1,41 @@
 //! One loop per pod: observe, plan, apply.
+//!
+//! [`Kubelet`] takes pods in and runs a worker for each. A worker owns everything of its pod that
+//! changes; it knows no rule of the lifecycle, which is [`lifecycle::plan`]'s alone, and nothing of
+//! the machine, which is behind [`ports`]. What happened is in the pod's journal, and
+//! [`events`] reads Kubernetes' events from it.
+
+mod apply;
+mod checkpoint;
+pub mod columns;
+pub mod events;
+mod inbox;
+pub mod journal;
+mod kubelet;
+mod paths;
+pub mod render;
+mod status;
+mod worker;
+
+pub use checkpoint::{CheckpointError, load_pod};
+pub use journal::{Entry, Happening, JournalError};
+pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Subscription};
+pub use paths::Paths;
+pub use status::PodView;
+
+use container_config::NodeFacts;
+use ports::{Clock, ImageService, RuntimeService, VolumeService};
+
+/// The world a kubelet works on: one implementation of each port.
+pub trait Node: Send + Sync + 'static {
+    type Runtime: RuntimeService;
+    type Images: ImageService;
+    type Volumes: VolumeService;
+    type Clock: Clock;
+
+    fn runtime(&self) -> &Self::Runtime;
+    fn images(&self) -> &Self::Images;
+    fn volumes(&self) -> &Self::Volumes;
+    fn clock(&self) -> &Self::Clock;
+    fn facts(&self) -> &NodeFacts;
+}

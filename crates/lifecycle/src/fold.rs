@@ -86,6 +86,8 @@ impl Observed {
         self.removing.clear();
         for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
             attempt.startup.in_flight = false;
+            // Written down before they were sent: a signal may never have left the old engine.
+            (attempt.stop_signal_sent, attempt.kill_sent) = (None, None);
             for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
                 if matches!(hook, HookState::Running { .. }) {
                     *hook = HookState::NotRun;

@@ -1,0 +1,266 @@
+//! Carries out actions. No condition here is on policy or time: an action is complete, so all that is
+//! left is to ask `container-config` what a container is made of, call one port, and report what
+//! happened as an observation.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use container_config::SandboxFacts;
+use lifecycle::{Action, Hook, Observation, ProbeOutcome};
+use podspec::{Container, ContainerName, PullPolicy};
+use ports::{
+    ExecResult, ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError,
+    VolumeService,
+};
+
+use crate::Node;
+use crate::events::go_duration;
+use crate::inbox::Inbox;
+
+/// What is kept of a hook's or probe's output, as the kubelet does.
+const EXEC_OUTPUT_BYTES_MAX: usize = 10 << 10;
+
+/// Shared by the effects of one pod.
+#[derive(Debug)]
+pub(crate) struct Effects<N: Node> {
+    pub(crate) node: Arc<N>,
+    pub(crate) pod: Arc<PodContext>,
+    pub(crate) inbox: Arc<Inbox<N>>,
+    /// Of the newest sandbox; absent before there was one.
+    facts: Mutex<Option<Arc<SandboxFacts>>>,
+}
+
+impl<N: Node> Effects<N> {
+    pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>) -> Self {
+        Self { node, pod, inbox, facts: Mutex::default() }
+    }
+
+    /// Carries out one action and puts its outcome into the inbox.
+    pub(crate) async fn apply(&self, action: Action) {
+        let outcome = match action {
+            Action::SetUpVolumes => self.set_up_volumes().await,
+            Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await,
+            Action::EnsureImage { container, image, policy } => {
+                self.ensure_image(container, &image, policy).await
+            }
+            Action::StartContainer { container, attempt, run: _, image_id } => {
+                self.start_container(container, attempt, &image_id).await
+            }
+            Action::RunHook { container, attempt, hook, timeout } => {
+                self.run_hook(container, attempt, hook, timeout).await
+            }
+            Action::RunStartupProbe { container, attempt, timeout } => {
+                self.run_startup_probe(container, attempt, timeout).await
+            }
+            Action::SignalContainer { container, attempt } => {
+                let sent = self.node.runtime().signal_container(&self.pod, &container, attempt).await;
+                return self.log_failure("send the stop signal", Some(&container), sent);
+            }
+            Action::KillContainer { container, attempt } => {
+                let killed = self.node.runtime().kill_container(&self.pod, &container, attempt).await;
+                return self.log_failure("kill", Some(&container), killed);
+            }
+            Action::RemoveContainer { container, attempt } => {
+                let removed = self.node.runtime().remove_container(&self.pod, &container, attempt).await;
+                self.log_failure("remove an old attempt", Some(&container), removed);
+                Observation::ContainerRemoved { container, attempt }
+            }
+            Action::StopSandbox { attempt } => {
+                let stopped = self.node.runtime().stop_sandbox(&self.pod).await;
+                self.log_failure("stop the sandbox", None, stopped);
+                Observation::SandboxStopped { attempt }
+            }
+            Action::RemoveVolumes => {
+                let removed = self.node.volumes().tear_down(&self.pod).await;
+                self.log_failure("remove the volumes", None, removed);
+                Observation::VolumesRemoved
+            }
+        };
+        self.inbox.observe(outcome);
+    }
+
+    /// Takes over the sandbox of an earlier engine; `false` when there is none alive.
+    pub(crate) async fn adopt_sandbox(&self) -> Result<bool, PortError> {
+        let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
+        let facts = self.node.runtime().adopt_sandbox(&self.pod, observer).await?;
+        let alive = facts.is_some();
+        if let Some(facts) = facts {
+            self.keep_facts(facts);
+        }
+        Ok(alive)
+    }
+
+    async fn set_up_volumes(&self) -> Observation {
+        match self.node.volumes().set_up(&self.pod).await {
+            Ok(()) => Observation::VolumesReady,
+            Err(PortError(message)) => Observation::VolumesFailed { message },
+        }
+    }
+
+    async fn create_sandbox(&self, attempt: u32) -> Observation {
+        let tmpfs = self.node.volumes().tmpfs(&self.pod);
+        let config = container_config::sandbox_config(&self.pod.pod, &self.pod.pod_dir, tmpfs);
+        let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
+        match self.node.runtime().create_sandbox(&self.pod, attempt, config, observer).await {
+            Ok(facts) => {
+                let ip = facts.ip.clone();
+                self.keep_facts(facts);
+                Observation::SandboxCreated { attempt, ip }
+            }
+            Err(PortError(message)) => Observation::SandboxCreateFailed { attempt, message },
+        }
+    }
+
+    /// Completes the runtime's facts with where the volumes are, which it does not know.
+    fn keep_facts(&self, mut facts: SandboxFacts) {
+        facts.volumes = (self.pod.pod.spec.volumes.iter())
+            .map(|volume| (volume.name.to_string(), self.node.volumes().host_path(&self.pod, volume)))
+            .collect();
+        *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(facts));
+    }
+
+    async fn ensure_image(&self, container: ContainerName, image: &str, policy: PullPolicy) -> Observation {
+        match self.node.images().ensure(image, policy).await {
+            Ok((config, pulled)) => {
+                Observation::ImageReady { container, image_id: config.id.clone(), pulled }
+            }
+            Err(error) => Observation::ImageFailed {
+                container,
+                reason: error.reason.to_owned(),
+                message: error.message,
+            },
+        }
+    }
+
+    async fn start_container(&self, container: ContainerName, attempt: u32, image_id: &str) -> Observation {
+        match self.try_start_container(&container, attempt, image_id).await {
+            Ok(id) => Observation::ContainerStarted { container, attempt, id },
+            Err(StartContainerError::Create { reason, message }) => {
+                Observation::ContainerCreateFailed { container, attempt, reason, message }
+            }
+            Err(StartContainerError::Start(exit)) => {
+                Observation::ContainerExited { container, attempt, exit }
+            }
+        }
+    }
+
+    async fn try_start_container(
+        &self,
+        name: &ContainerName,
+        attempt: u32,
+        image_id: &str,
+    ) -> Result<String, StartContainerError> {
+        let container = self.container(name).map_err(config_error)?;
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let facts = facts.ok_or_else(|| config_error("the pod has no sandbox".to_owned()))?;
+        let image = self.node.images().inspect(image_id).await.map_err(|error| {
+            StartContainerError::Create { reason: error.reason.to_owned(), message: error.message }
+        })?;
+        let node = self.node.facts();
+        let config = container_config::container_config(&self.pod.pod, container, &image, &facts, node)
+            .map_err(|error| StartContainerError::Create {
+                reason: error.reason().to_owned(),
+                message: error.to_string(),
+            })?;
+        self.node.runtime().start_container(&self.pod, attempt, config).await
+    }
+
+    async fn run_hook(
+        &self,
+        container: ContainerName,
+        attempt: u32,
+        hook: Hook,
+        timeout: Option<Duration>,
+    ) -> Observation {
+        let handler = self.container(&container).and_then(|spec| {
+            let handler = match hook {
+                Hook::PostStart => &spec.post_start,
+                Hook::PreStop => &spec.pre_stop,
+            };
+            handler.as_ref().ok_or_else(|| "the container has no such hook".to_owned())
+        });
+        let result = match handler {
+            Ok(handler) => self.exec(&container, attempt, &handler.command, timeout).await,
+            Err(message) => Err(message),
+        };
+        let failure = match result {
+            Ok(ran) if ran.timed_out => Some("it was cut off at the end of its time".to_owned()),
+            Ok(ran) if ran.exit_code == 0 => None,
+            Ok(ran) => Some(format!("exit code {}: {}", ran.exit_code, output_text(&ran))),
+            Err(message) => Some(message),
+        };
+        Observation::HookFinished { container, attempt, hook, failure }
+    }
+
+    async fn run_startup_probe(
+        &self,
+        container: ContainerName,
+        attempt: u32,
+        timeout: Duration,
+    ) -> Observation {
+        let command = self.container(&container).and_then(|spec| {
+            let probe = spec.startup_probe.as_ref().ok_or("the container has no startup probe")?;
+            Ok(container_config::probe_command(&probe.exec.command, spec))
+        });
+        let outcome = match command {
+            Ok(command) => self.probe(&container, attempt, &command, timeout).await,
+            Err(message) => ProbeOutcome::Error(message),
+        };
+        Observation::ProbeFinished { container, attempt, outcome }
+    }
+
+    async fn probe(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        timeout: Duration,
+    ) -> ProbeOutcome {
+        match self.exec(container, attempt, command, Some(timeout)).await {
+            Ok(ran) if ran.timed_out => ProbeOutcome::Failure(format!(
+                "command timed out: \"{}\" timed out after {}",
+                command.join(" "),
+                go_duration(timeout)
+            )),
+            Ok(ran) if ran.exit_code == 0 => ProbeOutcome::Success,
+            Ok(ran) => ProbeOutcome::Failure(output_text(&ran)),
+            Err(message) => ProbeOutcome::Error(message),
+        }
+    }
+
+    async fn exec(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        timeout: Option<Duration>,
+    ) -> Result<ExecResult, String> {
+        self.node
+            .runtime()
+            .exec_sync(&self.pod, container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
+            .await
+            .map_err(|PortError(message)| message)
+    }
+
+    fn container(&self, name: &ContainerName) -> Result<&Container, String> {
+        self.pod.pod.spec.container(name).ok_or_else(|| format!("the pod has no container {name}"))
+    }
+
+    /// For effects whose failure changes nothing: what they were to bring about is observed by itself,
+    /// or done once more when the pod is removed.
+    fn log_failure(&self, what: &str, container: Option<&ContainerName>, result: Result<(), PortError>) {
+        if let Err(error) = result {
+            let pod = &self.pod.pod;
+            let container = container.map_or("", ContainerName::as_str);
+            tracing::warn!(namespace = %pod.namespace, pod = %pod.name, container, "cannot {what}: {error}");
+        }
+    }
+}
+
+fn config_error(message: String) -> StartContainerError {
+    StartContainerError::Create { reason: "CreateContainerConfigError".to_owned(), message }
+}
+
+fn output_text(ran: &ExecResult) -> String {
+    String::from_utf8_lossy(&ran.output).trim_end().to_owned()
+}

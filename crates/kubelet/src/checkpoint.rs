@@ -1,0 +1,43 @@
+//! What a pod's next engine needs, in the pod's directory: `pod.json`, the pod as it was taken in, and
+//! `checkpoint.json`, what is known of it ([`lifecycle::Observed`]). Adoption needs no manifest.
+
+use std::path::{Path, PathBuf};
+
+use lifecycle::Observed;
+use podspec::Pod;
+use shim_protocol::{RecordError, read_record, write_record};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("cannot read back the pod in {}", pod_dir.display())]
+    Pod { pod_dir: PathBuf, source: RecordError },
+    #[error("cannot read back the state of the pod in {}", pod_dir.display())]
+    Observed { pod_dir: PathBuf, source: RecordError },
+}
+
+pub(crate) fn save_pod(pod_dir: &Path, pod: &Pod) -> Result<(), RecordError> {
+    write_record(&pod_dir.join("pod.json"), pod)
+}
+
+/// The pod whose directory this is.
+///
+/// # Errors
+/// When there is no record of it, or one that this version cannot read.
+pub fn load_pod(pod_dir: &Path) -> Result<Pod, CheckpointError> {
+    read_record(&pod_dir.join("pod.json"))
+        .map_err(|source| CheckpointError::Pod { pod_dir: pod_dir.to_owned(), source })
+}
+
+pub(crate) fn save_observed(pod_dir: &Path, observed: &Observed) -> Result<(), RecordError> {
+    write_record(&pod_dir.join("checkpoint.json"), observed)
+}
+
+/// A pod without a checkpoint was never begun: the first one is written before the first effect.
+pub(crate) fn load_observed(pod_dir: &Path) -> Result<Observed, CheckpointError> {
+    match read_record(&pod_dir.join("checkpoint.json")) {
+        Err(RecordError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Observed::default())
+        }
+        read => read.map_err(|source| CheckpointError::Observed { pod_dir: pod_dir.to_owned(), source }),
+    }
+}

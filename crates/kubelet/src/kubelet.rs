@@ -1,0 +1,219 @@
+//! The pods of this node: taken in, adopted, deleted, forgotten.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lifecycle::{Observation, Observed, SandboxState};
+use podspec::{Pod, PodUid};
+use ports::{Observer, PodContext, PortError, RuntimeService};
+use shim_protocol::RecordError;
+use tokio::sync::{broadcast, watch};
+use tokio::task::AbortHandle;
+
+use crate::Node;
+use crate::apply::Effects;
+use crate::checkpoint::{self, CheckpointError};
+use crate::inbox::Inbox;
+use crate::journal::{Entry, Journal, JournalError};
+use crate::paths::Paths;
+use crate::status::PodView;
+use crate::worker::Worker;
+
+/// Journal entries a watcher may be behind before it has to read them from disk.
+const ENTRIES_BEHIND_MAX: usize = 256;
+
+#[derive(Debug)]
+pub struct Kubelet<N: Node> {
+    node: Arc<N>,
+    paths: Paths,
+    bound: bool,
+    pods: Mutex<BTreeMap<PodUid, PodHandle<N>>>,
+}
+
+#[derive(Debug)]
+struct PodHandle<N: Node> {
+    pod: Arc<PodContext>,
+    inbox: Arc<Inbox<N>>,
+    worker: AbortHandle,
+    entries: broadcast::Sender<Arc<Entry>>,
+    view: watch::Receiver<Option<PodView>>,
+}
+
+/// What one pod does, as it happens.
+#[derive(Debug)]
+pub struct Subscription {
+    pub pod: Arc<PodContext>,
+    /// Journal entries from the moment of subscribing. A receiver that lags finds what it missed with
+    /// [`crate::journal::read`].
+    pub entries: broadcast::Receiver<Arc<Entry>>,
+    /// The newest status; `None` before the first plan.
+    pub view: watch::Receiver<Option<PodView>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AddPodError {
+    #[error("a pod with UID {0} is here already")]
+    Exists(PodUid),
+    #[error("cannot make the pod's directory {}", path.display())]
+    Directory { path: PathBuf, source: std::io::Error },
+    #[error("cannot write down the pod")]
+    Record(#[source] RecordError),
+    #[error("cannot begin the pod's journal")]
+    Journal(#[source] JournalError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptPodError {
+    #[error(transparent)]
+    Checkpoint(CheckpointError),
+    #[error("a pod with UID {0} is here already")]
+    Exists(PodUid),
+    #[error("cannot go on with the pod's journal")]
+    Journal(#[source] JournalError),
+    #[error("cannot take over the sandbox of pod {pod}")]
+    Sandbox { pod: String, source: PortError },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no pod with UID {0} is here")]
+pub struct NoSuchPod(pub PodUid);
+
+impl<N: Node> Kubelet<N> {
+    /// `bound`: the pods end with this engine.
+    #[must_use]
+    pub fn new(node: Arc<N>, paths: Paths, bound: bool) -> Self {
+        Self { node, paths, bound, pods: Mutex::default() }
+    }
+
+    /// Takes a new pod and begins it.
+    ///
+    /// # Errors
+    /// When it is here already or cannot be written down; nothing is begun then.
+    pub fn add_pod(&self, pod: Pod) -> Result<Subscription, AddPodError> {
+        let uid = pod.uid.clone();
+        if self.pods().contains_key(&uid) {
+            return Err(AddPodError::Exists(uid));
+        }
+        let context = Arc::new(self.paths.context(pod, self.bound));
+        let path = &context.pod_dir;
+        std::fs::create_dir_all(path)
+            .map_err(|source| AddPodError::Directory { path: path.clone(), source })?;
+        checkpoint::save_pod(path, &context.pod).map_err(AddPodError::Record)?;
+        let (journal, past) = Journal::open(path).map_err(AddPodError::Journal)?;
+        let effects = self.effects(context);
+        effects.inbox.observe(Observation::Accepted);
+        Ok(self.start_worker(&effects, Observed::default(), (journal, &past)))
+    }
+
+    /// Takes over the pod of an earlier engine, from its directory alone.
+    ///
+    /// # Errors
+    /// When its records cannot be read, or its sandbox lives and cannot be spoken to.
+    pub async fn adopt(&self, pod_dir: &Path) -> Result<Subscription, AdoptPodError> {
+        let pod = checkpoint::load_pod(pod_dir).map_err(AdoptPodError::Checkpoint)?;
+        let observed = checkpoint::load_observed(pod_dir).map_err(AdoptPodError::Checkpoint)?;
+        if self.pods().contains_key(&pod.uid) {
+            return Err(AdoptPodError::Exists(pod.uid));
+        }
+        let name = pod.name.clone();
+        let (journal, past) = Journal::open(pod_dir).map_err(AdoptPodError::Journal)?;
+        let effects = self.effects(Arc::new(self.paths.context(pod, self.bound)));
+        effects.inbox.observe(Observation::Accepted);
+        let alive =
+            (effects.adopt_sandbox().await).map_err(|source| AdoptPodError::Sandbox { pod: name, source })?;
+        if !alive && let Some(attempt) = sandbox_thought_alive(&observed) {
+            effects.inbox.observe(Observation::SandboxLost { attempt });
+        }
+        Ok(self.start_worker(&effects, observed, (journal, &past)))
+    }
+
+    /// Asks for the pod's deletion; a later one can only shorten the grace.
+    ///
+    /// # Errors
+    /// When there is no such pod.
+    pub fn delete_pod(&self, uid: &PodUid, grace: Duration) -> Result<(), NoSuchPod> {
+        let pods = self.pods();
+        let handle = pods.get(uid).ok_or_else(|| NoSuchPod(uid.clone()))?;
+        handle.inbox.observe(Observation::DeletionRequested { grace });
+        Ok(())
+    }
+
+    /// # Errors
+    /// When there is no such pod.
+    pub fn subscribe(&self, uid: &PodUid) -> Result<Subscription, NoSuchPod> {
+        self.pods().get(uid).map(PodHandle::subscribe).ok_or_else(|| NoSuchPod(uid.clone()))
+    }
+
+    /// Forgets a pod that is at rest and removes what is left of it: its directories and logs.
+    ///
+    /// # Errors
+    /// When something could not be removed; all the rest is.
+    pub async fn remove_pod(&self, uid: &PodUid) -> Result<(), PortError> {
+        let handle = self.pods().remove(uid);
+        let Some(handle) = handle else { return Err(PortError(NoSuchPod(uid.clone()).to_string())) };
+        handle.worker.abort();
+        self.node.runtime().remove_pod(&handle.pod).await
+    }
+
+    fn effects(&self, pod: Arc<PodContext>) -> Arc<Effects<N>> {
+        let inbox = Arc::new(Inbox::new(Arc::clone(&self.node)));
+        Arc::new(Effects::new(Arc::clone(&self.node), pod, inbox))
+    }
+
+    fn start_worker(
+        &self,
+        effects: &Arc<Effects<N>>,
+        observed: Observed,
+        journal: (Journal, &[Entry]),
+    ) -> Subscription {
+        let (entries, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
+        let (view_sender, view) = watch::channel(None);
+        let worker = Worker::new(Arc::clone(effects), observed, journal, entries.clone(), view_sender);
+        let pod = Arc::clone(&effects.pod);
+        let inbox = Arc::clone(&effects.inbox);
+        let uid = pod.pod.uid.clone();
+        // Before the worker runs, so that the subscriber misses nothing.
+        let subscription =
+            Subscription { pod: Arc::clone(&pod), entries: entries.subscribe(), view: view.clone() };
+        let worker = tokio::spawn(worker.run()).abort_handle();
+        self.pods().insert(uid, PodHandle { pod, inbox, worker, entries, view });
+        subscription
+    }
+
+    fn pods(&self) -> MutexGuard<'_, BTreeMap<PodUid, PodHandle<N>>> {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<N: Node> Drop for Kubelet<N> {
+    /// Ends the workers and leaves the pods as they are.
+    fn drop(&mut self) {
+        for handle in self.pods().values() {
+            handle.worker.abort();
+        }
+    }
+}
+
+impl<N: Node> PodHandle<N> {
+    fn subscribe(&self) -> Subscription {
+        Subscription {
+            pod: Arc::clone(&self.pod),
+            entries: self.entries.subscribe(),
+            view: self.view.clone(),
+        }
+    }
+}
+
+fn sandbox_thought_alive(observed: &Observed) -> Option<u32> {
+    match observed.sandbox {
+        SandboxState::Creating { attempt }
+        | SandboxState::Ready { attempt, .. }
+        | SandboxState::Stopping { attempt } => Some(attempt),
+        SandboxState::Absent
+        | SandboxState::CreateFailed { .. }
+        | SandboxState::Lost { .. }
+        | SandboxState::Stopped { .. } => None,
+    }
+}

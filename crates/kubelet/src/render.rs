@@ -1,0 +1,170 @@
+//! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
+
+use lifecycle::{Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase};
+use podspec::{Container, Moment, PodSpec};
+use serde_json::{Map, Value, json};
+
+use crate::status::PodView;
+
+/// What the node and the object store know of the pod and the kubelet's plan does not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RenderFacts {
+    pub host_ip: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+}
+
+/// `v1.PodStatus`.
+#[must_use]
+pub fn pod_status(spec: &PodSpec, view: &PodView, facts: &RenderFacts) -> Value {
+    let status = &view.status;
+    let mut out = Map::new();
+    out.insert("observedGeneration".into(), json!(facts.generation));
+    out.insert("phase".into(), json!(phase_text(status.phase)));
+    let conditions: Vec<Value> =
+        status.conditions.iter().map(|condition| render_condition(condition, view, facts)).collect();
+    out.insert("conditions".into(), json!(conditions));
+    insert_some(&mut out, "reason", status.reason.as_ref());
+    insert_some(&mut out, "message", status.message.as_ref());
+    insert_some(&mut out, "startTime", status.start_time.map(time).as_ref());
+    out.insert("hostIP".into(), json!(facts.host_ip));
+    out.insert("hostIPs".into(), json!([{ "ip": facts.host_ip }]));
+    if let Some(ip) = &status.pod_ip {
+        out.insert("podIP".into(), json!(ip));
+        out.insert("podIPs".into(), json!([{ "ip": ip }]));
+    }
+    let containers = |list: &[ContainerStatus]| -> Vec<Value> {
+        list.iter().map(|container| render_container(spec, container)).collect()
+    };
+    if !status.init_containers.is_empty() {
+        out.insert("initContainerStatuses".into(), json!(containers(&status.init_containers)));
+    }
+    if !status.containers.is_empty() {
+        out.insert("containerStatuses".into(), json!(containers(&status.containers)));
+    }
+    out.insert("qosClass".into(), json!(container_config::qos_class(spec).as_str()));
+    Value::Object(out)
+}
+
+fn render_condition(condition: &Condition, view: &PodView, facts: &RenderFacts) -> Value {
+    let mut out = Map::new();
+    out.insert("type".into(), json!(condition_text(condition.kind)));
+    out.insert("observedGeneration".into(), json!(facts.generation));
+    out.insert("status".into(), json!(if condition.status { "True" } else { "False" }));
+    out.insert("lastProbeTime".into(), Value::Null);
+    let since = view.transitions.get(&condition.kind).copied().map(time);
+    out.insert("lastTransitionTime".into(), json!(since));
+    insert_some(&mut out, "reason", condition.reason.as_ref());
+    insert_some(&mut out, "message", condition.message.as_ref());
+    Value::Object(out)
+}
+
+fn render_container(spec: &PodSpec, status: &ContainerStatus) -> Value {
+    let mut out = Map::new();
+    out.insert("name".into(), json!(status.name.as_str()));
+    out.insert("state".into(), render_state(status));
+    let last = status.last_state.as_ref().map(|exit| json!({ "terminated": render_exit(exit, None) }));
+    out.insert("lastState".into(), last.unwrap_or_else(|| json!({})));
+    out.insert("ready".into(), json!(status.ready));
+    out.insert("restartCount".into(), json!(status.restart_count));
+    out.insert("image".into(), json!(status.image));
+    out.insert("imageID".into(), json!(status.image_id));
+    if !status.container_id.is_empty() {
+        out.insert("containerID".into(), json!(status.container_id));
+    }
+    out.insert("started".into(), json!(status.started));
+    if let Some(container) = spec.container(&status.name)
+        && !container.volume_mounts.is_empty()
+    {
+        out.insert("volumeMounts".into(), render_volume_mounts(container));
+    }
+    Value::Object(out)
+}
+
+fn render_state(status: &ContainerStatus) -> Value {
+    match &status.state {
+        ContainerState::Waiting { reason, message } => {
+            let mut waiting = Map::new();
+            waiting.insert("reason".into(), json!(reason));
+            insert_some(&mut waiting, "message", message.as_ref());
+            json!({ "waiting": waiting })
+        }
+        ContainerState::Running { since } => json!({ "running": { "startedAt": time(*since) } }),
+        ContainerState::Terminated(exit) => {
+            json!({ "terminated": render_exit(exit, Some(&status.container_id)) })
+        }
+    }
+}
+
+fn render_exit(exit: &Exit, container_id: Option<&str>) -> Value {
+    let mut out = Map::new();
+    out.insert("exitCode".into(), json!(exit.code));
+    insert_some(&mut out, "signal", exit.signal.as_ref());
+    out.insert("reason".into(), json!(reason_text(exit.reason)));
+    if !exit.message.is_empty() {
+        out.insert("message".into(), json!(exit.message));
+    }
+    out.insert("startedAt".into(), json!(exit.started.map(time)));
+    out.insert("finishedAt".into(), json!(time(exit.finished)));
+    insert_some(&mut out, "containerID", container_id.filter(|id| !id.is_empty()).as_ref());
+    Value::Object(out)
+}
+
+fn render_volume_mounts(container: &Container) -> Value {
+    let mounts = container.volume_mounts.iter().map(|mount| {
+        let mut out = Map::new();
+        out.insert("name".into(), json!(mount.name.as_str()));
+        out.insert("mountPath".into(), json!(mount.mount_path));
+        if mount.read_only {
+            out.insert("readOnly".into(), json!(true));
+            out.insert("recursiveReadOnly".into(), json!("Disabled"));
+        }
+        Value::Object(out)
+    });
+    Value::Array(mounts.collect())
+}
+
+fn time(moment: Moment) -> String {
+    moment.wall.rfc3339_seconds()
+}
+
+fn insert_some<T: serde::Serialize>(out: &mut Map<String, Value>, key: &str, value: Option<&T>) {
+    if let Some(value) = value {
+        out.insert(key.to_owned(), json!(value));
+    }
+}
+
+#[must_use]
+pub fn phase_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Running => "Running",
+        Phase::Succeeded => "Succeeded",
+        Phase::Failed => "Failed",
+    }
+}
+
+#[must_use]
+pub fn condition_text(kind: ConditionKind) -> &'static str {
+    match kind {
+        ConditionKind::PodReadyToStartContainers => "PodReadyToStartContainers",
+        ConditionKind::Initialized => "Initialized",
+        ConditionKind::Ready => "Ready",
+        ConditionKind::ContainersReady => "ContainersReady",
+        ConditionKind::PodScheduled => "PodScheduled",
+        ConditionKind::AllContainersRestarting => "AllContainersRestarting",
+    }
+}
+
+/// `terminated.reason`.
+#[must_use]
+pub fn reason_text(reason: ExitReason) -> &'static str {
+    match reason {
+        ExitReason::Completed => "Completed",
+        ExitReason::Error => "Error",
+        ExitReason::OOMKilled => "OOMKilled",
+        ExitReason::StartError => "StartError",
+        ExitReason::ContainerStatusUnknown => "ContainerStatusUnknown",
+        ExitReason::RestartingAllContainers => "RestartingAllContainers",
+    }
+}

@@ -1,0 +1,237 @@
+//! The worker's loop over a node in memory, on paused time.
+
+mod fakes;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::expect;
+use fakes::{FakeNode, Scratch, Script, World, pod};
+use kubelet::events::EventSource;
+use kubelet::{Kubelet, PodView, Subscription, journal};
+use lifecycle::Phase;
+use podspec::{Pod, PodUid};
+use tokio::time::{Instant, timeout};
+
+const NEVER: usize = usize::MAX;
+/// Virtual time: no pod of these tests needs more.
+const LONG: Duration = Duration::from_secs(3_600);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An init container, a sidecar and an app, each of a second.
+fn init_sidecar_app(world: &World, uid: &str) -> Pod {
+    world.script("init", Script::exits(SECOND, 0));
+    world.script("side", Script::runs_until_told(SECOND));
+    world.script("app", Script::exits(SECOND, 0));
+    pod(uid, "Never", &[("init", false), ("side", true)], &["app"])
+}
+
+async fn view_that(watched: &mut Subscription, wanted: impl Fn(&PodView) -> bool) -> PodView {
+    let view = timeout(2 * LONG, watched.view.wait_for(|view| view.as_ref().is_some_and(&wanted)));
+    view.await.expect("the pod comes that far").expect("the worker lives").clone().expect("a view")
+}
+
+async fn rest(watched: &mut Subscription) -> PodView {
+    view_that(watched, |view| view.at_rest).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
+    let (scratch, world) = (Scratch::new("order"), Arc::new(World::default()));
+    let pod = init_sidecar_app(&world, "u1");
+    let node = FakeNode::new(&world, Instant::now(), NEVER);
+    let kubelet = Kubelet::new(node, scratch.paths(), true);
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    let view = rest(&mut watched).await;
+    assert_eq!(view.status.phase, Phase::Succeeded);
+    assert!(!view.deleting);
+
+    let entries = journal::read(&watched.pod.pod_dir).unwrap();
+    assert_eq!(entries.last().unwrap().seq, view.seq);
+    let mut source = EventSource::default();
+    let mut text = String::new();
+    for event in entries.iter().flat_map(|entry| source.events(&pod, entry)) {
+        let path = event.field_path.unwrap_or_default();
+        writeln!(
+            text,
+            "{} {:?} {} {path} {}",
+            event.at.boot.0 / 1_000_000_000,
+            event.kind,
+            event.reason,
+            event.message
+        )
+        .unwrap();
+    }
+    expect![[r#"
+        0 Normal Pulled spec.initContainers{init} Container image "img" already present on machine and can be accessed by the pod
+        0 Normal Created spec.initContainers{init} Container created
+        0 Normal Started spec.initContainers{init} Container started
+        1 Normal Pulled spec.initContainers{side} Container image "img" already present on machine and can be accessed by the pod
+        1 Normal Created spec.initContainers{side} Container created
+        1 Normal Started spec.initContainers{side} Container started
+        1 Normal Pulled spec.containers{app} Container image "img" already present on machine and can be accessed by the pod
+        1 Normal Created spec.containers{app} Container created
+        1 Normal Started spec.containers{app} Container started
+        2 Normal Killing spec.initContainers{side} Stopping container side
+    "#]].assert_eq(&text);
+
+    kubelet.remove_pod(&pod.uid).await.unwrap();
+    assert!(!watched.pod.pod_dir.exists());
+    expect![[r#"
+        volumes
+        sandbox 0
+        image img
+        start init 0
+        image img
+        start side 0
+        image img
+        start app 0
+        signal side 0
+        stop sandbox
+        remove volumes
+        remove pod"#]]
+    .assert_eq(&world.calls().join("\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_stops_in_order_and_a_second_one_shortens_the_grace() {
+    let (scratch, world) = (Scratch::new("delete"), Arc::new(World::default()));
+    world.script("side", Script::runs_until_told(SECOND));
+    world.script("app", Script::ignores_term());
+    let pod = pod("u1", "Always", &[("side", true)], &["app"]);
+    let start = Instant::now();
+    let kubelet = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), true);
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
+    kubelet.delete_pod(&pod.uid, Duration::from_secs(30)).unwrap();
+    tokio::time::sleep(3 * SECOND).await;
+    kubelet.delete_pod(&pod.uid, Duration::ZERO).unwrap();
+    let view = rest(&mut watched).await;
+    assert!(view.deleting);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let calls = world.calls().clone();
+    let at = |call: &str| {
+        calls.iter().position(|held| held == call).unwrap_or_else(|| panic!("{call}: {calls:?}"))
+    };
+    assert!(at("signal app 0") < at("kill app 0"));
+    assert!(at("signal app 0") < at("signal side 0"));
+    assert!(at("signal side 0") < at("stop sandbox"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_engine_loses_nothing_wherever_it_was() {
+    for side in [Script::runs_until_told(SECOND), Script::ignores_term()] {
+        let (mut crash_at, mut crashed) = (0, true);
+        while crashed {
+            crashed = crash_and_adopt(crash_at, &side).await;
+            crash_at += 1;
+        }
+        assert!(crash_at > 8, "only {crash_at} moments");
+    }
+}
+
+/// Kills the engine within effect number `crash_at`, adopts its pod, and lets it end. False when the
+/// pod ended before.
+async fn crash_and_adopt(crash_at: usize, side: &Script) -> bool {
+    let (scratch, world) = (Scratch::new("crash"), Arc::new(World::default()));
+    let pod = init_sidecar_app(&world, "u1");
+    world.script("side", side.clone());
+    let start = Instant::now();
+    let first = Kubelet::new(FakeNode::new(&world, start, crash_at), scratch.paths(), false);
+    let mut watched = first.add_pod(pod.clone()).unwrap();
+    let crashed = tokio::select! {
+        () = world.hung() => true,
+        _ = rest(&mut watched) => false,
+    };
+    let pod_dir = watched.pod.pod_dir.clone();
+    drop(first);
+
+    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let mut watched = second.adopt(&pod_dir).await.unwrap();
+    let ended = timeout(LONG, rest(&mut watched)).await;
+    let view = ended.unwrap_or_else(|_| panic!("crash at {crash_at}: {:?}", world.calls()));
+    assert_eq!(view.status.phase, Phase::Succeeded, "crash at {crash_at}: {:?}", world.calls());
+    let entries = journal::read(&pod_dir).unwrap();
+    assert!(entries.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "crash at {crash_at}");
+    crashed
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_sandbox_died_with_its_engine_gets_a_new_one_and_initialises_again() {
+    let (scratch, world) = (Scratch::new("lost"), Arc::new(World::default()));
+    world.script("init", Script::exits(SECOND, 0));
+    world.script("app", Script::runs_until_told(SECOND));
+    let pod = pod("u1", "Always", &[("init", false)], &["app"]);
+    let start = Instant::now();
+    let first = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let mut watched = first.add_pod(pod.clone()).unwrap();
+    view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
+    drop(first);
+    world.lose_sandbox(&pod.uid);
+
+    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let mut watched = second.adopt(&watched.pod.pod_dir.clone()).await.unwrap();
+    view_that(&mut watched, |view| {
+        view.status.phase == Phase::Running && view.status.containers[0].restart_count == 1
+    })
+    .await;
+    let starts: Vec<String> = world.calls().iter().filter(|call| call.starts_with("s")).cloned().collect();
+    assert_eq!(
+        starts,
+        ["sandbox 0", "start init 0", "start app 0", "sandbox 1", "start init 1", "start app 1"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_run_side_by_side_and_cost_nothing_when_idle() {
+    const PODS: usize = 100;
+    let (scratch, world) = (Scratch::new("many"), Arc::new(World::default()));
+    world.script("app", Script::runs_until_told(SECOND));
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    let pods: Vec<Pod> =
+        (0..PODS).map(|number| pod(&format!("u{number}"), "Always", &[], &["app"])).collect();
+    let mut watched: Vec<Subscription> =
+        pods.iter().map(|pod| kubelet.add_pod(pod.clone()).unwrap()).collect();
+    for watched in &mut watched {
+        view_that(watched, |view| view.status.phase == Phase::Running).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    let reads = world.clock_reads();
+    tokio::time::sleep(LONG).await;
+    assert_eq!(world.clock_reads(), reads, "an idle pod was looked at");
+
+    for pod in &pods {
+        kubelet.delete_pod(&pod.uid, SECOND).unwrap();
+    }
+    for (watched, pod) in watched.iter_mut().zip(&pods) {
+        rest(watched).await;
+        kubelet.remove_pod(&pod.uid).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_stopped_even_when_its_records_cannot_be_written() {
+    let (scratch, world) = (Scratch::new("disk"), Arc::new(World::default()));
+    world.script("app", Script::runs_until_told(SECOND));
+    let pod = pod("u1", "Always", &[], &["app"]);
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
+    std::fs::remove_dir_all(scratch.dir()).unwrap();
+    kubelet.delete_pod(&pod.uid, SECOND).unwrap();
+    assert!(rest(&mut watched).await.deleting);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_pod_and_a_foreign_directory_are_refused() {
+    let (scratch, world) = (Scratch::new("refused"), Arc::new(World::default()));
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    assert!(kubelet.delete_pod(&PodUid::new("none"), SECOND).is_err());
+    assert!(kubelet.subscribe(&PodUid::new("none")).is_err());
+    let pod_dir = scratch.dir().join("foreign");
+    std::fs::create_dir_all(&pod_dir).unwrap();
+    std::fs::write(pod_dir.join("pod.json"), r#"{"schema":99,"record":{"apiVersion":"v9"}}"#).unwrap();
+    let error = kubelet.adopt(&pod_dir).await.unwrap_err();
+    assert!(format!("{error:?}").contains("UnknownVersion"), "{error:?}");
+}
