@@ -1,0 +1,61 @@
+//! `mount_setattr(2)`; the rest of the mount API is in [`rustix::mount`].
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::io::Errno;
+
+/// `struct mount_attr`; `libc` has it for some targets only.
+#[repr(C)]
+struct MountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+pub const RDONLY: u64 = 0x1;
+pub const NOSUID: u64 = 0x2;
+pub const NODEV: u64 = 0x4;
+pub const NOEXEC: u64 = 0x8;
+
+/// Whether a change covers one mount or everything mounted below it too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    Mount,
+    Tree,
+}
+
+/// Adds attributes to the mount at `fd`. Async-signal-safe.
+///
+/// # Errors
+/// `mount_setattr(2)`'s; `EINVAL` when `fd` is not the root of a mount.
+pub fn set_attributes(fd: BorrowedFd<'_>, attributes: u64, extent: Extent) -> Result<(), Errno> {
+    setattr(fd, extent, &MountAttr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 })
+}
+
+/// Cuts the mount at `fd` off from mounts made elsewhere, and the reverse. Async-signal-safe.
+///
+/// # Errors
+/// `mount_setattr(2)`'s; `EINVAL` when `fd` is not the root of a mount.
+pub fn set_private(fd: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
+    setattr(fd, extent, &MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 })
+}
+
+fn setattr(fd: BorrowedFd<'_>, extent: Extent, attributes: &MountAttr) -> Result<(), Errno> {
+    let flags = match extent {
+        Extent::Mount => libc::AT_EMPTY_PATH,
+        Extent::Tree => libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+    };
+    // SAFETY: the path is a C string, the attributes are borrowed for the call, their size is given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            std::ptr::from_ref(attributes),
+            size_of::<MountAttr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(crate::last_errno()) }
+}

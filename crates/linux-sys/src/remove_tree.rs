@@ -1,0 +1,229 @@
+//! `rm -r` for trees whose content somebody else made.
+//!
+//! Follows no links, crosses no mounts, goes on past errors, and needs neither stack nor descriptors
+//! in proportion to the depth of the tree.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, renameat, unlinkat,
+};
+use rustix::io::Errno;
+
+/// What could not be removed. Directories above it are kept without being mentioned.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot remove {}", path.display())]
+pub struct RemoveError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+/// How many directories are open at once; what is deeper is moved up to the top first.
+const DEPTH_MAX: usize = 64;
+/// How many errors are reported; a full list says enough.
+const ERRORS_MAX: usize = 32;
+
+/// Removes the directory or file at `path` with everything in it; fine when there is nothing.
+/// A file system mounted below is an error and stays as it is.
+#[must_use]
+pub fn remove_tree(path: &Path) -> Vec<RemoveError> {
+    let mut errors = Vec::new();
+    if let Err(error) = remove_at(path, &mut errors)
+        && error != Errno::NOENT
+    {
+        report(&mut errors, path.to_owned(), error);
+    }
+    errors
+}
+
+fn remove_at(path: &Path, errors: &mut Vec<RemoveError>) -> Result<(), Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(CWD, path, flags, Mode::empty()) {
+        Ok(top) => {
+            let mut removal = Removal { top, path: path.to_owned(), moved: 0, errors };
+            removal.empty()?;
+            if removal.errors.is_empty() { unlinkat(CWD, path, AtFlags::REMOVEDIR) } else { Ok(()) }
+        }
+        // Not a directory, or a link.
+        Err(Errno::NOTDIR | Errno::LOOP) => unlinkat(CWD, path, AtFlags::empty()),
+        Err(error) => Err(error),
+    }
+}
+
+struct Removal<'a> {
+    top: OwnedFd,
+    path: PathBuf,
+    /// How many directories were moved up to `top`, for their names.
+    moved: usize,
+    errors: &'a mut Vec<RemoveError>,
+}
+
+/// One directory on the way down.
+struct Level {
+    fd: OwnedFd,
+    name: CString,
+    /// Directories still to go into.
+    directories: Vec<CString>,
+}
+
+impl Removal<'_> {
+    /// Empties `top`. A pass that moved directories up is followed by another one.
+    fn empty(&mut self) -> Result<(), Errno> {
+        loop {
+            let moved_before = self.moved;
+            self.pass()?;
+            if self.moved == moved_before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn pass(&mut self) -> Result<(), Errno> {
+        let top = self.top.try_clone().map_err(|_| Errno::MFILE)?;
+        let mut levels = vec![self.enter(&[], top, c"".to_owned())?];
+        while let Some(level) = levels.last_mut() {
+            if let Some(name) = level.directories.pop() {
+                self.descend(&mut levels, &name);
+                continue;
+            }
+            let Some(emptied) = levels.pop() else { break };
+            if let Some(parent) = levels.last()
+                && let Err(error) = unlinkat(&parent.fd, &emptied.name, AtFlags::REMOVEDIR)
+                && error != Errno::NOENT
+            {
+                // When it is not empty, what is in it has been reported already.
+                if error != Errno::NOTEMPTY || self.errors.is_empty() {
+                    self.report(&levels, &emptied.name, error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn descend(&mut self, levels: &mut Vec<Level>, name: &CStr) {
+        let Some(parent) = levels.last() else { return };
+        if levels.len() >= DEPTH_MAX {
+            self.moved += 1;
+            let to =
+                CString::new(format!(".removed-{}-{}", std::process::id(), self.moved)).unwrap_or_default();
+            if let Err(error) = renameat(&parent.fd, name, &self.top, &to) {
+                self.moved -= 1;
+                self.report(levels, name, error);
+            }
+            return;
+        }
+        let entered =
+            open_below(parent.fd.as_fd(), name).and_then(|fd| self.enter(levels, fd, name.to_owned()));
+        match entered {
+            Ok(level) => levels.push(level),
+            Err(Errno::NOENT) => {}
+            Err(error) => self.report(levels, name, error),
+        }
+    }
+
+    /// Removes the files of a directory and lists its directories.
+    fn enter(&mut self, above: &[Level], fd: OwnedFd, name: CString) -> Result<Level, Errno> {
+        let mut directories = Vec::new();
+        for entry in Dir::read_from(&fd)? {
+            let entry = entry?;
+            let child = entry.file_name();
+            if child == c"." || child == c".." {
+                continue;
+            }
+            if entry.file_type() == FileType::Directory {
+                directories.push(child.to_owned());
+                continue;
+            }
+            match unlinkat(&fd, child, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                // Some file systems do not say what an entry is.
+                Err(Errno::ISDIR) => directories.push(child.to_owned()),
+                Err(error) => {
+                    let path = self.path_of(above, &name).join(as_path(child));
+                    report(self.errors, path, error);
+                }
+            }
+        }
+        Ok(Level { fd, name, directories })
+    }
+
+    fn report(&mut self, above: &[Level], name: &CStr, error: Errno) {
+        let path = self.path_of(above, name);
+        report(self.errors, path, error);
+    }
+
+    fn path_of(&self, above: &[Level], name: &CStr) -> PathBuf {
+        let below = above.iter().skip(1).map(|level| level.name.as_c_str()).chain([name]);
+        below.filter(|name| !name.is_empty()).fold(self.path.clone(), |path, name| path.join(as_path(name)))
+    }
+}
+
+fn open_below(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    openat2(parent, name, flags, Mode::empty(), resolve)
+}
+
+fn as_path(name: &CStr) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()))
+}
+
+fn report(errors: &mut Vec<RemoveError>, path: PathBuf, error: Errno) {
+    if errors.len() < ERRORS_MAX {
+        errors.push(RemoveError { path, source: error.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::{DEPTH_MAX, remove_tree};
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("linux-sys-remove-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let (tree, outside) = (directory("links"), directory("links-outside"));
+        fs::write(outside.join("kept"), "").unwrap();
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        symlink(&outside, tree.join("a/out")).unwrap();
+        fs::write(tree.join("a/b/file"), "").unwrap();
+        assert!(remove_tree(&tree).is_empty());
+        assert!(!tree.exists() && outside.join("kept").exists());
+        let link = outside.join("link");
+        symlink(&outside, &link).unwrap();
+        assert!(remove_tree(&link).is_empty());
+        assert!(outside.join("kept").exists() && link.symlink_metadata().is_err());
+        assert!(remove_tree(&outside).is_empty());
+    }
+
+    #[test]
+    fn nothing_there_is_fine() {
+        assert!(remove_tree(&std::env::temp_dir().join("linux-sys-no-such-directory")).is_empty());
+    }
+
+    #[test]
+    fn a_tree_deeper_than_a_path_can_name_is_removed() {
+        let tree = directory("deep");
+        let mut at = fs::File::open(&tree).unwrap().into();
+        for _ in 0..DEPTH_MAX * 50 {
+            rustix::fs::mkdirat(&at, "directory", rustix::fs::Mode::RWXU).unwrap();
+            at =
+                rustix::fs::openat(&at, "directory", super::OFlags::PATH, rustix::fs::Mode::empty()).unwrap();
+        }
+        let errors = remove_tree(&tree);
+        assert!(errors.is_empty(), "{errors:?}");
+        assert!(!tree.exists());
+    }
+}
