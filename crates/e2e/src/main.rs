@@ -1,6 +1,6 @@
 //! End-to-end suites: the real program, as root, on real processes.
 //!
-//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--no-skips] [--keep] [--list] [FILTER...]
+//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--no-skips] [--allow-skip TEST]... [--keep] [--list] [FILTER...]
 //!     cargo run -p e2e -- soak [--program FILE] [--jobs N] [--kills N] [--seed N]
 //!
 //! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.

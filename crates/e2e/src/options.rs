@@ -24,7 +24,13 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
     let is_soak = args.next_if(|arg| arg == "soak").is_some();
     let mut program = None;
     let mut list = false;
-    let mut suites = runner::Options { filters: vec![], jobs: JOBS_DEFAULT, no_skips: false, keep: false };
+    let mut suites = runner::Options {
+        filters: vec![],
+        jobs: JOBS_DEFAULT,
+        no_skips: false,
+        allowed_skips: vec![],
+        keep: false,
+    };
     let mut soak = soak::Options { kills: KILLS_DEFAULT, seed: seed_of_the_moment(), jobs: JOBS_DEFAULT };
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -37,6 +43,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
             "--kills" if is_soak => soak.kills = value()?.parse().context("--kills")?,
             "--seed" if is_soak => soak.seed = value()?.parse().context("--seed")?,
             "--no-skips" if !is_soak => suites.no_skips = true,
+            "--allow-skip" if !is_soak => suites.allowed_skips.push(value()?),
             "--keep" if !is_soak => suites.keep = true,
             "--list" if !is_soak => list = true,
             filter if !is_soak && !filter.starts_with('-') => suites.filters.push(filter.to_owned()),

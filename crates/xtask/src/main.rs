@@ -1,1 +1,46 @@
-fn main() {}
+//! `cargo xtask COMMAND`: the repository's checks and its release build.
+
+mod ci;
+mod counts;
+mod dist;
+mod qemu;
+mod shell;
+mod suites;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy         check the crate graph, the purity of the core, sizes, words and links
+  test         the daily suite: unit tests, then end-to-end suites (as root; else skipped with the reason)
+  test --all   the daily suite, then a cgroup v2 machine in qemu, then 200 kills of the engine
+  ci           formatting, clippy, tidy, all of `test --all`; nothing may be skipped
+  dist         the release binary: static, not position-independent
+  qemu         only the cgroup v2 machine";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["tidy"] => tidy::run(),
+        ["test"] => suites::daily(suites::Skips::Allowed)?.conclude(),
+        ["test", "--all"] => suites::all(suites::Skips::Allowed)?.conclude(),
+        ["ci"] => ci::check(),
+        ["dist"] => dist::build().map(drop),
+        ["qemu"] => qemu::run()?.conclude(),
+        _ => bail!("{USAGE}"),
+    }
+}

@@ -1,0 +1,143 @@
+#!/bin/busybox sh
+# The first program of the guest: makes a small machine, runs pods on it, prints results, powers off.
+# A line `RESULT passed|failed|skipped NAME` is a result; everything else is for the reader.
+
+# --- the first file system cannot be pivoted away from, so everything moves to another one
+if [ "$1" != moved ]; then
+    bb=/bin/busybox
+    $bb mkdir -p /proc /newroot
+    $bb mount -t proc proc /proc
+    $bb mount -t tmpfs -o mode=755 tmpfs /newroot
+    $bb mkdir -p /newroot/usr/bin /newroot/usr/sbin /newroot/usr/lib /newroot/etc /newroot/dev /newroot/proc \
+        /newroot/sys /newroot/run /newroot/tmp /newroot/var /newroot/root
+    $bb cp -a /bin/busybox /bin/monopod /newroot/usr/bin/
+    $bb cp -a /examples /modules /init /newroot/
+    $bb ln -s usr/bin /newroot/bin
+    $bb ln -s usr/sbin /newroot/sbin
+    $bb ln -s usr/lib /newroot/lib
+    exec $bb switch_root /newroot /bin/busybox sh /init moved
+fi
+
+/bin/busybox --install -s /usr/bin
+export PATH=/usr/bin:/usr/sbin HOME=/root
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+ip link set lo up
+echo "root:x:0:0:root:/root:/bin/sh" > /etc/passwd
+echo "root:x:0:" > /etc/group
+insmod /modules/overlay.ko
+echo "guest: kernel $(uname -r), controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
+
+result() { echo "RESULT $1 $2"; }
+
+# check NAME COMMAND...: passed when the command succeeds; else its output is shown.
+check() {
+    name=$1; shift
+    if "$@" > /tmp/out 2>&1; then result passed "$name"; else result failed "$name"; sed 's/^/    /' /tmp/out; fi
+}
+
+# No process, cgroup, mount or file of a pod is left, at the latest after 20 s.
+clean() {
+    n=0
+    while [ $n -lt 200 ]; do
+        left=$(find /sys/fs/cgroup -type d -name 'pod*'; pgrep -f 'monopod shim'; ls /var/log/pods /var/lib/monopod/pods 2> /dev/null | grep -v ':$')
+        [ -z "$left" ] && return 0
+        sleep 0.1; n=$((n + 1))
+    done
+    echo "left behind: $left"; ps; return 1
+}
+
+# pod NAME SCRIPT [FIELDS]: a manifest with one container that runs the script.
+pod() {
+    cat > /tmp/$1.yaml << END
+apiVersion: v1
+kind: Pod
+metadata: {name: $1}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 5
+  volumes: [{name: trace, hostPath: {path: /tmp/trace, type: DirectoryOrCreate}}]
+  containers:
+  - name: main
+    image: localhost/host
+    command: ["sh", "-c", "$2"]
+    volumeMounts: [{name: trace, mountPath: /trace}]
+    $3
+END
+}
+
+# wait_for COMMAND...: until the command succeeds, at most 60 s.
+wait_for() {
+    n=0
+    until "$@"; do [ $n -lt 600 ] || return 1; sleep 0.1; n=$((n + 1)); done
+}
+
+sidecar() {
+    timeout 120 monopod run /examples/sidecar.yaml > /tmp/sidecar.out 2>&1 || { cat /tmp/sidecar.out; return 1; }
+    cat /tmp/sidecar.out
+    grep -q 'shipped: app: first line' /tmp/sidecar.out && grep -q 'shipped: app: last line' /tmp/sidecar.out && clean
+}
+
+example() { timeout 120 monopod run "/examples/$1.yaml" && clean; }
+
+limits() {
+    pod limits 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max > /trace/limits; cat /proc/self/cgroup' \
+        'resources: {limits: {memory: 64Mi, cpu: 500m}}'
+    timeout 60 monopod run /tmp/limits.yaml & engine=$!
+    wait $engine
+    cat /tmp/trace/limits
+    # A container without a cgroup namespace of its own sees no such files: then only the start counts.
+    [ ! -s /tmp/trace/limits ] || grep -q 67108864 /tmp/trace/limits
+}
+
+oom() {
+    pod oom 'tail -c 300000000 /dev/zero' 'resources: {limits: {memory: 32Mi}}'
+    timeout 120 monopod run /tmp/oom.yaml > /tmp/oom.out 2>&1
+    code=$?
+    cat /tmp/oom.out
+    [ $code -eq 1 ] && grep -q OOMKilled /tmp/oom.out && clean
+}
+
+# The device rules are a program in the kernel here: a node that a container makes itself stays closed.
+devices() {
+    pod devices 'echo x > /dev/null && mknod /tmp/kmsg c 1 11 && ! head -c 1 /tmp/kmsg && touch /trace/closed'
+    timeout 60 monopod run /tmp/devices.yaml && [ -e /tmp/trace/closed ]
+}
+
+interrupted() {
+    pod interrupted 'trap \"touch /trace/stopped; exit 0\" TERM; touch /trace/up; sleep 1000 & wait'
+    monopod run /tmp/interrupted.yaml & engine=$!
+    wait_for [ -e /tmp/trace/up ] || return 1
+    kill -INT $engine
+    wait $engine || return 1
+    [ -e /tmp/trace/stopped ] && clean
+}
+
+# Started by a shell in the background, SIGINT would be ignored; setsid gives it back its default.
+killed() {
+    rm -f /tmp/trace/*
+    pod killed 'trap \"touch /trace/stopped; exit 0\" TERM; touch /trace/up; sleep 1000 & wait'
+    monopod run /tmp/killed.yaml & engine=$!
+    wait_for [ -e /tmp/trace/up ] || return 1
+    kill -KILL $engine
+    clean && [ -e /tmp/trace/stopped ]
+}
+
+mkdir -p /tmp/trace
+check init example init
+check sidecar sidecar
+check job-with-sidecar example job-with-sidecar
+check limits limits
+check oom oom
+check devices devices
+check interrupted interrupted
+check killed killed
+check nothing-left clean
+check no-cgroup-left test ! -d /sys/fs/cgroup/monopod
+echo "RESULTS COMPLETE"
+reboot -f

@@ -1,0 +1,62 @@
+//! The release artefact: one static, non-PIE executable from the installed toolchain.
+//!
+//! `--target` is named although it is the host's: only then do the flags spare build scripts and procedural
+//! macros, which cannot be static. Not PIE, because relocations would cost every shim private memory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::shell::{cargo, output, run, target_dir};
+
+const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
+/// ELF: `e_type` of an executable that is not position-independent.
+const ET_EXEC: u16 = 2;
+const PT_DYNAMIC: u32 = 2;
+const PT_INTERP: u32 = 3;
+
+/// Builds and checks it; its path.
+pub(crate) fn build() -> Result<PathBuf> {
+    let triple = host_triple()?;
+    let mut command =
+        cargo(&["build", "--locked", "--profile", "dist", "--package", "monopod", "--target", &triple]);
+    run(command.env("RUSTFLAGS", FLAGS))?;
+    let path = target_dir()?.join(triple).join("dist/monopod");
+    check_static(&path)?;
+    let size_kib = fs::metadata(&path)?.len() / 1024;
+    println!("{}: static, not position-independent, {size_kib} KiB", path.display());
+    Ok(path)
+}
+
+fn host_triple() -> Result<String> {
+    let version = output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}
+
+fn check_static(path: &Path) -> Result<()> {
+    let elf = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (kind, segments) =
+        parse(&elf).with_context(|| format!("{} is not a 64-bit ELF file", path.display()))?;
+    ensure!(kind == ET_EXEC, "{} is position-independent (ELF type {kind})", path.display());
+    let is_static = !segments.contains(&PT_INTERP) && !segments.contains(&PT_DYNAMIC);
+    ensure!(is_static, "{} wants a dynamic loader", path.display());
+    Ok(())
+}
+
+/// `e_type` and each `p_type` of a little-endian 64-bit ELF file.
+fn parse(elf: &[u8]) -> Option<(u16, Vec<u32>)> {
+    let u16_at = |at: usize| Some(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?));
+    let u32_at = |at: usize| Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?));
+    let u64_at = |at: usize| Some(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?));
+    if elf.get(..6)? != b"\x7fELF\x02\x01" {
+        return None;
+    }
+    let table = usize::try_from(u64_at(32)?).ok()?;
+    let (entry_size, count) = (usize::from(u16_at(54)?), usize::from(u16_at(56)?));
+    let segments = (0..count).map(|n| u32_at(table + n * entry_size)).collect::<Option<_>>()?;
+    Some((u16_at(16)?, segments))
+}

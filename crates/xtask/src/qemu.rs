@@ -1,0 +1,38 @@
+//! A machine with cgroup v2 alone and another kernel than this one: Debian's cloud kernel in qemu, with the
+//! release binary and busybox as its whole user land. What it runs is `qemu/init.sh`.
+
+mod archive;
+mod guest;
+mod packages;
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::counts::Counts;
+use crate::dist;
+use crate::shell::{is_root, target_dir};
+
+/// Runs the guest's tests, or says why they cannot run here.
+pub(crate) fn run() -> Result<Counts> {
+    if let Some(reason) = unavailable()? {
+        println!("Skipped({reason})  qemu");
+        return Ok(Counts { skipped: 1, ..Counts::default() });
+    }
+    let dir = target_dir()?.join("qemu");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let program = dist::build()?;
+    let parts = packages::fetch(&dir)?;
+    let initramfs = guest::initramfs(&dir, &program, &parts)?;
+    guest::boot(&parts.kernel, &initramfs)
+}
+
+fn unavailable() -> Result<Option<&'static str>> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Ok(Some("the guest is x86-64"));
+    }
+    if !crate::shell::exists("apt-get") {
+        return Ok(Some("needs apt-get for the kernel and qemu"));
+    }
+    Ok((!is_root()?).then_some("needs root to install qemu"))
+}

@@ -1,0 +1,87 @@
+//! The guest: its files, its start, and what it says over its serial line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::counts::Counts;
+use crate::qemu::archive::Archive;
+use crate::qemu::packages::Parts;
+use crate::shell::{run, workspace_root};
+
+/// The whole guest, emulated, on a busy machine.
+const DEADLINE_SECONDS: &str = "600";
+/// The guest's lines that are results: `RESULT passed|failed|skipped NAME`.
+const RESULT: &str = "RESULT ";
+const END: &str = "RESULTS COMPLETE";
+
+/// Writes the guest's first file system and names its file.
+pub(super) fn initramfs(dir: &Path, program: &Path, parts: &Parts) -> Result<PathBuf> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let mut archive = Archive::default();
+    for directory in ["dev", "bin", "examples", "modules"] {
+        archive.directory(directory);
+    }
+    archive.device("dev/console", 5, 1);
+    archive.program("init", include_bytes!("../../qemu/init.sh"));
+    archive.program("bin/busybox", &read(&parts.busybox)?);
+    archive.program("bin/monopod", &read(program)?);
+    archive.program("modules/overlay.ko", &module(dir, &parts.overlay)?);
+    for name in ["co-located.yaml", "init.yaml", "sidecar.yaml", "job-with-sidecar.yaml"] {
+        archive.program(&format!("examples/{name}"), &read(&workspace_root().join("examples").join(name))?);
+    }
+    let path = dir.join("initramfs");
+    fs::write(&path, archive.finish())?;
+    Ok(path)
+}
+
+/// The module as the kernel loads it; some kernels' packages have it compressed.
+fn module(dir: &Path, file: &Path) -> Result<Vec<u8>> {
+    let plain = dir.join("overlay.ko");
+    if file.extension().is_some_and(|extension| extension == "xz") {
+        let script = "exec xz -dc \"$1\" > \"$2\"";
+        run(Command::new("sh").args(["-c", script, "sh"]).arg(file).arg(&plain))?;
+    } else {
+        fs::copy(file, &plain)?;
+    }
+    Ok(fs::read(plain)?)
+}
+
+/// Starts the guest and counts what it reports; an end without the last line is a failure.
+pub(super) fn boot(kernel: &Path, initramfs: &Path) -> Result<Counts> {
+    let console = initramfs.with_file_name("console.log");
+    let mut qemu = Command::new("timeout");
+    qemu.args(["--kill-after=5", DEADLINE_SECONDS, "qemu-system-x86_64", "-accel", "tcg,thread=multi"]);
+    qemu.args(["-cpu", "max", "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot"]);
+    qemu.args(["-append", "console=ttyS0 panic=-1 quiet cgroup_no_v1=all"]);
+    qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+    qemu.arg("-serial").arg(format!("file:{}", console.display()));
+    let ended = run(&mut qemu);
+    let text = fs::read(&console).with_context(|| format!("cannot read {}", console.display()))?;
+    let text = String::from_utf8_lossy(&text);
+    let mut counts = count(&text);
+    if ended.is_err() || !text.contains(END) {
+        println!("FAILED  qemu: the guest did not come to its end");
+        counts.failed += 1;
+    }
+    if counts.failed > 0 {
+        println!("--- the guest's console\n{text}");
+    }
+    Ok(counts)
+}
+
+fn count(console: &str) -> Counts {
+    let mut counts = Counts::default();
+    for result in console.lines().filter_map(|line| line.trim().strip_prefix(RESULT)) {
+        let (word, name) = result.split_once(' ').unwrap_or((result, ""));
+        match word {
+            "passed" => counts.passed += 1,
+            "skipped" => counts.skipped += 1,
+            _ => counts.failed += 1,
+        }
+        println!("{word}  qemu::{name}");
+    }
+    counts
+}

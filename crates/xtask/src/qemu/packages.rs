@@ -1,0 +1,81 @@
+//! What the guest is made of: qemu is installed, kernel and busybox are only unpacked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{exists, output, run};
+
+const QEMU: &str = "qemu-system-x86";
+const QEMU_PROGRAM: &str = "qemu-system-x86_64";
+/// Names the package of the newest kernel in its dependencies.
+const KERNEL: &str = "linux-image-cloud-amd64";
+const BUSYBOX: &str = "busybox-static";
+/// A mirror that does not answer is asked again so often.
+const RETRIES: &str = "Acquire::Retries=3";
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) kernel: PathBuf,
+    pub(super) busybox: PathBuf,
+    /// `overlay.ko`, or compressed.
+    pub(super) overlay: PathBuf,
+}
+
+/// Fetches what is not in `dir` yet.
+pub(super) fn fetch(dir: &Path) -> Result<Parts> {
+    let unpacked = dir.join("unpacked");
+    if !exists(QEMU_PROGRAM) || !unpacked.is_dir() {
+        run(Command::new("apt-get").args(["update", "-q", "-o", RETRIES]))?;
+    }
+    if !exists(QEMU_PROGRAM) {
+        let mut install = Command::new("apt-get");
+        install.args(["install", "-q", "-y", "--no-install-recommends", "-o", RETRIES, QEMU]);
+        run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    if !unpacked.is_dir() {
+        unpack(dir, &unpacked)?;
+    }
+    let missing =
+        |what: &str| format!("no {what} in {}: remove the folder and try again", unpacked.display());
+    let kernel = find(&unpacked.join("boot"), "vmlinuz").with_context(|| missing("kernel"))?;
+    let overlay =
+        find(&unpacked.join("lib/modules"), "overlay.ko").with_context(|| missing("overlay module"))?;
+    let busybox = find(&unpacked, "busybox").with_context(|| missing("busybox"))?;
+    Ok(Parts { kernel, busybox, overlay })
+}
+
+fn unpack(dir: &Path, unpacked: &Path) -> Result<()> {
+    let depends = output(Command::new("apt-cache").args(["depends", KERNEL]))?;
+    let kernel = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
+    let kernel = format!("linux-image-{}", kernel.with_context(|| format!("{KERNEL} names no kernel"))?);
+    let debs = dir.join("debs");
+    fs::create_dir_all(&debs)?;
+    let mut download = Command::new("apt-get");
+    download.current_dir(&debs).args(["download", "-q", "-o", RETRIES, &kernel, BUSYBOX]);
+    // Without this, apt warns that its own user may not write here.
+    run(download.args(["-o", "APT::Sandbox::User=root"]))?;
+    // Under another name until it is whole.
+    let partial = dir.join("unpacked.new");
+    fs::create_dir_all(&partial)?;
+    for deb in fs::read_dir(&debs)? {
+        run(Command::new("dpkg").arg("-x").arg(deb?.path()).arg(&partial))?;
+    }
+    fs::rename(&partial, unpacked)?;
+    Ok(())
+}
+
+/// The first file below `dir` whose name starts with `prefix`.
+fn find(dir: &Path, prefix: &str) -> Option<PathBuf> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    let is_match = |path: &&PathBuf| {
+        path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    let here = entries.iter().find(is_match).cloned();
+    here.or_else(|| {
+        entries.iter().filter(|path| path.is_dir() && !path.is_symlink()).find_map(|path| find(path, prefix))
+    })
+}

@@ -1,0 +1,62 @@
+//! The tests: unit and golden tests of every crate, then the end-to-end suites.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::counts::Counts;
+use crate::qemu;
+use crate::shell::{cargo, exists, run, run_tests, target_dir};
+
+/// How often `test --all` and `ci` kill the engine.
+const KILLS: &str = "200";
+/// End-to-end tests that may be skipped where nothing may be skipped, with the reason here.
+const ALLOWED_SKIPS: &[&str] = &[];
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Skips {
+    Allowed,
+    /// A skip is a failure, except those of [`ALLOWED_SKIPS`].
+    Refused,
+}
+
+/// What README names: fast enough for every day.
+pub(crate) fn daily(skips: Skips) -> Result<Counts> {
+    let mut total = unit_tests()?;
+    run(&mut cargo(&["build", "--locked", "--workspace", "--bins"]))?;
+    total += end_to_end(skips)?;
+    Ok(total)
+}
+
+/// The daily suite and all that takes long.
+pub(crate) fn all(skips: Skips) -> Result<Counts> {
+    let mut total = daily(skips)?;
+    total += qemu::run()?;
+    total += soak()?;
+    Ok(total)
+}
+
+fn unit_tests() -> Result<Counts> {
+    let runner: &[&str] = if exists("cargo-nextest") {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
+    let mut command = cargo(runner);
+    run_tests(command.args(["--locked", "--workspace"]))
+}
+
+fn end_to_end(skips: Skips) -> Result<Counts> {
+    let mut command = Command::new(target_dir()?.join("debug/e2e"));
+    if skips == Skips::Refused {
+        command.arg("--no-skips");
+        for test in ALLOWED_SKIPS {
+            command.args(["--allow-skip", test]);
+        }
+    }
+    run_tests(&mut command)
+}
+
+fn soak() -> Result<Counts> {
+    run_tests(Command::new(target_dir()?.join("debug/e2e")).args(["soak", "--kills", KILLS]))
+}
