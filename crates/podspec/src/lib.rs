@@ -1,20 +1,119 @@
 //! The Kubernetes Pod as the engine sees it.
 //!
-//! A manifest goes through four steps, each a module:
-//! [`load`] (YAML or JSON text to JSON values), [`defaults`] (what the API server would fill in),
-//! [`validate`] (Kubernetes' own rules and wording, all errors at once, plus what this engine does
-//! not support yet) and [`lower`] (JSON to the types of [`spec`]).
+//! A manifest goes through these steps, each a module: [`load`] (YAML or JSON text to JSON values),
+//! [`schema`] (fields and types of v1.Pod, and what is not supported yet), `defaults` (what the API
+//! server would fill in), `validate` (Kubernetes' own rules and wording) and `lower` (JSON to the
+//! types of [`spec`]). [`load_pods`] does them all and finds every error of every document.
 //! Nothing above this crate reads v1.Pod JSON to decide anything.
 
+mod defaults;
+pub mod field;
+mod identity;
 pub mod ids;
+mod json;
+pub mod load;
+mod lower;
 pub mod quantity;
+pub mod schema;
 pub mod spec;
 pub mod time;
+mod validate;
+mod warnings;
 
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+pub use field::{FieldError, FieldErrorKind, FieldPath};
+pub use identity::IDENTITY_BYTES;
 pub use ids::{ContainerName, PodUid, VolumeName};
+pub use load::{LoadError, Location, Problem};
 pub use spec::{
-    Capabilities, Container, ContainerKind, EmptyDirMedium, EnvVar, ExecAction, ExitCodeOperator, HostPathType,
-    Pod, PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
-    RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
+    Capabilities, Container, ContainerKind, EmptyDirMedium, EnvVar, ExecAction, ExitCodeOperator,
+    HostPathType, Pod, PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources,
+    RestartPolicy, RestartRule, RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
+
+/// A pod that can be run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AdmittedPod {
+    pub pod: Pod,
+    /// The manifest with defaults, name and uid filled in, as an API server would show it; without
+    /// status.
+    pub manifest: Value,
+    /// What is allowed but most likely not meant; one line each, beginning with the field's path.
+    pub warnings: Vec<String>,
+}
+
+/// A pod from a file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoadedPod {
+    pub location: Location,
+    pub admitted: AdmittedPod,
+}
+
+/// Everything that is wrong with a manifest file, in the order of its documents. Never empty.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoadErrors(pub Vec<LoadError>);
+
+impl std::error::Error for LoadErrors {}
+
+impl fmt::Display for LoadErrors {
+    /// One line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads every pod of a manifest file; `source` is its name in errors. `random` gives fresh random
+/// bytes for the identity of each pod.
+///
+/// # Errors
+/// Every error of every document; then nothing of the file may be run.
+pub fn load_pods(
+    source: &str,
+    text: &str,
+    mut random: impl FnMut() -> [u8; IDENTITY_BYTES],
+) -> Result<Vec<LoadedPod>, LoadErrors> {
+    let (documents, mut errors) = load::load(source, text);
+    let mut pods = Vec::new();
+    for document in documents {
+        let (location, lines) = (document.location, document.lines);
+        match admit(document.value, &random()) {
+            Ok(admitted) => pods.push(LoadedPod { location, admitted }),
+            Err(found) => errors.extend(found.into_iter().map(|error| {
+                let location = Location { line: lines.of(&error.path), ..location.clone() };
+                LoadError { location, problem: Problem::Field(error) }
+            })),
+        }
+    }
+    if errors.is_empty() {
+        return Ok(pods);
+    }
+    errors.sort_by_key(|e| (e.location.document, e.location.item));
+    Err(LoadErrors(errors))
+}
+
+/// Checks a v1.Pod, fills in what the API server would, and brings it into the engine's types.
+///
+/// # Errors
+/// Every error of the pod.
+pub fn admit(mut pod: Value, random: &[u8; IDENTITY_BYTES]) -> Result<AdmittedPod, Vec<FieldError>> {
+    let mut structure = Vec::new();
+    schema::check(schema::POD, &mut pod, &mut structure);
+    if let Some(pod) = pod.as_object_mut() {
+        pod.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    }
+    defaults::fill_in(&mut pod);
+    let errors = validate::validate(&pod, structure);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    identity::assign(&mut pod, random);
+    Ok(AdmittedPod { warnings: warnings::warnings(&pod), pod: lower::pod(&pod), manifest: pod })
+}

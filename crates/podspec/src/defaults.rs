@@ -1,0 +1,161 @@
+//! What the API server fills in before it validates and stores a pod
+//! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>, "defaults to").
+
+use serde_json::{Map, Value, json};
+
+/// Fills in a pod whose types have been checked. Fields of another type than v1.Pod's are left alone.
+pub(crate) fn fill_in(pod: &mut Value) {
+    if let Some(metadata) = object(pod, "metadata") {
+        set(metadata, "namespace", "default");
+    }
+    let Some(spec) = object(pod, "spec") else { return };
+    set(spec, "restartPolicy", "Always");
+    set(spec, "terminationGracePeriodSeconds", 30);
+    set(spec, "dnsPolicy", "ClusterFirst");
+    set(spec, "schedulerName", "default-scheduler");
+    set(spec, "securityContext", json!({}));
+    set(spec, "enableServiceLinks", true);
+    account(spec);
+    let host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false);
+    for section in ["initContainers", "containers"] {
+        each(spec, section, |fields| container(fields, host_network));
+    }
+    each(spec, "volumes", volume);
+}
+
+/// `serviceAccount` is the old name of `serviceAccountName`; the API server keeps them the same.
+fn account(spec: &mut Map<String, Value>) {
+    let old = spec.get("serviceAccount").cloned();
+    if let Some(old) = old {
+        set(spec, "serviceAccountName", old);
+    }
+    let new = spec.get("serviceAccountName").cloned();
+    if let Some(new) = new {
+        set(spec, "serviceAccount", new);
+    }
+}
+
+fn container(fields: &mut Map<String, Value>, host_network: bool) {
+    let image = fields.get("image").and_then(Value::as_str).unwrap_or("");
+    let policy = if has_latest_tag(image) { "Always" } else { "IfNotPresent" };
+    set(fields, "imagePullPolicy", policy);
+    set(fields, "terminationMessagePath", "/dev/termination-log");
+    set(fields, "terminationMessagePolicy", "File");
+    set(fields, "resources", json!({}));
+    each(fields, "ports", |port| {
+        set(port, "protocol", "TCP");
+        if let (true, Some(number)) = (host_network, port.get("containerPort").cloned()) {
+            set(port, "hostPort", number);
+        }
+    });
+    if let Some(resources) = child(fields, "resources") {
+        requests_from_limits(resources);
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(fields) = child(fields, name) {
+            probe(fields);
+        }
+    }
+    if let Some(lifecycle) = child(fields, "lifecycle") {
+        for name in ["postStart", "preStop"] {
+            if let Some(fields) = child(lifecycle, name) {
+                http_get(fields);
+            }
+        }
+    }
+}
+
+fn probe(fields: &mut Map<String, Value>) {
+    set(fields, "timeoutSeconds", 1);
+    set(fields, "periodSeconds", 10);
+    set(fields, "successThreshold", 1);
+    set(fields, "failureThreshold", 3);
+    http_get(fields);
+}
+
+fn http_get(handler: &mut Map<String, Value>) {
+    if let Some(fields) = child(handler, "httpGet") {
+        set(fields, "path", "/");
+        set(fields, "scheme", "HTTP");
+    }
+}
+
+fn requests_from_limits(resources: &mut Map<String, Value>) {
+    let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else { return };
+    let requests = resources.entry("requests").or_insert_with(|| json!({}));
+    if let Some(requests) = requests.as_object_mut() {
+        for (name, limit) in limits {
+            requests.entry(name).or_insert(limit);
+        }
+    }
+}
+
+/// A volume that names no source is an emptyDir.
+fn volume(fields: &mut Map<String, Value>) {
+    if fields.keys().all(|name| name == "name") {
+        fields.insert("emptyDir".to_owned(), json!({}));
+    }
+    if let Some(host_path) = child(fields, "hostPath") {
+        set(host_path, "type", "");
+    }
+}
+
+/// Whether a reference means the tag `latest`: it says so, or has neither tag nor digest.
+fn has_latest_tag(image: &str) -> bool {
+    let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last.split_once(':') {
+        Some((_, tag)) => tag == "latest",
+        None => digest.is_none(),
+    }
+}
+
+/// Go's zero values count as not set.
+fn set(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    let unset = match fields.get(name) {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        // A pointer in Go: 0 is a value.
+        Some(_) if name == "terminationGracePeriodSeconds" => false,
+        Some(Value::Number(number)) => number.as_i64() == Some(0),
+        Some(_) => false,
+    };
+    if unset {
+        fields.insert(name.to_owned(), value.into());
+    }
+}
+
+fn object<'a>(value: &'a mut Value, name: &str) -> Option<&'a mut Map<String, Value>> {
+    value.get_mut(name).and_then(Value::as_object_mut)
+}
+
+fn child<'a>(fields: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+    fields.get_mut(name).and_then(Value::as_object_mut)
+}
+
+fn each(fields: &mut Map<String, Value>, name: &str, apply: impl Fn(&mut Map<String, Value>)) {
+    let items = fields.get_mut(name).and_then(Value::as_array_mut);
+    items.into_iter().flatten().filter_map(Value::as_object_mut).for_each(apply);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_latest_tag;
+
+    #[test]
+    fn latest_is_the_tag_of_references_without_one() {
+        for (image, latest) in [
+            ("busybox", true),
+            ("busybox:latest", true),
+            ("busybox:1.36", false),
+            ("localhost/host", true),
+            ("registry.example:5000/app", true),
+            ("registry.example:5000/app:v1", false),
+            ("app@sha256:0123", false),
+            ("app:latest@sha256:0123", true),
+            ("", true),
+        ] {
+            assert_eq!(has_latest_tag(image), latest, "{image}");
+        }
+    }
+}

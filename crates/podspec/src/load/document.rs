@@ -1,0 +1,139 @@
+//! What kind of object a document is; Lists are taken apart.
+
+use serde_json::Value;
+
+use super::node::{Content, Lines, Node};
+use super::{LoadError, Location, Problem};
+use crate::field::{FieldError, FieldPath};
+
+/// A document that says it is a v1 Pod. Its content has not been looked at yet.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub location: Location,
+    pub value: Value,
+    pub lines: Lines,
+}
+
+/// Lists within lists, as `kubectl get` never makes them.
+const LIST_DEPTH_MAX: usize = 4;
+
+/// Adds the Pods of one document to `documents`, and what keeps it from being Pods to `errors`.
+pub(super) fn take_apart(
+    node: Node,
+    location: Location,
+    documents: &mut Vec<Document>,
+    errors: &mut Vec<LoadError>,
+) {
+    Sorter { documents, errors }.document(node, location, 0, None);
+}
+
+struct Sorter<'a> {
+    documents: &'a mut Vec<Document>,
+    errors: &'a mut Vec<LoadError>,
+}
+
+impl Sorter<'_> {
+    /// `implied` is the kind of an item that need not say it, as those of a PodList.
+    fn document(&mut self, node: Node, location: Location, depth: usize, implied: Option<&str>) {
+        let location = Location { line: node.line, pod: pod_name(&node), ..location };
+        if !matches!(node.content, Content::Map(_)) {
+            self.error(location, Problem::NotAMapping(node.kind()));
+            return;
+        }
+        let text = |name| node.field(name).and_then(Node::text).map(str::to_owned).filter(|t| !t.is_empty());
+        let kind = text("kind").or_else(|| implied.map(str::to_owned));
+        let version = text("apiVersion").or_else(|| implied.map(|_| "v1".to_owned()));
+        match (kind.as_deref(), version.as_deref()) {
+            (None, _) => self.error(location, Problem::KindMissing { field: "kind", expected: "Pod" }),
+            (_, None) => self.error(location, Problem::KindMissing { field: "apiVersion", expected: "v1" }),
+            (Some("Pod"), Some("v1")) => self.pod(node, location),
+            (Some(kind @ ("List" | "PodList")), Some("v1")) if depth < LIST_DEPTH_MAX => {
+                let implied = (kind == "PodList").then_some("Pod");
+                self.list(node, &location, depth, implied);
+            }
+            (Some(kind), Some(version)) => self.error(location, wrong_kind(kind, version)),
+        }
+    }
+
+    fn list(&mut self, node: Node, location: &Location, depth: usize, implied: Option<&str>) {
+        let Content::Map(entries) = node.content else { return };
+        let items = entries.into_iter().find(|e| e.key == "items").map(|e| e.node.content);
+        let Some(Content::List(items)) = items else {
+            self.error(location.clone(), Problem::NoItems);
+            return;
+        };
+        for (i, item) in items.into_iter().enumerate() {
+            let location = Location { item: Some(i + 1), pod: None, ..location.clone() };
+            self.document(item, location, depth + 1, implied);
+        }
+    }
+
+    fn pod(&mut self, node: Node, location: Location) {
+        let mut duplicates = Vec::new();
+        let (mut value, lines) = node.into_json(&FieldPath::root(), &mut duplicates);
+        value["apiVersion"] = "v1".into();
+        value["kind"] = "Pod".into();
+        for duplicate in duplicates {
+            let location = Location { line: duplicate.line, ..location.clone() };
+            self.error(location, Problem::Field(FieldError::duplicate_field(duplicate.path)));
+        }
+        self.documents.push(Document { location, value, lines });
+    }
+
+    fn error(&mut self, location: Location, problem: Problem) {
+        self.errors.push(LoadError { location, problem });
+    }
+}
+
+fn pod_name(node: &Node) -> Option<String> {
+    let metadata = node.field("metadata")?;
+    let name = metadata.field("name").or_else(|| metadata.field("generateName"))?;
+    name.text().filter(|t| !t.is_empty()).map(str::to_owned)
+}
+
+fn wrong_kind(kind: &str, api_version: &str) -> Problem {
+    let remedy = match kind {
+        "Pod" => "write \"apiVersion: v1\"",
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController" | "Job" => {
+            "make a Pod of its spec.template (with a metadata.name)"
+        }
+        "CronJob" => "make a Pod of its spec.jobTemplate.spec.template (with a metadata.name)",
+        "PodTemplate" => "make a Pod of its template (with a metadata.name)",
+        _ => "remove the document",
+    };
+    Problem::WrongKind { kind: kind.to_owned(), api_version: api_version.to_owned(), remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+
+    fn errors(text: &str) -> Vec<String> {
+        load("f.yaml", text).1.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        let text = "kind: List\napiVersion: v1\nitems:\n- {kind: Pod, apiVersion: v1, metadata: {name: a}}\n\
+                    - {kind: PodList, apiVersion: v1, items: [{metadata: {name: b}}]}\n";
+        let (documents, errors) = load("f.yaml", text);
+        assert!(errors.is_empty(), "{errors:?}");
+        let places: Vec<_> = documents.iter().map(|d| d.location.to_string()).collect();
+        assert_eq!(
+            places,
+            ["f.yaml:4: document 1, item 1, pod \"a\"", "f.yaml:5: document 1, item 1, pod \"b\""]
+        );
+        assert!(documents.iter().all(|d| d.value["kind"] == "Pod" && d.value["apiVersion"] == "v1"));
+    }
+
+    #[test]
+    fn other_kinds_name_the_remedy() {
+        assert_eq!(
+            errors("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: web}\n"),
+            [concat!(
+                "f.yaml:1: document 1, pod \"web\": Deployment (apps/v1) is not supported, only Pod and List (v1): ",
+                "make a Pod of its spec.template (with a metadata.name)"
+            )]
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! Text to documents: YAML or JSON, several documents, `kind: List`.
+//!
+//! YAML is read the way kubectl reads it. That is YAML 1.1 where 1.1 and 1.2 differ: `yes`, `no`,
+//! `on`, `off`, `y` and `n` are booleans, `0644` is octal, `<<` merges mappings. Three things kubectl
+//! lets pass are errors here: duplicate keys, tags outside the core schema, and values JSON does not have
+//! (`.inf`, `.nan`).
+
+mod document;
+mod json;
+mod node;
+mod scalar;
+mod yaml;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::field::FieldError;
+pub use document::Document;
+pub use node::Lines;
+
+/// The largest text that is read. A pod in Kubernetes is at most 1.5 MiB.
+pub const INPUT_BYTES_MAX: usize = 8 << 20;
+
+/// Where in a manifest file something is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Location {
+    /// The file, or what the caller calls the text.
+    pub source: Arc<str>,
+    /// 1-based; 0 when unknown.
+    pub line: u32,
+    /// 1-based; 0 when unknown.
+    pub column: u32,
+    /// 1-based, counting empty documents too; 0 when it is about the whole text.
+    pub document: usize,
+    /// 1-based, in a `List`.
+    pub item: Option<usize>,
+    /// `metadata.name` or `metadata.generateName`, when the document has one.
+    pub pod: Option<String>,
+}
+
+/// One thing wrong with a manifest.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LoadError {
+    pub location: Location,
+    pub problem: Problem,
+}
+
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("{bytes} bytes are more than the {INPUT_BYTES_MAX} that are read")]
+    TooLarge { bytes: usize },
+    #[error("{0}")]
+    Syntax(String),
+    #[error("no Pod in it: every document is empty")]
+    NoPod,
+    #[error("a manifest is a mapping with apiVersion, kind, metadata and spec, not {0}")]
+    NotAMapping(&'static str),
+    #[error("{field} is missing: write \"{field}: {expected}\"")]
+    KindMissing { field: &'static str, expected: &'static str },
+    #[error("{kind} ({api_version}) is not supported, only Pod and List (v1): {remedy}")]
+    WrongKind { kind: String, api_version: String, remedy: &'static str },
+    #[error("a List has its Pods under items, as a list")]
+    NoItems,
+    #[error("{0}{hint}", hint = Hint(.0.hint.as_deref()))]
+    Field(FieldError),
+}
+
+struct Hint<'a>(Option<&'a str>);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.problem)
+    }
+}
+
+impl fmt::Display for Location {
+    /// `pod.yaml:12:3: document 2, item 1, pod "web"`, leaving out what is not known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        if self.column > 0 {
+            write!(f, ":{}", self.column)?;
+        }
+        let mut separator = ": ";
+        if self.document > 0 {
+            write!(f, "{separator}document {}", self.document)?;
+            separator = ", ";
+        }
+        if let Some(item) = self.item {
+            write!(f, "{separator}item {item}")?;
+            separator = ", ";
+        }
+        match &self.pod {
+            Some(pod) => write!(f, "{separator}pod \"{pod}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads every document of `text`, named `source` in errors. Lists are taken apart; what comes back
+/// is Pods by kind, and otherwise unchecked.
+///
+/// Reading goes on after an error, so that one call finds them all.
+#[must_use]
+pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
+    let source: Arc<str> = Arc::from(source);
+    let whole = Location { source, line: 0, column: 0, document: 0, item: None, pod: None };
+    if text.len() > INPUT_BYTES_MAX {
+        let problem = Problem::TooLarge { bytes: text.len() };
+        return (Vec::new(), vec![LoadError { location: whole, problem }]);
+    }
+    let read = if json::looks_like(text) { json::read(text) } else { yaml::read(text, 0) };
+    let mut errors: Vec<LoadError> = Vec::new();
+    let mut documents = Vec::new();
+    let empty = read.nodes.is_empty() && read.errors.is_empty();
+    for error in read.errors {
+        let location =
+            Location { line: error.line, column: error.column, document: error.document, ..whole.clone() };
+        errors.push(LoadError { location, problem: Problem::Syntax(error.message) });
+    }
+    for (number, node) in read.nodes {
+        let location = Location { document: number, ..whole.clone() };
+        document::take_apart(node, location, &mut documents, &mut errors);
+    }
+    if empty {
+        errors.push(LoadError { location: whole, problem: Problem::NoPod });
+    }
+    (documents, errors)
+}

@@ -1,0 +1,159 @@
+//! One container.
+
+use serde_json::Value;
+
+use super::{id, restart_policy, seconds};
+use crate::ids::{ContainerName, VolumeName};
+use crate::json::{flag, integer, list, object, text, texts};
+use crate::quantity::Quantity;
+use crate::spec::{
+    Capabilities, Container, ContainerKind, ContainerPort, EnvVar, ExecAction, ExitCodeOperator,
+    PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
+    RestartRuleAction, SecurityContext, VolumeMount,
+};
+
+/// `pod_context` is the pod's security context; `init` says which section the container is in.
+pub(super) fn lower(container: &Value, pod_context: &Value, init: bool) -> Container {
+    let restart = restart(container);
+    let kind = match (init, restart.policy) {
+        (false, _) => ContainerKind::App,
+        (true, Some(RestartPolicy::Always)) => ContainerKind::Sidecar,
+        (true, _) => ContainerKind::Init,
+    };
+    let lifecycle = &container["lifecycle"];
+    Container {
+        name: ContainerName::new(text(container, "name")),
+        kind,
+        image: text(container, "image").to_owned(),
+        pull_policy: pull_policy(text(container, "imagePullPolicy")),
+        command: texts(container, "command"),
+        args: texts(container, "args"),
+        working_dir: Some(text(container, "workingDir").to_owned()).filter(|d| !d.is_empty()),
+        env: list(container, "env").iter().map(variable).collect(),
+        ports: list(container, "ports").iter().filter_map(port).collect(),
+        resources: resources(&container["resources"]),
+        volume_mounts: list(container, "volumeMounts").iter().map(mount).collect(),
+        restart,
+        startup_probe: object(container, "startupProbe").map(probe),
+        post_start: object(lifecycle, "postStart").map(exec),
+        pre_stop: object(lifecycle, "preStop").map(exec),
+        termination_message_path: text(container, "terminationMessagePath").to_owned(),
+        security: security(&container["securityContext"], pod_context),
+        tty: flag(container, "tty"),
+    }
+}
+
+fn restart(container: &Value) -> ProcessRestartPolicy {
+    ProcessRestartPolicy {
+        policy: restart_policy(text(container, "restartPolicy")),
+        rules: list(container, "restartPolicyRules").iter().map(rule).collect(),
+    }
+}
+
+fn rule(rule: &Value) -> RestartRule {
+    let exit_codes = &rule["exitCodes"];
+    let code = |value: &Value| value.as_i64().and_then(|code| i32::try_from(code).ok());
+    RestartRule {
+        action: match text(rule, "action") {
+            "RestartAllContainers" => RestartRuleAction::RestartAllContainers,
+            _ => RestartRuleAction::Restart,
+        },
+        operator: match text(exit_codes, "operator") {
+            "NotIn" => ExitCodeOperator::NotIn,
+            _ => ExitCodeOperator::In,
+        },
+        values: list(exit_codes, "values").iter().filter_map(code).collect(),
+    }
+}
+
+fn pull_policy(policy: &str) -> PullPolicy {
+    match policy {
+        "Always" => PullPolicy::Always,
+        "Never" => PullPolicy::Never,
+        _ => PullPolicy::IfNotPresent,
+    }
+}
+
+fn variable(variable: &Value) -> EnvVar {
+    EnvVar { name: text(variable, "name").to_owned(), value: text(variable, "value").to_owned() }
+}
+
+fn port(port: &Value) -> Option<ContainerPort> {
+    Some(ContainerPort {
+        name: Some(text(port, "name").to_owned()).filter(|n| !n.is_empty()),
+        container_port: u16::try_from(integer(port, "containerPort")?).ok()?,
+        protocol: match text(port, "protocol") {
+            "UDP" => PortProtocol::Udp,
+            "SCTP" => PortProtocol::Sctp,
+            _ => PortProtocol::Tcp,
+        },
+    })
+}
+
+fn resources(resources: &Value) -> Resources {
+    let (requests, limits) = (&resources["requests"], &resources["limits"]);
+    let quantity = |list: &Value, name| Quantity::parse(text(list, name)).ok();
+    Resources {
+        cpu_request: quantity(requests, "cpu").map(Quantity::to_milli),
+        cpu_limit: quantity(limits, "cpu").map(Quantity::to_milli),
+        memory_request: quantity(requests, "memory").map(Quantity::to_units),
+        memory_limit: quantity(limits, "memory").map(Quantity::to_units),
+    }
+}
+
+fn mount(mount: &Value) -> VolumeMount {
+    VolumeMount {
+        name: VolumeName::new(text(mount, "name")),
+        mount_path: absolute(text(mount, "mountPath")),
+        read_only: flag(mount, "readOnly"),
+    }
+}
+
+/// Kubernetes takes a relative mount path as one from the root.
+fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+fn probe(probe: &Value) -> Probe {
+    let time = |name, default| seconds(integer(probe, name).unwrap_or(default));
+    let count = |name, default| u32::try_from(integer(probe, name).unwrap_or(default)).unwrap_or(0);
+    Probe {
+        exec: exec(probe),
+        initial_delay: time("initialDelaySeconds", 0),
+        period: time("periodSeconds", 10),
+        timeout: time("timeoutSeconds", 1),
+        success_threshold: count("successThreshold", 1),
+        failure_threshold: count("failureThreshold", 3),
+        termination_grace_period: integer(probe, "terminationGracePeriodSeconds").map(seconds),
+    }
+}
+
+/// The command of a handler, which is `exec` wherever a handler is supported.
+fn exec(handler: &Value) -> ExecAction {
+    ExecAction { command: texts(&handler["exec"], "command").unwrap_or_default() }
+}
+
+/// The container's own settings win over the pod's.
+fn security(own: &Value, of_pod: &Value) -> SecurityContext {
+    let either = |name| own.get(name).or_else(|| of_pod.get(name));
+    let profile = either("seccompProfile").map_or("", |profile| text(profile, "type"));
+    let names = |name| texts(&own["capabilities"], name).unwrap_or_default();
+    SecurityContext {
+        run_as_user: either("runAsUser").and_then(id),
+        run_as_group: either("runAsGroup").and_then(id),
+        run_as_non_root: either("runAsNonRoot").and_then(Value::as_bool).unwrap_or(false),
+        read_only_root_filesystem: flag(own, "readOnlyRootFilesystem"),
+        allow_privilege_escalation: own.get("allowPrivilegeEscalation").and_then(Value::as_bool),
+        capabilities: Capabilities {
+            add: names("add").iter().map(|n| capability(n)).collect(),
+            drop: names("drop").iter().map(|n| capability(n)).collect(),
+        },
+        seccomp_unconfined: profile == "Unconfined",
+    }
+}
+
+/// `NET_ADMIN`, however it is written.
+fn capability(name: &str) -> String {
+    let upper = name.to_ascii_uppercase();
+    upper.strip_prefix("CAP_").unwrap_or(&upper).to_owned()
+}

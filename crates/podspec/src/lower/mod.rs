@@ -1,0 +1,123 @@
+//! A defaulted, validated pod to the engine's types. What could not be represented has been refused
+//! before, so every function here is total.
+
+mod container;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::ids::{PodUid, VolumeName};
+use crate::json::{fields, flag, integer, list, object, text, texts};
+use crate::quantity::Quantity;
+use crate::spec::{
+    EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec, RestartPolicy, Volume, VolumeSource,
+};
+
+/// Linux' `HOST_NAME_MAX` less one, as the kubelet has it.
+const HOSTNAME_BYTES_MAX: usize = 63;
+
+pub(crate) fn pod(manifest: &Value) -> Pod {
+    let metadata = &manifest["metadata"];
+    let name = text(metadata, "name").to_owned();
+    Pod {
+        namespace: text(metadata, "namespace").to_owned(),
+        uid: PodUid::new(text(metadata, "uid")),
+        labels: string_map(&metadata["labels"]),
+        annotations: string_map(&metadata["annotations"]),
+        spec: spec(&manifest["spec"], &name),
+        name,
+    }
+}
+
+fn spec(spec: &Value, pod_name: &str) -> PodSpec {
+    let context = &spec["securityContext"];
+    let containers =
+        |section, init| list(spec, section).iter().map(|c| container::lower(c, context, init)).collect();
+    PodSpec {
+        restart_policy: restart_policy(text(spec, "restartPolicy")).unwrap_or(RestartPolicy::Always),
+        termination_grace_period: grace_period(integer(spec, "terminationGracePeriodSeconds")),
+        active_deadline: integer(spec, "activeDeadlineSeconds").map(seconds),
+        hostname: hostname(text(spec, "hostname"), pod_name),
+        host_network: flag(spec, "hostNetwork"),
+        share_process_namespace: flag(spec, "shareProcessNamespace"),
+        init_containers: containers("initContainers", true),
+        containers: containers("containers", false),
+        volumes: list(spec, "volumes").iter().map(volume).collect(),
+        supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
+        host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
+    }
+}
+
+/// A negative grace period is one second, as the kubelet takes it.
+fn grace_period(period_seconds: Option<i64>) -> Duration {
+    let period_seconds = period_seconds.unwrap_or(30);
+    if period_seconds < 0 { Duration::from_secs(1) } else { seconds(period_seconds) }
+}
+
+fn hostname(given: &str, pod_name: &str) -> String {
+    let name = if given.is_empty() { pod_name } else { given };
+    if name.len() <= HOSTNAME_BYTES_MAX {
+        return name.to_owned();
+    }
+    name[..HOSTNAME_BYTES_MAX].trim_end_matches(['-', '.']).to_owned()
+}
+
+fn volume(volume: &Value) -> Volume {
+    let source = match (object(volume, "hostPath"), object(volume, "emptyDir")) {
+        (Some(host_path), _) => VolumeSource::HostPath {
+            path: text(host_path, "path").to_owned(),
+            kind: host_path_type(text(host_path, "type")),
+        },
+        (None, empty_dir) => {
+            let field = |name| empty_dir.map_or("", |e| text(e, name));
+            let medium =
+                if field("medium") == "Memory" { EmptyDirMedium::Memory } else { EmptyDirMedium::Disk };
+            // A limit of 0 is none.
+            let limit = Quantity::parse(field("sizeLimit")).ok().filter(|q| !q.is_zero());
+            VolumeSource::EmptyDir { medium, size_limit: limit.map(Quantity::to_units) }
+        }
+    };
+    Volume { name: VolumeName::new(text(volume, "name")), source }
+}
+
+fn host_path_type(kind: &str) -> HostPathType {
+    match kind {
+        "DirectoryOrCreate" => HostPathType::DirectoryOrCreate,
+        "Directory" => HostPathType::Directory,
+        "FileOrCreate" => HostPathType::FileOrCreate,
+        "File" => HostPathType::File,
+        "Socket" => HostPathType::Socket,
+        "CharDevice" => HostPathType::CharDevice,
+        "BlockDevice" => HostPathType::BlockDevice,
+        _ => HostPathType::Unset,
+    }
+}
+
+fn host_alias(alias: &Value) -> HostAlias {
+    HostAlias { ip: text(alias, "ip").to_owned(), hostnames: texts(alias, "hostnames").unwrap_or_default() }
+}
+
+fn restart_policy(policy: &str) -> Option<RestartPolicy> {
+    match policy {
+        "Always" => Some(RestartPolicy::Always),
+        "OnFailure" => Some(RestartPolicy::OnFailure),
+        "Never" => Some(RestartPolicy::Never),
+        _ => None,
+    }
+}
+
+fn string_map(map: &Value) -> BTreeMap<String, String> {
+    let entries = fields(map).iter();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn seconds(count: i64) -> Duration {
+    Duration::from_secs(u64::try_from(count).unwrap_or(0))
+}
+
+/// A user or group id.
+fn id(value: &Value) -> Option<u32> {
+    value.as_i64().and_then(|id| u32::try_from(id).ok())
+}

@@ -1,0 +1,189 @@
+//! Containers.
+
+use super::Accepted::{Flag, Text};
+use super::Type::{List, Nested};
+use super::handler::{LIFECYCLE, PROBE};
+use super::security::SECURITY_CONTEXT;
+use super::{BOOL, INT32, INT32S, Object, QUANTITIES, QUANTITY, STRING, STRINGS, inner, not_yet, ok, only};
+
+pub(crate) static CONTAINER: Object = Object {
+    name: "Container",
+    fields: &[
+        ok("name", STRING),
+        ok("image", STRING),
+        ok("command", STRINGS),
+        ok("args", STRINGS),
+        ok("workingDir", STRING),
+        ok("ports", List(&Nested(&CONTAINER_PORT))),
+        not_yet("envFrom", List(&Nested(&ENV_FROM_SOURCE)), "variables from config maps and secrets"),
+        ok("env", List(&Nested(&ENV_VAR))),
+        ok("resources", Nested(&RESOURCE_REQUIREMENTS)),
+        not_yet("resizePolicy", List(&Nested(&CONTAINER_RESIZE_POLICY)), "in-place resize"),
+        ok("restartPolicy", STRING),
+        ok("restartPolicyRules", List(&Nested(&CONTAINER_RESTART_RULE))),
+        ok("volumeMounts", List(&Nested(&VOLUME_MOUNT))),
+        not_yet("volumeDevices", List(&Nested(&VOLUME_DEVICE)), "block volumes"),
+        not_yet("livenessProbe", Nested(&PROBE), "liveness probes"),
+        not_yet("readinessProbe", Nested(&PROBE), "readiness probes"),
+        ok("startupProbe", Nested(&PROBE)),
+        ok("lifecycle", Nested(&LIFECYCLE)),
+        ok("terminationMessagePath", STRING),
+        only("terminationMessagePolicy", STRING, &[Text("File")], "termination messages from logs"),
+        ok("imagePullPolicy", STRING),
+        ok("securityContext", Nested(&SECURITY_CONTEXT)),
+        only("stdin", BOOL, &[Flag(false)], "standard input"),
+        only("stdinOnce", BOOL, &[Flag(false)], "standard input"),
+        ok("tty", BOOL),
+    ],
+};
+
+pub(crate) static EPHEMERAL_CONTAINER: Object = Object {
+    name: "EphemeralContainer",
+    fields: &[
+        inner("name", STRING),
+        inner("image", STRING),
+        inner("command", STRINGS),
+        inner("args", STRINGS),
+        inner("workingDir", STRING),
+        inner("ports", List(&Nested(&CONTAINER_PORT))),
+        inner("envFrom", List(&Nested(&ENV_FROM_SOURCE))),
+        inner("env", List(&Nested(&ENV_VAR))),
+        inner("resources", Nested(&RESOURCE_REQUIREMENTS)),
+        inner("resizePolicy", List(&Nested(&CONTAINER_RESIZE_POLICY))),
+        inner("restartPolicy", STRING),
+        inner("restartPolicyRules", List(&Nested(&CONTAINER_RESTART_RULE))),
+        inner("volumeMounts", List(&Nested(&VOLUME_MOUNT))),
+        inner("volumeDevices", List(&Nested(&VOLUME_DEVICE))),
+        inner("livenessProbe", Nested(&PROBE)),
+        inner("readinessProbe", Nested(&PROBE)),
+        inner("startupProbe", Nested(&PROBE)),
+        inner("lifecycle", Nested(&LIFECYCLE)),
+        inner("terminationMessagePath", STRING),
+        inner("terminationMessagePolicy", STRING),
+        inner("imagePullPolicy", STRING),
+        inner("securityContext", Nested(&SECURITY_CONTEXT)),
+        inner("stdin", BOOL),
+        inner("stdinOnce", BOOL),
+        inner("tty", BOOL),
+        inner("targetContainerName", STRING),
+    ],
+};
+
+pub(crate) static CONTAINER_PORT: Object = Object {
+    name: "ContainerPort",
+    fields: &[
+        ok("name", STRING),
+        ok("hostPort", INT32),
+        ok("containerPort", INT32),
+        ok("protocol", STRING),
+        not_yet("hostIP", STRING, "host ports"),
+    ],
+};
+
+pub(crate) static ENV_VAR: Object = Object {
+    name: "EnvVar",
+    fields: &[
+        ok("name", STRING),
+        ok("value", STRING),
+        not_yet("valueFrom", Nested(&ENV_VAR_SOURCE), "variables from other sources"),
+    ],
+};
+
+pub(crate) static ENV_VAR_SOURCE: Object = Object {
+    name: "EnvVarSource",
+    fields: &[
+        inner("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
+        inner("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
+        inner("configMapKeyRef", Nested(&CONFIG_MAP_KEY_SELECTOR)),
+        inner("secretKeyRef", Nested(&SECRET_KEY_SELECTOR)),
+        inner("fileKeyRef", Nested(&FILE_KEY_SELECTOR)),
+    ],
+};
+
+pub(crate) static OBJECT_FIELD_SELECTOR: Object = Object {
+    name: "ObjectFieldSelector",
+    fields: &[inner("apiVersion", STRING), inner("fieldPath", STRING)],
+};
+
+pub(crate) static RESOURCE_FIELD_SELECTOR: Object = Object {
+    name: "ResourceFieldSelector",
+    fields: &[inner("containerName", STRING), inner("resource", STRING), inner("divisor", QUANTITY)],
+};
+
+pub(crate) static CONFIG_MAP_KEY_SELECTOR: Object = Object {
+    name: "ConfigMapKeySelector",
+    fields: &[inner("name", STRING), inner("key", STRING), inner("optional", BOOL)],
+};
+
+pub(crate) static SECRET_KEY_SELECTOR: Object = Object {
+    name: "SecretKeySelector",
+    fields: &[inner("name", STRING), inner("key", STRING), inner("optional", BOOL)],
+};
+
+pub(crate) static FILE_KEY_SELECTOR: Object = Object {
+    name: "FileKeySelector",
+    fields: &[
+        inner("volumeName", STRING),
+        inner("path", STRING),
+        inner("key", STRING),
+        inner("optional", BOOL),
+    ],
+};
+
+pub(crate) static ENV_FROM_SOURCE: Object = Object {
+    name: "EnvFromSource",
+    fields: &[
+        inner("prefix", STRING),
+        inner("configMapRef", Nested(&CONFIG_MAP_ENV_SOURCE)),
+        inner("secretRef", Nested(&SECRET_ENV_SOURCE)),
+    ],
+};
+
+pub(crate) static CONFIG_MAP_ENV_SOURCE: Object =
+    Object { name: "ConfigMapEnvSource", fields: &[inner("name", STRING), inner("optional", BOOL)] };
+
+pub(crate) static SECRET_ENV_SOURCE: Object =
+    Object { name: "SecretEnvSource", fields: &[inner("name", STRING), inner("optional", BOOL)] };
+
+pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
+    name: "ResourceRequirements",
+    fields: &[
+        ok("limits", QUANTITIES),
+        ok("requests", QUANTITIES),
+        not_yet("claims", List(&Nested(&RESOURCE_CLAIM)), "dynamic resource allocation"),
+    ],
+};
+
+pub(crate) static RESOURCE_CLAIM: Object =
+    Object { name: "ResourceClaim", fields: &[inner("name", STRING), inner("request", STRING)] };
+
+pub(crate) static CONTAINER_RESIZE_POLICY: Object = Object {
+    name: "ContainerResizePolicy",
+    fields: &[inner("resourceName", STRING), inner("restartPolicy", STRING)],
+};
+
+pub(crate) static CONTAINER_RESTART_RULE: Object = Object {
+    name: "ContainerRestartRule",
+    fields: &[ok("action", STRING), ok("exitCodes", Nested(&CONTAINER_RESTART_RULE_ON_EXIT_CODES))],
+};
+
+pub(crate) static CONTAINER_RESTART_RULE_ON_EXIT_CODES: Object = Object {
+    name: "ContainerRestartRuleOnExitCodes",
+    fields: &[ok("operator", STRING), ok("values", INT32S)],
+};
+
+pub(crate) static VOLUME_MOUNT: Object = Object {
+    name: "VolumeMount",
+    fields: &[
+        ok("name", STRING),
+        ok("readOnly", BOOL),
+        only("recursiveReadOnly", STRING, &[Text("Disabled")], "recursive read-only mounts"),
+        ok("mountPath", STRING),
+        not_yet("subPath", STRING, "sub-paths of volumes"),
+        only("mountPropagation", STRING, &[Text("None")], "mount propagation"),
+        not_yet("subPathExpr", STRING, "sub-paths of volumes"),
+    ],
+};
+
+pub(crate) static VOLUME_DEVICE: Object =
+    Object { name: "VolumeDevice", fields: &[inner("name", STRING), inner("devicePath", STRING)] };

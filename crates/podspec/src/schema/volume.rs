@@ -1,0 +1,312 @@
+//! Volumes.
+
+use super::Accepted::Text;
+use super::Type::{List, Nested};
+use super::container::{OBJECT_FIELD_SELECTOR, RESOURCE_FIELD_SELECTOR};
+use super::pod::{LOCAL_OBJECT_REFERENCE, OBJECT_META};
+use super::scheduling::LABEL_SELECTOR;
+use super::storage::{
+    AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE, AZURE_DISK_VOLUME_SOURCE, AZURE_FILE_VOLUME_SOURCE,
+    CEPH_FS_VOLUME_SOURCE, CINDER_VOLUME_SOURCE, FC_VOLUME_SOURCE, FLEX_VOLUME_SOURCE, FLOCKER_VOLUME_SOURCE,
+    GCE_PERSISTENT_DISK_VOLUME_SOURCE, GIT_REPO_VOLUME_SOURCE, GLUSTERFS_VOLUME_SOURCE, ISCSI_VOLUME_SOURCE,
+    NFS_VOLUME_SOURCE, PHOTON_PERSISTENT_DISK_VOLUME_SOURCE, PORTWORX_VOLUME_SOURCE, QUOBYTE_VOLUME_SOURCE,
+    RBD_VOLUME_SOURCE, SCALE_IO_VOLUME_SOURCE, STORAGE_OS_VOLUME_SOURCE, VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE,
+};
+use super::{
+    BOOL, INT32, INT64, Object, QUANTITIES, QUANTITY, STRING, STRING_MAP, STRINGS, inner, not_yet, ok, only,
+    refused,
+};
+
+pub(crate) static VOLUME: Object = Object {
+    name: "Volume",
+    fields: &[
+        ok("name", STRING),
+        ok("hostPath", Nested(&HOST_PATH_VOLUME_SOURCE)),
+        ok("emptyDir", Nested(&EMPTY_DIR_VOLUME_SOURCE)),
+        refused(
+            "gcePersistentDisk",
+            Nested(&GCE_PERSISTENT_DISK_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "awsElasticBlockStore",
+            Nested(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "gitRepo",
+            Nested(&GIT_REPO_VOLUME_SOURCE),
+            "disabled in Kubernetes 1.36; clone in an init container into an emptyDir",
+        ),
+        not_yet("secret", Nested(&SECRET_VOLUME_SOURCE), "secret volumes"),
+        refused(
+            "nfs",
+            Nested(&NFS_VOLUME_SOURCE),
+            "a network file system; mount it on the host and use hostPath",
+        ),
+        refused(
+            "iscsi",
+            Nested(&ISCSI_VOLUME_SOURCE),
+            "a network disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "glusterfs",
+            Nested(&GLUSTERFS_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.26; mount it on the host and use hostPath",
+        ),
+        not_yet(
+            "persistentVolumeClaim",
+            Nested(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE),
+            "persistent volume claims",
+        ),
+        refused(
+            "rbd",
+            Nested(&RBD_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.31; mount it on the host and use hostPath",
+        ),
+        refused(
+            "flexVolume",
+            Nested(&FLEX_VOLUME_SOURCE),
+            "deprecated in Kubernetes; mount it on the host and use hostPath",
+        ),
+        refused(
+            "cinder",
+            Nested(&CINDER_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "cephfs",
+            Nested(&CEPH_FS_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.31; mount it on the host and use hostPath",
+        ),
+        refused(
+            "flocker",
+            Nested(&FLOCKER_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.25; mount it on the host and use hostPath",
+        ),
+        not_yet("downwardAPI", Nested(&DOWNWARD_API_VOLUME_SOURCE), "downward API volumes"),
+        refused("fc", Nested(&FC_VOLUME_SOURCE), "a network disk; mount it on the host and use hostPath"),
+        refused(
+            "azureFile",
+            Nested(&AZURE_FILE_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        not_yet("configMap", Nested(&CONFIG_MAP_VOLUME_SOURCE), "config map volumes"),
+        refused(
+            "vsphereVolume",
+            Nested(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "quobyte",
+            Nested(&QUOBYTE_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.25; mount it on the host and use hostPath",
+        ),
+        refused(
+            "azureDisk",
+            Nested(&AZURE_DISK_VOLUME_SOURCE),
+            "a cloud disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "photonPersistentDisk",
+            Nested(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.16; mount it on the host and use hostPath",
+        ),
+        not_yet(
+            "projected",
+            Nested(&PROJECTED_VOLUME_SOURCE),
+            "projected volumes; a kube-api-access volume that came with `kubectl get -o yaml` can be deleted together with its mounts",
+        ),
+        refused(
+            "portworxVolume",
+            Nested(&PORTWORX_VOLUME_SOURCE),
+            "a network disk; mount it on the host and use hostPath",
+        ),
+        refused(
+            "scaleIO",
+            Nested(&SCALE_IO_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.22; mount it on the host and use hostPath",
+        ),
+        refused(
+            "storageos",
+            Nested(&STORAGE_OS_VOLUME_SOURCE),
+            "removed from Kubernetes in 1.25; mount it on the host and use hostPath",
+        ),
+        not_yet("csi", Nested(&CSI_VOLUME_SOURCE), "CSI volumes"),
+        not_yet("ephemeral", Nested(&EPHEMERAL_VOLUME_SOURCE), "generic ephemeral volumes"),
+        not_yet("image", Nested(&IMAGE_VOLUME_SOURCE), "image volumes"),
+    ],
+};
+
+pub(crate) static EMPTY_DIR_VOLUME_SOURCE: Object = Object {
+    name: "EmptyDirVolumeSource",
+    fields: &[only("medium", STRING, &[Text("Memory")], "huge pages"), ok("sizeLimit", QUANTITY)],
+};
+
+pub(crate) static HOST_PATH_VOLUME_SOURCE: Object =
+    Object { name: "HostPathVolumeSource", fields: &[ok("path", STRING), ok("type", STRING)] };
+
+pub(crate) static CONFIG_MAP_VOLUME_SOURCE: Object = Object {
+    name: "ConfigMapVolumeSource",
+    fields: &[
+        inner("name", STRING),
+        inner("items", List(&Nested(&KEY_TO_PATH))),
+        inner("defaultMode", INT32),
+        inner("optional", BOOL),
+    ],
+};
+
+pub(crate) static SECRET_VOLUME_SOURCE: Object = Object {
+    name: "SecretVolumeSource",
+    fields: &[
+        inner("secretName", STRING),
+        inner("items", List(&Nested(&KEY_TO_PATH))),
+        inner("defaultMode", INT32),
+        inner("optional", BOOL),
+    ],
+};
+
+pub(crate) static DOWNWARD_API_VOLUME_SOURCE: Object = Object {
+    name: "DownwardAPIVolumeSource",
+    fields: &[inner("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE))), inner("defaultMode", INT32)],
+};
+
+pub(crate) static DOWNWARD_API_VOLUME_FILE: Object = Object {
+    name: "DownwardAPIVolumeFile",
+    fields: &[
+        inner("path", STRING),
+        inner("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
+        inner("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
+        inner("mode", INT32),
+    ],
+};
+
+pub(crate) static KEY_TO_PATH: Object = Object {
+    name: "KeyToPath",
+    fields: &[inner("key", STRING), inner("path", STRING), inner("mode", INT32)],
+};
+
+pub(crate) static PROJECTED_VOLUME_SOURCE: Object = Object {
+    name: "ProjectedVolumeSource",
+    fields: &[inner("sources", List(&Nested(&VOLUME_PROJECTION))), inner("defaultMode", INT32)],
+};
+
+pub(crate) static VOLUME_PROJECTION: Object = Object {
+    name: "VolumeProjection",
+    fields: &[
+        inner("secret", Nested(&SECRET_PROJECTION)),
+        inner("downwardAPI", Nested(&DOWNWARD_API_PROJECTION)),
+        inner("configMap", Nested(&CONFIG_MAP_PROJECTION)),
+        inner("serviceAccountToken", Nested(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
+        inner("clusterTrustBundle", Nested(&CLUSTER_TRUST_BUNDLE_PROJECTION)),
+        inner("podCertificate", Nested(&POD_CERTIFICATE_PROJECTION)),
+    ],
+};
+
+pub(crate) static SECRET_PROJECTION: Object = Object {
+    name: "SecretProjection",
+    fields: &[inner("name", STRING), inner("items", List(&Nested(&KEY_TO_PATH))), inner("optional", BOOL)],
+};
+
+pub(crate) static CONFIG_MAP_PROJECTION: Object = Object {
+    name: "ConfigMapProjection",
+    fields: &[inner("name", STRING), inner("items", List(&Nested(&KEY_TO_PATH))), inner("optional", BOOL)],
+};
+
+pub(crate) static DOWNWARD_API_PROJECTION: Object = Object {
+    name: "DownwardAPIProjection",
+    fields: &[inner("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE)))],
+};
+
+pub(crate) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Object = Object {
+    name: "ServiceAccountTokenProjection",
+    fields: &[inner("audience", STRING), inner("expirationSeconds", INT64), inner("path", STRING)],
+};
+
+pub(crate) static CLUSTER_TRUST_BUNDLE_PROJECTION: Object = Object {
+    name: "ClusterTrustBundleProjection",
+    fields: &[
+        inner("name", STRING),
+        inner("signerName", STRING),
+        inner("labelSelector", Nested(&LABEL_SELECTOR)),
+        inner("optional", BOOL),
+        inner("path", STRING),
+    ],
+};
+
+pub(crate) static POD_CERTIFICATE_PROJECTION: Object = Object {
+    name: "PodCertificateProjection",
+    fields: &[
+        inner("signerName", STRING),
+        inner("keyType", STRING),
+        inner("maxExpirationSeconds", INT32),
+        inner("credentialBundlePath", STRING),
+        inner("keyPath", STRING),
+        inner("certificateChainPath", STRING),
+        inner("userAnnotations", STRING_MAP),
+    ],
+};
+
+pub(crate) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Object = Object {
+    name: "PersistentVolumeClaimVolumeSource",
+    fields: &[inner("claimName", STRING), inner("readOnly", BOOL)],
+};
+
+pub(crate) static EPHEMERAL_VOLUME_SOURCE: Object = Object {
+    name: "EphemeralVolumeSource",
+    fields: &[inner("volumeClaimTemplate", Nested(&PERSISTENT_VOLUME_CLAIM_TEMPLATE))],
+};
+
+pub(crate) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Object = Object {
+    name: "PersistentVolumeClaimTemplate",
+    fields: &[inner("metadata", Nested(&OBJECT_META)), inner("spec", Nested(&PERSISTENT_VOLUME_CLAIM_SPEC))],
+};
+
+pub(crate) static PERSISTENT_VOLUME_CLAIM_SPEC: Object = Object {
+    name: "PersistentVolumeClaimSpec",
+    fields: &[
+        inner("accessModes", STRINGS),
+        inner("selector", Nested(&LABEL_SELECTOR)),
+        inner("resources", Nested(&VOLUME_RESOURCE_REQUIREMENTS)),
+        inner("volumeName", STRING),
+        inner("storageClassName", STRING),
+        inner("volumeMode", STRING),
+        inner("dataSource", Nested(&TYPED_LOCAL_OBJECT_REFERENCE)),
+        inner("dataSourceRef", Nested(&TYPED_OBJECT_REFERENCE)),
+        inner("volumeAttributesClassName", STRING),
+    ],
+};
+
+pub(crate) static VOLUME_RESOURCE_REQUIREMENTS: Object = Object {
+    name: "VolumeResourceRequirements",
+    fields: &[inner("limits", QUANTITIES), inner("requests", QUANTITIES)],
+};
+
+pub(crate) static TYPED_LOCAL_OBJECT_REFERENCE: Object = Object {
+    name: "TypedLocalObjectReference",
+    fields: &[inner("apiGroup", STRING), inner("kind", STRING), inner("name", STRING)],
+};
+
+pub(crate) static TYPED_OBJECT_REFERENCE: Object = Object {
+    name: "TypedObjectReference",
+    fields: &[
+        inner("apiGroup", STRING),
+        inner("kind", STRING),
+        inner("name", STRING),
+        inner("namespace", STRING),
+    ],
+};
+
+pub(crate) static IMAGE_VOLUME_SOURCE: Object =
+    Object { name: "ImageVolumeSource", fields: &[inner("reference", STRING), inner("pullPolicy", STRING)] };
+
+pub(crate) static CSI_VOLUME_SOURCE: Object = Object {
+    name: "CSIVolumeSource",
+    fields: &[
+        inner("driver", STRING),
+        inner("readOnly", BOOL),
+        inner("fsType", STRING),
+        inner("volumeAttributes", STRING_MAP),
+        inner("nodePublishSecretRef", Nested(&LOCAL_OBJECT_REFERENCE)),
+    ],
+};

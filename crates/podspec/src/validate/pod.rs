@@ -1,0 +1,142 @@
+//! `spec` as a whole.
+
+use serde_json::Value;
+
+use super::{container, format, invalid, one_of, security, volume};
+use crate::field::{FieldError, FieldPath};
+use crate::json::{flag, integer, list, object, text};
+
+/// What the rules for containers need of the pod around them.
+pub(super) struct PodFacts<'a> {
+    /// The volumes that are valid, in order.
+    pub(super) volumes: Vec<&'a str>,
+    /// `spec.os.name`, when `spec.os` is there.
+    pub(super) os: Option<&'a str>,
+    pub(super) grace_period_seconds: Option<i64>,
+    /// The last list of app containers, for names that are taken.
+    pub(super) container_names: Vec<&'a str>,
+}
+
+const RESTART_POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];
+const DNS_POLICIES: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+
+pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let spec = &pod["spec"];
+    let facts = PodFacts {
+        volumes: volume::validate(spec, &path.child("volumes"), errors),
+        os: object(spec, "os").map(|os| text(os, "name")),
+        grace_period_seconds: integer(spec, "terminationGracePeriodSeconds"),
+        container_names: list(spec, "containers").iter().map(|c| text(c, "name")).collect(),
+    };
+    container::validate_app(spec, &facts, &path.child("containers"), errors);
+    container::validate_init(spec, &facts, &path.child("initContainers"), errors);
+    host_network_ports(spec, &path.child("containers"), errors);
+    if spec.is_object() {
+        one_of(errors, &path.child("restartPolicy"), text(spec, "restartPolicy"), &RESTART_POLICIES);
+        one_of(errors, &path.child("dnsPolicy"), text(spec, "dnsPolicy"), &DNS_POLICIES);
+    }
+    security::validate_pod(&spec["securityContext"], &path.child("securityContext"), errors);
+    if let Some(seconds) = integer(spec, "activeDeadlineSeconds") {
+        let messages = format::in_range(seconds, 1, i64::from(i32::MAX));
+        invalid(errors, &path.child("activeDeadlineSeconds"), seconds, messages);
+    }
+    for name in ["hostname", "subdomain"] {
+        let value = text(spec, name);
+        if !value.is_empty() {
+            invalid(errors, &path.child(name), value, format::dns_label(value));
+        }
+    }
+    for name in ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] {
+        let value = text(spec, name);
+        if !value.is_empty() {
+            invalid(errors, &path.child(name), value, format::dns_subdomain(value));
+        }
+    }
+    tolerations(spec, &path.child("tolerations"), errors);
+    host_aliases(spec, &path.child("hostAliases"), errors);
+    let preemption = text(spec, "preemptionPolicy");
+    if !preemption.is_empty() {
+        one_of(errors, &path.child("preemptionPolicy"), preemption, &["PreemptLowerPriority", "Never"]);
+    }
+    operating_system(&facts, &path.child("os"), errors);
+}
+
+/// With `hostNetwork` a container's port is the host's.
+fn host_network_ports(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    if !flag(spec, "hostNetwork") {
+        return;
+    }
+    for (i, container) in list(spec, "containers").iter().enumerate() {
+        for (j, port) in list(container, "ports").iter().enumerate() {
+            let (host, own) =
+                (integer(port, "hostPort").unwrap_or(0), integer(port, "containerPort").unwrap_or(0));
+            if host != own {
+                let path = path.index(i).child("ports").index(j).child("hostPort");
+                errors.push(FieldError::invalid(
+                    path,
+                    host,
+                    "must match `containerPort` when `hostNetwork` is true",
+                ));
+            }
+        }
+    }
+}
+
+fn host_aliases(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    for (i, alias) in list(spec, "hostAliases").iter().enumerate() {
+        let path = path.index(i);
+        let ip = text(alias, "ip");
+        invalid(errors, &path.child("ip"), ip, format::ip_address(ip));
+        for (j, name) in list(alias, "hostnames").iter().filter_map(Value::as_str).enumerate() {
+            invalid(errors, &path.child("hostnames").index(j), name, format::dns_subdomain(name));
+        }
+    }
+}
+
+/// They change nothing on one machine, but a wrong one would be refused by a cluster.
+fn tolerations(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    for (i, toleration) in list(spec, "tolerations").iter().enumerate() {
+        let path = path.index(i);
+        let field = |name| text(toleration, name);
+        let (key, operator, value, effect) =
+            (field("key"), field("operator"), field("value"), field("effect"));
+        if key.is_empty() && operator != "Exists" {
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.push(FieldError::invalid(path.child("operator"), operator, detail));
+        } else if !key.is_empty() {
+            invalid(errors, &path.child("key"), key, format::qualified_name(key));
+        }
+        if integer(toleration, "tolerationSeconds").is_some() && effect != "NoExecute" {
+            let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.push(FieldError::invalid(path.child("effect"), effect, detail));
+        }
+        match operator {
+            "" | "Equal" => invalid(errors, &path.child("operator"), value, format::label_value(value)),
+            "Exists" if value.is_empty() => {}
+            "Exists" => {
+                let detail = "value must be empty when `operator` is 'Exists'";
+                errors.push(FieldError::invalid(path.child("operator"), value, detail));
+            }
+            _ => {
+                errors.push(FieldError::not_supported(
+                    path.child("operator"),
+                    operator,
+                    &["Equal", "Exists"],
+                ));
+            }
+        }
+        if !effect.is_empty() {
+            one_of(errors, &path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        }
+    }
+}
+
+fn operating_system(facts: &PodFacts<'_>, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    match facts.os {
+        None | Some("linux" | "windows") => {}
+        Some("") => errors.push(FieldError::required(path.child("name"), "")),
+        // Kubernetes names the object here, not its field.
+        Some(other) => errors.push(FieldError::not_supported(path.clone(), other, &["linux", "windows"])),
+    }
+}

@@ -1,0 +1,79 @@
+//! `spec.volumes`.
+
+use serde_json::Value;
+
+use super::{no_backsteps, required_label};
+use crate::field::{FieldError, FieldPath};
+use crate::json::{fields, list, object, text};
+use crate::quantity::Quantity;
+
+/// In the order of `FieldError::not_supported` lists.
+const HOST_PATH_TYPES: [&str; 8] =
+    ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+
+/// Returns the names that can be mounted.
+pub(super) fn validate<'a>(spec: &'a Value, path: &FieldPath, errors: &mut Vec<FieldError>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    for (i, volume) in list(spec, "volumes").iter().enumerate() {
+        let path = path.index(i);
+        source(volume, &path, errors);
+        let name = text(volume, "name");
+        required_label(errors, &path.child("name"), name);
+        if names.contains(&name) {
+            errors.push(FieldError::duplicate(path.child("name"), name));
+        } else if !name.is_empty() {
+            // Kept with errors of its own too: the mounts of it are not the mistake.
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let sources: Vec<&String> = fields(volume).keys().filter(|name| *name != "name").collect();
+    let Some((first, others)) = in_order(sources).split_first().map(|(f, o)| (f.to_owned(), o.to_vec()))
+    else {
+        errors.push(FieldError::required(path.clone(), "must specify a volume type"));
+        return;
+    };
+    for other in others {
+        errors.push(FieldError::forbidden(path.child(&other), "may not specify more than 1 volume type"));
+    }
+    let Some(content) = object(volume, &first) else { return };
+    match first.as_str() {
+        "emptyDir" => {
+            let limit = Quantity::parse(text(content, "sizeLimit"));
+            if limit.is_ok_and(Quantity::is_negative) {
+                let path = path.child("emptyDir").child("sizeLimit");
+                errors.push(FieldError::forbidden(path, "SizeLimit field must be a valid resource quantity"));
+            }
+        }
+        "hostPath" => host_path(content, &path.child("hostPath"), errors),
+        _ => {}
+    }
+}
+
+/// emptyDir and hostPath come first in Kubernetes, so that of two sources the other is the error.
+fn in_order(sources: Vec<&String>) -> Vec<String> {
+    let rank = |name: &str| match name {
+        "emptyDir" => 0,
+        "hostPath" => 1,
+        _ => 2,
+    };
+    let mut names: Vec<String> = sources.into_iter().cloned().collect();
+    names.sort_by_key(|name| rank(name));
+    names
+}
+
+fn host_path(content: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let directory = text(content, "path");
+    if directory.is_empty() {
+        errors.push(FieldError::required(path.child("path"), ""));
+        return;
+    }
+    no_backsteps(errors, &path.child("path"), directory);
+    let kind = text(content, "type");
+    if !HOST_PATH_TYPES.contains(&kind) {
+        errors.push(FieldError::not_supported(path.child("type"), kind, &HOST_PATH_TYPES));
+    }
+}

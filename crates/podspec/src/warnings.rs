@@ -1,0 +1,115 @@
+//! What is allowed but most likely not meant. The texts of the rules Kubernetes has too are its own.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::field::{FieldPath, quote};
+use crate::json::{fields, integer, list, text, texts};
+use crate::quantity::Quantity;
+
+/// The warnings about a valid pod, each in one line that begins with the field's path.
+pub(crate) fn warnings(pod: &Value) -> Vec<String> {
+    let spec = &pod["spec"];
+    let path = FieldPath::root().child("spec");
+    let mut warnings = Vec::new();
+    if integer(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
+        let path = path.child("terminationGracePeriodSeconds");
+        warnings.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
+    }
+    for section in ["initContainers", "containers"] {
+        for (i, container) in list(spec, section).iter().enumerate() {
+            let path = path.child(section).index(i);
+            hidden_variables(container, &path, &mut warnings);
+            fractional_bytes(container, &path, &mut warnings);
+        }
+    }
+    for (i, container) in list(spec, "initContainers").iter().enumerate() {
+        warnings.extend(endless_init(container, &path.child("initContainers").index(i)));
+    }
+    warnings
+}
+
+fn hidden_variables(container: &Value, path: &FieldPath, warnings: &mut Vec<String>) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, variable) in list(container, "env").iter().enumerate() {
+        let (name, value) = (text(variable, "name"), text(variable, "value"));
+        let reference = format!("$({name})");
+        let extends = value.contains(&reference) && value != reference;
+        if seen.insert(name, i).is_some() && !extends {
+            let path = path.child("env").index(i);
+            let name = quote(name);
+            warnings.push(format!(
+                "{path}: hides previous definition of {name}, which may be dropped when using apply"
+            ));
+        }
+    }
+}
+
+/// `memory: 128m` is an eighth of a byte.
+fn fractional_bytes(container: &Value, path: &FieldPath, warnings: &mut Vec<String>) {
+    for list in ["limits", "requests"] {
+        let Some(memory) = fields(&container["resources"][list]).get("memory") else { continue };
+        let Ok(quantity) = Quantity::parse(memory.as_str().unwrap_or("")) else { continue };
+        if !quantity.is_whole() {
+            let path = path.child("resources").child(list).key("memory");
+            warnings
+                .push(format!("{path}: fractional byte value \"{quantity}\" is invalid, must be an integer"));
+        }
+    }
+}
+
+/// An init container has to end before the next container starts, and this one's command cannot.
+/// What was meant is a sidecar; the pod's own `restartPolicy: Always` does not make one
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>).
+///
+/// Only commands that are sure never to end count; whether an image's own command ends cannot be
+/// known.
+fn endless_init(container: &Value, path: &FieldPath) -> Option<String> {
+    if text(container, "restartPolicy") == "Always" {
+        return None;
+    }
+    let mut words = texts(container, "command")?;
+    words.extend(texts(container, "args").unwrap_or_default());
+    let endless = endless_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        .or_else(|| endless_script(&words))?;
+    let name = quote(text(container, "name"));
+    Some(format!(
+        "{path}: init container {name} never ends ({endless}), so no container after it will start; \
+         a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one"
+    ))
+}
+
+/// `tail -f`, `sleep infinity`
+fn endless_words(words: &[&str]) -> Option<&'static str> {
+    let (program, arguments) = words.split_first()?;
+    match program.rsplit('/').next()? {
+        "tail" => {
+            let follows = |a: &&str| match a.strip_prefix("--") {
+                Some(long) => long.starts_with("follow") || long == "retry",
+                None => a.starts_with('-') && a.contains(['f', 'F']),
+            };
+            let ends_with_process = arguments.iter().any(|a| a.starts_with("--pid"));
+            (arguments.iter().any(follows) && !ends_with_process).then_some("tail -f")
+        }
+        "sleep" => arguments.iter().any(|a| ["infinity", "inf"].contains(a)).then_some("sleep infinity"),
+        _ => None,
+    }
+}
+
+/// A shell script whose last command does not end.
+fn endless_script(words: &[String]) -> Option<&'static str> {
+    let [shell, rest @ ..] = words else { return None };
+    if !["sh", "bash", "ash", "dash"].contains(&shell.rsplit('/').next()?) {
+        return None;
+    }
+    let flag = rest.iter().position(|w| w.starts_with('-') && w.ends_with('c'))?;
+    let script = rest.get(flag + 1)?;
+    let last = script.split([';', '\n']).map(str::trim).rfind(|c| !c.is_empty())?;
+    // Anything a shell would take apart further is not looked at.
+    if last.contains(['|', '&', '$', '`', '(', '<', '>', '"', '\'']) {
+        return None;
+    }
+    let last = last.strip_prefix("exec ").unwrap_or(last);
+    endless_words(&last.split_whitespace().collect::<Vec<_>>())
+}
