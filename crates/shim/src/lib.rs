@@ -1,3 +1,39 @@
 //! The per-pod supervisor: spawns containers, owns their logs, records their exits.
+//!
+//! One process per pod sandbox, single-threaded: an [`epoll`](poll) loop over the engine's connection,
+//! the containers' output and the ends of its children. It outlives the engine. The shim of a *bound* pod
+//! becomes that pod's engine when its own is gone ([`orphan`]).
 
 pub mod container;
+
+mod clock;
+mod connection;
+mod ending;
+mod exec;
+mod exit;
+mod launch;
+mod log_file;
+mod log_pump;
+mod note;
+mod orphan;
+mod poll;
+mod process_tree;
+mod request;
+mod start;
+mod stop;
+mod supervisor;
+
+use std::process::ExitCode;
+
+/// The program of `monopod shim`. Descriptor 0 is the engine's socket, the working directory is the pod's
+/// run directory, standard error is where trouble is noted.
+#[must_use]
+pub fn main() -> ExitCode {
+    match launch::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note::error("the shim ends", &error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Commands in running containers: for the engine (exec, probes, hooks), and hooks of an orphaned pod.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use lifecycle::{Hook, Observation};
+use linux_sys::process::ExitStatus;
+use podspec::{BootTime, ContainerName};
+use rustix::io::Errno;
+use shim_protocol::{Exec, ExecStdio, ReplyBody};
+
+use crate::clock;
+use crate::container::{ExecStdio as Stdio, exec};
+use crate::exit::exit_code;
+use crate::note;
+use crate::poll::Source;
+use crate::process_tree;
+use crate::supervisor::{ContainerKey, Shim};
+
+/// Commands that run at one time in one pod; each is a process and two descriptors of this one.
+const EXECS_MAX: usize = 128;
+/// What the output of a hook may say in its failure.
+const HOOK_OUTPUT_BYTES: usize = 1 << 10;
+const READ_BYTES: usize = 16 << 10;
+/// Read in one turn of the loop, or after the command's end: its pipe cannot hold more.
+const READS_PER_TURN: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct RunningExec {
+    pub(crate) pid: i32,
+    /// When it is killed.
+    pub(crate) deadline: Option<BootTime>,
+    timed_out: bool,
+    client: Client,
+    output: Option<Capture>,
+}
+
+/// Who waits for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Client {
+    Engine { key: u32, request: u64 },
+    Orphan { container: ContainerKey, hook: Hook },
+}
+
+#[derive(Debug)]
+struct Capture {
+    /// `None` once the command has closed it, which it may do and go on.
+    pipe: Option<OwnedFd>,
+    bytes: Vec<u8>,
+    limit_bytes: usize,
+}
+
+impl Shim {
+    pub(crate) fn begin_requested_exec(&mut self, request: u64, command: Exec) -> Result<(), String> {
+        let Some(engine) = &mut self.engine else { return Err("the engine is gone".to_owned()) };
+        let client = Client::Engine { key: engine.key, request };
+        let (stdio, limit_bytes) = match command.stdio {
+            ExecStdio::Capture { limit_bytes } => (Stdio::Capture, limit_bytes),
+            ExecStdio::Passed => {
+                let Some([stdin, stdout, stderr]) = engine.connection.take_descriptors() else {
+                    return Err("the command came without its descriptors".to_owned());
+                };
+                (Stdio::Passed { stdin, stdout, stderr }, 0)
+            }
+        };
+        let timeout = command.timeout_ms.map(Duration::from_millis);
+        let container = (command.container, command.attempt);
+        self.begin_exec(&container, &command.args, stdio, limit_bytes, timeout, client)
+    }
+
+    /// A hook of a pod without an engine; its end is observed.
+    pub(crate) fn begin_hook(
+        &mut self,
+        container: ContainerKey,
+        hook: Hook,
+        args: &[String],
+        timeout: Option<Duration>,
+    ) -> Result<(), String> {
+        let client = Client::Orphan { container: container.clone(), hook };
+        self.begin_exec(&container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client)
+    }
+
+    fn begin_exec(
+        &mut self,
+        key: &ContainerKey,
+        args: &[String],
+        stdio: Stdio,
+        limit_bytes: usize,
+        timeout: Option<Duration>,
+        client: Client,
+    ) -> Result<(), String> {
+        if self.execs.len() >= EXECS_MAX {
+            return Err(format!("{EXECS_MAX} commands are running in the pod: try again when one has ended"));
+        }
+        let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
+        let (Some(live), Some(sandbox)) = (live, &self.sandbox) else { return Err(not_running(&key.0)) };
+        let executed = exec(sandbox, &live.container, args, stdio).map_err(|error| note::chain(&error))?;
+        let id = self.next_key();
+        let output = executed.output.and_then(|pipe| self.capture(pipe, limit_bytes, id));
+        let deadline = timeout.map(|timeout| clock::boot().after(timeout));
+        let exec = RunningExec { pid: executed.pid, deadline, timed_out: false, client, output };
+        self.execs.insert(id, exec);
+        Ok(())
+    }
+
+    fn capture(&self, pipe: OwnedFd, limit_bytes: usize, id: u32) -> Option<Capture> {
+        let watched = rustix::io::ioctl_fionbio(&pipe, true)
+            .map_err(io::Error::from)
+            .and_then(|()| self.poller.add(&pipe, Source::ExecOutput(id)));
+        if let Err(error) = watched {
+            note::error("cannot read a command's output", &error);
+            return None;
+        }
+        Some(Capture { pipe: Some(pipe), bytes: Vec::new(), limit_bytes })
+    }
+
+    pub(crate) fn read_exec_output(&mut self, id: u32) {
+        if let Some(capture) = self.execs.get_mut(&id).and_then(|exec| exec.output.as_mut()) {
+            capture.read_some();
+        }
+    }
+
+    /// What is in the pipe is read; a process the command left behind is not waited for.
+    pub(crate) fn exec_ended(&mut self, id: u32, status: ExitStatus) {
+        let Some(mut exec) = self.execs.remove(&id) else { return };
+        if let Some(capture) = &mut exec.output {
+            capture.read_some();
+        }
+        let output = exec.output.map(|capture| capture.bytes).unwrap_or_default();
+        let (exit_code, timed_out) = (exit_code(status), exec.timed_out);
+        match exec.client {
+            Client::Engine { key, request } => {
+                if self.engine.as_ref().is_some_and(|engine| engine.key == key) {
+                    self.reply(request, ReplyBody::ExecFinished { exit_code, output, timed_out });
+                }
+            }
+            Client::Orphan { container: (container, attempt), hook } => {
+                let failure = hook_failure(exit_code, timed_out, &output);
+                let finished = Observation::HookFinished { container, attempt, hook, failure };
+                if let Some(orphan) = &mut self.orphan {
+                    orphan.take_in(finished);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn expire_execs(&mut self) {
+        if self.execs.values().all(|exec| exec.deadline.is_none()) {
+            return;
+        }
+        let now = clock::boot();
+        for exec in self.execs.values_mut() {
+            if exec.deadline.is_some_and(|deadline| deadline <= now) {
+                exec.deadline = None;
+                exec.timed_out = true;
+                process_tree::kill(exec.pid);
+            }
+        }
+    }
+
+    /// Nobody waits for them any more, and a new engine begins its own.
+    pub(crate) fn kill_execs_of_lost_engines(&self) {
+        let current = self.engine.as_ref().map(|engine| engine.key);
+        for exec in self.execs.values() {
+            if matches!(exec.client, Client::Engine { key, .. } if Some(key) != current) {
+                process_tree::kill(exec.pid);
+            }
+        }
+    }
+
+    pub(crate) fn kill_all_execs(&self) {
+        for exec in self.execs.values() {
+            process_tree::kill(exec.pid);
+        }
+    }
+}
+
+impl Capture {
+    /// Reads what is there; what is over the limit is thrown away, so that the command never waits for a
+    /// reader.
+    fn read_some(&mut self) {
+        let mut chunk = [0; READ_BYTES];
+        for _ in 0..READS_PER_TURN {
+            let Some(pipe) = &self.pipe else { return };
+            match rustix::io::read(pipe, &mut chunk) {
+                Ok(0) => self.pipe = None,
+                Ok(length) => {
+                    let room = self.limit_bytes.saturating_sub(self.bytes.len());
+                    self.bytes.extend_from_slice(&chunk[..length.min(room)]);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(error) => {
+                    note::error("cannot read a command's output", &io::Error::from(error));
+                    self.pipe = None;
+                }
+            }
+        }
+    }
+}
+
+fn hook_failure(exit_code: i32, timed_out: bool, output: &[u8]) -> Option<String> {
+    let output = String::from_utf8_lossy(output);
+    match (timed_out, exit_code) {
+        (true, _) => Some("the hook was cut off at the end of its grace period".to_owned()),
+        (false, 0) => None,
+        (false, code) => Some(format!("the hook's command exited with {code}: {}", output.trim_end())),
+    }
+}
+
+fn not_running(container: &ContainerName) -> String {
+    format!("container {:?} is not running", container.as_str())
+}

@@ -1,0 +1,182 @@
+//! From a fresh process to a sandbox that serves.
+
+use std::fs;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+
+use linux_sys::clock::boot_id;
+use linux_sys::lock;
+use linux_sys::signal::SignalFd;
+use shim_protocol::{
+    Message, RecordError, Reply, ReplyBody, Request, RequestBody, SOCKET_NAME, SandboxLaunch, SandboxRecord,
+    VERSION, write_record,
+};
+
+use crate::connection::{Connection, ConnectionError};
+use crate::container::{Sandbox, SandboxError};
+use crate::note;
+use crate::supervisor::{Parts, Shim};
+
+/// SIGHUP, SIGINT, SIGPIPE, SIGTERM and SIGCHLD.
+const SIGNALS: [i32; 5] = [1, 2, 13, 15, 17];
+const LOOPBACK: &str = "127.0.0.1";
+const LOCK_NAME: &str = "shim.lock";
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    #[error("cannot take descriptor 0 as the engine's socket")]
+    Socket(#[source] io::Error),
+    #[error("cannot leave the engine's session")]
+    Session(#[source] io::Error),
+    #[error("cannot receive the first request")]
+    FirstRequest(#[source] ConnectionError),
+    #[error("the first request is not to create a sandbox")]
+    Protocol,
+    #[error("the shim speaks protocol version {VERSION}, the engine {engine}")]
+    Version { engine: u32 },
+    #[error("cannot lock the pod's directory")]
+    Lock(#[source] io::Error),
+    #[error("another shim holds the pod's sandbox: it has to be stopped first")]
+    Locked,
+    #[error("cannot listen on {SOCKET_NAME} in the pod's run directory")]
+    Listen(#[source] io::Error),
+    // Without words of its own: the sandbox error names its step.
+    #[error(transparent)]
+    Sandbox(SandboxError),
+    #[error("cannot record the sandbox")]
+    Record(#[source] RecordError),
+    #[error("cannot supervise the sandbox")]
+    Supervise(#[source] io::Error),
+}
+
+/// Serves one sandbox from its creation to its end.
+pub(crate) fn run() -> Result<(), LaunchError> {
+    let mut connection = Connection::new(take_socket().map_err(LaunchError::Socket)?);
+    let signals = detach().map_err(LaunchError::Session)?;
+    // An engine that died before it asked for anything leaves nothing to do.
+    let Some(Request { id, body }) = first_request(&mut connection)? else { return Ok(()) };
+    let made = match body {
+        RequestBody::CreateSandbox(launch) => create(*launch, signals),
+        _ => Err(LaunchError::Protocol),
+    };
+    let parts = match made {
+        Ok(parts) => parts,
+        Err(error) => {
+            let body = ReplyBody::Failed { message: note::chain(&error) };
+            let _ = connection.send(&Message::Reply(Reply { id, body }));
+            return Err(error);
+        }
+    };
+    let ip = parts.ip.clone();
+    let mut shim = Shim::new(parts, connection).map_err(LaunchError::Supervise)?;
+    shim.reply(id, ReplyBody::SandboxCreated { ip });
+    shim.run().map_err(LaunchError::Supervise)
+}
+
+/// Descriptor 0 becomes /dev/null, so that nothing this process starts has the socket.
+fn take_socket() -> io::Result<UnixStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    Ok(UnixStream::from(socket))
+}
+
+/// Signals to the engine's terminal or session do not reach the pod; its orphans become children.
+fn detach() -> io::Result<SignalFd> {
+    match rustix::process::setsid() {
+        // The leader of a session already.
+        Ok(_) | Err(rustix::io::Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    SignalFd::new(&SIGNALS)
+}
+
+/// `None` when the engine is gone.
+fn first_request(connection: &mut Connection) -> Result<Option<Request>, LaunchError> {
+    connection.set_nonblocking(false).map_err(LaunchError::Socket)?;
+    loop {
+        match connection.next_request() {
+            Ok(None) => {}
+            found => return found.map_err(LaunchError::FirstRequest),
+        }
+        match connection.receive() {
+            Ok(()) => {}
+            Err(ConnectionError::Closed) => return Ok(None),
+            Err(error) => return Err(LaunchError::FirstRequest(error)),
+        }
+    }
+}
+
+fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError> {
+    if launch.version != VERSION {
+        return Err(LaunchError::Version { engine: launch.version });
+    }
+    let lock = lock::try_exclusive(&launch.pod_dir.join(LOCK_NAME)).map_err(LaunchError::Lock)?;
+    let alive = lock.ok_or(LaunchError::Locked)?;
+    let ip = pod_ip(launch.config.host_network);
+    let listener = listen().map_err(LaunchError::Listen)?;
+    let sandbox = Sandbox::enter(&launch.config).map_err(|error| {
+        abandon(&launch, None);
+        LaunchError::Sandbox(error)
+    })?;
+    for warning in sandbox.warnings() {
+        note::warning(warning);
+    }
+    if let Err(error) = record(&launch, &ip) {
+        abandon(&launch, Some(sandbox));
+        return Err(error);
+    }
+    Ok(Parts { launch, ip, sandbox, listener, signals, alive })
+}
+
+/// In the working directory: a full path could be longer than a socket address holds.
+fn listen() -> io::Result<UnixListener> {
+    // Of a shim that is dead: the lock is ours.
+    match fs::remove_file(SOCKET_NAME) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(SOCKET_NAME)
+}
+
+fn record(launch: &SandboxLaunch, ip: &str) -> Result<(), LaunchError> {
+    let path = SandboxRecord::path(&launch.pod_dir);
+    let failed = |source| LaunchError::Record(RecordError::Write { path: path.clone(), source });
+    let record = SandboxRecord {
+        uid: launch.pod.uid.clone(),
+        attempt: launch.attempt,
+        shim_pid: rustix::process::getpid().as_raw_pid(),
+        boot_id: boot_id().map_err(failed)?,
+        cgroup: launch.config.cgroup.clone(),
+        ip: ip.to_owned(),
+        bound: launch.bound,
+    };
+    write_record(&path, &record).map_err(LaunchError::Record)
+}
+
+/// Removes what a sandbox that failed had made.
+fn abandon(launch: &SandboxLaunch, sandbox: Option<Sandbox>) {
+    let errors = match sandbox {
+        Some(sandbox) => sandbox.destroy(),
+        None => crate::container::remove_pod_cgroup(&launch.config.cgroup),
+    };
+    for error in errors {
+        note::error("a sandbox that failed leaves something", &error);
+    }
+    let _ = fs::remove_file(SOCKET_NAME);
+}
+
+/// The pod's own loopback until pods have a network; with the host's network, the address the host
+/// would send from. Nothing is sent.
+fn pod_ip(host_network: bool) -> String {
+    let primary = || {
+        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+        // TEST-NET-1: routed like any foreign address.
+        socket.connect("192.0.2.1:9").ok()?;
+        Some(socket.local_addr().ok()?.ip().to_string())
+    };
+    host_network.then(primary).flatten().unwrap_or_else(|| LOOPBACK.to_owned())
+}

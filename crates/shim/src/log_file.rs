@@ -1,0 +1,127 @@
+//! The log file of one attempt, rotated between records so that none is torn or lost.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use cri_log::{LogName, RotatedFiles, must_rotate};
+use podspec::WallTime;
+
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    dir: PathBuf,
+    name: LogName,
+    file: File,
+    size_bytes: u64,
+    rotated: RotatedFiles,
+}
+
+impl LogFile {
+    /// Opens `DIR/ATTEMPT.log`, making the directory when it is missing.
+    pub(crate) fn open(dir: &Path, attempt: u32) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let name = LogName::current(attempt);
+        let file = open(&dir.join(name.to_string()))?;
+        let size_bytes = file.metadata()?.len();
+        Ok(Self { dir: dir.to_owned(), name, file, size_bytes, rotated: RotatedFiles::new(attempt) })
+    }
+
+    /// Writes whole records. When the disk refuses they are lost, but none of them half-written.
+    pub(crate) fn append(&mut self, records: &[u8], at: WallTime) -> io::Result<()> {
+        let bytes = records.len() as u64;
+        let rotation = if must_rotate(self.size_bytes, bytes) { self.rotate(at) } else { Ok(()) };
+        if let Err(error) = self.file.write_all(records) {
+            self.file.set_len(self.size_bytes)?;
+            return Err(error);
+        }
+        self.size_bytes += bytes;
+        rotation
+    }
+
+    /// The new file is made before the old one is renamed: if that fails, the old one just grows on.
+    fn rotate(&mut self, at: WallTime) -> io::Result<()> {
+        let current = self.dir.join(self.name.to_string());
+        let next = current.with_extension("log.new");
+        let file = open(&next)?;
+        let (rotated, oldest) = self.rotated.rotate(at);
+        fs::rename(&current, self.dir.join(rotated.to_string()))?;
+        fs::rename(&next, &current)?;
+        self.file = file;
+        self.size_bytes = 0;
+        oldest.map_or(Ok(()), |oldest| fs::remove_file(self.dir.join(oldest.to_string())))
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use cri_log::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName};
+    use podspec::WallTime;
+
+    use super::LogFile;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("monopod-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<LogName> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries
+                .map(|entry| LogName::parse(entry.unwrap().file_name().to_str().unwrap()).unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn rotation_keeps_the_newest_records_in_order_and_whole() {
+        let dir = Dir::new("rotation");
+        let mut log = LogFile::open(&dir.0, 2).unwrap();
+        let chunk = |n: u32| format!("{n:07}\n").repeat(1 << 17).into_bytes();
+        let chunks = 100;
+        for n in 0..chunks {
+            log.append(&chunk(n), WallTime::from_unix(1_475_713_029, 0)).unwrap();
+        }
+        let names = dir.names();
+        assert_eq!(names.len(), LOG_FILES_MAX);
+        assert_eq!(names.last(), Some(&LogName::current(2)));
+        let mut all = Vec::new();
+        for name in &names {
+            let content = fs::read(dir.0.join(name.to_string())).unwrap();
+            assert!(content.len() as u64 <= LOG_BYTES_MAX && content.ends_with(b"\n"));
+            all.extend(content);
+        }
+        let kept = u32::try_from(all.len() / chunk(0).len()).unwrap();
+        let expected: Vec<u8> = (chunks - kept..chunks).flat_map(chunk).collect();
+        assert!(all == expected, "the last {kept} chunks");
+        assert!(kept > 40);
+    }
+
+    #[test]
+    fn goes_on_with_an_existing_file() {
+        let dir = Dir::new("append");
+        for _ in 0..2 {
+            LogFile::open(&dir.0, 0).unwrap().append(b"x\n", WallTime::default()).unwrap();
+        }
+        assert_eq!(fs::read(dir.0.join("0.log")).unwrap(), b"x\nx\n");
+    }
+}

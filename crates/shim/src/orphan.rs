@@ -1,0 +1,193 @@
+//! A bound pod whose engine is gone: this process decides for it until nothing of it is left.
+//!
+//! It goes on from the engine's checkpoint with the same [`lifecycle::plan`], so that no rule of
+//! termination exists twice, and applies the actions that a pod on its way out can need.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use lifecycle::{Action, Hook, Observation, Observed};
+use podspec::{BootTime, Moment};
+use shim_protocol::{RecordError, ReplyBody, read_record};
+
+use crate::clock;
+use crate::note;
+use crate::supervisor::{ContainerKey, Shim};
+
+/// A plan that still has actions after so many rounds does not converge.
+const ROUNDS_MAX: usize = 1_000;
+/// How long after its grace period a pod may take to be gone before it is taken down by force.
+const FORCE_AFTER: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    observed: Observed,
+    inbox: VecDeque<Observation>,
+    wake_at: Option<BootTime>,
+    force_at: BootTime,
+}
+
+impl Orphan {
+    pub(crate) fn take_in(&mut self, observation: Observation) {
+        self.inbox.push_back(observation);
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<BootTime> {
+        Some(self.wake_at.map_or(self.force_at, |at| at.min(self.force_at)))
+    }
+}
+
+impl Shim {
+    /// A pod that is being stopped by request goes on to be stopped, and is then removed all the same.
+    pub(crate) fn become_orphan(&mut self) {
+        if self.orphan.is_some() || self.over {
+            return;
+        }
+        note::warning("the engine of this bound pod is gone: stopping the pod");
+        // No other engine may take over a pod that is on its way out.
+        self.listener = None;
+        self.kill_execs_of_lost_engines();
+        let spec = &self.launch.pod.spec;
+        let now = clock::now();
+        let mut observed = checkpoint(&self.launch.pod_dir.join("checkpoint.json"));
+        observed.observe(spec, &Observation::Accepted, now);
+        observed.observe(spec, &Observation::Adopted(self.snapshot()), now);
+        let grace = spec.termination_grace_period;
+        if observed.deletion.is_none() {
+            observed.observe(spec, &Observation::DeletionRequested { grace }, now);
+        }
+        let force_at = now.boot.after(grace).after(FORCE_AFTER);
+        self.orphan = Some(Box::new(Orphan { observed, inbox: VecDeque::new(), wake_at: None, force_at }));
+    }
+
+    /// Takes in what happened, plans and applies until there is nothing to do but wait.
+    pub(crate) fn advance_orphan(&mut self) {
+        let Some(mut orphan) = self.orphan.take() else { return };
+        let now = clock::now();
+        let at_rest = self.plan_until_settled(&mut orphan, now);
+        let forced = now.boot >= orphan.force_at;
+        if forced && self.sandbox.is_some() {
+            note::warning("the pod did not end in time: taking it down by force");
+            orphan.force_at = now.boot.after(FORCE_AFTER);
+            self.orphan = Some(orphan);
+            return self.begin_stop(None);
+        }
+        self.orphan = Some(orphan);
+        if at_rest || (forced && self.sandbox.is_none()) {
+            self.remove_pod();
+        }
+    }
+
+    fn plan_until_settled(&mut self, orphan: &mut Orphan, now: Moment) -> bool {
+        let spec = self.launch.pod.spec.clone();
+        for _ in 0..ROUNDS_MAX {
+            while let Some(observation) = orphan.inbox.pop_front() {
+                orphan.observed.observe(&spec, &observation, now);
+            }
+            let plan = lifecycle::plan(&spec, &orphan.observed, now);
+            orphan.wake_at = plan.wake_after.map(|after| now.boot.after(after));
+            if plan.at_rest || plan.actions.is_empty() {
+                return plan.at_rest;
+            }
+            for action in plan.actions {
+                orphan.observed.issue(&spec, &action, now);
+                orphan.inbox.extend(self.apply(action));
+            }
+        }
+        note::warning("the plan for the pod's end does not settle");
+        false
+    }
+
+    /// What an action brings about at once; the rest is observed later.
+    fn apply(&mut self, action: Action) -> Option<Observation> {
+        match action {
+            Action::RunHook { container, attempt, hook, timeout } => {
+                self.run_hook((container, attempt), hook, timeout)
+            }
+            Action::SignalContainer { container, attempt } => {
+                note_failure(self.signal((container, attempt)));
+                None
+            }
+            Action::KillContainer { container, attempt } => {
+                note_failure(self.kill((container, attempt)));
+                None
+            }
+            Action::StopSandbox { attempt } if self.sandbox.is_none() => {
+                Some(Observation::SandboxStopped { attempt })
+            }
+            Action::StopSandbox { .. } => {
+                self.begin_stop(None);
+                None
+            }
+            Action::RemoveVolumes => {
+                remove_tree(&self.launch.pod_dir.join("volumes"));
+                Some(Observation::VolumesRemoved)
+            }
+            // All files of the pod go at its end.
+            Action::RemoveContainer { container, attempt } => {
+                Some(Observation::ContainerRemoved { container, attempt })
+            }
+            // A deleted pod is not brought up.
+            Action::SetUpVolumes
+            | Action::CreateSandbox { .. }
+            | Action::EnsureImage { .. }
+            | Action::StartContainer { .. }
+            | Action::RunStartupProbe { .. } => {
+                note::warning(&format!("the plan for the pod's end asks for {action:?}"));
+                None
+            }
+        }
+    }
+
+    fn run_hook(&mut self, key: ContainerKey, hook: Hook, timeout: Option<Duration>) -> Option<Observation> {
+        let container = self.launch.pod.spec.container(&key.0);
+        let handler = container.and_then(|container| match hook {
+            Hook::PostStart => container.post_start.as_ref(),
+            Hook::PreStop => container.pre_stop.as_ref(),
+        });
+        let args = handler.map(|handler| handler.command.clone()).unwrap_or_default();
+        let failure = self.begin_hook(key.clone(), hook, &args, timeout).err()?;
+        let (container, attempt) = key;
+        Some(Observation::HookFinished { container, attempt, hook, failure: Some(failure) })
+    }
+
+    /// The pod's directory last: as long as it is there, the rest can be found from it.
+    fn remove_pod(&mut self) {
+        for dir in [&self.launch.log_dir, &self.launch.run_dir, &self.launch.pod_dir] {
+            remove_tree(dir);
+        }
+        self.over = true;
+    }
+}
+
+/// Without a readable checkpoint the snapshot of what lives has to do.
+fn checkpoint(path: &Path) -> Observed {
+    match read_record(path) {
+        Ok(observed) => observed,
+        Err(RecordError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Observed::default()
+        }
+        Err(error) => {
+            note::error("stopping the pod without what its engine knew", &error);
+            Observed::default()
+        }
+    }
+}
+
+fn remove_tree(dir: &Path) {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            note::warning(&format!("cannot remove {}: {error}", dir.display()));
+        }
+        _ => {}
+    }
+}
+
+fn note_failure(reply: ReplyBody) {
+    if let ReplyBody::Failed { message } = reply {
+        note::warning(&message);
+    }
+}

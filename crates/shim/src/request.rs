@@ -1,0 +1,94 @@
+//! Carrying out the engine's requests.
+
+use std::fs;
+use std::path::PathBuf;
+
+use podspec::ContainerName;
+use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir};
+
+use crate::container::Container;
+use crate::note;
+use crate::supervisor::{ContainerKey, Shim};
+
+impl Shim {
+    pub(crate) fn carry_out(&mut self, Request { id, body }: Request) {
+        let reply = match body {
+            RequestBody::CreateSandbox(_) => failed("this shim has a sandbox already"),
+            RequestBody::Adopt { version } => self.adopt(version),
+            RequestBody::StartContainer { attempt, config } => self.start_container(attempt, &config),
+            RequestBody::SignalContainer { container, attempt } => self.signal((container, attempt)),
+            RequestBody::KillContainer { container, attempt } => self.kill((container, attempt)),
+            RequestBody::Exec(exec) => match self.begin_requested_exec(id, exec) {
+                Ok(()) => return,
+                Err(message) => ReplyBody::Failed { message },
+            },
+            RequestBody::RemoveContainer { container, attempt } => self.forget(&(container, attempt)),
+            RequestBody::StopSandbox => return self.begin_stop(Some(id)),
+        };
+        self.reply(id, reply);
+    }
+
+    /// The container's stop signal to its main process.
+    pub(crate) fn signal(&mut self, key: ContainerKey) -> ReplyBody {
+        self.on_live(&key, |container, stop_signal| container.signal(stop_signal))
+    }
+
+    pub(crate) fn kill(&mut self, key: ContainerKey) -> ReplyBody {
+        self.on_live(&key, |container, _| container.kill_all())
+    }
+
+    pub(crate) fn record_path(&self, (container, attempt): &ContainerKey) -> PathBuf {
+        self.attempt_dir(container, *attempt).join("record.json")
+    }
+
+    pub(crate) fn attempt_dir(&self, container: &ContainerName, attempt: u32) -> PathBuf {
+        attempt_dir(&self.launch.pod_dir, container, attempt)
+    }
+
+    /// Nothing to do for one that has exited.
+    fn on_live(
+        &self,
+        key: &ContainerKey,
+        act: impl FnOnce(&Container, i32) -> std::io::Result<()>,
+    ) -> ReplyBody {
+        let Some(supervised) = self.containers.get(key) else { return unknown(key) };
+        let Some(live) = &supervised.live else { return ReplyBody::Done };
+        match act(&live.container, live.stop_signal) {
+            Ok(()) => ReplyBody::Done,
+            Err(error) => failed(&format!("cannot signal container {:?}: {error}", key.0.as_str())),
+        }
+    }
+
+    fn adopt(&self, version: u32) -> ReplyBody {
+        if version != VERSION {
+            return failed(&format!("the shim speaks protocol version {VERSION}, the engine {version}"));
+        }
+        ReplyBody::Adopted { version: VERSION, snapshot: self.snapshot() }
+    }
+
+    /// The record goes at once, so that no later engine takes the attempt for one that is kept. The files
+    /// are left to the engine: removing a large tree here would keep every container's output waiting.
+    fn forget(&mut self, key: &ContainerKey) -> ReplyBody {
+        match self.containers.get(key) {
+            Some(supervised) if supervised.live.is_some() => {
+                return failed(&format!("container {:?} is running", key.0.as_str()));
+            }
+            Some(_) => {
+                if let Err(error) = fs::remove_file(self.record_path(key)) {
+                    note::error("cannot remove a container's record", &error);
+                }
+                self.containers.remove(key);
+            }
+            None => {}
+        }
+        ReplyBody::Done
+    }
+}
+
+pub(crate) fn failed(message: &str) -> ReplyBody {
+    ReplyBody::Failed { message: message.to_owned() }
+}
+
+fn unknown((container, attempt): &ContainerKey) -> ReplyBody {
+    failed(&format!("container {:?} has no attempt {attempt} in this sandbox", container.as_str()))
+}

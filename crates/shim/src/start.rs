@@ -1,0 +1,166 @@
+//! Starting a container. Its record is on disk before anybody is told.
+
+use std::fs;
+use std::io;
+
+use container_config::ContainerConfig;
+use lifecycle::{ContainerRecord, Exit};
+use rustix::rand::{GetRandomFlags, getrandom};
+use shim_protocol::{RecordError, ReplyBody, write_record};
+
+use crate::clock;
+use crate::container::{Container, Output, SpawnError, SpawnPaths, spawn};
+use crate::exit;
+use crate::log_file::LogFile;
+use crate::log_pump::LogPump;
+use crate::note;
+use crate::supervisor::{ContainerKey, Live, Shim, Supervised};
+
+const ID_BYTES: usize = 32;
+
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("attempt {attempt} of the container was started before")]
+    Repeated { attempt: u32 },
+    #[error("the pod's sandbox is being stopped")]
+    Stopping,
+    #[error("cannot make the container's directory")]
+    Directory(#[source] io::Error),
+    #[error("cannot open the container's log")]
+    Log(#[source] io::Error),
+    #[error("cannot name the container")]
+    Id(#[source] io::Error),
+    #[error("cannot watch the container's output")]
+    Watch(#[source] io::Error),
+    #[error("cannot record the container")]
+    Record(#[source] RecordError),
+    // Without words of its own: the spawn error names its step.
+    #[error(transparent)]
+    Spawn(SpawnError),
+}
+
+impl Shim {
+    pub(crate) fn start_container(&mut self, attempt: u32, config: &ContainerConfig) -> ReplyBody {
+        let key = (config.name.clone(), attempt);
+        match self.try_start(&key, config) {
+            Ok(record) => ReplyBody::Started(record),
+            Err(StartError::Spawn(error @ SpawnError::Start { .. })) => {
+                ReplyBody::StartFailed(self.record_start_error(&key, &error))
+            }
+            Err(error) => {
+                // Never what belongs to an earlier start of the same attempt.
+                if !matches!(error, StartError::Repeated { .. } | StartError::Stopping) {
+                    self.remove_traces(&key);
+                }
+                ReplyBody::CreateFailed { message: note::chain(&error) }
+            }
+        }
+    }
+
+    fn try_start(
+        &mut self,
+        key: &ContainerKey,
+        config: &ContainerConfig,
+    ) -> Result<ContainerRecord, StartError> {
+        let (name, attempt) = (&key.0, key.1);
+        if self.containers.contains_key(key) {
+            return Err(StartError::Repeated { attempt });
+        }
+        let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.stop.is_none()) else {
+            return Err(StartError::Stopping);
+        };
+        let attempt_dir = self.attempt_dir(name, attempt);
+        fs::create_dir_all(&attempt_dir).map_err(StartError::Directory)?;
+        let log_dir = self.launch.log_dir.join(name.as_str());
+        let log = LogFile::open(&log_dir, attempt).map_err(StartError::Log)?;
+        let id = random_id().map_err(StartError::Id)?;
+        let paths = SpawnPaths { attempt_dir, attempt };
+        let spawned = spawn(sandbox, config, &paths).map_err(StartError::Spawn)?;
+        let started = clock::now();
+        for warning in &spawned.warnings {
+            note::warning(&format!("container {name}: {warning}"));
+        }
+        let pid = spawned.container.pid();
+        let record = ContainerRecord { name: name.clone(), attempt, id, pid, started, exit: None };
+        match self.supervise(key, config, spawned.container, spawned.output, log, &record) {
+            Ok(()) => Ok(record),
+            Err((error, container)) => {
+                abandon(&container);
+                Err(error)
+            }
+        }
+    }
+
+    fn supervise(
+        &mut self,
+        key: &ContainerKey,
+        config: &ContainerConfig,
+        container: Container,
+        output: Output,
+        log: LogFile,
+        record: &ContainerRecord,
+    ) -> Result<(), (StartError, Container)> {
+        let (stdout, stderr) = match output {
+            Output::Pipes { stdout, stderr } => (stdout, Some(stderr)),
+            Output::Pty(master) => (master, None),
+        };
+        let live_key = self.next_key();
+        let pump = match LogPump::new(log, stdout, stderr, live_key, &self.poller) {
+            Ok(pump) => pump,
+            Err(error) => return Err((StartError::Watch(error), container)),
+        };
+        if let Err(error) = write_record(&self.record_path(key), record) {
+            return Err((StartError::Record(error), container));
+        }
+        let live = Live { key: live_key, container, pump, stop_signal: config.stop_signal };
+        self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
+        Ok(())
+    }
+
+    /// The attempt counts, so it is recorded like one that ran.
+    fn record_start_error(&mut self, key: &ContainerKey, error: &SpawnError) -> Exit {
+        let at = clock::now();
+        let exit = exit::start_error(note::chain(error), at);
+        let record = ContainerRecord {
+            name: key.0.clone(),
+            attempt: key.1,
+            id: random_id().unwrap_or_default(),
+            pid: 0,
+            started: at,
+            exit: Some(exit.clone()),
+        };
+        if let Err(error) = write_record(&self.record_path(key), &record) {
+            note::error("cannot record a container that did not start", &error);
+        }
+        self.containers.insert(key.clone(), Supervised { record, live: None });
+        exit
+    }
+
+    /// No attempt is counted, so nothing of it stays.
+    fn remove_traces(&self, (name, attempt): &ContainerKey) {
+        let log = self.launch.log_dir.join(name.as_str()).join(format!("{attempt}.log"));
+        let removed = [fs::remove_dir_all(self.attempt_dir(name, *attempt)), fs::remove_file(log)];
+        for error in removed.into_iter().filter_map(Result::err) {
+            if error.kind() != io::ErrorKind::NotFound {
+                note::error("cannot remove what a failed start left", &error);
+            }
+        }
+    }
+}
+
+/// Ends a process that is not going to be supervised.
+fn abandon(container: &Container) {
+    if let Err(error) = container.kill_all() {
+        note::error("cannot kill a container that is given up", &error);
+    }
+    for error in container.remove_cgroup() {
+        note::error("a container that is given up leaves something", &error);
+    }
+}
+
+/// 64 hexadecimal digits, as other runtimes' ids have.
+fn random_id() -> io::Result<String> {
+    let mut bytes = [0; ID_BYTES];
+    getrandom(&mut bytes, GetRandomFlags::empty())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
