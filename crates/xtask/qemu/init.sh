@@ -71,25 +71,30 @@ spec:
 END
 }
 
-# wait_for COMMAND...: until the command succeeds, at most 60 s.
-wait_for() {
+# wait_up PID: until the container says so, at most 60 s and only while the engine lives.
+wait_up() {
     n=0
-    until "$@"; do [ $n -lt 600 ] || return 1; sleep 0.1; n=$((n + 1)); done
+    until [ -e /tmp/trace/up ]; do
+        kill -0 "$1" && [ $n -lt 600 ] || return 1
+        sleep 0.1; n=$((n + 1))
+    done
 }
 
-sidecar() {
-    timeout 120 monopod run /examples/sidecar.yaml > /tmp/sidecar.out 2>&1 || { cat /tmp/sidecar.out; return 1; }
-    cat /tmp/sidecar.out
-    grep -q 'shipped: app: first line' /tmp/sidecar.out && grep -q 'shipped: app: last line' /tmp/sidecar.out && clean
+# example NAME TEXT...: runs to its end with success and says each text.
+example() {
+    timeout 120 monopod run "/examples/$1.yaml" > /tmp/example 2>&1
+    code=$?
+    cat /tmp/example
+    [ $code -eq 0 ] || return 1
+    shift
+    for text in "$@"; do grep -q "$text" /tmp/example || { echo "did not say: $text"; return 1; }; done
+    clean
 }
-
-example() { timeout 120 monopod run "/examples/$1.yaml" && clean; }
 
 limits() {
     pod limits 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max > /trace/limits; cat /proc/self/cgroup' \
         'resources: {limits: {memory: 64Mi, cpu: 500m}}'
-    timeout 60 monopod run /tmp/limits.yaml & engine=$!
-    wait $engine
+    timeout 60 monopod run /tmp/limits.yaml || return 1
     cat /tmp/trace/limits
     # A container without a cgroup namespace of its own sees no such files: then only the start counts.
     [ ! -s /tmp/trace/limits ] || grep -q 67108864 /tmp/trace/limits
@@ -110,28 +115,28 @@ devices() {
 }
 
 interrupted() {
+    rm -f /tmp/trace/*
     pod interrupted 'trap \"touch /trace/stopped; exit 0\" TERM; touch /trace/up; sleep 1000 & wait'
     monopod run /tmp/interrupted.yaml & engine=$!
-    wait_for [ -e /tmp/trace/up ] || return 1
+    wait_up $engine || return 1
     kill -INT $engine
     wait $engine || return 1
     [ -e /tmp/trace/stopped ] && clean
 }
 
-# Started by a shell in the background, SIGINT would be ignored; setsid gives it back its default.
 killed() {
     rm -f /tmp/trace/*
     pod killed 'trap \"touch /trace/stopped; exit 0\" TERM; touch /trace/up; sleep 1000 & wait'
     monopod run /tmp/killed.yaml & engine=$!
-    wait_for [ -e /tmp/trace/up ] || return 1
+    wait_up $engine || return 1
     kill -KILL $engine
     clean && [ -e /tmp/trace/stopped ]
 }
 
 mkdir -p /tmp/trace
-check init example init
-check sidecar sidecar
-check job-with-sidecar example job-with-sidecar
+check init example init greeting=hello
+check sidecar example sidecar 'shipped: app: first line' 'shipped: app: last line'
+check job-with-sidecar example job-with-sidecar 'sum is 5050'
 check limits limits
 check oom oom
 check devices devices

@@ -8,6 +8,7 @@ mod shell;
 mod suites;
 mod tidy;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -19,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test --all   the daily suite, then a cgroup v2 machine in qemu, then 200 kills of the engine
   ci           formatting, clippy, tidy, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
-  qemu         only the cgroup v2 machine";
+  qemu [FILE]  only the cgroup v2 machine; FILE is a static program to try instead of the release binary";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -40,7 +41,8 @@ fn dispatch(args: &[String]) -> Result<()> {
         ["test", "--all"] => suites::all(suites::Skips::Allowed)?.conclude(),
         ["ci"] => ci::check(),
         ["dist"] => dist::build().map(drop),
-        ["qemu"] => qemu::run()?.conclude(),
+        ["qemu"] => qemu::run(None)?.conclude(),
+        ["qemu", program] => qemu::run(Some(Path::new(program)))?.conclude(),
         _ => bail!("{USAGE}"),
     }
 }

@@ -6,6 +6,7 @@ mod guest;
 mod packages;
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -13,15 +14,15 @@ use crate::counts::Counts;
 use crate::dist;
 use crate::shell::{is_root, target_dir};
 
-/// Runs the guest's tests, or says why they cannot run here.
-pub(crate) fn run() -> Result<Counts> {
+/// Runs the guest's tests on `program`, by default the release binary, or says why they cannot run here.
+pub(crate) fn run(program: Option<&Path>) -> Result<Counts> {
     if let Some(reason) = unavailable()? {
         println!("Skipped({reason})  qemu");
         return Ok(Counts { skipped: 1, ..Counts::default() });
     }
     let dir = target_dir()?.join("qemu");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let program = dist::build()?;
+    let program = program.map_or_else(dist::build, |program| Ok(program.to_owned()))?;
     let parts = packages::fetch(&dir)?;
     let initramfs = guest::initramfs(&dir, &program, &parts)?;
     guest::boot(&parts.kernel, &initramfs)

@@ -31,7 +31,7 @@ pub(crate) fn daily(skips: Skips) -> Result<Counts> {
 /// The daily suite and all that takes long.
 pub(crate) fn all(skips: Skips) -> Result<Counts> {
     let mut total = daily(skips)?;
-    total += qemu::run()?;
+    total += qemu::run(None)?;
     total += soak()?;
     Ok(total)
 }
