@@ -88,20 +88,6 @@ pub fn reset() {
     }
 }
 
-/// Lets the kernel reap this process's children. Async-signal-safe.
-pub fn ignore_children() {
-    // SAFETY: SIG_IGN installs no code of ours.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-}
-
-/// Sleeps until a signal ends this process. Async-signal-safe.
-pub fn pause_forever() -> ! {
-    loop {
-        // SAFETY: takes nothing, changes nothing.
-        unsafe { libc::pause() };
-    }
-}
-
 fn set_of(signals: &[i32]) -> io::Result<libc::sigset_t> {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set; sigaddset changes an initialised one.

@@ -1,12 +1,26 @@
-use std::os::fd::OwnedFd;
+//! One more process in a running container.
 
-use super::{Container, Sandbox, SpawnError};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use linux_sys::cgroup::Entry;
+use linux_sys::namespace::Namespaces;
+use linux_sys::process::Child;
+
+use super::child::{self, End, Plan, Ready};
+use super::compile::compile_exec;
+use super::program::Program;
+use super::{Container, Sandbox, SpawnError, stdio};
 
 #[derive(Debug)]
 pub enum ExecStdio {
     /// No input; standard output and error in one pipe.
     Capture,
-    Passed { stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd },
+    Passed {
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
 }
 
 /// One more process in a container: a child of this process, to be reaped by the caller.
@@ -25,10 +39,36 @@ pub struct Executed {
 /// # Errors
 /// When the container's main process has ended, or the command could not be executed.
 pub fn exec(
-    _sandbox: &Sandbox,
-    _container: &Container,
-    _args: &[String],
-    _stdio: ExecStdio,
+    sandbox: &Sandbox,
+    container: &Container,
+    args: &[String],
+    stdio: ExecStdio,
 ) -> Result<Executed, SpawnError> {
-    unimplemented!()
+    let process = &container.process;
+    let program = Program::new(args, &process.env)?;
+    let (files, output) = match stdio {
+        ExecStdio::Capture => {
+            let (reader, writer) = stdio::pipe()?;
+            let copy = writer.try_clone().map_err(SpawnError::create::<io::Error>("make a pipe"))?;
+            ([stdio::null()?, writer, copy], Some(reader))
+        }
+        ExecStdio::Passed { stdin, stdout, stderr } => ([stdin, stdout, stderr], None),
+    };
+    files.iter().for_each(|file| stdio::give_to(file.as_fd(), process.uid));
+    let (cgroup_files, cgroup_directory) = match container.group.entry()? {
+        Entry::Files(files) => (files, None),
+        Entry::Directory(directory) => (Vec::new(), Some(directory)),
+    };
+    let main = container
+        .main
+        .pidfd
+        .try_clone()
+        .map_err(SpawnError::create::<io::Error>("refer to the container"))?;
+    let plan = Plan { steps: compile_exec(process, cgroup_files, main, files)?, end: End::Execute(program) };
+    let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
+    let start = || child::start(plan, Namespaces::NONE, cgroup);
+    // Its children may be anywhere: only a process born in the pid namespace is in it.
+    let Ready { child: Child { pid, pidfd }, warnings: _ } =
+        sandbox.in_pid_namespace_of(container.pidfd(), start)?;
+    Ok(Executed { pid, pidfd, output })
 }

@@ -2,15 +2,25 @@
 //!
 //! [`Sandbox::enter`] turns this process into the holder of a pod's namespaces; [`spawn`] starts a
 //! container in it, [`exec`] one more process in a running container. A [`ContainerConfig`] is
-//! compiled to a list of steps first, which the child then carries out between clone and execve.
+//! compiled to a list of [steps](step::Step) first, which the child then carries out in order
+//! between clone and execve; the first that fails is reported by what it was to do.
 //!
 //! [`ContainerConfig`]: container_config::ContainerConfig
 
+mod apply;
+mod child;
+mod compile;
 mod error;
 mod exec;
+mod file_system;
+mod mount_data;
+mod pod_init;
+mod program;
 mod running;
 mod sandbox;
 mod spawn;
+mod stdio;
+mod step;
 
 pub use error::{SandboxError, SpawnError, TeardownError};
 pub use exec::{ExecStdio, Executed, exec};

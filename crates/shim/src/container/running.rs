@@ -1,31 +1,42 @@
+//! A container that was started, until its last process is gone.
+
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use container_config::Process;
+use linux_sys::cgroup::{CgroupError, Group};
+use linux_sys::process::{self, Child};
 
 use super::TeardownError;
 
 /// A container whose main process was started; kept until the attempt's cgroup is removed.
 #[derive(Debug)]
-pub struct Container {}
+pub struct Container {
+    pub(super) main: Child,
+    pub(super) group: Group,
+    /// What a further process in it is like.
+    pub(super) process: Process,
+}
 
 impl Container {
     /// The main process, as this process sees it.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        unimplemented!()
+        self.main.pid
     }
 
     /// Readable when the main process has ended.
     #[must_use]
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        unimplemented!()
+        self.main.pidfd.as_fd()
     }
 
     /// Sends a signal to the main process; fine when it has ended.
     ///
     /// # Errors
     /// When the kernel refuses, as for an unknown signal number.
-    pub fn signal(&self, _signal: i32) -> io::Result<()> {
-        unimplemented!()
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        process::pidfd_send_signal(self.pidfd(), signal)
     }
 
     /// SIGKILL to every process of the container. They may take a moment to be gone.
@@ -33,7 +44,10 @@ impl Container {
     /// # Errors
     /// When the cgroup cannot be read or written.
     pub fn kill_all(&self) -> io::Result<()> {
-        unimplemented!()
+        // The end of a pid namespace's first process ends the others, and the kernel misses none.
+        let main = self.signal(KILL);
+        self.group.kill().map_err(as_io)?;
+        main
     }
 
     /// Whether the kernel's out-of-memory killer ended a process of this container. Ask before
@@ -42,12 +56,18 @@ impl Container {
     /// # Errors
     /// When the cgroup cannot be read.
     pub fn oom_killed(&self) -> io::Result<bool> {
-        unimplemented!()
+        Ok(self.group.oom_kills().map_err(as_io)? > 0)
     }
 
     /// Kills what is left in the cgroup and removes it. Idempotent.
     #[must_use]
     pub fn remove_cgroup(&self) -> Vec<TeardownError> {
-        unimplemented!()
+        self.group.remove().into_iter().map(TeardownError::from).collect()
     }
+}
+
+const KILL: i32 = rustix::process::Signal::KILL.as_raw();
+
+fn as_io(error: CgroupError) -> io::Error {
+    io::Error::other(error)
 }

@@ -1,10 +1,35 @@
-use container_config::SandboxConfig;
+//! The sandbox of a pod: namespaces, memory volumes and cgroup, held by this process.
 
-use super::{SandboxError, TeardownError};
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use container_config::{SandboxConfig, Tmpfs};
+use linux_sys::cgroup::{Group, Hierarchies};
+use linux_sys::namespace::{self, Namespaces};
+use linux_sys::process::{self, Child};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::process::Signal;
+
+use super::{SandboxError, SpawnError, TeardownError, pod_init};
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
 #[derive(Debug)]
-pub struct Sandbox {}
+pub struct Sandbox {
+    hierarchies: Hierarchies,
+    /// Relative to each hierarchy's root.
+    cgroup: PathBuf,
+    tmpfs: Vec<PathBuf>,
+    init: Option<Child>,
+    /// This process's own, to come back to.
+    pid_namespace: File,
+    warnings: Vec<String>,
+}
+
+/// Of the shims, beside the groups of the pods.
+const SHIMS: &str = "shims";
 
 impl Sandbox {
     /// Makes this process the holder of a pod's sandbox: namespaces, host name, loopback, memory
@@ -12,33 +37,167 @@ impl Sandbox {
     ///
     /// # Errors
     /// Names what could not be made; what was made ends with this process, except cgroups.
-    pub fn enter(_config: &SandboxConfig) -> Result<Self, SandboxError> {
-        unimplemented!()
+    pub fn enter(config: &SandboxConfig) -> Result<Self, SandboxError> {
+        occupy_stdio()?;
+        // Containers that share a process namespace see the shim's children before they execute.
+        process::set_undumpable().map_err(failed("hide this process"))?;
+        let pid_namespace = File::open("/proc/self/ns/pid").map_err(failed("open the pid namespace"))?;
+        let hierarchies = Hierarchies::detect()?;
+        let warnings = leave_engine(&hierarchies, Path::new(&config.cgroup))?;
+        hierarchies.group(&config.cgroup).create()?;
+        enter_namespaces(config)?;
+        let tmpfs = config.tmpfs.iter().map(mount_tmpfs).collect::<Result<_, _>>()?;
+        let init = config.share_process_namespace.then(pod_init::start).transpose();
+        let init = init.map_err(|error| SandboxError::Init(Box::new(error)))?;
+        let cgroup = PathBuf::from(&config.cgroup);
+        Ok(Self { hierarchies, cgroup, tmpfs, init, pid_namespace, warnings })
     }
 
     /// The pod's PID 1 when its containers share a process namespace: a child of this process.
     #[must_use]
     pub fn init_pid(&self) -> Option<i32> {
-        unimplemented!()
+        self.init.as_ref().map(|init| init.pid)
     }
 
     /// What this machine does not have and the sandbox does without, for the log.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
-        unimplemented!()
+        &self.warnings
     }
 
     /// Kills everything in the pod's cgroup, unmounts, and removes the cgroups, this process's own
     /// included. Goes on past errors and returns them all.
     #[must_use]
     pub fn destroy(self) -> Vec<TeardownError> {
-        unimplemented!()
+        let mut errors = Vec::new();
+        if let Some(init) = &self.init {
+            errors.extend(
+                process::pidfd_send_signal(init.pidfd.as_fd(), Signal::KILL.as_raw())
+                    .err()
+                    .map(|source| TeardownError::Other { what: "end the pod's init".to_owned(), source }),
+            );
+        }
+        errors.extend(self.hierarchies.group(&self.cgroup).remove().into_iter().map(TeardownError::from));
+        for path in self.tmpfs.iter().rev() {
+            if let Err(error) = unmount(path, UnmountFlags::DETACH) {
+                errors.push(TeardownError::Other {
+                    what: format!("unmount {}", path.display()),
+                    source: error.into(),
+                });
+            }
+        }
+        // Only to leave the shims' group empty; where the root takes no processes, the last to leave
+        // is the end of this one, and another shim removes the group.
+        let _ = self.hierarchies.tracking_group("").enter();
+        remove_parents(&self.hierarchies, &self.cgroup);
+        errors
+    }
+
+    /// A container's group.
+    pub(super) fn group(&self, name: &str) -> Group {
+        self.hierarchies.group(self.cgroup.join(name))
+    }
+
+    pub(super) fn in_pod_pid_namespace<T>(
+        &self,
+        start: impl FnOnce() -> Result<T, SpawnError>,
+    ) -> Result<T, SpawnError> {
+        let init = self.init.as_ref().ok_or_else(|| SpawnError::Create {
+            what: "join the pod's process namespace".to_owned(),
+            source: io::Error::new(io::ErrorKind::NotFound, "the sandbox was made without one"),
+        })?;
+        self.in_pid_namespace_of(init.pidfd.as_fd(), start)
+    }
+
+    /// Calls `start` while new processes of this one are born in the pid namespace of `process`.
+    pub(super) fn in_pid_namespace_of<T>(
+        &self,
+        process: BorrowedFd<'_>,
+        start: impl FnOnce() -> Result<T, SpawnError>,
+    ) -> Result<T, SpawnError> {
+        namespace::setns(process, Namespaces::PID)
+            .map_err(SpawnError::create("join a process namespace; its first process may have ended"))?;
+        let result = start();
+        namespace::setns(self.pid_namespace.as_fd(), Namespaces::PID)
+            .map_err(SpawnError::create("leave a process namespace"))?;
+        result
     }
 }
 
 /// Buries a pod whose shim is dead: kills everything in its cgroup (as `monopod/pod<uid>`), removes
 /// it and its parents if they are empty. Idempotent; from any process.
 #[must_use]
-pub fn remove_pod_cgroup(_cgroup: &str) -> Vec<TeardownError> {
-    unimplemented!()
+pub fn remove_pod_cgroup(cgroup: &str) -> Vec<TeardownError> {
+    let hierarchies = match Hierarchies::detect() {
+        Ok(hierarchies) => hierarchies,
+        Err(error) => return vec![error.into()],
+    };
+    let errors = hierarchies.group(cgroup).remove();
+    remove_parents(&hierarchies, Path::new(cgroup));
+    errors.into_iter().map(TeardownError::from).collect()
+}
+
+fn failed<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> SandboxError {
+    |source| SandboxError::Setup { what: what.into(), source: source.into() }
+}
+
+/// Descriptors 0 to 2 of children are set one after the other: none of ours may be among them.
+fn occupy_stdio() -> Result<(), SandboxError> {
+    loop {
+        let null =
+            File::options().read(true).write(true).open("/dev/null").map_err(failed("open /dev/null"))?;
+        if std::os::fd::AsRawFd::as_raw_fd(&null) > 2 {
+            return Ok(());
+        }
+        std::mem::forget(null);
+    }
+}
+
+/// Moves this process out of the engine's groups: what ends the engine must not end its pods. A
+/// hierarchy that refuses is not needed for limits.
+fn leave_engine(hierarchies: &Hierarchies, pod: &Path) -> Result<Vec<String>, SandboxError> {
+    hierarchies.tracking_group(shims_beside(pod)).enter()?;
+    Ok(Vec::new())
+}
+
+fn shims_beside(pod: &Path) -> PathBuf {
+    pod.parent().unwrap_or(Path::new("")).join(SHIMS)
+}
+
+/// The groups above a pod's belong to all engines; whoever finds them empty removes them.
+fn remove_parents(hierarchies: &Hierarchies, pod: &Path) {
+    hierarchies.tracking_group(shims_beside(pod)).remove_if_empty();
+    if let Some(parent) = pod.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        hierarchies.tracking_group(parent).remove_if_empty();
+    }
+}
+
+fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
+    let mut namespaces = Namespaces::MOUNT | Namespaces::IPC | Namespaces::UTS;
+    if !config.host_network {
+        namespaces = namespaces | Namespaces::NET;
+    }
+    namespace::unshare(namespaces).map_err(failed("make namespaces"))?;
+    // What is mounted on the host later shows up here, and never the other way round.
+    mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(failed("separate the mount namespace"))?;
+    rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
+    if !config.host_network {
+        namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
+    }
+    Ok(())
+}
+
+fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<PathBuf, SandboxError> {
+    let failed = |source: io::Error| SandboxError::Setup {
+        what: format!("mount a memory volume at {}", tmpfs.path.display()),
+        source,
+    };
+    fs::create_dir_all(&tmpfs.path).map_err(failed)?;
+    let size = tmpfs.size_bytes.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
+    let options =
+        CString::new(format!("mode={:o}{size}", tmpfs.mode)).map_err(|error| failed(error.into()))?;
+    mount(c"tmpfs", &tmpfs.path, c"tmpfs", MountFlags::empty(), options.as_c_str())
+        .map_err(|error| failed(error.into()))?;
+    Ok(tmpfs.path.clone())
 }

@@ -1,8 +1,20 @@
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+//! Starting a container.
 
-use container_config::ContainerConfig;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
+use container_config::{ContainerConfig, Layer, MountKind, PidNamespace, ResourceLimits};
+use linux_sys::cgroup::{Entry, Group, Limits};
+use linux_sys::device_filter::DeviceRule;
+use linux_sys::namespace::Namespaces;
+
+use super::child::{self, End, Plan, Ready};
+use super::compile::{Prepared, PreparedTerminal, attributes, compile};
+use super::program::Program;
+use super::stdio::{self, Stdio, Terminal};
 use super::{Container, Sandbox, SpawnError};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,7 +27,10 @@ pub struct SpawnPaths {
 /// Where to read what the container writes. Blocking descriptors, closed on exec.
 #[derive(Debug)]
 pub enum Output {
-    Pipes { stdout: OwnedFd, stderr: OwnedFd },
+    Pipes {
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     /// The master of the container's terminal.
     Pty(OwnedFd),
 }
@@ -28,12 +43,143 @@ pub struct Spawned {
     pub warnings: Vec<String>,
 }
 
+const TERMINATION_LOG: &str = "termination-log";
+
 /// Starts a container: returns when its program has been executed. Its main process is a child of
 /// this process, to be reaped by the caller.
 ///
 /// # Errors
-/// [`SpawnError::Create`] before there was a process, [`SpawnError::Start`] afterwards. In both cases
-/// process and cgroup are gone; files in the attempt's directory stay.
-pub fn spawn(_sandbox: &Sandbox, _config: &ContainerConfig, _paths: &SpawnPaths) -> Result<Spawned, SpawnError> {
-    unimplemented!()
+/// [`SpawnError::Start`] once there was a process, the others before. In all cases process and
+/// cgroup are gone; files in the attempt's directory stay.
+pub fn spawn(sandbox: &Sandbox, config: &ContainerConfig, paths: &SpawnPaths) -> Result<Spawned, SpawnError> {
+    let program = Program::new(&config.process.args, &config.process.env)?;
+    let writable = make_files(config, &paths.attempt_dir)?;
+    let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
+    let started = start(sandbox, config, paths, program, writable, &group);
+    if started.is_err() {
+        // The error to report is the first one; a group that stays is removed with the pod's.
+        let _ = group.remove();
+    }
+    let (Ready { child, mut warnings }, output, missing) = started?;
+    warnings.extend(
+        missing
+            .iter()
+            .map(|name| format!("no cgroup controller {name} on this machine: its limits do not hold")),
+    );
+    let container = Container { main: child, group, process: config.process.clone() };
+    Ok(Spawned { container, output, warnings })
+}
+
+type Started = (Ready, Output, Vec<&'static str>);
+
+fn start(
+    sandbox: &Sandbox,
+    config: &ContainerConfig,
+    paths: &SpawnPaths,
+    program: Program,
+    writable: Vec<(PathBuf, PathBuf)>,
+    group: &Group,
+) -> Result<Started, SpawnError> {
+    group.create()?;
+    let missing = group.limit(&limits(&config.resources))?;
+    let (cgroup_files, cgroup_directory) = match group.entry()? {
+        Entry::Files(files) => (files, None),
+        Entry::Directory(directory) => (Vec::new(), Some(directory)),
+    };
+    let (Stdio { child: stdio, output }, terminal) = stdio_of(config)?;
+    let prepared = Prepared {
+        rootfs: paths.attempt_dir.join("rootfs"),
+        writable,
+        termination_log: paths.attempt_dir.join(TERMINATION_LOG),
+        stdio,
+        terminal,
+        cgroup_files,
+        group: group.clone(),
+        cgroup_v2: cgroup_directory.is_some(),
+    };
+    let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
+    let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
+    let ready = match config.pid_namespace {
+        PidNamespace::Container => child::start(plan, Namespaces::MOUNT | Namespaces::PID, cgroup),
+        PidNamespace::Pod => sandbox.in_pod_pid_namespace(|| child::start(plan, Namespaces::MOUNT, cgroup)),
+    }?;
+    Ok((ready, output, missing))
+}
+
+fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>), SpawnError> {
+    let uid = config.process.uid;
+    if !config.tty {
+        return Ok((stdio::pipes(uid)?, None));
+    }
+    let devpts = config.mounts.iter().find(|mount| mount.kind == MountKind::Devpts);
+    let options = devpts.map(|mount| mount.options).ok_or_else(|| SpawnError::Create {
+        what: "open a terminal".to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "the container has no /dev/pts"),
+    })?;
+    let Terminal { stdio, devpts, slave } = stdio::terminal(uid, attributes(options))?;
+    Ok((stdio, Some(PreparedTerminal { devpts: Some(devpts), slave })))
+}
+
+fn limits(resources: &ResourceLimits) -> Limits {
+    let device = |rule: &container_config::DeviceRule| DeviceRule {
+        allow: rule.allow,
+        kind: rule.kind,
+        major: rule.major,
+        minor: rule.minor,
+        access: rule.access.clone(),
+    };
+    Limits {
+        cpu_shares: resources.cpu_shares,
+        cpu_quota_us: resources.cpu_quota_us,
+        cpu_period_us: resources.cpu_period_us,
+        memory_limit_bytes: resources.memory_limit_bytes,
+        pids_limit: resources.pids_limit,
+        devices: resources.devices.iter().map(device).collect(),
+    }
+}
+
+/// The directories of the root, and the file of the termination message. Returns the upper and the
+/// work directory of each layer.
+fn make_files(config: &ContainerConfig, attempt_dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, SpawnError> {
+    let rootfs = attempt_dir.join("rootfs");
+    make_directory(&rootfs)?;
+    let log = attempt_dir.join(TERMINATION_LOG);
+    let failed = || format!("make {}", log.display());
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(SpawnError::create::<io::Error>(failed()))?;
+    // Whatever user the container has may write to it.
+    fs::set_permissions(&log, Permissions::from_mode(0o666))
+        .map_err(SpawnError::create::<io::Error>(failed()))?;
+    config
+        .root
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(at, layer)| make_layer(layer, &attempt_dir.join(format!("layers/{at}"))))
+        .collect()
+}
+
+/// The merged directory has the owner and mode of its upper one, so those are the image's.
+fn make_layer(layer: &Layer, directory: &Path) -> Result<(PathBuf, PathBuf), SpawnError> {
+    let (upper, work) = (directory.join("upper"), directory.join("work"));
+    make_directory(&upper)?;
+    make_directory(&work)?;
+    if let Some(top) = layer.lower.first() {
+        let failed = || SpawnError::create::<io::Error>(format!("use image directory {}", top.display()));
+        let metadata = top.metadata().map_err(failed())?;
+        chown(&upper, Some(metadata.uid()), Some(metadata.gid())).map_err(failed())?;
+        fs::set_permissions(&upper, Permissions::from_mode(metadata.mode() & 0o7777)).map_err(failed())?;
+    }
+    Ok((upper, work))
+}
+
+fn make_directory(path: &Path) -> Result<(), SpawnError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(SpawnError::create::<io::Error>(format!("make {}", path.display())))
 }

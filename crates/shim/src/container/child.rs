@@ -1,0 +1,194 @@
+//! Clones a child, which carries out steps and executes a program, and waits until it has.
+//!
+//! The child reports on a pipe that execve closes: what it tolerated, what failed, and that it is
+//! about to execute; an end without that last report means that it was killed.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use linux_sys::clock;
+use linux_sys::namespace::Namespaces;
+use linux_sys::process::{self, Child};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Signal;
+
+use super::SpawnError;
+use super::apply::{Outcome, apply};
+use super::file_system::Root;
+use super::program::{ExecFailure, Program};
+use super::step::Step;
+
+/// Everything the child needs.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) end: End,
+}
+
+/// What the child does after its steps.
+#[derive(Debug)]
+pub(super) enum End {
+    Execute(Program),
+    /// Nothing, until it is killed; its children are reaped by the kernel.
+    Idle,
+}
+
+/// A child whose steps are done, and the steps it could do only in part, with why.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) child: Child,
+    pub(super) warnings: Vec<String>,
+}
+
+/// How long setting up may take; only a hanging file system needs more than milliseconds.
+const SET_UP_MAX_S: i64 = 120;
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// The exit status of a child that has reported a failure.
+const EXIT_FAILED: i32 = 127;
+const REPORT_BYTES: usize = 12;
+const KIND_TOLERATED: u8 = 1;
+const KIND_STEP_FAILED: u8 = 2;
+const KIND_EXEC_FAILED: u8 = 3;
+const KIND_ABOUT_TO_END: u8 = 4;
+
+/// Returns when the program has been executed. `cgroup` is a v2 group's directory.
+pub(super) fn start(
+    plan: Plan,
+    namespaces: Namespaces,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Ready, SpawnError> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::create("make a pipe"))?;
+    let mut reader = Some(reader);
+    let overlays = plan.steps.iter().filter(|step| matches!(step, Step::Overlay(_))).count();
+    let mut root = Root::new(overlays);
+    let child = process::clone_child(namespaces, cgroup, || {
+        // The child's copy: only the shim may keep the pipe from breaking.
+        reader = None;
+        run(&plan, &mut root, writer.as_fd())
+    })
+    .map_err(SpawnError::create("clone a process"))?;
+    drop(writer);
+    let Some(reader) = reader else { process::exit(EXIT_FAILED) };
+    match supervise(&plan, File::from(reader), &child) {
+        Ok(warnings) => Ok(Ready { child, warnings }),
+        Err(error) => {
+            // It may be in the middle of something.
+            let _ = process::pidfd_send_signal(child.pidfd.as_fd(), Signal::KILL.as_raw());
+            let _ = process::wait(child.pidfd.as_fd());
+            Err(error)
+        }
+    }
+}
+
+/// In the child. Async-signal-safe.
+fn run(plan: &Plan, root: &mut Root, reports: BorrowedFd<'_>) -> i32 {
+    for (at, step) in plan.steps.iter().enumerate() {
+        match apply(step, root) {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Tolerated(errno)) => {
+                let _ = report(reports, KIND_TOLERATED, at, errno.raw_os_error());
+            }
+            Err(errno) => {
+                let _ = report(reports, KIND_STEP_FAILED, at, errno.raw_os_error());
+                return EXIT_FAILED;
+            }
+        }
+    }
+    // A shim that died before this process was bound to it cannot end it any more.
+    if report(reports, KIND_ABOUT_TO_END, 0, 0).is_err() {
+        return EXIT_FAILED;
+    }
+    match &plan.end {
+        End::Execute(program) => {
+            let failure = program.execute();
+            let _ =
+                report(reports, KIND_EXEC_FAILED, usize::from(failure.exists), failure.errno.raw_os_error());
+            EXIT_FAILED
+        }
+        End::Idle => process::idle(),
+    }
+}
+
+/// One write, so one read. `number` is the step's, or whether the program exists.
+fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Result<(), Errno> {
+    let mut bytes = [0; REPORT_BYTES];
+    bytes[0] = kind;
+    bytes[4..8].copy_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+    bytes[8..].copy_from_slice(&errno.to_le_bytes());
+    rustix::io::write(reports, &bytes).map(|_| ())
+}
+
+/// In the parent: reads reports until execve, or the child's end, closes the pipe.
+fn supervise(plan: &Plan, mut reports: File, child: &Child) -> Result<Vec<String>, SpawnError> {
+    let deadline = clock::boot_ns().saturating_add(SET_UP_MAX_S * NANOS_PER_SECOND);
+    let mut warnings = Vec::new();
+    let mut about_to_end = false;
+    loop {
+        wait_readable(reports.as_fd(), deadline)?;
+        let mut bytes = [0; REPORT_BYTES];
+        match reports.read_exact(&mut bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && about_to_end => {
+                return Ok(warnings);
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(killed(child)),
+            Err(source) => {
+                return Err(SpawnError::Start { what: "read from the new process".to_owned(), source });
+            }
+        }
+        let [kind, _, _, _, n0, n1, n2, n3, e0, e1, e2, e3] = bytes;
+        let number = u32::from_le_bytes([n0, n1, n2, n3]);
+        let errno = i32::from_le_bytes([e0, e1, e2, e3]);
+        match (kind, plan.steps.get(number as usize), &plan.end) {
+            (KIND_ABOUT_TO_END, ..) => about_to_end = true,
+            (KIND_TOLERATED, Some(step), _) => {
+                warnings.push(format!("cannot {step}: {}", io::Error::from_raw_os_error(errno)));
+            }
+            (KIND_EXEC_FAILED, _, End::Execute(program)) => {
+                let errno = Errno::from_raw_os_error(errno);
+                return Err(program.explain(ExecFailure { errno, exists: number != 0 }));
+            }
+            (_, Some(step), _) => {
+                let source = io::Error::from_raw_os_error(errno);
+                return Err(SpawnError::Start { what: format!("cannot {step}"), source });
+            }
+            _ => return Err(killed(child)),
+        }
+    }
+}
+
+fn wait_readable(reports: BorrowedFd<'_>, deadline: i64) -> Result<(), SpawnError> {
+    loop {
+        let left_ns = deadline.saturating_sub(clock::boot_ns()).max(0);
+        let timeout = Timespec { tv_sec: left_ns / NANOS_PER_SECOND, tv_nsec: left_ns % NANOS_PER_SECOND };
+        match poll(&mut [PollFd::new(&reports, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => {
+                return Err(SpawnError::Start {
+                    what: "set up the container".to_owned(),
+                    source: io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("it took more than {SET_UP_MAX_S} s"),
+                    ),
+                });
+            }
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => {
+                return Err(SpawnError::Start {
+                    what: "wait for the new process".to_owned(),
+                    source: error.into(),
+                });
+            }
+        }
+    }
+}
+
+fn killed(child: &Child) -> SpawnError {
+    SpawnError::Start {
+        what: "set up the container".to_owned(),
+        source: io::Error::other(format!("process {} was killed, perhaps for lack of memory", child.pid)),
+    }
+}

@@ -1,0 +1,273 @@
+//! The steps that mount. Async-signal-safe.
+//!
+//! Targets are resolved inside the root by the kernel and mounted on by descriptor, so that no link
+//! in an image or a volume leads a mount out of the container.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use linux_sys::in_root::{self, Missing};
+use linux_sys::mount::{self, Extent};
+use rustix::fs::{
+    CWD, FileType, Mode, OFlags, fstat, fstatfs, makedev, mkdirat, mknodat, open, openat, symlinkat,
+};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+
+use super::mount_data::MountData;
+use super::step::{Bind, NewMount, Overlay, OverlayTarget, V1Hierarchy};
+
+/// What the steps of one child share. Its vector must not grow beyond its capacity.
+#[derive(Debug)]
+pub(super) struct Root {
+    root: Option<OwnedFd>,
+    /// The root's overlays, for making them read-only at the end.
+    overlays: Vec<OwnedFd>,
+    /// An empty read-only tmpfs that hides a directory already.
+    empty: Option<OwnedFd>,
+}
+
+const PROC_MAGIC: i64 = 0x9fa0;
+/// Name, major and minor of the nodes in /dev, all of them character devices for everybody.
+const DEVICES: [(&CStr, u32, u32); 6] = [
+    (c"null", 1, 3),
+    (c"zero", 1, 5),
+    (c"full", 1, 7),
+    (c"random", 1, 8),
+    (c"urandom", 1, 9),
+    (c"tty", 5, 0),
+];
+const DEVICE_LINKS: [(&CStr, &CStr); 6] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
+    (c"core", c"/proc/kcore"),
+];
+
+impl Root {
+    pub(super) fn new(overlays: usize) -> Self {
+        Self { root: None, overlays: Vec::with_capacity(overlays), empty: None }
+    }
+
+    pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
+        self.root.as_ref().map(AsFd::as_fd).ok_or(Errno::BADF)
+    }
+
+    /// The current root of this process.
+    pub(super) fn open_current(&mut self) -> Result<(), Errno> {
+        self.root = Some(open_directory(c"/")?);
+        Ok(())
+    }
+
+    /// Covers `/proc` of a mount namespace of our own, where nothing looks for it any more.
+    pub(super) fn mount_empty(&mut self) -> Result<(), Errno> {
+        let mount = new_mount(c"tmpfs", &[], mount::RDONLY | mount::NOSUID | mount::NODEV | mount::NOEXEC)?;
+        attach(mount.as_fd(), open_directory(c"/proc")?.as_fd())?;
+        self.root = Some(mount);
+        Ok(())
+    }
+
+    pub(super) fn mount_overlay(&mut self, overlay: &Overlay) -> Result<(), Errno> {
+        let target = match &overlay.at {
+            OverlayTarget::Root(path) => open_directory(path)?,
+            OverlayTarget::Inside(path) => in_root::open_or_make(self.fd()?, path, Missing::Directory)?,
+        };
+        let mut data = MountData::new();
+        data.push(b"lowerdir=")?;
+        for (at, path) in overlay.lower.iter().enumerate() {
+            data.push(if at == 0 { b"" } else { b":" })?;
+            data.push_directory(path)?;
+        }
+        data.push(b",upperdir=")?;
+        data.push_directory(&overlay.upper)?;
+        data.push(b",workdir=")?;
+        data.push_directory(&overlay.work)?;
+        let mut target_path = MountData::new();
+        target_path.push_fd(target.as_raw_fd())?;
+        let target_path = target_path.as_c_str()?;
+        rustix::mount::mount(c"overlay", target_path, c"overlay", MountFlags::empty(), data.as_c_str()?)?;
+        let mounted = match &overlay.at {
+            OverlayTarget::Root(path) => open_directory(path)?,
+            OverlayTarget::Inside(path) => in_root::open(self.fd()?, path, OFlags::PATH)?,
+        };
+        if self.root.is_none() {
+            self.root = Some(open_directory_at(mounted.as_fd())?);
+        }
+        if self.overlays.len() == self.overlays.capacity() {
+            return Err(Errno::NOBUFS);
+        }
+        self.overlays.push(mounted);
+        Ok(())
+    }
+
+    pub(super) fn mount(&self, new: &NewMount) -> Result<(), Errno> {
+        self.mount_with(new, new.attributes).map(|_| ())
+    }
+
+    fn mount_with(&self, new: &NewMount, attributes: u64) -> Result<OwnedFd, Errno> {
+        let target = in_root::open_or_make(self.fd()?, &new.target, Missing::Directory)?;
+        let mount = new_mount(new.file_system, &new.options, attributes)?;
+        attach(mount.as_fd(), target.as_fd())?;
+        Ok(mount)
+    }
+
+    pub(super) fn mount_dev(&self, new: &NewMount) -> Result<(), Errno> {
+        let dev = self.mount_with(new, new.attributes)?;
+        for (name, major, minor) in DEVICES {
+            mknodat(
+                &dev,
+                name,
+                FileType::CharacterDevice,
+                Mode::from_raw_mode(0o666),
+                makedev(major, minor),
+            )?;
+        }
+        for (name, to) in DEVICE_LINKS {
+            symlinkat(to, &dev, name)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mount_cgroup_v1(&self, new: &NewMount, hierarchies: &[V1Hierarchy]) -> Result<(), Errno> {
+        let top = self.mount_with(new, new.attributes & !mount::RDONLY)?;
+        for hierarchy in hierarchies {
+            mkdirat(&top, &hierarchy.name, Mode::from_raw_mode(0o755))?;
+            for link in &hierarchy.links {
+                symlinkat(&hierarchy.name, &top, link)?;
+            }
+            let group = clone_mount(CWD, &hierarchy.group, Extent::Mount)?;
+            mount::set_private(group.as_fd(), Extent::Mount)?;
+            mount::set_attributes(group.as_fd(), new.attributes, Extent::Mount)?;
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let target = openat(&top, &hierarchy.name, flags, Mode::empty())?;
+            attach(group.as_fd(), target.as_fd())?;
+        }
+        mount::set_attributes(top.as_fd(), new.attributes, Extent::Mount)
+    }
+
+    pub(super) fn attach(&self, mount: BorrowedFd<'_>, target: &CStr) -> Result<(), Errno> {
+        let target = in_root::open_or_make(self.fd()?, target, Missing::Directory)?;
+        attach(mount, target.as_fd())
+    }
+
+    pub(super) fn bind(&self, bind: &Bind) -> Result<(), Errno> {
+        let source_extent = if bind.recursive { Extent::Tree } else { Extent::Mount };
+        let tree = clone_mount(CWD, &bind.source, source_extent)?;
+        mount::set_private(tree.as_fd(), Extent::Tree)?;
+        if bind.attributes != 0 {
+            // Not recursively: a read-only volume mount leaves what is mounted below it alone
+            // (`recursiveReadOnly: Disabled`).
+            mount::set_attributes(tree.as_fd(), bind.attributes, Extent::Mount)?;
+        }
+        let target = in_root::open_or_make(self.fd()?, &bind.target, bind.kind)?;
+        attach(tree.as_fd(), target.as_fd())
+    }
+
+    pub(super) fn mount_console(&self, terminal: BorrowedFd<'_>) -> Result<(), Errno> {
+        let tree = clone_mount(terminal, c"", Extent::Mount)?;
+        let target = in_root::open_or_make(self.fd()?, c"/dev/console", Missing::File)?;
+        attach(tree.as_fd(), target.as_fd())
+    }
+
+    /// Fine when there is nothing to hide.
+    pub(super) fn mask(&mut self, path: &CStr) -> Result<(), Errno> {
+        let Some(target) = self.open_existing(path)? else { return Ok(()) };
+        if FileType::from_raw_mode(fstat(&target)?.st_mode) != FileType::Directory {
+            let null = clone_mount(CWD, c"/dev/null", Extent::Mount)?;
+            mount::set_private(null.as_fd(), Extent::Mount)?;
+            return attach(null.as_fd(), target.as_fd());
+        }
+        if let Some(empty) = &self.empty {
+            return attach(clone_mount(empty.as_fd(), c"", Extent::Mount)?.as_fd(), target.as_fd());
+        }
+        let empty = new_mount(c"tmpfs", &[], mount::RDONLY | mount::NOSUID | mount::NODEV | mount::NOEXEC)?;
+        attach(empty.as_fd(), target.as_fd())?;
+        self.empty = Some(empty);
+        Ok(())
+    }
+
+    /// Fine when it does not exist.
+    pub(super) fn make_read_only(&self, path: &CStr) -> Result<(), Errno> {
+        let Some(target) = self.open_existing(path)? else { return Ok(()) };
+        let tree = clone_mount(target.as_fd(), c"", Extent::Tree)?;
+        mount::set_attributes(tree.as_fd(), mount::RDONLY, Extent::Tree)?;
+        attach(tree.as_fd(), target.as_fd())
+    }
+
+    /// What is below `/proc` has to be the kernel's: an image could have put something else there.
+    fn open_existing(&self, path: &CStr) -> Result<Option<OwnedFd>, Errno> {
+        let target = match in_root::open(self.fd()?, path, OFlags::PATH) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            other => other?,
+        };
+        if path.to_bytes().starts_with(b"/proc/") && i64::from(fstatfs(&target)?.f_type) != PROC_MAGIC {
+            return Err(Errno::INVAL);
+        }
+        Ok(Some(target))
+    }
+
+    pub(super) fn make_overlays_read_only(&self) -> Result<(), Errno> {
+        self.overlays
+            .iter()
+            .try_for_each(|overlay| mount::set_attributes(overlay.as_fd(), mount::RDONLY, Extent::Mount))
+    }
+
+    /// Afterwards nothing of the old root can be reached.
+    pub(super) fn pivot(&self) -> Result<(), Errno> {
+        rustix::process::fchdir(self.fd()?)?;
+        // The old root lands on top of the new one, which is why it is what "." unmounts.
+        rustix::process::pivot_root(c".", c".")?;
+        unmount(c".", UnmountFlags::DETACH)?;
+        rustix::process::chdir(c"/")
+    }
+
+    pub(super) fn make_directory(&self, path: &CStr) -> Result<(), Errno> {
+        in_root::open_or_make(self.fd()?, path, Missing::Directory).map(|_| ())
+    }
+
+    /// Links are followed inside the root only, and a directory that is not below it is refused.
+    pub(super) fn change_directory(&self, path: &CStr) -> Result<(), Errno> {
+        rustix::process::fchdir(in_root::open(self.fd()?, path, OFlags::PATH | OFlags::DIRECTORY)?)
+    }
+}
+
+/// A file system that is mounted nowhere yet.
+pub(super) fn new_mount(
+    file_system: &CStr,
+    options: &[(&'static CStr, CString)],
+    attributes: u64,
+) -> Result<OwnedFd, Errno> {
+    let context = fsopen(file_system, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (key, value) in options {
+        fsconfig_set_string(&context, *key, value.as_c_str())?;
+    }
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::from_bits_retain(u32::try_from(attributes).map_err(|_| Errno::INVAL)?);
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", target, c"", flags)
+}
+
+/// A copy of the mount, cut at this path, that is mounted nowhere yet.
+fn clone_mount(at: BorrowedFd<'_>, path: &CStr, extent: Extent) -> Result<OwnedFd, Errno> {
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, extent == Extent::Tree);
+    open_tree(at, path, flags)
+}
+
+fn open_directory(path: &CStr) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn open_directory_at(directory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    openat(directory, c".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,82 @@
+//! Standard input, output and error of containers.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+
+use super::error::c_string;
+use super::file_system::new_mount;
+use super::{Output, SpawnError};
+
+/// The child's descriptors and the shim's.
+#[derive(Debug)]
+pub(super) struct Stdio {
+    pub(super) child: [OwnedFd; 3],
+    pub(super) output: Output,
+}
+
+/// A terminal in a pts instance of its own, which is mounted nowhere yet.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    pub(super) stdio: Stdio,
+    pub(super) devpts: OwnedFd,
+    pub(super) slave: OwnedFd,
+}
+
+/// No input, and a pipe each for output and error, which belong to `uid`.
+pub(super) fn pipes(uid: u32) -> Result<Stdio, SpawnError> {
+    let (stdout, child_stdout) = pipe()?;
+    let (stderr, child_stderr) = pipe()?;
+    give_to(child_stdout.as_fd(), uid);
+    give_to(child_stderr.as_fd(), uid);
+    Ok(Stdio { child: [null()?, child_stdout, child_stderr], output: Output::Pipes { stdout, stderr } })
+}
+
+pub(super) fn terminal(uid: u32, attributes: u64) -> Result<Terminal, SpawnError> {
+    let devpts = devpts(attributes)?;
+    let opened = || -> rustix::io::Result<_> {
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let master = openat(&devpts, c"ptmx", flags, Mode::empty())?;
+        unlockpt(&master)?;
+        let slave =
+            ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        fchown(&slave, Some(Uid::from_raw(uid)), None)?;
+        Ok((master, slave))
+    };
+    let (master, slave) = opened().map_err(SpawnError::create("open a terminal"))?;
+    let copy = || slave.try_clone().map_err(SpawnError::create("open a terminal"));
+    let stdio = Stdio { child: [copy()?, copy()?, copy()?], output: Output::Pty(master) };
+    Ok(Terminal { stdio, devpts, slave })
+}
+
+/// A new pts instance, which is mounted nowhere yet.
+pub(super) fn devpts(attributes: u64) -> Result<OwnedFd, SpawnError> {
+    let mut options = Vec::new();
+    // Group 5 is tty.
+    for (key, value) in [(c"gid", "5"), (c"mode", "620"), (c"ptmxmode", "666")] {
+        options.push((key, c_string(value, "a mount option")?));
+    }
+    new_mount(c"devpts", &options, attributes).map_err(SpawnError::create("make a devpts file system"))
+}
+
+pub(super) fn null() -> Result<OwnedFd, SpawnError> {
+    let opened = OpenOptions::new().read(true).write(true).open("/dev/null");
+    opened.map(OwnedFd::from).map_err(SpawnError::create("open /dev/null"))
+}
+
+/// The read end first.
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::create("make a pipe"))
+}
+
+/// Lets a user open `/dev/stdout` and the like again by name. Pipes only: anything else is somebody's file.
+pub(super) fn give_to(file: BorrowedFd<'_>, uid: u32) {
+    let is_pipe = |mode| FileType::from_raw_mode(mode) == FileType::Fifo;
+    if fstat(file).is_ok_and(|stat| is_pipe(stat.st_mode) && stat.st_uid != uid) {
+        // Writing works without it.
+        let _ = fchown(file, Some(Uid::from_raw(uid)), None);
+    }
+}

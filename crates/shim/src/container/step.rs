@@ -1,0 +1,175 @@
+//! What a child does between clone and execve, as data.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::os::fd::OwnedFd;
+
+use linux_sys::in_root::Missing;
+use linux_sys::rlimit::Limit;
+use linux_sys::seccomp::Instruction;
+use rustix::fs::Gid;
+
+/// One thing to do. Everything it needs is allocated and, where the shim's view of the files serves,
+/// opened already. Its `Display` completes "cannot ...".
+#[derive(Debug)]
+pub(super) enum Step {
+    ResetSignals,
+    /// v1: every file is one group's `cgroup.procs`.
+    JoinCgroup(Vec<OwnedFd>),
+    NewCgroupNamespace,
+    /// Those of the process, whose root becomes this one's.
+    JoinMountAndCgroupNamespaces(OwnedFd),
+    NewSession,
+    Stdio([OwnedFd; 3]),
+    /// Standard input becomes the controlling terminal.
+    ControllingTerminal,
+    /// Lower values than the current one may be refused; then it stays.
+    OomScoreAdj(CString),
+    /// The first one is the root.
+    Overlay(Overlay),
+    /// An empty, read-only root.
+    EmptyRoot,
+    /// The current root.
+    OpenRoot,
+    Mount(NewMount),
+    /// tmpfs with the standard nodes and links.
+    MountDev(NewMount),
+    /// tmpfs with a directory for each v1 hierarchy, in which the container's own group is mounted.
+    MountCgroupV1(NewMount, Vec<V1Hierarchy>),
+    /// Made by the parent.
+    Attach {
+        mount: OwnedFd,
+        target: CString,
+    },
+    Bind(Bind),
+    /// The terminal's other end, at `/dev/console`.
+    Console(OwnedFd),
+    Mask(CString),
+    MakeReadOnly(CString),
+    MakeDirectory(CString),
+    MakeRootReadOnly,
+    PivotRoot,
+    /// A hard limit above the current one may be refused; then it is the current one.
+    ResourceLimit {
+        resource: u32,
+        limit: Limit,
+    },
+    Umask(u32),
+    ChangeDirectory(CString),
+    LimitBounding(u64),
+    SetGroups(Vec<Gid>),
+    SetGid(u32),
+    /// Keeping capabilities.
+    SetUid(u32),
+    SetCapabilities {
+        effective: u64,
+        permitted: u64,
+        inheritable: u64,
+    },
+    /// What is permitted becomes effective again, for the steps before [`Step::SetCapabilities`].
+    RaiseCapabilities,
+    SetAmbient(u64),
+    /// Ends with the shim.
+    EndWithParent,
+    NoNewPrivileges,
+    LoadSeccomp(Vec<Instruction>),
+    CloseOnExec,
+}
+
+/// An overlay of image directories below a private writable one.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    /// Topmost first.
+    pub(super) lower: Vec<CString>,
+    pub(super) upper: CString,
+    pub(super) work: CString,
+    pub(super) at: OverlayTarget,
+}
+
+#[derive(Debug)]
+pub(super) enum OverlayTarget {
+    /// An existing directory outside; what is mounted there becomes the root.
+    Root(CString),
+    Inside(CString),
+}
+
+/// A file system to make and mount.
+#[derive(Debug)]
+pub(super) struct NewMount {
+    pub(super) file_system: &'static CStr,
+    pub(super) options: Vec<(&'static CStr, CString)>,
+    /// `MOUNT_ATTR_*`.
+    pub(super) attributes: u64,
+    pub(super) target: CString,
+}
+
+#[derive(Debug)]
+pub(super) struct V1Hierarchy {
+    /// Of its directory, as on the host.
+    pub(super) name: CString,
+    /// The container's own group on the host.
+    pub(super) group: CString,
+    /// Names that lead to it: its controllers, when there are several.
+    pub(super) links: Vec<CString>,
+}
+
+#[derive(Debug)]
+pub(super) struct Bind {
+    pub(super) source: CString,
+    pub(super) recursive: bool,
+    pub(super) kind: Missing,
+    /// `MOUNT_ATTR_*`.
+    pub(super) attributes: u64,
+    pub(super) target: CString,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ResetSignals => f.write_str("reset signals"),
+            Self::JoinCgroup(_) => f.write_str("join the container's cgroup"),
+            Self::NewCgroupNamespace => f.write_str("make a cgroup namespace"),
+            Self::JoinMountAndCgroupNamespaces(_) => f.write_str("join the container's namespaces"),
+            Self::NewSession => f.write_str("start a session"),
+            Self::Stdio(_) => f.write_str("set up standard input and output"),
+            Self::ControllingTerminal => f.write_str("set up the terminal"),
+            Self::OomScoreAdj(value) => write!(f, "set oom_score_adj to {}", text(value)),
+            Self::Overlay(overlay) => match &overlay.at {
+                OverlayTarget::Root(_) => f.write_str("mount the root file system"),
+                OverlayTarget::Inside(target) => write!(f, "mount overlay at {}", text(target)),
+            },
+            Self::EmptyRoot => f.write_str("mount an empty root"),
+            Self::OpenRoot => f.write_str("open the root"),
+            Self::Mount(mount) | Self::MountDev(mount) | Self::MountCgroupV1(mount, _) => {
+                write!(f, "mount {} at {}", text(mount.file_system), text(&mount.target))
+            }
+            Self::Attach { target, .. } => write!(f, "mount devpts at {}", text(target)),
+            Self::Bind(bind) => write!(f, "mount {} at {}", text(&bind.source), text(&bind.target)),
+            Self::Console(_) => f.write_str("mount the terminal at /dev/console"),
+            Self::Mask(path) => write!(f, "hide {}", text(path)),
+            Self::MakeReadOnly(path) => write!(f, "make {} read-only", text(path)),
+            Self::MakeDirectory(path) => write!(f, "make the working directory {}", text(path)),
+            Self::MakeRootReadOnly => f.write_str("make the root file system read-only"),
+            Self::PivotRoot => f.write_str("change the root"),
+            Self::ResourceLimit { resource, limit } => {
+                write!(f, "set resource limit {resource} to {}:{}", limit.soft, limit.hard)
+            }
+            Self::Umask(_) => f.write_str("set the umask"),
+            Self::ChangeDirectory(path) => write!(f, "change to the working directory {}", text(path)),
+            Self::LimitBounding(_) => f.write_str("limit the capability bounding set"),
+            Self::SetGroups(_) => f.write_str("set supplementary groups"),
+            Self::SetGid(gid) => write!(f, "change to group {gid}"),
+            Self::SetUid(uid) => write!(f, "change to user {uid}"),
+            Self::SetCapabilities { .. } | Self::RaiseCapabilities => f.write_str("set capabilities"),
+            Self::SetAmbient(_) => f.write_str("set ambient capabilities"),
+            Self::EndWithParent => f.write_str("bind the process to the shim"),
+            Self::NoNewPrivileges => f.write_str("set no_new_privs"),
+            Self::LoadSeccomp(_) => f.write_str("load the seccomp filter"),
+            Self::CloseOnExec => f.write_str("close file descriptors"),
+        }
+    }
+}
+
+fn text(string: &CStr) -> std::borrow::Cow<'_, str> {
+    string.to_string_lossy()
+}
