@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     dropped_capabilities,
     seccomp_is_on,
     kernel_files_are_masked,
+    devices_are_closed,
     no_foreign_descriptors,
 ];
 
@@ -108,6 +109,17 @@ fn kernel_files_are_masked(bed: &Bed) -> Result<()> {
         bed.trace.expect_absent(seen)?;
     }
     bed.trace.expect_order(&["main end"])
+}
+
+/// A container may make a node, since CAP_MKNOD is a default; its cgroup keeps it from opening it.
+fn devices_are_closed(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let script = "for node in null zero full random urandom tty; do [ -c /dev/$node ] || say no $node; done
+        echo x > /dev/null && mknod /tmp/kmsg c 1 11 && say made
+        head -c 1 /tmp/kmsg > /dev/null 2>&1 && say opened; say end";
+    bed.run_pod(&Pod::new("devices").app("main", script))?.expect_code(0)?;
+    bed.trace.expect_order(&["main made", "main end"])?;
+    bed.trace.expect_absent("main opened")
 }
 
 fn no_foreign_descriptors(bed: &Bed) -> Result<()> {

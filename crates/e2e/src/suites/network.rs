@@ -1,6 +1,7 @@
 //! The containers of a pod share one network namespace, and nothing of the host's.
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::bed::Bed;
 use crate::outcome::skip;
@@ -8,8 +9,13 @@ use crate::pod::Pod;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
-pub(crate) const TESTS: &[Test] =
-    tests![localhost_is_shared, two_on_one_port_conflict, pods_do_not_share_ports, same_host_name_and_ipc];
+pub(crate) const TESTS: &[Test] = tests![
+    localhost_is_shared,
+    two_on_one_port_conflict,
+    pods_do_not_share_ports,
+    same_host_name_and_ipc,
+    host_network_is_the_hosts
+];
 
 const LISTEN: &str = "perl -MIO::Socket::INET -e '
     $s = IO::Socket::INET->new(LocalAddr => \"127.0.0.1:8080\", Listen => 5) or do { print STDERR \"bind: $!\\n\"; exit 98 };
@@ -62,7 +68,7 @@ fn pods_do_not_share_ports(bed: &Bed) -> Result<()> {
 /// The pod's name is everybody's host name; network, IPC and UTS are shared, PID and mounts are not.
 fn same_host_name_and_ipc(bed: &Bed) -> Result<()> {
     require_root()?;
-    let script = "say host $(cat /proc/sys/kernel/hostname) $HOSTNAME_IS_SET
+    let script = "say host $(cat /proc/sys/kernel/hostname)
         for ns in net ipc uts pid mnt; do echo \"$ns $(readlink /proc/self/ns/$ns)\" >> /trace/$NAME; done";
     let pod = Pod::new("same").app("a", script).app("b", script);
     bed.run_pod(&pod)?.expect_code(0)?;
@@ -74,5 +80,18 @@ fn same_host_name_and_ipc(bed: &Bed) -> Result<()> {
         let shared = ["net", "ipc", "uts"].iter().any(|ns| left.starts_with(ns));
         anyhow::ensure!((left == right) == shared, "a has {left}, b has {right}");
     }
+    Ok(())
+}
+
+fn host_network_is_the_hosts(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let script = "readlink /proc/self/ns/net > /trace/$NAME";
+    bed.run_pod(&Pod::new("host").spec(&json!({"hostNetwork": true})).app("main", script))?.expect_code(0)?;
+    let found = std::fs::read_to_string(bed.dir().join("trace/main"))?;
+    let own = std::fs::read_link("/proc/self/ns/net")?;
+    anyhow::ensure!(
+        found.trim() == own.to_string_lossy(),
+        "the container is in {found}, the host in {own:?}"
+    );
     Ok(())
 }
