@@ -1,6 +1,6 @@
 //! Bringing what an earlier engine wrote down up to date with what the shim knows.
 
-use podspec::{ContainerName, Moment};
+use podspec::{ContainerName, Moment, PodSpec};
 
 use crate::fold::killed;
 use crate::observed::{
@@ -10,7 +10,7 @@ use crate::observed::{
 
 impl Observed {
     /// The shim's records are the truth about processes; the checkpoint about everything else.
-    pub(crate) fn adopt(&mut self, snapshot: &SandboxSnapshot, at: Moment) {
+    pub(crate) fn adopt(&mut self, spec: &PodSpec, snapshot: &SandboxSnapshot, at: Moment) {
         self.forget_in_flight();
         let since = match self.sandbox {
             SandboxState::Ready { since, .. } => since,
@@ -18,6 +18,7 @@ impl Observed {
         };
         self.sandbox = SandboxState::Ready { attempt: snapshot.attempt, since, ip: snapshot.ip.clone() };
         for record in &snapshot.containers {
+            self.count_start(spec, &record.name, record.attempt, at);
             self.adopt_record(record, snapshot.attempt);
         }
         let known = |name: &ContainerName, number: u32| {
@@ -35,7 +36,9 @@ impl Observed {
         if newest.is_none_or(|number| number < record.attempt) {
             let attempt = Attempt::recorded(record.attempt, run, sandbox, &record.id, record.state());
             container.previous = container.current.replace(attempt);
-        } else if let Some(attempt) = container.current.as_mut().filter(|a| a.number == record.attempt) {
+        } else if let Some(attempt) =
+            container.current.as_mut().filter(|a| a.number == record.attempt && a.alive())
+        {
             record.id.clone_into(&mut attempt.id);
             attempt.state = record.state();
         }

@@ -2,7 +2,7 @@
 //! is started and its postStart hook is done, not until it is ready. One that fails or backs off
 //! does not hold up the next.
 
-use podspec::{Container, RestartPolicy};
+use podspec::Container;
 
 use crate::decision::{Verdict, Wait};
 use crate::observed::Attempt;
@@ -49,6 +49,7 @@ fn wants_start(view: &View<'_>, container: &Container) -> bool {
 /// An attempt of an earlier run in the same sandbox ended because all containers are restarted.
 fn ended_for_good(view: &View<'_>, container: &Container, attempt: &Attempt) -> bool {
     let restarting_all = attempt.run != view.run && Some(attempt.sandbox) == view.observed.sandbox.attempt();
-    let policy: RestartPolicy = view.spec.restart_policy;
-    attempt.exit().is_some_and(|exit| !restarting_all && !restart::should_restart(policy, container, exit))
+    !attempt.alive()
+        && !restarting_all
+        && !restart::should_restart(view.spec.restart_policy, container, attempt)
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use podspec::{BootTime, Moment};
+use podspec::{BootTime, ContainerKind, Moment};
 
 use crate::observed::{Attempt, Backoff};
 
@@ -20,11 +20,8 @@ pub(crate) fn restart_at(backoff: Option<Backoff>, finished: Moment) -> Option<B
 
 /// The backoff after a restart decided at `now` that follows an exit at `finished`.
 pub(crate) fn next(backoff: Option<Backoff>, finished: Moment, now: Moment) -> Backoff {
-    let delay = match backoff {
-        Some(backoff) if !expired(backoff, finished) => doubled(backoff.delay),
-        _ => BACKOFF_INITIAL,
-    };
-    Backoff { delay, decided: now.boot }
+    let waited = backoff.filter(|b| !expired(*b, finished)).map(|b| b.delay);
+    Backoff { delay: waited.map_or(BACKOFF_INITIAL, doubled), decided: now.boot, waited }
 }
 
 /// The delay after one more failure: of image pulls, and of restarts.
@@ -32,11 +29,17 @@ pub(crate) fn doubled(delay: Duration) -> Duration {
     delay.saturating_mul(2).min(BACKOFF_MAX)
 }
 
-/// The exit that decides the backoff of the next start. A container restarted with all others in
-/// the same sandbox is started at once: that is no crash loop of its own.
-pub(crate) fn exit_behind(attempt: &Attempt, run: u32, sandbox: Option<u32>) -> Option<Moment> {
-    let restarting_all = attempt.run != run && Some(attempt.sandbox) == sandbox;
-    attempt.exit().filter(|_| !restarting_all).map(|exit| exit.finished)
+/// The exit that decides the backoff of the next start. None for what begins anew: a container
+/// restarted with all others in the same sandbox, and init containers and sidecars in a new sandbox.
+/// That is no crash loop of their own.
+pub(crate) fn exit_behind(
+    kind: ContainerKind,
+    attempt: &Attempt,
+    run: u32,
+    sandbox: Option<u32>,
+) -> Option<Moment> {
+    let begins_anew = attempt.run != run && (kind != ContainerKind::App || Some(attempt.sandbox) == sandbox);
+    attempt.exit().filter(|_| !begins_anew).map(|exit| exit.finished)
 }
 
 fn expired(backoff: Backoff, finished: Moment) -> bool {

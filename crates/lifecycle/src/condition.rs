@@ -6,6 +6,7 @@ use podspec::ContainerKind;
 
 use crate::observed::SandboxState;
 use crate::pod_status::with_kinds;
+use crate::restart;
 use crate::status::{Condition, ConditionKind, ContainerStatus, Phase};
 use crate::view::View;
 
@@ -24,15 +25,34 @@ pub(crate) fn conditions(
         containers_ready,
         plain(ConditionKind::PodScheduled, true),
     ];
-    if view.restart_all.is_some() {
-        conditions.push(Condition {
-            kind: ConditionKind::AllContainersRestarting,
-            status: true,
-            reason: Some("RestartAllContainersStarted".to_owned()),
-            message: Some("container exited with restart policy rule".to_owned()),
-        });
+    if restart::can_restart_all(view.spec) {
+        conditions.push(all_restarting(view, phase));
     }
     conditions
+}
+
+/// KEP-5532.
+fn all_restarting(view: &View<'_>, phase: Phase) -> Condition {
+    let kind = ConditionKind::AllContainersRestarting;
+    match phase {
+        Phase::Succeeded | Phase::Failed => {
+            Condition { reason: terminal_reason(phase).map(str::to_owned), ..plain(kind, false) }
+        }
+        Phase::Pending | Phase::Running if view.restart_all.is_some() => Condition {
+            reason: Some("RestartAllContainersStarted".to_owned()),
+            message: Some("container exited with restart policy rule".to_owned()),
+            ..plain(kind, true)
+        },
+        Phase::Pending | Phase::Running => plain(kind, false),
+    }
+}
+
+fn terminal_reason(phase: Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Succeeded => Some("PodCompleted"),
+        Phase::Failed => Some("PodFailed"),
+        Phase::Pending | Phase::Running => None,
+    }
 }
 
 fn plain(kind: ConditionKind, status: bool) -> Condition {
@@ -42,14 +62,14 @@ fn plain(kind: ConditionKind, status: bool) -> Condition {
 fn initialized(view: &View<'_>, phase: Phase, init_containers: &[ContainerStatus]) -> Condition {
     let kind = ConditionKind::Initialized;
     if phase == Phase::Succeeded {
-        return Condition { reason: Some("PodCompleted".to_owned()), ..plain(kind, true) };
+        return Condition { reason: terminal_reason(phase).map(str::to_owned), ..plain(kind, true) };
     }
     let incomplete = with_kinds(view, init_containers).filter(|(kind, c)| match kind {
         ContainerKind::Sidecar => !c.started,
         ContainerKind::Init | ContainerKind::App => !c.ready,
     });
     let names: Vec<&str> = incomplete.map(|(_, c)| c.name.as_str()).collect();
-    if names.is_empty() || view.initialized() {
+    if names.is_empty() || view.observed.was_initialized {
         return plain(kind, true);
     }
     Condition {
@@ -68,10 +88,8 @@ fn containers_ready(
 ) -> Condition {
     let kind = ConditionKind::ContainersReady;
     let because = |reason: &str| Condition { reason: Some(reason.to_owned()), ..plain(kind, false) };
-    match phase {
-        Phase::Succeeded => return because("PodCompleted"),
-        Phase::Failed => return because("PodFailed"),
-        Phase::Pending | Phase::Running => {}
+    if let Some(reason) = terminal_reason(phase) {
+        return because(reason);
     }
     let sidecars = with_kinds(view, init_containers).filter(|(kind, _)| *kind == ContainerKind::Sidecar);
     let counted = sidecars.map(|(_, c)| c).chain(containers);

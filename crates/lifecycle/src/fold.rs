@@ -6,15 +6,16 @@ use std::time::Duration;
 use podspec::{ContainerName, Moment, PodSpec};
 
 use crate::backoff;
+use crate::init;
 use crate::observation::{Observation, ProbeOutcome};
 use crate::observed::{
     Attempt, AttemptState, ContainerObserved, Deletion, Exit, ExitReason, HookState, Observed, ProbeState,
     ProbeVerdict, PullState, SandboxState, StartError, VolumesState,
 };
+use crate::start;
+use crate::termination::GRACE_MIN;
 use crate::view::{RETRY_DELAY, View};
 
-/// The shortest grace a deletion can ask for; preStop hooks get no more than this.
-const GRACE_MIN: Duration = Duration::from_secs(1);
 /// Errors of a probe in a row before the try counts as done.
 const PROBE_TRIES: u32 = 3;
 const EXIT_SIGKILL: i32 = 137;
@@ -22,6 +23,11 @@ const EXIT_SIGKILL: i32 = 137;
 impl Observed {
     /// Takes in one observation made at `at`.
     pub fn observe(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
+        self.take_in(spec, observation, at);
+        self.was_initialized = self.was_initialized || init::complete(&View::new(spec, self, at));
+    }
+
+    fn take_in(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
         match observation {
             Observation::Accepted => self.accept(at),
             Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
@@ -34,7 +40,7 @@ impl Observed {
             | Observation::SandboxCreateFailed { .. }
             | Observation::SandboxLost { .. }
             | Observation::SandboxStopped { .. } => self.observe_sandbox(observation, at),
-            Observation::Adopted(snapshot) => self.adopt(snapshot, at),
+            Observation::Adopted(snapshot) => self.adopt(spec, snapshot, at),
             Observation::ImageReady { container, image_id, .. } => {
                 self.image_ready(spec, container, image_id);
             }
@@ -42,7 +48,7 @@ impl Observed {
                 self.image_failed(spec, container, reason, message, at);
             }
             Observation::ContainerStarted { container, attempt, id } => {
-                self.started(container, *attempt, id, at);
+                self.started(spec, container, *attempt, id, at);
             }
             Observation::ContainerCreateFailed { container, attempt, reason, message } => {
                 let error =
@@ -167,15 +173,16 @@ impl Observed {
     ) {
         let Some(container) = spec.container(name) else { return };
         let delay = match self.pulls.get(&container.image) {
-            Some(PullState::Pulling { after: Some(delay) }) => backoff::doubled(*delay),
+            _ if !start::backs_off(reason) => RETRY_DELAY,
+            Some(PullState::Pulling { after: Some(delay), .. }) => backoff::doubled(*delay),
             _ => backoff::BACKOFF_INITIAL,
         };
         let failed = PullState::Failed { reason: reason.to_owned(), message: message.to_owned(), at, delay };
         self.pulls.insert(container.image.clone(), failed);
     }
 
-    fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, at: Moment) {
-        self.count_start(name, attempt, at);
+    fn started(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, id: &str, at: Moment) {
+        self.count_start(spec, name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
         let Some(current) = container.current.as_mut().filter(|a| a.number == attempt) else { return };
         id.clone_into(&mut current.id);
@@ -198,7 +205,7 @@ impl Observed {
     fn exited(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, exit: &Exit, at: Moment) {
         let restarting_all =
             View::new(spec, self, at).restart_all.is_some_and(|(container, _)| container.name != *name);
-        self.count_start(name, attempt, at);
+        self.count_start(spec, name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&mut Attempt| a.number == attempt && a.alive();
         let Some(current) = container.current.as_mut().filter(meant) else { return };
@@ -220,19 +227,26 @@ impl Observed {
     ) {
         let Some(probe) = spec.container(name).and_then(|c| c.startup_probe.as_ref()) else { return };
         let (successes, failures) = (probe.success_threshold, probe.failure_threshold);
-        self.update(name, attempt, |a| a.startup.count(outcome, successes, failures, at));
+        self.update(name, attempt, |a| {
+            if a.alive() {
+                a.startup.count(outcome, successes, failures, at);
+            }
+        });
     }
 }
 
 impl Observed {
     /// Once an attempt turns out to have had a process, the backoff moves on if it follows an exit,
     /// and the attempt before the previous one is let go.
-    fn count_start(&mut self, name: &ContainerName, attempt: u32, at: Moment) {
+    pub(crate) fn count_start(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, at: Moment) {
         let sandbox = self.sandbox.attempt();
+        let Some(kind) = spec.container(name).map(|c| c.kind) else { return };
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&Attempt| a.number == attempt && a.state == AttemptState::Starting;
         let Some(current) = container.current.as_ref().filter(meant) else { return };
-        let behind = container.previous.as_ref().and_then(|p| backoff::exit_behind(p, current.run, sandbox));
+        let behind =
+            container.previous.as_ref().and_then(|p| backoff::exit_behind(kind, p, current.run, sandbox));
+        container.start_error = None;
         if let Some(finished) = behind {
             container.backoff = Some(backoff::next(container.backoff, finished, at));
         }

@@ -5,9 +5,11 @@ use podspec::{ContainerKind, ContainerName, Moment, PodSpec};
 use crate::action::Action;
 use crate::observation::Hook;
 use crate::observed::{
-    Attempt, AttemptState, HookState, Observed, ProbeState, PullState, SandboxState, VolumesState,
+    Attempt, AttemptState, HookState, Observed, ProbeState, PullFailure, PullState, SandboxState,
+    VolumesState,
 };
 use crate::phase;
+use crate::start;
 use crate::view::View;
 
 impl Observed {
@@ -73,12 +75,15 @@ impl Observed {
     }
 
     fn pull(&mut self, image: &str) {
-        let after = match self.pulls.get(image) {
-            Some(PullState::Failed { delay, .. }) => Some(*delay),
-            Some(PullState::Pulling { after }) => *after,
-            None => None,
+        let pulling = match self.pulls.remove(image) {
+            Some(PullState::Failed { reason, message, delay, .. }) => PullState::Pulling {
+                after: Some(delay).filter(|_| start::backs_off(&reason)),
+                failure: Some(PullFailure { reason, message }),
+            },
+            Some(pulling) => pulling,
+            None => PullState::Pulling { after: None, failure: None },
         };
-        self.pulls.insert(image.to_owned(), PullState::Pulling { after });
+        self.pulls.insert(image.to_owned(), pulling);
     }
 
     fn start(&mut self, spec: &PodSpec, name: &ContainerName, number: u32, run: u32, image_id: &str) {
@@ -90,7 +95,6 @@ impl Observed {
         }
         let sandbox = self.sandbox.attempt().unwrap_or(0);
         let container = self.containers.entry(name.clone()).or_default();
-        container.start_error = None;
         container.image_id = None;
         container.outgoing = container.previous.take();
         container.previous = container.current.replace(Attempt::starting(number, run, sandbox, image_id));

@@ -29,6 +29,7 @@ mod status;
 mod teardown;
 mod termination;
 mod view;
+mod waiting;
 
 pub use action::Action;
 pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX};
@@ -36,8 +37,8 @@ pub use decision::{Decision, StopPodReason, Verdict, Wait};
 pub use observation::{Hook, Observation, ProbeOutcome, Pulled};
 pub use observed::{
     Attempt, AttemptState, Backoff, ContainerObserved, ContainerRecord, Deletion, Exit, ExitReason, Finished,
-    HookState, Observed, ProbeState, ProbeVerdict, PullState, SandboxSnapshot, SandboxState, StartError,
-    StopReason, VolumesState,
+    HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState, SandboxSnapshot, SandboxState,
+    StartError, StopReason, VolumesState,
 };
 pub use plan::{Plan, plan};
 pub use status::{Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};

@@ -22,6 +22,9 @@ pub struct Observed {
     /// An app container was started in this run, so initialisation is complete. Stored, not derived
     /// from what is alive: the kubelet's derivation loses it (kubernetes#120247, #137146).
     pub initialized: bool,
+    /// Initialisation was complete once, in whatever run: the condition `Initialized` never goes back.
+    #[serde(default)]
+    pub was_initialized: bool,
     pub containers: BTreeMap<ContainerName, ContainerObserved>,
     /// Image pulls by image reference; one that succeeded leaves no entry.
     pub pulls: BTreeMap<String, PullState>,
@@ -109,7 +112,7 @@ pub struct ContainerObserved {
     pub previous: Option<Attempt>,
     /// The attempt that is let go once the newest is known to have had a process.
     pub outgoing: Option<Attempt>,
-    /// The last start failed before there was a process.
+    /// The last start failed before there was a process. Kept until one succeeds.
     pub start_error: Option<StartError>,
     pub backoff: Option<Backoff>,
 }
@@ -120,6 +123,9 @@ pub struct Backoff {
     pub delay: Duration,
     /// When the last restart was decided.
     pub decided: BootTime,
+    /// The delay before the last restart; none when it came at once.
+    #[serde(default)]
+    pub waited: Option<Duration>,
 }
 
 /// `waiting.reason` and `.message` of a container that could not be made.
@@ -134,8 +140,12 @@ pub struct StartError {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PullState {
-    /// `after` is the delay of the failure before it.
-    Pulling { after: Option<Duration> },
+    /// `after` is the backoff of the failed pull before it, `failure` what is said of it meanwhile.
+    Pulling {
+        after: Option<Duration>,
+        #[serde(default)]
+        failure: Option<PullFailure>,
+    },
     Failed {
         /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, ...
         reason: String,
@@ -143,6 +153,12 @@ pub enum PullState {
         at: Moment,
         delay: Duration,
     },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PullFailure {
+    pub reason: String,
+    pub message: String,
 }
 
 /// One start of one container. `number` is also its restart count and its log file's.

@@ -53,19 +53,20 @@ pub(crate) fn phase(
         Some(_) => return Phase::Failed,
         None => {}
     }
-    let never_ran =
-        |c: &ContainerStatus| matches!(c.state, ContainerState::Waiting { .. }) && c.last_state.is_none();
-    if initializing(view, init_containers) || containers.iter().any(never_ran) {
-        Phase::Pending
-    } else {
-        Phase::Running
-    }
+    let init_pending = with_kinds(view, init_containers).any(|(kind, c)| match kind {
+        ContainerKind::Sidecar => !view.initialized() && sidecar_pending(c),
+        ContainerKind::Init | ContainerKind::App => {
+            never_ran(c) || matches!(c.state, ContainerState::Running { .. })
+        }
+    });
+    if init_pending || containers.iter().any(never_ran) { Phase::Pending } else { Phase::Running }
 }
 
-fn initializing(view: &View<'_>, init_containers: &[ContainerStatus]) -> bool {
-    !view.initialized()
-        && with_kinds(view, init_containers).any(|(kind, c)| match kind {
-            ContainerKind::Sidecar => !c.started,
-            ContainerKind::Init | ContainerKind::App => !c.ready,
-        })
+fn never_ran(container: &ContainerStatus) -> bool {
+    matches!(container.state, ContainerState::Waiting { .. }) && container.last_state.is_none()
+}
+
+/// One that has exited does not hold the phase back, even if others wait for its restart.
+fn sidecar_pending(sidecar: &ContainerStatus) -> bool {
+    never_ran(sidecar) || (matches!(sidecar.state, ContainerState::Running { .. }) && !sidecar.started)
 }

@@ -10,11 +10,10 @@ use crate::status::{ContainerStatus, PodStatus};
 use crate::view::View;
 
 pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
-    let init_containers: Vec<ContainerStatus> =
-        view.spec.init_containers.iter().map(|c| container_status(view, c)).collect();
-    let mut containers: Vec<ContainerStatus> =
-        view.spec.containers.iter().map(|c| container_status(view, c)).collect();
     let ended = phase::ended(view);
+    let status = |container| container_status(view, container, ended.as_ref());
+    let init_containers: Vec<ContainerStatus> = view.spec.init_containers.iter().map(status).collect();
+    let mut containers: Vec<ContainerStatus> = view.spec.containers.iter().map(status).collect();
     let phase = phase::phase(view, ended.as_ref(), &init_containers, &containers);
     let conditions = condition::conditions(view, phase, &init_containers, &containers);
     containers.sort_by(|a, b| a.name.cmp(&b.name));

@@ -4,17 +4,20 @@
 //! KEP-5307 (container restart rules), KEP-5532 (restart of all containers).
 
 use podspec::{
-    Container, ContainerKind, ExitCodeOperator, Moment, RestartPolicy, RestartRule, RestartRuleAction,
+    Container, ContainerKind, ExitCodeOperator, Moment, PodSpec, RestartPolicy, RestartRule,
+    RestartRuleAction,
 };
 
-use crate::observed::Exit;
+use crate::observed::{Attempt, Exit, ProbeVerdict};
 use crate::view::{Progress, View};
 
 /// The first rule that matches decides, then the container's policy, then the pod's. Sidecars are
 /// always restarted. An ordinary init container that succeeded never runs again, and the pod's
-/// `Always` means `OnFailure` to it.
-pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, exit: &Exit) -> bool {
-    let failed = exit.failed(container.kind);
+/// `Always` means `OnFailure` to it. One that was stopped because its startup probe failed has failed
+/// whatever its exit code.
+pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, attempt: &Attempt) -> bool {
+    let Some(exit) = attempt.exit() else { return false };
+    let failed = exit.failed(container.kind) || attempt.startup.verdict == ProbeVerdict::Failure;
     match container.kind {
         ContainerKind::Sidecar => return true,
         ContainerKind::Init if !failed => return false,
@@ -34,12 +37,16 @@ pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, e
 /// the first in spec order.
 pub(crate) fn restart_all_trigger<'a>(view: &View<'a>) -> Option<(&'a Container, Moment)> {
     view.spec.all_containers().find_map(|container| {
-        let Progress::Exited(exit) = view.progress(container) else { return None };
-        let counts = container.kind != ContainerKind::Init || exit.failed(ContainerKind::Init);
+        let Progress::Exited(_, exit) = view.progress(container) else { return None };
         let rule = matching_rule(container, exit)?;
-        (counts && rule.action == RestartRuleAction::RestartAllContainers)
-            .then_some((container, exit.finished))
+        (rule.action == RestartRuleAction::RestartAllContainers).then_some((container, exit.finished))
     })
+}
+
+/// Whether a rule of any container can restart them all.
+pub(crate) fn can_restart_all(spec: &PodSpec) -> bool {
+    let mut rules = spec.all_containers().flat_map(|container| &container.restart.rules);
+    rules.any(|rule| rule.action == RestartRuleAction::RestartAllContainers)
 }
 
 fn matching_rule<'a>(container: &'a Container, exit: &Exit) -> Option<&'a RestartRule> {

@@ -15,6 +15,15 @@ use crate::view::View;
 /// How long a failed pull is shown as `ErrImagePull` before it is shown as `ImagePullBackOff`.
 pub(crate) const PULL_ERROR_SHOWN: Duration = Duration::from_secs(1);
 
+/// Errors that are found out before anything is pulled, and that no waiting mends.
+const CHECK_ERRORS: [&str; 3] = ["ErrImageNeverPull", "InvalidImageName", "ImageInspectError"];
+
+/// Whether a failure with this reason backs off more and more, as failed pulls do; the check of an
+/// image is repeated at an even pace.
+pub(crate) fn backs_off(reason: &str) -> bool {
+    !CHECK_ERRORS.contains(&reason)
+}
+
 /// Takes the next step of a start. True while the start occupies its pod, so that a container that
 /// has to start after it must wait; false when it is only waiting for a time to come.
 pub(crate) fn step(view: &View<'_>, container: &Container, draft: &mut Draft) -> bool {
@@ -70,9 +79,8 @@ fn verdict(again: bool, attempt: u32) -> Verdict {
 
 fn in_backoff(view: &View<'_>, container: &Container, attempt: Option<&Attempt>, draft: &mut Draft) -> bool {
     let sandbox = view.observed.sandbox.attempt();
-    let Some(finished) = attempt.and_then(|a| backoff::exit_behind(a, view.run, sandbox)) else {
-        return false;
-    };
+    let behind = attempt.and_then(|a| backoff::exit_behind(container.kind, a, view.run, sandbox));
+    let Some(finished) = behind else { return false };
     let Some(entry) = view.container(container).and_then(|o| o.backoff) else { return false };
     let Some(until) = backoff::restart_at(Some(entry), finished) else { return false };
     !draft.wait_until(Some(container), until, Wait::CrashLoopBackOff { until, delay: entry.delay })
@@ -84,10 +92,14 @@ fn ensure_image(view: &View<'_>, container: &Container, draft: &mut Draft) -> bo
             draft.wait(container, Wait::ImagePull);
             return true;
         }
-        Some(PullState::Failed { at, delay, .. }) => {
+        Some(PullState::Failed { reason, at, delay, .. }) => {
             draft.due(at.boot.after(PULL_ERROR_SHOWN));
             let until = at.boot.after(*delay);
-            let wait = Wait::ImagePullBackOff { until, delay: *delay };
+            let wait = if backs_off(reason) {
+                Wait::ImagePullBackOff { until, delay: *delay }
+            } else {
+                Wait::CreateRetry { until }
+            };
             if !draft.wait_until(Some(container), until, wait) {
                 return false;
             }

@@ -24,10 +24,15 @@ use crate::view::{Progress, View};
 
 /// Every container has at least this long between its stop signal and SIGKILL.
 pub(crate) const GRACE_FLOOR: Duration = Duration::from_secs(2);
+/// The shortest grace a pod that is deleted or has failed is stopped with: preStop hooks and turns get
+/// no less than this.
+pub(crate) const GRACE_MIN: Duration = Duration::from_secs(1);
 
 /// The pod has to stop.
+#[derive(Clone, Copy)]
 pub(crate) struct PodStop {
     pub(crate) reason: StopPodReason,
+    pub(crate) began: BootTime,
     pub(crate) budget: Budget,
 }
 
@@ -58,33 +63,40 @@ impl Budget {
 }
 
 /// Whether the pod has to stop: it was deleted, its containers are done or cannot go on, or its time
-/// is up.
+/// is up. Of several causes the earliest counts, for the later ones follow from it: what is stopped
+/// at its deadline ends, too. A deletion shortens a stop that has begun and never prolongs it.
 pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
-    if let Some(deletion) = view.observed.deletion {
-        let budget = Budget { kill_at: deletion.kill_at, hooks: !deletion.grace.is_zero() };
-        return Some(PodStop { reason: StopPodReason::Deleted, budget });
-    }
-    let stop = |reason, began: Moment| {
-        Some(PodStop { reason, budget: Budget::new(began.boot, view.spec.termination_grace_period) })
+    let grace = view.spec.termination_grace_period;
+    let stop = |reason, began: Moment, grace| PodStop {
+        reason,
+        began: began.boot,
+        budget: Budget::new(began.boot, grace),
     };
-    if let Some(began) = completed(view) {
-        return stop(StopPodReason::Completed, began);
-    }
-    if let Some((_, began)) = failed_init(view) {
-        return stop(StopPodReason::InitFailed, began);
-    }
-    if let Some(deadline) = view.deadline().filter(|d| view.now.boot >= d.boot) {
-        return stop(StopPodReason::DeadlineExceeded, deadline);
-    }
-    lost_for_good(view).and_then(|at| stop(StopPodReason::SandboxLost, at))
+    let deleted = view.observed.deletion.map(|deletion| PodStop {
+        reason: StopPodReason::Deleted,
+        began: deletion.requested.boot,
+        budget: Budget { kill_at: deletion.kill_at, hooks: !deletion.grace.is_zero() },
+    });
+    let overdue = view.deadline().filter(|deadline| view.now.boot >= deadline.boot);
+    let first = [
+        deleted,
+        lost_for_good(view).map(|at| stop(StopPodReason::SandboxLost, at, grace)),
+        completed(view).map(|at| stop(StopPodReason::Completed, at, grace)),
+        failed_init(view).map(|(_, at)| stop(StopPodReason::InitFailed, at, grace.max(GRACE_MIN))),
+        overdue.map(|at| stop(StopPodReason::DeadlineExceeded, at, grace.max(GRACE_MIN))),
+    ]
+    .into_iter()
+    .flatten()
+    .min_by_key(|stop| stop.began)?;
+    Some(PodStop { budget: first.budget.shorter(deleted.map(|d| d.budget)), ..first })
 }
 
 /// The init container that failed and may not be restarted, and when.
 pub(crate) fn failed_init<'a>(view: &View<'a>) -> Option<(&'a Container, Moment)> {
     view.spec.init_containers.iter().filter(|c| c.kind == ContainerKind::Init).find_map(|container| {
-        let Progress::Exited(exit) = view.progress(container) else { return None };
+        let Progress::Exited(attempt, exit) = view.progress(container) else { return None };
         let stays = exit.failed(container.kind)
-            && !restart::should_restart(view.spec.restart_policy, container, exit);
+            && !restart::should_restart(view.spec.restart_policy, container, attempt);
         stays.then_some((container, exit.finished))
     })
 }

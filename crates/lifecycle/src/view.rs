@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use podspec::{Container, ContainerKind, Moment, PodSpec};
 
+use crate::decision::StopPodReason;
 use crate::observed::{
     Attempt, AttemptState, ContainerObserved, Exit, ExitReason, HookState, Observed, ProbeVerdict,
     SandboxState,
 };
 use crate::restart;
+use crate::termination;
 
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -28,17 +30,27 @@ pub(crate) enum Progress<'a> {
     NotStarted,
     Starting,
     Running(&'a Attempt),
-    Exited(&'a Exit),
+    Exited(&'a Attempt, &'a Exit),
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(spec: &'a PodSpec, observed: &'a Observed, now: Moment) -> Self {
-        let mut view = Self { spec, observed, now, run: observed.run, restart_all: None };
-        view.restart_all = restart::restart_all_trigger(&view);
-        if view.restart_all.is_some() {
-            view.run = observed.run.saturating_add(1);
+        let view = Self { spec, observed, now, run: observed.run, restart_all: None };
+        match restart::restart_all_trigger(&view) {
+            Some(trigger) if !view.stops_instead(trigger.1) => {
+                Self { run: observed.run.saturating_add(1), restart_all: Some(trigger), ..view }
+            }
+            _ => view,
         }
-        view
+    }
+
+    /// What is being stopped for good is not restarted because of how it ended.
+    fn stops_instead(&self, triggered: Moment) -> bool {
+        self.observed.finished.is_some()
+            || termination::pod_stop(self).is_some_and(|stop| {
+                let ended = matches!(stop.reason, StopPodReason::Completed | StopPodReason::InitFailed);
+                !ended || stop.began <= triggered.boot
+            })
     }
 
     pub(crate) fn container(&self, container: &Container) -> Option<&'a ContainerObserved> {
@@ -55,7 +67,7 @@ impl<'a> View<'a> {
             Some(attempt) if attempt.run == self.run => match &attempt.state {
                 AttemptState::Starting => Progress::Starting,
                 AttemptState::Running { .. } => Progress::Running(attempt),
-                AttemptState::Exited(exit) => Progress::Exited(exit),
+                AttemptState::Exited(exit) => Progress::Exited(attempt, exit),
             },
             _ => Progress::NotStarted,
         }
@@ -85,6 +97,17 @@ impl Attempt {
         match &self.state {
             AttemptState::Exited(exit) => Some(exit),
             AttemptState::Starting | AttemptState::Running { .. } => None,
+        }
+    }
+
+    /// What its status speaks of: it has had a process, and is past its postStart hook or beyond it.
+    pub(crate) fn shown(&self, container: &Container) -> bool {
+        match self.state {
+            AttemptState::Starting => false,
+            AttemptState::Running { .. } => {
+                container.post_start.is_none() || matches!(self.post_start, HookState::Done { .. })
+            }
+            AttemptState::Exited(_) => true,
         }
     }
 
