@@ -169,8 +169,13 @@ impl FieldError {
         Self::new(path, FieldErrorKind::Refused, None, reason)
     }
 
-    pub(crate) fn unknown(path: FieldPath) -> Self {
-        Self::new(path, FieldErrorKind::UnknownField, None, "")
+    /// `meant` is the name it was probably meant to be; it becomes the detail, which is not printed.
+    pub(crate) fn unknown(path: FieldPath, meant: Option<&str>) -> Self {
+        let error = Self::new(path, FieldErrorKind::UnknownField, None, meant.unwrap_or(""));
+        match meant {
+            Some(name) => error.hint(format!("did you mean \"{name}\"?")),
+            None => error,
+        }
     }
 
     pub(crate) fn duplicate_field(path: FieldPath) -> Self {

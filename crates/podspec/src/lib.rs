@@ -53,7 +53,7 @@ pub struct LoadedPod {
     pub admitted: AdmittedPod,
 }
 
-/// Everything that is wrong with a manifest file, in the order of its documents. Never empty.
+/// Everything that is wrong with a manifest file, in the order of its lines. Never empty.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoadErrors(pub Vec<LoadError>);
 
@@ -95,7 +95,8 @@ pub fn load_pods(
     if errors.is_empty() {
         return Ok(pods);
     }
-    errors.sort_by_key(|e| (e.location.document, e.location.item));
+    // In the order of the text; what is on one line stays in the order of the rules.
+    errors.sort_by_key(|e| (e.location.document, e.location.item, e.location.line));
     Err(LoadErrors(errors))
 }
 

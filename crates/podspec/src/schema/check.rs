@@ -6,6 +6,9 @@ use super::{Accepted, Field, Object, Support, Type, nearest};
 use crate::field::{FieldError, FieldPath};
 use crate::quantity::Quantity;
 
+/// Names looked for by likeness, which takes time.
+const SUGGESTIONS_MAX: usize = 100;
+
 /// Checks `value` against `object` and reports into `errors`.
 ///
 /// Brings the value into the form Go's decoder would give it: `null` is as if the field were not
@@ -32,19 +35,29 @@ impl Walk<'_> {
             let path = path.child(name);
             match object.field(name) {
                 Some(field) => self.field(field, value, &path),
-                None => self.errors.push(unknown(object, name, path)),
+                None => {
+                    let meant = if self.errors.len() < SUGGESTIONS_MAX {
+                        nearest(name, object.fields.iter().map(|f| f.name))
+                    } else {
+                        None
+                    };
+                    self.errors.push(FieldError::unknown(path, meant));
+                }
             }
         }
     }
 
     fn field(&mut self, field: &'static Field, value: &mut Value, path: &FieldPath) {
         let refusal = if self.refused { None } else { refusal(field, value, path) };
-        let silent = refusal.is_some() || matches!(field.support, Support::Unread(_));
-        self.errors.extend(refusal);
         let outer = self.refused;
-        self.refused = outer || silent;
+        self.refused = outer || refusal.is_some() || matches!(field.support, Support::Unread(_));
+        let known = self.errors.len();
         self.value(&field.ty, value, path);
         self.refused = outer;
+        // Of a value that is no value of the field at all, only that is said.
+        if self.errors[known..].iter().all(|e| e.path != *path) {
+            self.errors.extend(refusal);
+        }
     }
 
     fn value(&mut self, ty: &'static Type, value: &mut Value, path: &FieldPath) {
@@ -88,18 +101,10 @@ impl Walk<'_> {
     }
 }
 
-fn unknown(object: &Object, name: &str, path: FieldPath) -> FieldError {
-    let error = FieldError::unknown(path);
-    match nearest(name, object.fields.iter().map(|f| f.name)) {
-        Some(meant) => error.hint(format!("did you mean \"{meant}\"?")),
-        None => error,
-    }
-}
-
 /// The error for a field that is not supported with this value.
 fn refusal(field: &Field, value: &Value, path: &FieldPath) -> Option<FieldError> {
     match field.support {
-        Support::Supported | Support::Unread(_) | Support::Inner => None,
+        Support::Supported | Support::When(_) | Support::Unread(_) | Support::Inner => None,
         _ if is_unset(value) => None,
         Support::Only(values, _) if values.iter().any(|v| v.is(value)) => None,
         Support::Only(values, missing) => {
@@ -152,7 +157,7 @@ fn scalar(ty: &Type, value: &mut Value) -> Result<(), &'static str> {
         Type::Time => fits(value.is_string(), "a time"),
         Type::Flag => fits(value.is_boolean(), "a boolean"),
         Type::Int32 => fits(integer(value).is_some_and(|n| i32::try_from(n).is_ok()), "a 32-bit integer"),
-        Type::Int64 => fits(integer(value).is_some(), "an integer"),
+        Type::Int64 => fits(integer(value).is_some(), "a 64-bit integer"),
         Type::IntOrString => fits(value.is_string() || integer(value).is_some(), "an integer or a string"),
         Type::Quantity | Type::Any | Type::Nested(_) | Type::List(_) | Type::Map(_) => Ok(()),
     }
@@ -203,8 +208,13 @@ fn zero(ty: &Type) -> Value {
 }
 
 fn wrong_type(path: &FieldPath, value: &Value, expected: &str) -> FieldError {
-    let error =
-        FieldError::type_invalid(path.clone(), value, &format!("must be {expected}, not {}", name(value)));
+    let detail = match value {
+        Value::Number(number) if !number.is_f64() && expected.ends_with("integer") => {
+            format!("must be {expected}")
+        }
+        _ => format!("must be {expected}, not {}", name(value)),
+    };
+    let error = FieldError::type_invalid(path.clone(), value, &detail);
     match value {
         Value::Bool(_) if expected == "a string" => {
             error.hint("write it in quotes; yes, no, on, off, y and n are booleans in YAML 1.1")

@@ -4,7 +4,9 @@ use super::Accepted::{Flag, Text};
 use super::Type::{List, Nested};
 use super::handler::{LIFECYCLE, PROBE};
 use super::security::SECURITY_CONTEXT;
-use super::{BOOL, INT32, INT32S, Object, QUANTITIES, QUANTITY, STRING, STRINGS, inner, not_yet, ok, only};
+use super::{
+    BOOL, INT32, INT32S, Object, QUANTITIES, QUANTITY, STRING, STRINGS, inner, not_yet, ok, only, when,
+};
 
 pub(crate) static CONTAINER: Object = Object {
     name: "Container",
@@ -73,7 +75,7 @@ pub(crate) static CONTAINER_PORT: Object = Object {
     name: "ContainerPort",
     fields: &[
         ok("name", STRING),
-        ok("hostPort", INT32),
+        when("hostPort", INT32, "with `hostNetwork: true`; not yet otherwise: host ports"),
         ok("containerPort", INT32),
         ok("protocol", STRING),
         not_yet("hostIP", STRING, "host ports"),
@@ -148,8 +150,8 @@ pub(crate) static SECRET_ENV_SOURCE: Object =
 pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
     name: "ResourceRequirements",
     fields: &[
-        ok("limits", QUANTITIES),
-        ok("requests", QUANTITIES),
+        when("limits", QUANTITIES, "for cpu and memory; not yet: other resources"),
+        when("requests", QUANTITIES, "for cpu and memory; not yet: other resources"),
         not_yet("claims", List(&Nested(&RESOURCE_CLAIM)), "dynamic resource allocation"),
     ],
 };

@@ -57,6 +57,8 @@ pub enum Type {
 #[derive(Debug)]
 pub enum Support {
     Supported,
+    /// In this case alone; `validate` refuses the others.
+    When(&'static str),
     /// These values alone; others are refused with what is missing for them.
     Only(&'static [Accepted], &'static str),
     /// Accepted with any value, because the value can change nothing; why.
@@ -102,6 +104,10 @@ const QUANTITIES: Type = Type::Map(&Type::Quantity);
 
 const fn ok(name: &'static str, ty: Type) -> Field {
     Field { name, ty, support: Support::Supported }
+}
+
+const fn when(name: &'static str, ty: Type, case: &'static str) -> Field {
+    Field { name, ty, support: Support::When(case) }
 }
 
 const fn only(name: &'static str, ty: Type, values: &'static [Accepted], missing: &'static str) -> Field {

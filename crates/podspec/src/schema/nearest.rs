@@ -4,9 +4,11 @@
 /// third of its letters away.
 pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
+    let allowed = |name: &str| name.len().max(3) / 3;
     names
+        .filter(|name| lower.len().abs_diff(name.len()) <= allowed(name))
         .map(|name| (distance(&lower, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3)
+        .filter(|(distance, name)| *distance <= allowed(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

@@ -14,7 +14,7 @@ use super::storage::{
 };
 use super::{
     BOOL, INT32, INT64, Object, QUANTITIES, QUANTITY, STRING, STRING_MAP, STRINGS, inner, not_yet, ok, only,
-    refused,
+    refused, when,
 };
 
 pub(crate) static VOLUME: Object = Object {
@@ -140,7 +140,10 @@ pub(crate) static VOLUME: Object = Object {
 
 pub(crate) static EMPTY_DIR_VOLUME_SOURCE: Object = Object {
     name: "EmptyDirVolumeSource",
-    fields: &[only("medium", STRING, &[Text("Memory")], "huge pages"), ok("sizeLimit", QUANTITY)],
+    fields: &[
+        only("medium", STRING, &[Text("Memory")], "huge pages"),
+        when("sizeLimit", QUANTITY, "with `medium: Memory`; not yet otherwise: limits of disk space"),
+    ],
 };
 
 pub(crate) static HOST_PATH_VOLUME_SOURCE: Object =

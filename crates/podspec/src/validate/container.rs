@@ -17,6 +17,9 @@ const PROBES: [(&str, ProbeKind); 3] = [
     ("startupProbe", ProbeKind::Startup),
 ];
 
+/// Names looked for by likeness, which takes time.
+const SUGGESTIONS_MAX: usize = 100;
+
 /// `spec.containers`
 pub(super) fn validate_app(
     spec: &Value,
@@ -47,7 +50,7 @@ pub(super) fn validate_init(
     path: &FieldPath,
     errors: &mut Vec<FieldError>,
 ) {
-    let mut names: BTreeSet<&str> = facts.container_names.iter().copied().collect();
+    let mut names = facts.container_names.clone();
     for (i, container) in list(spec, "initContainers").iter().enumerate() {
         // One after the other, so each has the host's ports for itself.
         host_ports(&[(i, container)], path, errors);
@@ -176,7 +179,8 @@ fn mounts(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
             errors.push(FieldError::required(path.child("name"), ""));
         }
         if !facts.volumes.contains(&name) {
-            errors.push(undefined_volume(name, facts, path.child("name")));
+            let suggest = errors.len() < SUGGESTIONS_MAX;
+            errors.push(undefined_volume(name, facts, path.child("name"), suggest));
         }
         if target.is_empty() {
             errors.push(FieldError::required(path.child("mountPath"), ""));
@@ -189,9 +193,10 @@ fn mounts(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
 }
 
 /// The commonest mistake with shared volumes, so it names the way out.
-fn undefined_volume(name: &str, facts: &PodFacts<'_>, path: FieldPath) -> FieldError {
+fn undefined_volume(name: &str, facts: &PodFacts<'_>, path: FieldPath, suggest: bool) -> FieldError {
     let error = FieldError::not_found(path, name);
-    match nearest(name, facts.volumes.iter().copied()) {
+    let volumes = facts.volumes.iter().copied().filter(|_| suggest);
+    match nearest(name, volumes) {
         Some(meant) => error.hint(format!("did you mean \"{meant}\"?")),
         None if name.is_empty() => error,
         None => {

@@ -14,25 +14,32 @@ mod volume;
 
 use serde_json::Value;
 
-use crate::field::{FieldError, FieldErrorKind, FieldPath, Segment};
+use crate::field::{FieldError, FieldErrorKind, FieldPath};
+
+/// Errors of each kind that are reported for one pod; nobody reads more.
+const ERRORS_MAX: usize = 1_000;
 
 /// Checks a defaulted pod; `structure` is what the walk along the table found in it before.
 /// All errors of both, each field's most telling one.
-pub(crate) fn validate(pod: &Value, structure: Vec<FieldError>) -> Vec<FieldError> {
+pub(crate) fn validate(pod: &Value, mut structure: Vec<FieldError>) -> Vec<FieldError> {
     let mut rules = Vec::new();
+    structure.truncate(ERRORS_MAX);
     metadata::validate(pod, &FieldPath::root().child("metadata"), &mut rules);
     pod::validate(pod, &FieldPath::root().child("spec"), &mut rules);
     support::validate(pod, &mut rules);
-    // What a rule says of a field that cannot be used anyway is of no use; but a rule that forbids
-    // the very field holds in every version of this engine.
-    let forbidden = |path: &FieldPath| {
-        rules.iter().any(|e| {
-            e.path == *path && matches!(e.kind, FieldErrorKind::Forbidden | FieldErrorKind::NotSupported)
-        })
+    rules.truncate(ERRORS_MAX);
+    // A rule that forbids a field holds in every version of this engine, so it says more than that
+    // the field is not supported yet.
+    let forbidden: Vec<FieldPath> = rules
+        .iter()
+        .filter(|e| matches!(e.kind, FieldErrorKind::Forbidden | FieldErrorKind::NotSupported))
+        .map(|e| e.path.clone())
+        .collect();
+    let telling = |e: &FieldError| {
+        e.kind != FieldErrorKind::NotYet || !forbidden.iter().any(|path| e.path.is_within(path))
     };
-    let structure: Vec<FieldError> =
-        structure.into_iter().filter(|e| e.kind != FieldErrorKind::NotYet || !forbidden(&e.path)).collect();
-    rules.retain(|rule| !structure.iter().any(|e| hides(e, rule)));
+    let structure: Vec<FieldError> = structure.into_iter().filter(telling).collect();
+    rules.retain(|rule| telling(rule) && !structure.iter().any(|e| hides(e, rule)));
     structure.into_iter().chain(rules).collect()
 }
 
@@ -43,14 +50,10 @@ fn hides(structure: &FieldError, rule: &FieldError) -> bool {
     }
     // A mistyped name leaves the right one missing.
     let parent = structure.path.parent();
-    let required = rule.kind == FieldErrorKind::Required;
-    let beside = rule.path.parent() == parent || rule.path == parent;
-    required
-        && beside
-        && structure.hint.as_deref().is_some_and(|hint| match rule.path.segments().last() {
-            Some(Segment::Field(name)) if rule.path != parent => hint.contains(&format!("\"{name}\"")),
-            _ => true,
-        })
+    let meant = parent.child(&structure.detail);
+    rule.kind == FieldErrorKind::Required
+        && !structure.detail.is_empty()
+        && [parent, meant].contains(&rule.path)
 }
 
 /// Adds an `Invalid value` for each message.

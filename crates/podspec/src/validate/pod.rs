@@ -1,5 +1,7 @@
 //! `spec` as a whole.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{container, format, invalid, one_of, security, volume};
@@ -8,13 +10,13 @@ use crate::json::{flag, integer, list, object, text};
 
 /// What the rules for containers need of the pod around them.
 pub(super) struct PodFacts<'a> {
-    /// The volumes that are valid, in order.
-    pub(super) volumes: Vec<&'a str>,
+    /// The names of its volumes.
+    pub(super) volumes: BTreeSet<&'a str>,
     /// `spec.os.name`, when `spec.os` is there.
     pub(super) os: Option<&'a str>,
     pub(super) grace_period_seconds: Option<i64>,
-    /// The last list of app containers, for names that are taken.
-    pub(super) container_names: Vec<&'a str>,
+    /// The names of its app containers.
+    pub(super) container_names: BTreeSet<&'a str>,
 }
 
 const RESTART_POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];

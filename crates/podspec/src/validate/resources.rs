@@ -40,7 +40,10 @@ pub(super) fn validate(resources: &Value, path: &FieldPath, errors: &mut Vec<Fie
         entry(name, text, &path.child("limits").key(name), errors);
     }
     for (name, text) in fields(requests) {
-        entry(name, text, &path.child("requests").key(name), errors);
+        // A request that is its limit, as one filled in is, has had its errors there.
+        if limits.get(name) != Some(text) {
+            entry(name, text, &path.child("requests").key(name), errors);
+        }
         let (Some(request), Some(limit)) = (quantity(text), limits.get(name).and_then(quantity)) else {
             continue;
         };

@@ -1,5 +1,7 @@
 //! `spec.volumes`.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{no_backsteps, required_label};
@@ -12,18 +14,20 @@ const HOST_PATH_TYPES: [&str; 8] =
     ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
 /// Returns the names that can be mounted.
-pub(super) fn validate<'a>(spec: &'a Value, path: &FieldPath, errors: &mut Vec<FieldError>) -> Vec<&'a str> {
-    let mut names: Vec<&str> = Vec::new();
+pub(super) fn validate<'a>(
+    spec: &'a Value,
+    path: &FieldPath,
+    errors: &mut Vec<FieldError>,
+) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
     for (i, volume) in list(spec, "volumes").iter().enumerate() {
         let path = path.index(i);
         source(volume, &path, errors);
         let name = text(volume, "name");
         required_label(errors, &path.child("name"), name);
-        if names.contains(&name) {
+        // One with errors can be mounted too: the mounts of it are not the mistake.
+        if !name.is_empty() && !names.insert(name) {
             errors.push(FieldError::duplicate(path.child("name"), name));
-        } else if !name.is_empty() {
-            // Kept with errors of its own too: the mounts of it are not the mistake.
-            names.push(name);
         }
     }
     names

@@ -1,0 +1,202 @@
+//! Manifests that are run: what becomes of them.
+
+use expect_test::expect_file;
+use expect_test::{Expect, expect};
+use podspec::{AdmittedPod, load_pods};
+
+fn load(text: &str) -> AdmittedPod {
+    let mut pods =
+        load_pods("pod.yaml", text, || *b"0123456789abcdefghijklmn").unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(pods.len(), 1);
+    pods.remove(0).admitted
+}
+
+fn warnings(text: &str, expected: &Expect) {
+    let lines: String = load(text).warnings.iter().map(|w| format!("{w}\n")).collect();
+    expected.assert_eq(&lines);
+}
+
+const FULL: &str = include_str!("full.yaml");
+
+#[test]
+fn a_full_pod_with_its_defaults() {
+    let pod = load(FULL);
+    assert!(pod.warnings.is_empty(), "{:?}", pod.warnings);
+    let manifest = serde_json::to_string_pretty(&pod.manifest).unwrap();
+    expect_file!["full.manifest.json"].assert_eq(&format!("{manifest}\n"));
+    expect_file!["full.pod.txt"].assert_eq(&format!("{:#?}\n", pod.pod));
+}
+
+#[test]
+fn a_small_pod_with_its_defaults() {
+    let pod = load(
+        "{kind: Pod, apiVersion: v1, metadata: {generateName: web-}, spec: {containers: [{name: main, image: app}]}}",
+    );
+    let manifest = serde_json::to_string_pretty(&pod.manifest).unwrap();
+    expect![[r#"
+        {
+          "apiVersion": "v1",
+          "kind": "Pod",
+          "metadata": {
+            "generateName": "web-",
+            "name": "web-56789",
+            "namespace": "default",
+            "uid": "30313233-3435-4637-b839-616263646566"
+          },
+          "spec": {
+            "containers": [
+              {
+                "image": "app",
+                "imagePullPolicy": "Always",
+                "name": "main",
+                "resources": {},
+                "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "File"
+              }
+            ],
+            "dnsPolicy": "ClusterFirst",
+            "enableServiceLinks": true,
+            "restartPolicy": "Always",
+            "schedulerName": "default-scheduler",
+            "securityContext": {},
+            "terminationGracePeriodSeconds": 30
+          }
+        }
+    "#]]
+    .assert_eq(&format!("{manifest}\n"));
+}
+
+/// What a cluster adds to a pod keeps it from being run only where it asks for something.
+#[test]
+fn a_pod_from_a_cluster() {
+    let pod = load(include_str!("from-cluster.yaml"));
+    let metadata = serde_json::to_string(&pod.manifest["metadata"]).unwrap();
+    expect![[r#"{"annotations":{"cni.example.com/podIP":"10.244.1.7/32"},"labels":{"app":"web"},"name":"web","namespace":"default","uid":"30313233-3435-4637-b839-616263646566"}"#]].assert_eq(&metadata);
+    assert!(pod.manifest.get("status").is_none());
+}
+
+/// A defaulted manifest is one that is accepted again, and stays as it is.
+#[test]
+fn admission_is_idempotent() {
+    let first = load(FULL);
+    let again = load(&serde_json::to_string(&first.manifest).unwrap());
+    assert_eq!(first, again);
+}
+
+#[test]
+fn json_texts() {
+    let text = "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\"},\"spec\":\n\t{\"containers\":[{\"name\":\"main\",\"image\":\"app\",\"args\":[\"\\ud83d\\ude00\\/\"]}]}}";
+    assert_eq!(load(text).pod.spec.containers[0].args.as_deref(), Some(["😀/".to_owned()].as_slice()));
+    let two = format!("{text}{text}\n{text}");
+    assert_eq!(load_pods("-", &two, || [0; 24]).unwrap().len(), 3);
+}
+
+#[test]
+fn yaml_of_kubectl() {
+    let pod = load(
+        "\
+kind: Pod
+apiVersion: v1
+metadata: {name: a, labels: {on: x, 1: 'y', 010: z}}
+x: &defaults {image: app, imagePullPolicy: Never}
+spec:
+  containers:
+  - <<: {image: app, imagePullPolicy: Never}
+    name: main
+    tty: on
+    imagePullPolicy: Always
+    env:
+    - {name: A, value: 2001-01-01}
+    - {name: B, value: 1:30}
+    - {name: C, value: ~}
+    args: [!!str 1, 'yes', \"0644\"]
+    resources: {limits: {cpu: 1, memory: 64e6}}
+    securityContext: {runAsUser: 0o17}
+  activeDeadlineSeconds: 1e2
+"
+        .replace("x: &defaults {image: app, imagePullPolicy: Never}\n", "")
+        .as_str(),
+    );
+    let container = &pod.pod.spec.containers[0];
+    let labels: Vec<_> = pod.pod.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    assert_eq!(labels, ["1=y", "8=z", "true=x"]);
+    assert!(container.tty);
+    assert_eq!(container.pull_policy, podspec::PullPolicy::Always);
+    assert_eq!(
+        container.env.iter().map(|e| e.value.as_str()).collect::<Vec<_>>(),
+        ["2001-01-01", "1:30", ""]
+    );
+    assert_eq!(container.args.as_deref().unwrap(), ["1", "yes", "0644"]);
+    assert_eq!(container.resources.memory_limit, Some(64_000_000));
+    assert_eq!(container.security.run_as_user, Some(15));
+    assert_eq!(pod.pod.spec.active_deadline.unwrap().as_secs(), 100);
+}
+
+#[test]
+fn host_names() {
+    let named = |name: &str| {
+        let text = format!(
+            "{{kind: Pod, apiVersion: v1, metadata: {{name: {name}}}, spec: {{containers: [{{name: a, image: b}}]}}}}"
+        );
+        load(&text).pod.spec.hostname
+    };
+    assert_eq!(named("a.b"), "a.b");
+    assert_eq!(
+        named(&format!("{}-.{}", "a".repeat(61), "b".repeat(9)).replace("-.", "-1.")),
+        "a".repeat(61) + "-1"
+    );
+    assert_eq!(named(&format!("{}.b", "a".repeat(62))), "a".repeat(62));
+}
+
+#[test]
+fn doubtful_pods_are_run_with_a_warning() {
+    warnings(
+        "\
+kind: Pod
+apiVersion: v1
+metadata: {name: web}
+spec:
+  restartPolicy: Always
+  terminationGracePeriodSeconds: -1
+  initContainers:
+  - {name: log-shipper, image: app, command: [sh, -c, 'tail -n+1 -F /var/log/app.log']}
+  - {name: idle, image: app, command: [sleep, infinity]}
+  - {name: wait-for-db, image: app, command: [sh, -c, 'until nc -z db 5432; do sleep 1; done']}
+  - {name: sidecar, image: app, restartPolicy: Always, command: [tail, -F, /var/log/app.log]}
+  - {name: bounded, image: app, command: [tail, --pid=7, -f, /x]}
+  - {name: own-command, image: filebeat}
+  containers:
+  - name: main
+    image: app
+    command: [sleep, infinity]
+    env: [{name: A, value: a}, {name: A, value: $(A)b}, {name: A, value: c}]
+    resources: {limits: {memory: 128m}}
+",
+        &expect![[r#"
+            spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1
+            spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply
+            spec.containers[0].resources.limits[memory]: fractional byte value "128m" is invalid, must be an integer
+            spec.containers[0].resources.requests[memory]: fractional byte value "128m" is invalid, must be an integer
+            spec.initContainers[0]: init container "log-shipper" never ends (tail -f), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
+            spec.initContainers[1]: init container "idle" never ends (sleep infinity), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
+        "#]],
+    );
+}
+
+/// An annotation of a whole manifest, as `kubectl apply` leaves, in every way to write it.
+#[test]
+fn long_texts() {
+    let long = "word ".repeat(20_000);
+    let json = format!(
+        "{{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{{\"name\":\"a\",\"annotations\":{{\"x\":\"{long}\"}}}},\"spec\":{{\"containers\":[{{\"name\":\"a\",\"image\":\"b\",\"args\":[\"{long}\"]}}]}}}}"
+    );
+    let yaml = format!(
+        "kind: Pod\napiVersion: v1\nmetadata:\n  name: a\n  annotations:\n    x: '{long}'\nspec:\n  containers:\n  \
+         - name: a\n    image: b\n    args:\n    - \"{long}\"\n"
+    );
+    for text in [json, yaml] {
+        let pod = load(&text).pod;
+        assert_eq!(pod.annotations["x"], long);
+        assert_eq!(pod.spec.containers[0].args.as_deref().unwrap(), [long.clone()]);
+    }
+}

@@ -1,0 +1,154 @@
+//! Whatever is fed in, there is an answer, in bounded time and memory, and no panic.
+
+use podspec::schema::{Object, POD, Type};
+use podspec::{admit, load_pods};
+use serde_json::{Map, Value, json};
+
+/// xorshift64*: the same numbers on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(number).unwrap() % bound
+    }
+
+    fn one_in(&mut self, bound: usize) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+const BYTES: &[u8] = b" \n\t:-[]{}\"'&*!|>#%,?~0129abyn.\\\x00\xff\xc3";
+
+#[test]
+fn damaged_manifests() {
+    let sources =
+        [include_str!("full.yaml"), include_str!("full.manifest.json"), include_str!("from-cluster.yaml")];
+    let mut random = Random(1);
+    for round in 0..3_000 {
+        let mut bytes = sources[round % sources.len()].as_bytes().to_vec();
+        for _ in 0..=random.below(4) {
+            let at = random.below(bytes.len());
+            let byte = BYTES[random.below(BYTES.len())];
+            match random.below(4) {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(errors) = load_pods("pod.yaml", &text, || [0; 24]) {
+            assert!(!errors.to_string().is_empty());
+        }
+    }
+}
+
+#[test]
+fn random_bytes() {
+    let mut random = Random(2);
+    for _ in 0..3_000 {
+        let length = random.below(64);
+        let bytes: Vec<u8> = (0..length).map(|_| BYTES[random.below(BYTES.len())]).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(load_pods("-", &text, || [0; 24]).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn random_pods() {
+    let mut random = Random(3);
+    for _ in 0..2_000 {
+        let pod = object(POD, &mut random);
+        if let Err(errors) = admit(pod, &[0; 24]) {
+            assert!(errors.iter().all(|e| !e.to_string().is_empty()));
+        }
+    }
+}
+
+/// An object of some known fields, mostly of the right types.
+fn object(object: &'static Object, random: &mut Random) -> Value {
+    let mut fields = Map::new();
+    let density = 2 + random.below(8);
+    for field in object.fields {
+        if random.one_in(density) {
+            fields.insert(field.name.to_owned(), value(&field.ty, random));
+        }
+    }
+    if random.one_in(50) {
+        fields.insert("unknown".to_owned(), Value::Null);
+    }
+    Value::Object(fields)
+}
+
+fn value(ty: &'static Type, random: &mut Random) -> Value {
+    if random.one_in(30) {
+        let odd = [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!(""),
+            json!(-1),
+            json!(1.5e300),
+            json!(u64::MAX),
+            json!(true),
+        ];
+        return odd[random.below(odd.len())].clone();
+    }
+    match ty {
+        Type::Nested(nested) => object(nested, random),
+        Type::List(item) => (0..random.below(4)).map(|_| value(item, random)).collect(),
+        Type::Map(item) => {
+            let keys = ["cpu", "memory", "a", "é/é"];
+            keys.iter().take(random.below(5)).map(|k| ((*k).to_owned(), value(item, random))).collect()
+        }
+        Type::Flag => json!(random.one_in(2)),
+        Type::Int32 | Type::Int64 => json!([0, 1, 80, -1, 65_536, i64::MAX][random.below(6)]),
+        Type::Quantity => json!(["1", "100m", "64Mi", "-1", "1e99", "é", "0.0000000001"][random.below(7)]),
+        _ => json!(
+            ["", "a", "Always", "Memory", "é", "a-b", "RuntimeDefault", "..", "10.0.0.1"][random.below(9)]
+        ),
+    }
+}
+
+fn refused(text: &str) -> String {
+    load_pods("-", text, || [0; 24]).expect_err("should be refused").to_string()
+}
+
+#[test]
+fn aliases_do_not_multiply_without_bound() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..12 {
+        let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
+        text.push_str(&format!("a{i}: &a{i} [{aliases}]\n"));
+    }
+    assert!(refused(&text).contains("takes more than 64 MiB with its aliases written out"));
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let deep = format!("a: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(refused(&deep), "-:1:259: document 1: not valid YAML: recursion limit exceeded");
+    let json = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(!refused(&json).is_empty());
+    let level = "[".repeat(60);
+    let end = "]".repeat(60);
+    let aliases = format!("a: &a {level}1{end}\nb: {level}*a{end}\n");
+    assert!(refused(&aliases).contains("nested more than 100 levels deep with its aliases written out"));
+}
+
+#[test]
+fn size_is_bounded() {
+    let large = "# a comment\n".repeat(1 << 20);
+    assert_eq!(refused(&large), "-: 12582912 bytes are more than the 8388608 that are read");
+}
+
+#[test]
+fn many_errors_take_no_more_than_linear_time() {
+    let fields: String = (0..50_000).map(|i| format!("  unknownField{i}: 1\n")).collect();
+    let errors = refused(&format!("kind: Pod\napiVersion: v1\nmetadata: {{name: a}}\nspec:\n{fields}"));
+    assert!(errors.lines().count() > 900);
+}

@@ -1,0 +1,847 @@
+//! Manifests that are refused, and what is said about them.
+
+use expect_test::{Expect, expect};
+use podspec::load_pods;
+
+/// Checks the errors of a whole file.
+fn file(text: &str, expected: &Expect) {
+    let errors = load_pods("pod.yaml", text, || [7; 24]).expect_err("should be refused");
+    expected.assert_eq(&format!("{errors}\n"));
+}
+
+/// Checks the errors of a pod whose `spec` has `lines` (in its own indentation) besides one container.
+fn spec(lines: &str, expected: &Expect) {
+    let indented: String = lines.lines().map(|l| format!("  {l}\n")).collect();
+    pod(&format!("  containers:\n  - name: main\n    image: app\n{indented}"), expected);
+}
+
+/// Checks the errors of a pod whose one container has `lines` besides name and image.
+fn container(lines: &str, expected: &Expect) {
+    let indented: String = lines.lines().map(|l| format!("    {l}\n")).collect();
+    pod(&format!("  containers:\n  - name: main\n    image: app\n{indented}"), expected);
+}
+
+/// As `container`, for an init container beside an app container.
+fn init(lines: &str, expected: &Expect) {
+    let indented: String = lines.lines().map(|l| format!("    {l}\n")).collect();
+    let app = "  containers:\n  - name: main\n    image: app\n";
+    pod(&format!("{app}  initContainers:\n  - name: first\n    image: app\n{indented}"), expected);
+}
+
+fn pod(spec: &str, expected: &Expect) {
+    let text = format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n{spec}");
+    let errors = load_pods("pod.yaml", &text, || [7; 24]).expect_err("should be refused");
+    let lines: String = errors.0.iter().map(|e| format!("{}: {}\n", e.location.line, e.problem)).collect();
+    expected.assert_eq(&lines);
+}
+
+#[test]
+fn syntax() {
+    file(
+        "kind: Pod\n  apiVersion: v1\n",
+        &expect![[r#"
+        pod.yaml:2:13: document 1: not valid YAML: mapping values are not allowed in this context
+    "#]],
+    );
+    file(
+        "kind: [Pod\n",
+        &expect![[r#"
+        pod.yaml:1:7: document 1: not valid YAML: unclosed bracket '['
+    "#]],
+    );
+    file(
+        "kind: Pod\napiVersion: v1\nspec:\n\tcontainers: []\n",
+        &expect![[r#"
+        pod.yaml:4:2: document 1: not valid YAML: tabs disallowed within this context (block indentation)
+    "#]],
+    );
+    file(
+        "{\"kind\": \"Pod\",\n \"apiVersion\": }\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: apiVersion is missing: write "apiVersion: v1"
+    "#]],
+    );
+    file(
+        "{\"kind\": \"Pod\"",
+        &expect![[r#"
+        pod.yaml:1:14: not valid JSON: EOF while parsing an object
+    "#]],
+    );
+    file(
+        "a: *nowhere\n",
+        &expect![[r#"
+        pod.yaml:1:4: document 1: not valid YAML: while parsing node, found unknown anchor
+    "#]],
+    );
+    file(
+        "a: &x [*x]\n",
+        &expect![[r#"
+        pod.yaml:1:8: document 1: an alias to something that contains the alias
+    "#]],
+    );
+    file(
+        "a: !secret x\n",
+        &expect![[r#"
+        pod.yaml:1:12: document 1: tag !secret has no place in a manifest
+    "#]],
+    );
+    file(
+        "? [a]\n: b\n",
+        &expect![[r#"
+        pod.yaml:1:5: document 1: a list cannot be a key
+    "#]],
+    );
+    file(
+        "a: .inf\n",
+        &expect![[r#"
+        pod.yaml:1:4: document 1: .inf has no place in a manifest
+    "#]],
+    );
+    file(
+        "",
+        &expect![[r#"
+        pod.yaml: no Pod in it: every document is empty
+    "#]],
+    );
+    file(
+        "# nothing\n---\n---\n",
+        &expect![[r#"
+        pod.yaml: no Pod in it: every document is empty
+    "#]],
+    );
+    file(
+        "- a\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: a manifest is a mapping with apiVersion, kind, metadata and spec, not a list
+    "#]],
+    );
+    file(
+        "just text\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: a manifest is a mapping with apiVersion, kind, metadata and spec, not text
+    "#]],
+    );
+}
+
+#[test]
+fn kinds() {
+    file(
+        "metadata: {name: a}\n",
+        &expect![[r#"
+        pod.yaml:1: document 1, pod "a": kind is missing: write "kind: Pod"
+    "#]],
+    );
+    file(
+        "kind: Pod\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: apiVersion is missing: write "apiVersion: v1"
+    "#]],
+    );
+    file(
+        "kind: Pod\napiVersion: v2\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: Pod (v2) is not supported, only Pod and List (v1): write "apiVersion: v1"
+    "#]],
+    );
+    file(
+        "kind: Service\napiVersion: v1\nmetadata: {name: db}\n",
+        &expect![[r#"
+        pod.yaml:1: document 1, pod "db": Service (v1) is not supported, only Pod and List (v1): remove the document
+    "#]],
+    );
+    file(
+        "kind: Job\napiVersion: batch/v1\nmetadata: {name: job}\n",
+        &expect![[r#"
+        pod.yaml:1: document 1, pod "job": Job (batch/v1) is not supported, only Pod and List (v1): make a Pod of its spec.template (with a metadata.name)
+    "#]],
+    );
+    file(
+        "kind: List\napiVersion: v1\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: a List has its Pods under items, as a list
+    "#]],
+    );
+    file(
+        "kind: List\napiVersion: v1\nitems: [{kind: Secret, apiVersion: v1}, 3]\n",
+        &expect![[r#"
+        pod.yaml:3: document 1, item 1: Secret (v1) is not supported, only Pod and List (v1): remove the document
+        pod.yaml:3: document 1, item 2: a manifest is a mapping with apiVersion, kind, metadata and spec, not a number
+    "#]],
+    );
+    file(
+        "kind: 3\napiVersion: v1\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: kind is missing: write "kind: Pod"
+    "#]],
+    );
+}
+
+#[test]
+fn every_error_of_every_document() {
+    file(
+        "\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: Web
+spec:
+  containers:
+  - name: main
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: [}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: a}
+  spec: {containers: [{name: main, image: app}]}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: b}
+  spec: {}
+",
+        &expect![[r#"
+            pod.yaml:4: document 1, pod "Web": metadata.name: Invalid value: "Web": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            pod.yaml:7: document 1, pod "Web": spec.containers[0].image: Required value
+            pod.yaml:11:18: document 2: not valid YAML: mismatched bracket '[' closed by '}'
+            pod.yaml:13: document 3, pod "settings": ConfigMap (v1) is not supported, only Pod and List (v1): remove the document
+            pod.yaml:27: document 4, item 2, pod "b": spec.containers: Required value
+        "#]],
+    );
+}
+
+#[test]
+fn metadata() {
+    file(
+        "kind: Pod\napiVersion: v1\nspec: {containers: [{name: main, image: app}]}\n",
+        &expect![[r#"
+        pod.yaml:1: document 1: metadata.name: Required value: name or generateName is required
+    "#]],
+    );
+    file(
+        "\
+kind: Pod
+apiVersion: v1
+metadata:
+  generateName: -a-
+  name: a_b
+  namespace: a.b
+  labels:
+    -x: -y
+    a/b/c: d
+  annotations:
+    a b: c
+    container.apparmor.security.beta.kubernetes.io/main: runtime/default
+  finalizers: [example.com/wait]
+  ownerReferences: [{kind: Job, name: a, uid: b, apiVersion: batch/v1}]
+spec: {containers: [{name: main, image: app}]}
+",
+        &expect![[r#"
+            pod.yaml:4: document 1, pod "a_b": metadata.generateName: Invalid value: "-a-": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            pod.yaml:5: document 1, pod "a_b": metadata.name: Invalid value: "a_b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            pod.yaml:6: document 1, pod "a_b": metadata.namespace: Invalid value: "a.b": must not contain dots
+            pod.yaml:7: document 1, pod "a_b": metadata.labels: Invalid value: "-x": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            pod.yaml:7: document 1, pod "a_b": metadata.labels: Invalid value: "-y": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
+            pod.yaml:7: document 1, pod "a_b": metadata.labels: Invalid value: "a/b/c": a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')
+            pod.yaml:10: document 1, pod "a_b": metadata.annotations: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            pod.yaml:12: document 1, pod "a_b": metadata.annotations[container.apparmor.security.beta.kubernetes.io/main]: Forbidden: not supported yet: AppArmor
+            pod.yaml:13: document 1, pod "a_b": metadata.finalizers: Forbidden: not supported yet: finalizers
+            pod.yaml:14: document 1, pod "a_b": metadata.ownerReferences: Forbidden: not supported yet: owner references: nothing collects the garbage of owners
+        "#]],
+    );
+}
+
+#[test]
+fn structure() {
+    container(
+        "imagee: app2\ncomand: [a]\nzzz: 1\n",
+        &expect![[r#"
+            9: unknown field "spec.containers[0].imagee" (did you mean "image"?)
+            10: unknown field "spec.containers[0].comand" (did you mean "command"?)
+            11: unknown field "spec.containers[0].zzz"
+        "#]],
+    );
+    pod(
+        "  containers:\n  - name: main\n    imagee: app\n",
+        &expect![[r#"
+        8: unknown field "spec.containers[0].imagee" (did you mean "image"?)
+    "#]],
+    );
+    container(
+        "command: sleep 1\n",
+        &expect![[r#"
+        9: spec.containers[0].command: Invalid value: "sleep 1": must be a list, not a string (write it as a list: ["..."])
+    "#]],
+    );
+    container(
+        "env: [{name: A, value: 8080}, {name: B, value: yes}, {name: C, value: }]\n",
+        &expect![[r#"
+        9: spec.containers[0].env[0].value: Invalid value: 8080: must be a string, not an integer (write it in quotes)
+        9: spec.containers[0].env[1].value: Invalid value: true: must be a string, not a boolean (write it in quotes; yes, no, on, off, y and n are booleans in YAML 1.1)
+    "#]],
+    );
+    container(
+        "env: {A: b}\n",
+        &expect![[r#"
+        9: spec.containers[0].env: Invalid value: {"A":"b"}: must be a list, not an object
+    "#]],
+    );
+    container(
+        "ports: [{containerPort: http}, {containerPort: 3000000000}, {containerPort: 80.5}]\n",
+        &expect![[r#"
+            9: spec.containers[0].ports[0].containerPort: Invalid value: "http": must be a 32-bit integer, not a string
+            9: spec.containers[0].ports[1].containerPort: Invalid value: 3000000000: must be a 32-bit integer
+            9: spec.containers[0].ports[2].containerPort: Invalid value: 80.5: must be a 32-bit integer, not a number
+        "#]],
+    );
+    container(
+        "image: other\nname: other\n",
+        &expect![[r#"
+        9: duplicate field "spec.containers[0].image"
+        10: duplicate field "spec.containers[0].name"
+    "#]],
+    );
+    spec(
+        "hostNetwork: \"true\"\nterminationGracePeriodSeconds: 1.5\nnodeSelector: {a: 1}\n",
+        &expect![[r#"
+            9: spec.hostNetwork: Invalid value: "true": must be a boolean, not a string
+            10: spec.terminationGracePeriodSeconds: Invalid value: 1.5: must be a 64-bit integer, not a number
+            11: spec.nodeSelector[a]: Invalid value: 1: must be a string, not an integer (write it in quotes)
+            11: spec.nodeSelector: Forbidden: not supported yet: choosing a node: the machine has no labels
+        "#]],
+    );
+    spec(
+        "volumes: [{name: a, emptydir: {}}]\n",
+        &expect![[r#"
+        9: unknown field "spec.volumes[0].emptydir" (did you mean "emptyDir"?)
+    "#]],
+    );
+    spec(
+        "volumes: [{name: a, emptyDir: {medium: 3, siezLimit: 1}}]\n",
+        &expect![[r#"
+            9: spec.volumes[0].emptyDir.medium: Invalid value: 3: must be a string, not an integer (write it in quotes)
+            9: unknown field "spec.volumes[0].emptyDir.siezLimit" (did you mean "sizeLimit"?)
+        "#]],
+    );
+    pod(
+        "  containers: 3\n",
+        &expect![[r#"
+        6: spec.containers: Invalid value: 3: must be a list, not an integer
+    "#]],
+    );
+    pod(
+        "  containers: [3]\n",
+        &expect![[r#"
+        6: spec.containers[0]: Invalid value: 3: must be an object, not an integer
+    "#]],
+    );
+    pod(
+        "  []\n",
+        &expect![[r#"
+        5: spec: Invalid value: []: must be an object, not a list
+    "#]],
+    );
+}
+
+#[test]
+fn names_and_images() {
+    pod(
+        "  initContainers:
+  - {name: main, image: app}
+  - {name: a, image: app}
+  - {name: a, image: app}
+  containers:
+  - {name: main, image: app}
+  - {name: main, image: ' app'}
+  - {name: Main, image: ''}
+  - {name: a.b, image: app, imagePullPolicy: Sometimes}
+  - {image: app}
+",
+        &expect![[r#"
+            7: spec.initContainers[0].name: Duplicate value: "main"
+            9: spec.initContainers[2].name: Duplicate value: "a"
+            12: spec.containers[1].image: Invalid value: " app": must not have leading or trailing whitespace
+            12: spec.containers[1].name: Duplicate value: "main"
+            13: spec.containers[2].name: Invalid value: "Main": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            13: spec.containers[2].image: Required value
+            14: spec.containers[3].name: Invalid value: "a.b": must not contain dots
+            14: spec.containers[3].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"
+            15: spec.containers[4].name: Required value
+        "#]],
+    );
+    pod(
+        "  containers: []\n",
+        &expect![[r#"
+        6: spec.containers: Required value
+    "#]],
+    );
+    pod(
+        "  hostname: x\n",
+        &expect![[r#"
+        5: spec.containers: Required value
+    "#]],
+    );
+}
+
+#[test]
+fn volumes_and_mounts() {
+    container(
+        "volumeMounts: [{name: shared-logs, mountPath: /var/log}]\n",
+        &expect![[r#"
+        9: spec.containers[0].volumeMounts[0].name: Not found: "shared-logs" (define it under spec.volumes, as "- name: shared-logs" with emptyDir: {})
+    "#]],
+    );
+    pod(
+        "  volumes:
+  - name: shared-logs
+    emptyDir: {}
+  containers:
+  - name: main
+    image: app
+    volumeMounts:
+    - {name: shared-log, mountPath: /a}
+    - {name: data, mountPath: /a}
+    - {mountPath: /b}
+    - {name: shared-logs}
+    - {name: shared-logs, mountPath: /c, subPath: x}
+    - {name: shared-logs, mountPath: /d, mountPropagation: Bidirectional, recursiveReadOnly: Enabled}
+    - {name: shared-logs, mountPath: /e, mountPropagation: HostToContainer}
+    - {name: shared-logs, mountPath: /f, mountPropagation: Both, recursiveReadOnly: Maybe}
+",
+        &expect![[r#"
+            13: spec.containers[0].volumeMounts[0].name: Not found: "shared-log" (did you mean "shared-logs"?)
+            14: spec.containers[0].volumeMounts[1].name: Not found: "data" (define it under spec.volumes, as "- name: data" with emptyDir: {})
+            14: spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique
+            15: spec.containers[0].volumeMounts[2].name: Required value
+            15: spec.containers[0].volumeMounts[2].name: Not found: ""
+            16: spec.containers[0].volumeMounts[3].mountPath: Required value
+            17: spec.containers[0].volumeMounts[4].subPath: Forbidden: not supported yet: sub-paths of volumes
+            18: spec.containers[0].volumeMounts[5].recursiveReadOnly: Forbidden: not supported yet: recursive read-only mounts (remove it, or set it to Disabled)
+            18: spec.containers[0].volumeMounts[5].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers
+            19: spec.containers[0].volumeMounts[6].mountPropagation: Forbidden: not supported yet: mount propagation (remove it, or set it to None)
+            20: spec.containers[0].volumeMounts[7].mountPropagation: Unsupported value: "Both": supported values: "Bidirectional", "HostToContainer", "None"
+            20: spec.containers[0].volumeMounts[7].recursiveReadOnly: Unsupported value: "Maybe": supported values: "Disabled", "Enabled", "IfPossible"
+        "#]],
+    );
+    spec(
+        "\
+volumes:
+- name: a
+  emptyDir: {}
+  hostPath: {path: /a}
+- name: a
+  hostPath: {}
+- name: B
+  hostPath: {path: /a/../b, type: Folder}
+- emptyDir: {}
+- name: c
+  emptyDir: {sizeLimit: 1Gi}
+- name: d
+  emptyDir: {medium: HugePages, sizeLimit: -1}
+- name: e
+  configMap: {name: settings, defaultMode: 0644}
+- name: f
+  nfs: {server: a, path: /b}
+- name: g
+  persistentVolumeClaim: {claimName: data, readonly: true}
+- name: h
+  projected: {sources: [{serviceAccountToken: {path: token}}]}
+",
+        &expect![[r#"
+            12: spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type
+            13: spec.volumes[1].name: Duplicate value: "a"
+            14: spec.volumes[1].hostPath.path: Required value
+            15: spec.volumes[2].name: Invalid value: "B": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            16: spec.volumes[2].hostPath.path: Invalid value: "/a/../b": must not contain '..'
+            16: spec.volumes[2].hostPath.type: Unsupported value: "Folder": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"
+            17: spec.volumes[3].name: Required value
+            19: spec.volumes[4].emptyDir.sizeLimit: Forbidden: not supported yet: limits of disk space (it is enforced with medium: Memory)
+            21: spec.volumes[5].emptyDir.medium: Forbidden: not supported yet: huge pages (remove it, or set it to Memory)
+            21: spec.volumes[5].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity
+            23: spec.volumes[6].configMap: Forbidden: not supported yet: config map volumes
+            25: spec.volumes[7].nfs: Forbidden: a network file system; mount it on the host and use hostPath
+            27: unknown field "spec.volumes[8].persistentVolumeClaim.readonly" (did you mean "readOnly"?)
+            27: spec.volumes[8].persistentVolumeClaim: Forbidden: not supported yet: persistent volume claims
+            29: spec.volumes[9].projected: Forbidden: not supported yet: projected volumes; a kube-api-access volume that came with `kubectl get -o yaml` can be deleted together with its mounts
+        "#]],
+    );
+}
+
+#[test]
+fn environment_and_ports() {
+    container(
+        "\
+env:
+- {name: '', value: a}
+- {name: A=B, value: a}
+- {name: C, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+- {name: D, value: x, valueFrom: {secretKeyRef: {name: a, key: b}}}
+envFrom:
+- configMapRef: {name: settings}
+",
+        &expect![[r#"
+            10: spec.containers[0].env[0].name: Required value
+            11: spec.containers[0].env[1].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='
+            12: spec.containers[0].env[2].valueFrom: Forbidden: not supported yet: variables from other sources
+            13: spec.containers[0].env[3].valueFrom: Forbidden: not supported yet: variables from other sources
+            14: spec.containers[0].envFrom: Forbidden: not supported yet: variables from config maps and secrets
+        "#]],
+    );
+    container(
+        "\
+ports:
+- {}
+- {containerPort: 0, protocol: ICMP}
+- {containerPort: 65536, name: Http}
+- {containerPort: 80, name: http}
+- {containerPort: 81, name: http}
+- {containerPort: 82, hostPort: 8082, hostIP: 127.0.0.1}
+- {containerPort: 83, name: a--b-c-d-e-f-g-h}
+",
+        &expect![[r#"
+            10: spec.containers[0].ports[0].containerPort: Required value
+            11: spec.containers[0].ports[1].containerPort: Required value
+            11: spec.containers[0].ports[1].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"
+            12: spec.containers[0].ports[2].name: Invalid value: "Http": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
+            12: spec.containers[0].ports[2].containerPort: Invalid value: 65536: must be between 1 and 65535, inclusive
+            14: spec.containers[0].ports[4].name: Duplicate value: "http"
+            15: spec.containers[0].ports[5].hostIP: Forbidden: not supported yet: host ports
+            15: spec.containers[0].ports[5].hostPort: Forbidden: not supported yet: host ports (with hostNetwork: true the container listens on the host itself)
+            16: spec.containers[0].ports[6].name: Invalid value: "a--b-c-d-e-f-g-h": must be no more than 15 characters
+            16: spec.containers[0].ports[6].name: Invalid value: "a--b-c-d-e-f-g-h": must not contain consecutive hyphens
+        "#]],
+    );
+    pod(
+        "  hostNetwork: true
+  containers:
+  - {name: a, image: app, ports: [{containerPort: 80, hostPort: 81}, {containerPort: 8080}]}
+  - {name: b, image: app, ports: [{containerPort: 8080}]}
+",
+        &expect![[r#"
+            8: spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true
+            9: spec.containers[1].ports[0].hostPort: Duplicate value: "TCP//8080"
+        "#]],
+    );
+}
+
+#[test]
+fn resources() {
+    container(
+        "\
+resources:
+  requests: {cpu: 200m, memory: 2Gi, nvidia.com/gpu: 1}
+  limits: {cpu: 0.1, memory: 1G, ephemeral-storage: 1Gi, gpu: 1, pods: 1, hugepages-2Mi: 2Mi}
+  claims: [{name: a}]
+",
+        &expect![[r#"
+            10: spec.containers[0].resources.requests: Invalid value: "200m": must be less than or equal to cpu limit of 100m
+            10: spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1G
+            10: spec.containers[0].resources.requests[nvidia.com/gpu]: Forbidden: not supported yet: resources other than cpu and memory
+            11: spec.containers[0].resources.limits[ephemeral-storage]: Forbidden: not supported yet: limits of disk space
+            11: spec.containers[0].resources.limits[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified
+            11: spec.containers[0].resources.limits[gpu]: Invalid value: "gpu": must be a standard resource for containers
+            11: spec.containers[0].resources.limits[hugepages-2Mi]: Forbidden: not supported yet: resources other than cpu and memory
+            11: spec.containers[0].resources.limits[pods]: Invalid value: "pods": must be a standard resource for containers
+            12: spec.containers[0].resources.claims: Forbidden: not supported yet: dynamic resource allocation
+        "#]],
+    );
+    container(
+        "resources: {limits: {cpu: -1, memory: 64MB, Memory: 1}}\n",
+        &expect![[r#"
+            9: spec.containers[0].resources.limits[memory]: Invalid value: "64MB": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'
+            9: spec.containers[0].resources.limits[Memory]: Invalid value: "Memory": must be a standard resource type or fully qualified
+            9: spec.containers[0].resources.limits[Memory]: Invalid value: "Memory": must be a standard resource for containers
+            9: spec.containers[0].resources.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0
+        "#]],
+    );
+    container(
+        "resources: {limits: {cpu: [1], memory: }}\n",
+        &expect![[r#"
+        9: spec.containers[0].resources.limits[cpu]: Invalid value: [1]: must be a quantity, not a list
+    "#]],
+    );
+    container(
+        "resources: {limts: {cpu: 1}}\n",
+        &expect![[r#"
+        9: unknown field "spec.containers[0].resources.limts" (did you mean "limits"?)
+    "#]],
+    );
+}
+
+#[test]
+fn probes_and_hooks() {
+    container(
+        "\
+startupProbe:
+  exec: {command: []}
+  periodSeconds: -1
+  successThreshold: 2
+  terminationGracePeriodSeconds: 0
+lifecycle:
+  postStart: {}
+  preStop:
+    exec: {command: [a]}
+    sleep: {seconds: 5}
+  stopSignal: SIGUSR1
+",
+        &expect![[r#"
+            10: spec.containers[0].startupProbe.exec.command: Required value
+            11: spec.containers[0].startupProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0
+            12: spec.containers[0].startupProbe.successThreshold: Invalid value: 2: must be 1
+            13: spec.containers[0].startupProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0
+            15: spec.containers[0].lifecycle.postStart: Required value: must specify a handler type
+            18: spec.containers[0].lifecycle.preStop.sleep: Forbidden: may not specify more than 1 handler type
+            19: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
+        "#]],
+    );
+    container(
+        "\
+startupProbe: {httpGet: {port: 80}}
+livenessProbe: {tcpSocket: {port: 80}}
+readinessProbe: {exec: {command: [a]}, periodsSeconds: 1}
+lifecycle:
+  preStop: {sleep: {seconds: 31}}
+  postStart: {tcpSocket: {port: 1}}
+",
+        &expect![[r#"
+            9: spec.containers[0].startupProbe.httpGet: Forbidden: not supported yet: HTTP handlers
+            10: spec.containers[0].livenessProbe: Forbidden: not supported yet: liveness probes
+            11: unknown field "spec.containers[0].readinessProbe.periodsSeconds" (did you mean "periodSeconds"?)
+            11: spec.containers[0].readinessProbe: Forbidden: not supported yet: readiness probes
+            13: spec.containers[0].lifecycle.preStop.sleep: Forbidden: not supported yet: sleep handlers
+            14: spec.containers[0].lifecycle.postStart.tcpSocket: Forbidden: not a hook in Kubernetes either; use exec
+        "#]],
+    );
+    container(
+        "lifecycle: {stopSignal: SIGTERM}\nstdin: true\n",
+        &expect![[r#"
+            9: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
+            10: spec.containers[0].stdin: Forbidden: not supported yet: standard input (remove it, or set it to false)
+        "#]],
+    );
+    init(
+        "lifecycle: {postStart: {exec: {command: [a]}}}\nstartupProbe: {exec: {command: [a]}}\nreadinessProbe: {exec: {command: [a]}}\n",
+        &expect![[r#"
+            12: spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always (a sidecar has restartPolicy: Always on the container itself)
+            13: spec.initContainers[0].startupProbe: Forbidden: may not be set for init containers without restartPolicy=Always (a sidecar has restartPolicy: Always on the container itself)
+            14: spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always (a sidecar has restartPolicy: Always on the container itself)
+        "#]],
+    );
+    init(
+        "restartPolicy: Always\nstartupProbe: {exec: {}}\nlivenessProbe: {exec: {command: [a]}}\n",
+        &expect![[r#"
+            13: spec.initContainers[0].startupProbe.exec.command: Required value
+            14: spec.initContainers[0].livenessProbe: Forbidden: not supported yet: liveness probes
+        "#]],
+    );
+}
+
+#[test]
+fn restart_policies() {
+    spec(
+        "restartPolicy: always\n",
+        &expect![[r#"
+        9: spec.restartPolicy: Unsupported value: "always": supported values: "Always", "OnFailure", "Never"
+    "#]],
+    );
+    container(
+        "restartPolicy: Sometimes\n",
+        &expect![[r#"
+        9: spec.containers[0].restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"
+    "#]],
+    );
+    container(
+        "\
+restartPolicyRules:
+- {action: Stop}
+- {action: Restart, exitCodes: {operator: Is, values: [1]}}
+",
+        &expect![[r#"
+            7: spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used
+            10: spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Stop": supported values: "Restart", "RestartAllContainers"
+            10: spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified
+            11: spec.containers[0].restartPolicyRules[1].exitCodes.operator: Unsupported value: "Is": supported values: "In", "NotIn"
+        "#]],
+    );
+    let rules = "{action: Restart, exitCodes: {operator: In, values: [1]}},".repeat(21);
+    container(
+        &format!("restartPolicy: Never\nrestartPolicyRules: [{rules}]\n"),
+        &expect![[r#"
+        10: spec.containers[0].restartPolicyRules: Too many: 21: must have at most 20 items
+    "#]],
+    );
+    let values = "1,".repeat(256);
+    let rule =
+        format!("{{action: RestartAllContainers, exitCodes: {{operator: NotIn, values: [{values}]}}}}");
+    init(
+        &format!("restartPolicy: Always\nrestartPolicyRules: [{rule}]\n"),
+        &expect![[r#"
+        13: spec.initContainers[0].restartPolicyRules[0].exitCodes.values: Too many: 256: must have at most 255 items
+    "#]],
+    );
+}
+
+#[test]
+fn security() {
+    spec(
+        "\
+securityContext:
+  runAsUser: -1
+  runAsGroup: 2147483648
+  supplementalGroups: [1, -2]
+  fsGroup: 0
+  sysctls: [{name: net.ipv4.ip_forward, value: '1'}]
+  seccompProfile: {type: Localhost}
+  supplementalGroupsPolicy: Strict
+  fsGroupChangePolicy: Never
+",
+        &expect![[r#"
+            10: spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive
+            11: spec.securityContext.runAsGroup: Invalid value: 2147483648: must be between 0 and 2147483647, inclusive
+            12: spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive
+            13: spec.securityContext.fsGroup: Forbidden: not supported yet: volume ownership
+            14: spec.securityContext.sysctls: Forbidden: not supported yet: sysctls
+            15: spec.securityContext.seccompProfile.type: Forbidden: not supported yet: seccomp profiles from files (remove it, or set it to RuntimeDefault or Unconfined)
+            15: spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost
+            16: spec.securityContext.supplementalGroupsPolicy: Forbidden: not supported yet: the Strict policy (remove it, or set it to Merge)
+            17: spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"
+        "#]],
+    );
+    container(
+        "\
+securityContext:
+  privileged: true
+  allowPrivilegeEscalation: false
+  capabilities: {add: [CAP_SYS_ADMIN]}
+  runAsUser: 4294967296
+  seccompProfile: {type: Default, localhostProfile: a.json}
+  procMount: Unmasked
+  seLinuxOptions: {level: s0}
+  appArmorProfile: {type: RuntimeDefault}
+  windowsOptions: {hostProcess: true}
+",
+        &expect![[r#"
+            9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true
+            9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN
+            10: spec.containers[0].securityContext.privileged: Forbidden: not supported yet: privileged containers (remove it, or set it to false)
+            13: spec.containers[0].securityContext.runAsUser: Invalid value: 4294967296: must be between 0 and 2147483647, inclusive
+            14: spec.containers[0].securityContext.seccompProfile.localhostProfile: Forbidden: not supported yet: seccomp profiles from files
+            14: spec.containers[0].securityContext.seccompProfile.type: Unsupported value: "Default": supported values: "Localhost", "RuntimeDefault", "Unconfined"
+            15: spec.containers[0].securityContext.procMount: Forbidden: not supported yet: an unmasked /proc (remove it, or set it to Default)
+            16: spec.containers[0].securityContext.seLinuxOptions: Forbidden: not supported yet: SELinux
+            17: spec.containers[0].securityContext.appArmorProfile: Forbidden: not supported yet: AppArmor
+            18: spec.containers[0].securityContext.windowsOptions: Forbidden: a setting of Windows containers
+        "#]],
+    );
+    container(
+        "securityContext: {seccompProfile: {}}\n",
+        &expect![[r#"
+        9: spec.containers[0].securityContext.seccompProfile.type: Required value: type is required when seccompProfile is set
+    "#]],
+    );
+}
+
+#[test]
+fn the_pod_as_a_whole() {
+    spec(
+        "\
+activeDeadlineSeconds: 0
+hostname: a.b
+dnsPolicy: Cluster
+hostAliases:
+- {ip: 10.0.0.256, hostnames: [a_b]}
+- {ip: 010.0.0.1}
+- {hostnames: [a]}
+os: {name: plan9}
+preemptionPolicy: Maybe
+tolerations:
+- {operator: Equal, value: b}
+- {key: a, operator: Exists, value: b, tolerationSeconds: 3, effect: Never}
+",
+        &expect![[r#"
+            9: spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive
+            10: spec.hostname: Invalid value: "a.b": must not contain dots
+            11: spec.dnsPolicy: Unsupported value: "Cluster": supported values: "ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"
+            13: spec.hostAliases[0].ip: Invalid value: "10.0.0.256": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
+            13: spec.hostAliases[0].hostnames[0]: Invalid value: "a_b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            14: spec.hostAliases[1].ip: Invalid value: "010.0.0.1": must not have leading 0s
+            15: spec.hostAliases[2].ip: Invalid value: "": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
+            16: spec.os: Unsupported value: "plan9": supported values: "linux", "windows"
+            17: spec.preemptionPolicy: Unsupported value: "Maybe": supported values: "PreemptLowerPriority", "Never"
+            19: spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty, which means "match all values and all keys"
+            20: spec.tolerations[1].effect: Invalid value: "Never": effect must be 'NoExecute' when `tolerationSeconds` is set
+            20: spec.tolerations[1].operator: Invalid value: "b": value must be empty when `operator` is 'Exists'
+            20: spec.tolerations[1].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"
+        "#]],
+    );
+    spec(
+        "\
+activeDeadlineSeconds: 2147483648
+dnsPolicy: Default
+dnsConfig: {nameservers: [10.0.0.1]}
+hostPID: true
+hostIPC: true
+hostUsers: false
+nodeName: node-1
+nodeSelector: {disk: ssd}
+affinity: {nodeAffinity: {}}
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]
+schedulerName: mine
+serviceAccountName: robot
+automountServiceAccountToken: true
+imagePullSecrets: [{name: registry}]
+priority: 10
+priorityClassName: high
+readinessGates: [{conditionType: example.com/ready}]
+schedulingGates: [{name: example.com/wait}]
+resourceClaims: [{name: gpu, resourceClaimName: gpu}]
+resources: {limits: {cpu: 1}}
+overhead: {cpu: 1}
+runtimeClassName: kata
+setHostnameAsFQDN: true
+hostnameOverride: a
+subdomain: b
+schedulingGroup: {podGroupName: a}
+ephemeralContainers: [{name: debug, image: app}]
+os: {name: windows}
+",
+        &expect![[r#"
+            9: spec.activeDeadlineSeconds: Invalid value: 2147483648: must be between 1 and 2147483647, inclusive
+            10: spec.dnsPolicy: Forbidden: not supported yet: other DNS policies (remove it, or set it to ClusterFirst)
+            11: spec.dnsConfig: Forbidden: not supported yet: DNS settings of pods
+            12: spec.hostPID: Forbidden: not supported yet: the host's process namespace (remove it, or set it to false)
+            13: spec.hostIPC: Forbidden: not supported yet: the host's IPC namespace (remove it, or set it to false)
+            14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
+            15: spec.nodeName: Forbidden: not supported yet: choosing a node: the machine has no node name
+            16: spec.nodeSelector: Forbidden: not supported yet: choosing a node: the machine has no labels
+            17: spec.affinity: Forbidden: not supported yet: choosing a node: the machine has no labels
+            18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread: the machine has no labels
+            19: spec.schedulerName: Forbidden: not supported yet: other schedulers (remove it, or set it to default-scheduler)
+            20: spec.serviceAccountName: Forbidden: not supported yet: service accounts (remove it, or set it to default)
+            21: spec.automountServiceAccountToken: Forbidden: not supported yet: service account tokens (remove it, or set it to false)
+            22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
+            23: spec.priority: Forbidden: not supported yet: priorities (remove it, or set it to 0)
+            24: spec.priorityClassName: Forbidden: not supported yet: priority classes
+            25: spec.readinessGates: Forbidden: not supported yet: readiness gates
+            26: spec.schedulingGates: Forbidden: not supported yet: scheduling gates
+            27: spec.resourceClaims: Forbidden: not supported yet: dynamic resource allocation
+            28: spec.resources: Forbidden: not supported yet: pod-level resources
+            29: spec.overhead: Forbidden: not supported yet: pod overhead
+            30: spec.runtimeClassName: Forbidden: there is one built-in runtime; remove the field
+            31: spec.setHostnameAsFQDN: Forbidden: not supported yet: DNS names of pods (remove it, or set it to false)
+            32: spec.hostnameOverride: Forbidden: not supported yet: overriding the host name; use hostname
+            33: spec.subdomain: Forbidden: not supported yet: DNS names of pods
+            34: spec.schedulingGroup: Forbidden: not supported yet: pod groups
+            35: spec.ephemeralContainers: Forbidden: cannot be set on create
+            36: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
+        "#]],
+    );
+}
