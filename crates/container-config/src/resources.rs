@@ -51,7 +51,7 @@ pub fn pod_memory_limit_bytes(pod: &PodSpec) -> Option<u64> {
         }
     }
     let together = pod.containers.iter().try_fold(sidecars, |sum, c| Some(sum.saturating_add(limit(c)?)))?;
-    Some(peak.max(together))
+    Some(peak.max(together)).filter(|bytes| *bytes > 0)
 }
 
 /// Nothing but the standard devices; any node may be made, as making one gives no access.

@@ -1,0 +1,50 @@
+//! emptyDir: a directory of the pod's own, at `POD_DIR/volumes/NAME`
+//! (<https://kubernetes.io/docs/concepts/storage/volumes/#emptydir>).
+//!
+//! The memory medium has the directory too: the shim mounts a tmpfs over it in its own mount
+//! namespace, so that it ends with the sandbox.
+
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use linux_sys::remove_tree::{RemoveError, remove_tree};
+use podspec::Volume;
+
+use crate::{VolumeError, failed_to_make};
+
+/// Everybody may write, whatever the umask.
+const MODE: u32 = 0o777;
+/// What a tmpfs has unless told otherwise, and memory volumes have in Kubernetes.
+pub(crate) const MEMORY_MODE: u32 = 0o1777;
+
+pub(crate) fn path(pod_dir: &Path, volume: &Volume) -> PathBuf {
+    pod_dir.join("volumes").join(volume.name.as_str())
+}
+
+/// Keeps what is there: containers may have changed its mode.
+pub(crate) fn set_up(path: &Path) -> Result<(), VolumeError> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    // Renamed when it has its mode, so that it is there whole or not at all. No volume has a name
+    // with a dot.
+    let new = path.with_extension("new");
+    fs::create_dir_all(&new).map_err(failed_to_make(&new))?;
+    fs::set_permissions(&new, Permissions::from_mode(MODE)).map_err(failed_to_make(&new))?;
+    fs::rename(&new, path).map_err(failed_to_make(path))
+}
+
+/// Also removes the directory of all volumes once it is empty.
+pub(crate) fn tear_down(path: &Path) -> Vec<RemoveError> {
+    let mut left = remove_tree(path);
+    left.extend(remove_tree(&path.with_extension("new")));
+    if let Some(volumes) = path.parent()
+        && let Err(source) = fs::remove_dir(volumes)
+        && !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty)
+    {
+        left.push(RemoveError { path: volumes.to_owned(), source });
+    }
+    left
+}
