@@ -102,14 +102,17 @@ fn value(ty: &'static Type, random: &mut Random) -> Value {
         Type::Nested(nested) => object(nested, random),
         Type::List(item) => (0..random.below(4)).map(|_| value(item, random)).collect(),
         Type::Map(item) => {
-            let keys = ["cpu", "memory", "a", "é/é"];
+            let keys = ["cpu", "memory", "a", "\u{e9}/\u{e9}"];
             keys.iter().take(random.below(5)).map(|k| ((*k).to_owned(), value(item, random))).collect()
         }
         Type::Flag => json!(random.one_in(2)),
         Type::Int32 | Type::Int64 => json!([0, 1, 80, -1, 65_536, i64::MAX][random.below(6)]),
-        Type::Quantity => json!(["1", "100m", "64Mi", "-1", "1e99", "é", "0.0000000001"][random.below(7)]),
+        Type::Quantity => {
+            json!(["1", "100m", "64Mi", "-1", "1e99", "\u{e9}", "0.0000000001"][random.below(7)])
+        }
         _ => json!(
-            ["", "a", "Always", "Memory", "é", "a-b", "RuntimeDefault", "..", "10.0.0.1"][random.below(9)]
+            ["", "a", "Always", "Memory", "\u{e9}", "a-b", "RuntimeDefault", "..", "10.0.0.1"]
+                [random.below(9)]
         ),
     }
 }

@@ -71,7 +71,7 @@ fn required_label(errors: &mut Vec<FieldError>, path: &FieldPath, name: &str) {
     }
 }
 
-/// One of `supported`, or missing when `required`.
+/// One of `supported`; it has to be there.
 fn one_of(errors: &mut Vec<FieldError>, path: &FieldPath, value: &str, supported: &[&str]) {
     if value.is_empty() {
         errors.push(FieldError::required(path.clone(), ""));
