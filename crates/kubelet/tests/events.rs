@@ -1,0 +1,153 @@
+//! Events to the letter.
+
+mod fakes;
+
+use expect_test::expect;
+use kubelet::events::{EventSource, EventType, go_duration};
+use kubelet::{Entry, Happening};
+use lifecycle::{
+    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
+    Verdict, Wait,
+};
+use podspec::{BootTime, ContainerName, Moment};
+use std::time::Duration;
+
+fn decided(decisions: &[(Option<&str>, Verdict)]) -> Happening {
+    let decision = |(container, verdict): &(Option<&str>, Verdict)| Decision {
+        container: container.map(ContainerName::new),
+        verdict: verdict.clone(),
+    };
+    Happening::Decided(decisions.iter().map(decision).collect())
+}
+
+fn image_failed(reason: &str) -> Happening {
+    let (reason, message) = (reason.to_owned(), "why".to_owned());
+    Happening::Observed(Observation::ImageFailed { container: "main".into(), reason, message })
+}
+
+fn started(container: &str) -> Happening {
+    let (container, id) = (container.into(), "id".into());
+    Happening::Observed(Observation::ContainerStarted { container, attempt: 0, id })
+}
+
+fn probed(outcome: ProbeOutcome) -> Happening {
+    Happening::Observed(Observation::ProbeFinished { container: "side".into(), attempt: 0, outcome })
+}
+
+#[test]
+fn every_event_has_the_kubelets_words() {
+    let until = BootTime(0);
+    let delay = Duration::from_secs(10);
+    let start_error = Exit {
+        code: 128,
+        signal: None,
+        reason: ExitReason::StartError,
+        message: "no such file".into(),
+        started: None,
+        finished: Moment::default(),
+    };
+    let journal = vec![
+        Happening::Observed(Observation::VolumesFailed {
+            message: "MountVolume.SetUp failed for volume \"v\" : why".into(),
+        }),
+        Happening::Observed(Observation::SandboxCreateFailed { attempt: 0, message: "why".into() }),
+        Happening::Observed(Observation::ImageReady {
+            container: "side".into(),
+            image_id: "id".into(),
+            pulled: Some(Pulled { took: Duration::from_millis(1_250), bytes: 42 }),
+        }),
+        image_failed("ErrImageNeverPull"),
+        image_failed("InvalidImageName"),
+        image_failed("ErrImagePull"),
+        decided(&[(Some("main"), Verdict::Wait(Wait::ImagePullBackOff { until, delay }))]),
+        started("side"),
+        probed(ProbeOutcome::Failure("not yet".into())),
+        probed(ProbeOutcome::Error("gone".into())),
+        decided(&[(Some("side"), Verdict::StopContainer(StopReason::StartupProbeFailed))]),
+        started("main"),
+        decided(&[(Some("main"), Verdict::StopContainer(StopReason::StartupProbeFailed))]),
+        Happening::Observed(Observation::HookFinished {
+            container: "main".into(),
+            attempt: 0,
+            hook: Hook::PostStart,
+            failure: Some("why".into()),
+        }),
+        decided(&[(Some("main"), Verdict::StopContainer(StopReason::PostStartHookFailed))]),
+        Happening::Observed(Observation::ContainerExited {
+            container: "main".into(),
+            attempt: 1,
+            exit: start_error,
+        }),
+        decided(&[(Some("main"), Verdict::Wait(Wait::CrashLoopBackOff { until, delay }))]),
+        Happening::Observed(Observation::ContainerCreateFailed {
+            container: "main".into(),
+            attempt: 2,
+            reason: "CreateContainerConfigError".into(),
+            message: "why".into(),
+        }),
+        Happening::Observed(Observation::SandboxLost { attempt: 0 }),
+        Happening::Issued(Action::CreateSandbox { attempt: 1 }),
+        started("side"),
+        decided(&[(None, Verdict::StopPod(StopPodReason::DeadlineExceeded))]),
+        // Stopping goes on: no new event.
+        decided(&[(None, Verdict::StopPod(StopPodReason::DeadlineExceeded)), (Some("main"), Verdict::Leave)]),
+    ];
+    let pod = fakes::pod("u1", "OnFailure", &[("side", true)], &["main"]);
+    let mut source = EventSource::default();
+    let mut text = String::new();
+    for (seq, what) in (1..).zip(journal) {
+        for event in source.events(&pod, &Entry { seq, at: Moment::default(), what }) {
+            let kind = if event.kind == EventType::Warning { "W" } else { "N" };
+            let path = event.field_path.as_deref().unwrap_or("-");
+            text.push_str(&format!("{kind} {} {path} {}\n", event.reason, event.message));
+        }
+    }
+    expect![[r#"
+        W FailedMount - MountVolume.SetUp failed for volume "v" : why
+        W FailedCreatePodSandBox - Failed to create pod sandbox: why
+        N Pulling spec.initContainers{side} Pulling image "img"
+        N Pulled spec.initContainers{side} Successfully pulled image "img" in 1.25s (1.25s including waiting). Image size: 42 bytes.
+        W ErrImageNeverPull spec.containers{main} Container image "img" is not present with pull policy of Never
+        W Failed spec.containers{main} Error: ErrImageNeverPull
+        W InspectFailed spec.containers{main} why
+        W Failed spec.containers{main} Error: InvalidImageName
+        N Pulling spec.containers{main} Pulling image "img"
+        W Failed spec.containers{main} Failed to pull image "img": why
+        W Failed spec.containers{main} Error: ErrImagePull
+        N BackOff spec.containers{main} Back-off pulling image "img"
+        W Failed spec.containers{main} Error: ImagePullBackOff
+        N Created spec.initContainers{side} Container created
+        N Started spec.initContainers{side} Container started
+        W Unhealthy spec.initContainers{side} Startup probe failed: not yet
+        W Unhealthy spec.initContainers{side} Startup probe errored and resulted in unknown state: gone
+        N Killing spec.initContainers{side} Init container side failed startup probe
+        N Created spec.containers{main} Container created
+        N Started spec.containers{main} Container started
+        N Killing spec.containers{main} Container main failed startup probe, will be restarted
+        W FailedPostStartHook spec.containers{main} PostStartHook failed
+        N Killing spec.containers{main} FailedPostStartHook
+        N Created spec.containers{main} Container created
+        W Failed spec.containers{main} Error: no such file
+        W BackOff spec.containers{main} Back-off restarting failed container main in pod pod-u1_default(u1)
+        W Failed spec.containers{main} Error: why
+        N SandboxChanged - Pod sandbox changed, it will be killed and re-created.
+        N Created spec.initContainers{side} Container created
+        N Started spec.initContainers{side} Container started
+        N DeadlineExceeded - Pod was active on the node longer than the specified deadline
+        N Killing spec.initContainers{side} Stopping container side
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn durations_are_as_go_prints_them() {
+    for (millis, text) in [
+        (0, "0s"),
+        (340, "340ms"),
+        (1_200, "1.2s"),
+        (80_000, "1m20s"),
+        (300_000, "5m0s"),
+        (3_605_250, "1h0m5.25s"),
+    ] {
+        assert_eq!(go_duration(Duration::from_millis(millis)), text);
+    }
+}
