@@ -1,1 +1,22 @@
 //! Pod sandboxes and containers: starts and adopts shims, speaks to them.
+//!
+//! [`ShimRuntime`] is the engine's side of the shim protocol: one task per living sandbox reads its
+//! connection, and what happens in the pod goes to the pod's observer. A shim whose connection ends without
+//! having been asked to is dead or useless; its pod's processes are killed and its sandbox is lost.
+
+mod bury;
+mod claim;
+mod client;
+mod dirs;
+mod error;
+mod etc;
+mod launch;
+pub mod logs;
+mod readiness;
+mod service;
+mod sweep;
+
+pub use claim::{Claim, ClaimError, claim};
+pub use launch::Program;
+pub use service::ShimRuntime;
+pub use sweep::{Swept, sweep};

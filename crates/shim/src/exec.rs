@@ -72,13 +72,13 @@ impl Shim {
     /// A hook of a pod without an engine; its end is observed.
     pub(crate) fn begin_hook(
         &mut self,
-        container: ContainerKey,
+        container: &ContainerKey,
         hook: Hook,
         args: &[String],
         timeout: Option<Duration>,
     ) -> Result<(), String> {
         let client = Client::Orphan { container: container.clone(), hook };
-        self.begin_exec(&container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client)
+        self.begin_exec(container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client)
     }
 
     fn begin_exec(

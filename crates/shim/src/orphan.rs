@@ -4,7 +4,6 @@
 //! termination exists twice, and applies the actions that a pod on its way out can need.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -108,11 +107,11 @@ impl Shim {
                 self.run_hook((container, attempt), hook, timeout)
             }
             Action::SignalContainer { container, attempt } => {
-                note_failure(self.signal((container, attempt)));
+                note_failure(self.signal(&(container, attempt)));
                 None
             }
             Action::KillContainer { container, attempt } => {
-                note_failure(self.kill((container, attempt)));
+                note_failure(self.kill(&(container, attempt)));
                 None
             }
             Action::StopSandbox { attempt } if self.sandbox.is_none() => {
@@ -149,7 +148,7 @@ impl Shim {
             Hook::PreStop => container.pre_stop.as_ref(),
         });
         let args = handler.map(|handler| handler.command.clone()).unwrap_or_default();
-        let failure = self.begin_hook(key.clone(), hook, &args, timeout).err()?;
+        let failure = self.begin_hook(&key, hook, &args, timeout).err()?;
         let (container, attempt) = key;
         Some(Observation::HookFinished { container, attempt, hook, failure: Some(failure) })
     }
@@ -178,11 +177,8 @@ fn checkpoint(path: &Path) -> Observed {
 }
 
 fn remove_tree(dir: &Path) {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            note::warning(&format!("cannot remove {}: {error}", dir.display()));
-        }
-        _ => {}
+    for error in linux_sys::remove_tree::remove_tree(dir) {
+        note::error("a removed pod leaves something", &error);
     }
 }
 

@@ -16,8 +16,8 @@ impl Shim {
             RequestBody::CreateSandbox(_) => failed("this shim has a sandbox already"),
             RequestBody::Adopt { version } => self.adopt(version),
             RequestBody::StartContainer { attempt, config } => self.start_container(attempt, &config),
-            RequestBody::SignalContainer { container, attempt } => self.signal((container, attempt)),
-            RequestBody::KillContainer { container, attempt } => self.kill((container, attempt)),
+            RequestBody::SignalContainer { container, attempt } => self.signal(&(container, attempt)),
+            RequestBody::KillContainer { container, attempt } => self.kill(&(container, attempt)),
             RequestBody::Exec(exec) => match self.begin_requested_exec(id, exec) {
                 Ok(()) => return,
                 Err(message) => ReplyBody::Failed { message },
@@ -29,12 +29,12 @@ impl Shim {
     }
 
     /// The container's stop signal to its main process.
-    pub(crate) fn signal(&mut self, key: ContainerKey) -> ReplyBody {
-        self.on_live(&key, |container, stop_signal| container.signal(stop_signal))
+    pub(crate) fn signal(&self, key: &ContainerKey) -> ReplyBody {
+        self.on_live(key, |container, stop_signal| container.signal(stop_signal))
     }
 
-    pub(crate) fn kill(&mut self, key: ContainerKey) -> ReplyBody {
-        self.on_live(&key, |container, _| container.kill_all())
+    pub(crate) fn kill(&self, key: &ContainerKey) -> ReplyBody {
+        self.on_live(key, |container, _| container.kill_all())
     }
 
     pub(crate) fn record_path(&self, (container, attempt): &ContainerKey) -> PathBuf {

@@ -82,39 +82,36 @@ impl Shim {
         }
         let pid = spawned.container.pid();
         let record = ContainerRecord { name: name.clone(), attempt, id, pid, started, exit: None };
-        match self.supervise(key, config, spawned.container, spawned.output, log, &record) {
-            Ok(()) => Ok(record),
-            Err((error, container)) => {
-                abandon(&container);
+        let live_key = self.next_key();
+        match self.watch_and_record(key, live_key, log, spawned.output, &record) {
+            Ok(pump) => {
+                let stop_signal = config.stop_signal;
+                let live = Live { key: live_key, container: spawned.container, pump, stop_signal };
+                self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
+                Ok(record)
+            }
+            Err(error) => {
+                abandon(&spawned.container);
                 Err(error)
             }
         }
     }
 
-    fn supervise(
-        &mut self,
+    fn watch_and_record(
+        &self,
         key: &ContainerKey,
-        config: &ContainerConfig,
-        container: Container,
-        output: Output,
+        live_key: u32,
         log: LogFile,
+        output: Output,
         record: &ContainerRecord,
-    ) -> Result<(), (StartError, Container)> {
+    ) -> Result<LogPump, StartError> {
         let (stdout, stderr) = match output {
             Output::Pipes { stdout, stderr } => (stdout, Some(stderr)),
             Output::Pty(master) => (master, None),
         };
-        let live_key = self.next_key();
-        let pump = match LogPump::new(log, stdout, stderr, live_key, &self.poller) {
-            Ok(pump) => pump,
-            Err(error) => return Err((StartError::Watch(error), container)),
-        };
-        if let Err(error) = write_record(&self.record_path(key), record) {
-            return Err((StartError::Record(error), container));
-        }
-        let live = Live { key: live_key, container, pump, stop_signal: config.stop_signal };
-        self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
-        Ok(())
+        let pump = LogPump::new(log, stdout, stderr, live_key, &self.poller).map_err(StartError::Watch)?;
+        write_record(&self.record_path(key), record).map_err(StartError::Record)?;
+        Ok(pump)
     }
 
     /// The attempt counts, so it is recorded like one that ran.

@@ -1,0 +1,131 @@
+//! What is left of a sandbox whose shim is dead, or no longer of use, found from the pod's directory alone.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use lifecycle::{ContainerRecord, Observation};
+use linux_sys::cgroup::Hierarchies;
+use linux_sys::clock::boot_id;
+use linux_sys::lock::try_exclusive;
+use linux_sys::process::{pidfd_open, pidfd_send_signal};
+use ports::PortError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shim_protocol::{RecordError, SOCKET_NAME, SandboxRecord, read_record};
+use std::os::fd::AsFd;
+
+const SIGKILL: i32 = 9;
+const SHIM_LOCK_NAME: &str = "shim.lock";
+/// A killed process is gone within milliseconds; one that is not is stuck in the kernel.
+const SHIM_END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pod's sandbox, if one was left behind.
+pub(crate) fn sandbox_record(pod_dir: &Path) -> Result<Option<SandboxRecord>, RecordError> {
+    match read_record(&SandboxRecord::path(pod_dir)) {
+        Ok(record) => Ok(Some(record)),
+        Err(RecordError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a shim holds the pod.
+pub(crate) fn shim_is_alive(pod_dir: &Path) -> io::Result<bool> {
+    match try_exclusive(&pod_dir.join(SHIM_LOCK_NAME)) {
+        Ok(lock) => Ok(lock.is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Kills the shim if it lives and everything in its sandbox, and removes what held it. Idempotent; goes
+/// on past errors and returns them all.
+pub(crate) fn bury(pod_dir: &Path, run_dir: &Path) -> Vec<String> {
+    let record = match sandbox_record(pod_dir) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![PortError::chain(&error).0],
+    };
+    let mut errors = Vec::new();
+    if let Err(error) = kill_shim(&record, pod_dir, run_dir) {
+        errors.push(format!("cannot kill the pod's shim (process {}): {error}", record.shim_pid));
+    }
+    match Hierarchies::detect() {
+        Ok(hierarchies) => {
+            let removed = hierarchies.group(&record.cgroup).remove();
+            errors.extend(removed.iter().map(|error| PortError::chain(error).0));
+            remove_empty_parents(&hierarchies, &record.cgroup);
+        }
+        Err(error) => errors.push(PortError::chain(&error).0),
+    }
+    // As long as something is left, the record says where.
+    if errors.is_empty() {
+        for path in [run_dir.join(SOCKET_NAME), SandboxRecord::path(pod_dir)] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    errors.push(format!("cannot remove {}: {error}", path.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    errors
+}
+
+/// Every exit on record, as observations.
+pub(crate) fn recorded_exits(pod_dir: &Path) -> Vec<Observation> {
+    let containers = subdirectories(&pod_dir.join("containers"));
+    let attempts = containers.iter().flat_map(|container| subdirectories(container));
+    let records = attempts.filter_map(|attempt| {
+        let path = attempt.join("record.json");
+        match read_record::<ContainerRecord>(&path) {
+            Ok(record) => Some(record),
+            // Removed, or never started.
+            Err(RecordError::Read { .. }) => None,
+            Err(error) => {
+                tracing::warn!("{}", PortError::chain(&error));
+                None
+            }
+        }
+    });
+    records
+        .filter_map(|ContainerRecord { name: container, attempt, exit, .. }| {
+            Some(Observation::ContainerExited { container, attempt, exit: exit? })
+        })
+        .collect()
+}
+
+/// The cgroups above the pod's and the one of the shims: whoever leaves last removes them.
+fn remove_empty_parents(hierarchies: &Hierarchies, cgroup: &str) {
+    let Some(parent) = Path::new(cgroup).parent().filter(|parent| parent.file_name().is_some()) else {
+        return;
+    };
+    hierarchies.tracking_group(parent.join("shims")).remove_if_empty();
+    hierarchies.tracking_group(parent).remove_if_empty();
+}
+
+/// The process of the record is the shim if it holds the pod's lock, was started since this boot, and
+/// works in the pod's run directory.
+fn kill_shim(record: &SandboxRecord, pod_dir: &Path, run_dir: &Path) -> io::Result<()> {
+    if record.boot_id != boot_id()? || !shim_is_alive(pod_dir)? {
+        return Ok(());
+    }
+    let pidfd = match pidfd_open(record.shim_pid) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => return Ok(()),
+        opened => opened?,
+    };
+    let works_in = fs::read_link(format!("/proc/{}/cwd", record.shim_pid));
+    if works_in.is_ok_and(|dir| fs::canonicalize(run_dir).is_ok_and(|run_dir| dir == run_dir)) {
+        pidfd_send_signal(pidfd.as_fd(), SIGKILL)?;
+        let timeout = Timespec { tv_sec: SHIM_END_TIMEOUT.as_secs().cast_signed(), tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+    Ok(())
+}
+
+fn subdirectories(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(dir).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
+    entries.unwrap_or_default()
+}

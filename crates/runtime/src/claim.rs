@@ -1,0 +1,74 @@
+//! Whose pod it is: the engine that holds the lock in a pod's directory. It lets go when it dies, which is
+//! how another engine under the same root can tell a pod that is left over.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use linux_sys::lock::{Lock, try_exclusive};
+
+use crate::dirs;
+
+const LOCK_NAME: &str = "owner.lock";
+/// What the lock file of a bound pod says.
+const BOUND: &str = "bound\n";
+
+/// Held for as long as the pod is this engine's.
+#[derive(Debug)]
+pub struct Claim {
+    _lock: Lock,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    #[error("cannot lock the pod's directory {}", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("the pod in {} belongs to another engine that is running", path.display())]
+    Owned { path: PathBuf },
+}
+
+/// Makes the pod's directory unless it exists, and takes it. `bound`: the pod ends with this engine.
+///
+/// # Errors
+/// When it belongs to another living engine.
+pub fn claim(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
+    let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
+    dirs::make(pod_dir, dirs::DATA_DIR_MODE).map_err(failed)?;
+    let path = pod_dir.join(LOCK_NAME);
+    let lock = try_exclusive(&path).map_err(failed)?;
+    let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;
+    // The same file, so that the lock stays.
+    fs::write(&path, if bound { BOUND } else { "" }).map_err(failed)?;
+    Ok(Claim { _lock: lock })
+}
+
+/// Takes a bound pod whose engine is dead; `None` for every other.
+pub(crate) fn claim_abandoned(pod_dir: &Path) -> io::Result<Option<Claim>> {
+    let path = pod_dir.join(LOCK_NAME);
+    match fs::read_to_string(&path) {
+        Ok(text) if text == BOUND => Ok(try_exclusive(&path)?.map(|lock| Claim { _lock: lock })),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClaimError, claim, claim_abandoned};
+
+    #[test]
+    fn only_a_bound_pod_without_engine_is_abandoned() {
+        let dir = std::env::temp_dir().join(format!("monopod-claim-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        assert!(claim_abandoned(&dir).unwrap().is_none(), "never claimed");
+        let held = claim(&dir, true).unwrap();
+        assert!(claim_abandoned(&dir).unwrap().is_none());
+        assert!(matches!(claim(&dir, true), Err(ClaimError::Owned { .. })));
+        drop(held);
+        assert!(claim_abandoned(&dir).unwrap().is_some());
+        drop(claim(&dir, false).unwrap());
+        assert!(claim_abandoned(&dir).unwrap().is_none(), "a daemon comes back for it");
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,257 @@
+//! One connection to a shim: a task that sends requests, hands out replies and reports what happens.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lifecycle::Observation;
+use linux_sys::fd_passing;
+use ports::{Observer, PodContext, PortError};
+use shim_protocol::{FrameBuffer, FrameError, Message, ReplyBody, Request, RequestBody, encode};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::bury::{bury, recorded_exits};
+use crate::error::CallError;
+
+/// Requests waiting to be sent; callers beyond that wait for room.
+const REQUESTS_MAX: usize = 64;
+const READ_BYTES: usize = 64 << 10;
+
+/// What a connection belongs to.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    pub(crate) pod: Arc<PodContext>,
+    pub(crate) attempt: u32,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+/// The callers' end. When the last is dropped, the connection is closed.
+#[derive(Debug)]
+pub(crate) struct Client {
+    requests: mpsc::Sender<Outgoing>,
+    /// The connection's end is no loss: there is no sandbox yet, or it was asked to stop.
+    end_expected: Arc<AtomicBool>,
+    ended: watch::Receiver<bool>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    body: RequestBody,
+    descriptors: Vec<OwnedFd>,
+    reply: oneshot::Sender<Result<ReplyBody, CallError>>,
+}
+
+impl Client {
+    /// Takes the connection over. Its end counts as a loss from the reply on that says there is a sandbox.
+    pub(crate) fn start(stream: std::os::unix::net::UnixStream, watched: Watched) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let stream = UnixStream::from_std(stream)?;
+        let (requests, incoming) = mpsc::channel(REQUESTS_MAX);
+        let end_expected = Arc::new(AtomicBool::new(true));
+        let (ended_sender, ended) = watch::channel(false);
+        let connection = Connection {
+            stream,
+            watched,
+            requests: incoming,
+            end_expected: Arc::clone(&end_expected),
+            received: FrameBuffer::default(),
+            sending: None,
+            pending: BTreeMap::new(),
+            last_id: 0,
+        };
+        tokio::spawn(async move {
+            connection.run().await;
+            let _ = ended_sender.send(true);
+        });
+        Ok(Self { requests, end_expected, ended })
+    }
+
+    pub(crate) async fn call(&self, body: RequestBody) -> Result<ReplyBody, CallError> {
+        self.call_with(body, Vec::new()).await
+    }
+
+    pub(crate) async fn call_within(
+        &self,
+        body: RequestBody,
+        limit: Duration,
+    ) -> Result<ReplyBody, CallError> {
+        tokio::time::timeout(limit, self.call(body)).await.unwrap_or(Err(CallError::Timeout(limit)))
+    }
+
+    pub(crate) async fn call_with(
+        &self,
+        body: RequestBody,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<ReplyBody, CallError> {
+        let (reply, answer) = oneshot::channel();
+        let outgoing = Outgoing { body, descriptors, reply };
+        self.requests.send(outgoing).await.map_err(|_| CallError::Gone)?;
+        answer.await.unwrap_or(Err(CallError::Gone))
+    }
+
+    pub(crate) fn expect_end(&self) {
+        self.end_expected.store(true, Ordering::Release);
+    }
+
+    /// Waits until the connection has ended and what follows from it has been observed.
+    pub(crate) async fn ended(&self) {
+        // An error says that the task is gone, which is as well.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+/// The task's end.
+struct Connection {
+    stream: UnixStream,
+    watched: Watched,
+    requests: mpsc::Receiver<Outgoing>,
+    end_expected: Arc<AtomicBool>,
+    received: FrameBuffer,
+    sending: Option<Sending>,
+    pending: BTreeMap<u64, oneshot::Sender<Result<ReplyBody, CallError>>>,
+    last_id: u64,
+}
+
+struct Sending {
+    frame: Vec<u8>,
+    sent_bytes: usize,
+    descriptors: Vec<OwnedFd>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("the shim closed the connection")]
+    Closed,
+    #[error("cannot use the connection to the shim")]
+    Socket(#[from] io::Error),
+    #[error("the shim sent what is no message")]
+    Frame(#[from] FrameError),
+}
+
+impl Connection {
+    async fn run(mut self) {
+        let Err(error) = self.serve().await else { return };
+        // Whoever waits learns it before the burial, which takes a moment.
+        self.pending.clear();
+        self.requests.close();
+        if self.end_expected.load(Ordering::Acquire) {
+            return;
+        }
+        let Watched { pod, attempt, observer } = self.watched;
+        tracing::warn!(pod = %pod.pod.name, "sandbox lost: {}", PortError::chain(&error));
+        let context = Arc::clone(&pod);
+        let buried = tokio::task::spawn_blocking(move || {
+            let errors = bury(&context.pod_dir, &context.run_dir);
+            (errors, recorded_exits(&context.pod_dir))
+        });
+        let (errors, exits) = buried.await.unwrap_or_default();
+        for error in errors {
+            tracing::warn!(pod = %pod.pod.name, "a lost sandbox leaves something: {error}");
+        }
+        for exit in exits {
+            observer.observe(exit);
+        }
+        observer.observe(Observation::SandboxLost { attempt });
+    }
+
+    /// Ends with an error, or without when nobody is left to serve.
+    async fn serve(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            let interest = if self.sending.is_some() {
+                Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
+            };
+            tokio::select! {
+                request = self.requests.recv(), if self.sending.is_none() => match request {
+                    Some(request) => self.begin(request),
+                    None => return Ok(()),
+                },
+                ready = self.stream.ready(interest) => {
+                    let ready = ready?;
+                    if ready.is_writable() {
+                        self.send()?;
+                    }
+                    if ready.is_readable() || ready.is_read_closed() {
+                        self.receive()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, Outgoing { body, descriptors, reply }: Outgoing) {
+        self.last_id += 1;
+        match encode(&Request { id: self.last_id, body }) {
+            Ok(frame) => {
+                self.pending.insert(self.last_id, reply);
+                self.sending = Some(Sending { frame, sent_bytes: 0, descriptors });
+            }
+            // The caller may have gone.
+            Err(error) => drop(reply.send(Err(CallError::Encode(error)))),
+        }
+    }
+
+    fn send(&mut self) -> Result<(), ConnectionError> {
+        while let Some(sending) = &mut self.sending {
+            let rest = &sending.frame[sending.sent_bytes..];
+            let descriptors: Vec<BorrowedFd<'_>> = sending.descriptors.iter().map(AsFd::as_fd).collect();
+            let send = || fd_passing::send(self.stream.as_fd(), rest, &descriptors);
+            match self.stream.try_io(Interest::WRITABLE, send) {
+                Ok(sent_bytes) => {
+                    sending.sent_bytes += sent_bytes;
+                    // They went with the first byte.
+                    sending.descriptors.clear();
+                    if sending.sent_bytes == sending.frame.len() {
+                        self.sending = None;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Result<(), ConnectionError> {
+        let mut bytes = vec![0; READ_BYTES];
+        match self.stream.try_read(&mut bytes) {
+            Ok(0) => return Err(ConnectionError::Closed),
+            Ok(length) => self.received.push(&bytes[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        while let Some(message) = self.received.next_message()? {
+            self.take_in(message);
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, message: Message) {
+        match message {
+            Message::ContainerExited { container, attempt, exit } => {
+                self.watched.observer.observe(Observation::ContainerExited { container, attempt, exit });
+            }
+            Message::Reply(reply) => {
+                match &reply.body {
+                    ReplyBody::SandboxCreated { .. } => self.end_expected.store(false, Ordering::Release),
+                    ReplyBody::Adopted { snapshot, .. } => {
+                        self.end_expected.store(false, Ordering::Release);
+                        // Here, so that no exit overtakes it.
+                        self.watched.observer.observe(Observation::Adopted(snapshot.clone()));
+                    }
+                    _ => {}
+                }
+                if let Some(waiting) = self.pending.remove(&reply.id) {
+                    // The caller may have gone.
+                    let _ = waiting.send(Ok(reply.body));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Directories made and removed for a pod.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use cri_log::LogName;
+use linux_sys::remove_tree::remove_tree;
+use podspec::ContainerName;
+use ports::{PodContext, PortError};
+use shim_protocol::attempt_dir;
+
+use crate::error::RuntimeError;
+
+/// The socket in it gives power over the pod.
+const RUN_DIR_MODE: u32 = 0o700;
+pub(crate) const DATA_DIR_MODE: u32 = 0o750;
+const LOG_DIR_MODE: u32 = 0o755;
+
+pub(crate) fn make_pod_dirs(pod: &PodContext) -> Result<(), RuntimeError> {
+    for (path, mode) in
+        [(&pod.pod_dir, DATA_DIR_MODE), (&pod.run_dir, RUN_DIR_MODE), (&pod.log_dir, LOG_DIR_MODE)]
+    {
+        make(path, mode).map_err(|source| RuntimeError::Directory { path: path.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// `mode` is for the last directory; those above it are open to be looked through.
+pub(crate) fn make(path: &Path, mode: u32) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// The pod's directory last: as long as it is there, the rest can be found from it.
+pub(crate) fn remove_pod_dirs(pod: &PodContext) -> Vec<String> {
+    [&pod.log_dir, &pod.run_dir, &pod.pod_dir].into_iter().flat_map(|dir| remove(dir)).collect()
+}
+
+/// Removes the files and all logs of one attempt.
+pub(crate) fn remove_attempt(pod: &PodContext, container: &ContainerName, attempt: u32) -> Vec<String> {
+    let mut errors = remove(&attempt_dir(&pod.pod_dir, container, attempt));
+    let logs = pod.log_dir.join(container.as_str());
+    let Ok(entries) = fs::read_dir(&logs) else { return errors };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_str().and_then(LogName::parse);
+        if name.is_some_and(|name| name.attempt == attempt) {
+            errors.extend(remove(&entry.path()));
+        }
+    }
+    errors
+}
+
+pub(crate) fn remove(path: &Path) -> Vec<String> {
+    remove_tree(path).iter().map(|error| PortError::chain(error).0).collect()
+}

@@ -1,0 +1,53 @@
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shim_protocol::{FrameError, RecordError, SOCKET_NAME};
+
+use crate::claim::ClaimError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RuntimeError {
+    #[error("cannot make {}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    EtcFile { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("cannot start the pod's shim")]
+    Launch(#[source] io::Error),
+    #[error("cannot watch the pod's shim")]
+    Watch(#[source] io::Error),
+    #[error("cannot create the pod's sandbox: {message}")]
+    Create { message: String },
+    #[error("cannot read the record of the pod's sandbox")]
+    Record(#[source] RecordError),
+    #[error(
+        "cannot connect to the living shim of the pod at {}: if it is stopping the pod, try again when it has",
+        dir.join(SOCKET_NAME).display()
+    )]
+    Connect { dir: PathBuf, source: io::Error },
+    #[error("cannot adopt the pod's sandbox: {message}")]
+    Adopt { message: String },
+    #[error("the pod has no sandbox")]
+    NoSandbox,
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("{message}")]
+    Refused { message: String },
+    #[error("{}", .0.join("; "))]
+    Leftovers(Vec<String>),
+}
+
+/// Why a request has no reply.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("the pod's shim is gone")]
+    Gone,
+    #[error("the request does not fit into a message")]
+    Encode(#[from] FrameError),
+    #[error("the pod's shim has not answered within {} s", .0.as_secs())]
+    Timeout(Duration),
+    #[error("the pod's shim answered something else than it was asked")]
+    Unexpected,
+}

@@ -1,0 +1,71 @@
+//! Starting a shim's process.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::readiness::readable;
+use linux_sys::process::pidfd_open;
+use ports::PodContext;
+
+/// Beyond this a new shim starts the file again; one shim writes a bounded number of lines.
+const SHIM_LOG_BYTES_MAX: u64 = 1 << 20;
+
+/// What to run as a shim.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+impl Default for Program {
+    /// This program's own `shim` command, also when its file has been replaced.
+    fn default() -> Self {
+        Self { path: PathBuf::from("/proc/self/exe"), args: vec!["shim".to_owned()] }
+    }
+}
+
+/// Starts a shim in the pod's run directory and returns the other end of its descriptor 0. The process is
+/// reaped when it ends.
+pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    // Without pre_exec, environment kept small: the engine's memory is not copied to start a process.
+    let child = Command::new(&program.path)
+        .arg0("monopod")
+        .args(&program.args)
+        .env_clear()
+        .current_dir(&pod.run_dir)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(shim_log(pod)?))
+        .spawn()?;
+    reap(child)?;
+    Ok(ours)
+}
+
+fn shim_log(pod: &PodContext) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(pod.pod_dir.join("shim.log"))?;
+    if file.metadata()?.len() > SHIM_LOG_BYTES_MAX {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// Takes the child's exit when its descriptor says there is one.
+fn reap(mut child: Child) -> io::Result<()> {
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    let ended = readable(pidfd_open(pid)?)?;
+    tokio::spawn(async move {
+        if let Err(error) = ended.readable().await {
+            tracing::warn!(pid, "cannot wait for a shim: {error}");
+        }
+        if let Err(error) = child.wait() {
+            tracing::warn!(pid, "cannot reap a shim: {error}");
+        }
+    });
+    Ok(())
+}

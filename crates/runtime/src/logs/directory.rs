@@ -1,0 +1,138 @@
+//! The log files of one container, opened in the order in which they were written.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cri_log::LogName;
+use tokio::sync::Notify;
+
+/// Unread files held open for one follower: each may be a deleted part of 10 MiB. A reader that falls
+/// further behind loses the oldest, and is told.
+const UNREAD_FILES_MAX: usize = 64;
+/// Listings until two in a row agree; a writer takes far longer to fill a file than a listing takes.
+const LISTINGS_MAX: usize = 100;
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    first_attempt: u32,
+    files: Mutex<Files>,
+    /// There may be something new to read. Has one waiter.
+    pub(crate) changed: Notify,
+}
+
+/// One file to be read to its end.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    pub(crate) attempt: u32,
+    pub(crate) file: Arc<File>,
+    /// Files before this one may have been missed.
+    pub(crate) after_gap: bool,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    unread: VecDeque<LogFile>,
+    /// The last one opened. Held open, so that its inode number is nobody else's.
+    newest: Option<(u64, Arc<File>)>,
+}
+
+type Listing = Vec<(LogName, u64)>;
+
+struct Opened {
+    attempt: u32,
+    inode: u64,
+    file: File,
+}
+
+impl Directory {
+    pub(crate) fn new(path: &Path, first_attempt: u32) -> Self {
+        Self { path: path.to_owned(), first_attempt, files: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Opens what has appeared since the last scan.
+    pub(crate) fn scan(&self) -> io::Result<()> {
+        let mut files = self.files();
+        let newest = files.newest.as_ref().map(|(inode, _)| *inode);
+        let (opened, gap) = self.open_newer(newest)?;
+        for (index, Opened { attempt, inode, file }) in opened.into_iter().enumerate() {
+            let file = Arc::new(file);
+            files.newest = Some((inode, Arc::clone(&file)));
+            files.unread.push_back(LogFile { attempt, file, after_gap: gap && index == 0 });
+        }
+        while files.unread.len() > UNREAD_FILES_MAX {
+            files.unread.pop_front();
+            if let Some(oldest) = files.unread.front_mut() {
+                oldest.after_gap = true;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn next_file(&self) -> Option<LogFile> {
+        self.files().unread.pop_front()
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.files().unread.is_empty()
+    }
+
+    /// The files after `newest`, opened; and whether some between may be gone. A rotation may happen while
+    /// the directory is read, so a listing counts only when the next one is the same.
+    fn open_newer(&self, newest: Option<u64>) -> io::Result<(Vec<Opened>, bool)> {
+        for _ in 0..LISTINGS_MAX {
+            let listing = self.list()?;
+            let known = newest.and_then(|newest| listing.iter().position(|(_, inode)| *inode == newest));
+            // Without the one known, all were written after it: rotation removes the oldest first.
+            let newer = &listing[known.map_or(0, |known| known + 1)..];
+            if let Some(opened) = self.open_all(newer)?
+                && self.list()? == listing
+            {
+                let gap = newest.is_some() && known.is_none() && !opened.is_empty();
+                return Ok((opened, gap));
+            }
+        }
+        Ok((Vec::new(), false))
+    }
+
+    /// `None` when a name stands for another file by now.
+    fn open_all(&self, listing: &[(LogName, u64)]) -> io::Result<Option<Vec<Opened>>> {
+        let mut opened = Vec::with_capacity(listing.len());
+        for (name, inode) in listing {
+            let file = match File::open(self.path.join(name.to_string())) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            if file.metadata()?.ino() != *inode {
+                return Ok(None);
+            }
+            opened.push(Opened { attempt: name.attempt, inode: *inode, file });
+        }
+        Ok(Some(opened))
+    }
+
+    /// In the order of writing.
+    fn list(&self) -> io::Result<Listing> {
+        let mut listing = Vec::new();
+        let entries = match fs::read_dir(&self.path) {
+            // Removed with its pod.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(LogName::parse);
+            listing.extend(name.filter(|name| name.attempt >= self.first_attempt).map(|n| (n, entry.ino())));
+        }
+        listing.sort();
+        Ok(listing)
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,141 @@
+//! One inotify instance and the task that reads it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cri_log::LogName;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
+
+use super::directory::Directory;
+use super::follower::LogFollower;
+use crate::readiness::readable;
+
+const EVENT_BYTES: usize = 16 << 10;
+
+/// Watches log directories. Needs a tokio runtime; cheap to share by reference.
+#[derive(Debug)]
+pub struct LogWatcher {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inotify: AsyncFd<OwnedFd>,
+    /// By watch descriptor. Two followers of one directory have one watch.
+    directories: Mutex<BTreeMap<i32, Vec<Arc<Directory>>>>,
+}
+
+impl LogWatcher {
+    /// # Errors
+    /// When the user's share of inotify instances (`fs.inotify.max_user_instances`) is used up.
+    pub fn new() -> io::Result<Self> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared { inotify: readable(inotify)?, directories: Mutex::default() });
+        let watched = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            if let Err(error) = watched.run().await {
+                tracing::error!("logs are no longer followed: {error}");
+            }
+        });
+        Ok(Self { shared, task: task.abort_handle() })
+    }
+
+    /// Follows the container whose logs are in `dir` (`/var/log/pods/NS_NAME_UID/CONTAINER`) from attempt
+    /// `first_attempt` on. The directory is made when it is missing, as the container may not have started.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or watched.
+    pub fn follow(&self, dir: &Path, first_attempt: u32) -> io::Result<LogFollower> {
+        fs::create_dir_all(dir)?;
+        let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        let directory = Arc::new(Directory::new(dir, first_attempt));
+        let mut directories = self.shared.directories();
+        let watch = inotify::add_watch(&self.shared.inotify, dir, events)?;
+        directories.entry(watch).or_default().push(Arc::clone(&directory));
+        drop(directories);
+        // What was there before the watch.
+        directory.scan()?;
+        Ok(LogFollower::new(directory, Arc::clone(&self.shared), watch))
+    }
+}
+
+impl Drop for LogWatcher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    pub(crate) fn forget(&self, watch: i32, directory: &Arc<Directory>) {
+        let mut directories = self.directories();
+        let Some(followed) = directories.get_mut(&watch) else { return };
+        followed.retain(|other| !Arc::ptr_eq(other, directory));
+        if followed.is_empty() {
+            directories.remove(&watch);
+            // The kernel has dropped it already when the directory is gone.
+            let _ = inotify::remove_watch(&self.inotify, watch);
+        }
+    }
+
+    async fn run(&self) -> io::Result<()> {
+        let mut buffer = vec![MaybeUninit::uninit(); EVENT_BYTES];
+        loop {
+            let mut ready = self.inotify.readable().await?;
+            let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
+            loop {
+                match reader.next() {
+                    Ok(event) => {
+                        let appeared = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+                        let name = event.file_name().and_then(|name| name.to_str().ok());
+                        let is_log = name.is_some_and(|name| LogName::parse(name).is_some());
+                        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                            self.tell_all();
+                        } else if is_log {
+                            self.tell(event.wd(), appeared);
+                        }
+                    }
+                    Err(rustix::io::Errno::AGAIN) => break,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            ready.clear_ready();
+        }
+    }
+
+    fn tell(&self, watch: i32, appeared: bool) {
+        let directories = self.directories();
+        for directory in directories.get(&watch).into_iter().flatten() {
+            if appeared {
+                scan(directory);
+            }
+            directory.changed.notify_one();
+        }
+    }
+
+    /// Events were lost: anything may have happened.
+    fn tell_all(&self) {
+        for directory in self.directories().values().flatten() {
+            scan(directory);
+            directory.changed.notify_one();
+        }
+    }
+
+    fn directories(&self) -> MutexGuard<'_, BTreeMap<i32, Vec<Arc<Directory>>>> {
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn scan(directory: &Directory) {
+    if let Err(error) = directory.scan() {
+        tracing::warn!("cannot follow a log: {error}");
+    }
+}
