@@ -1,0 +1,151 @@
+//! What a container may do.
+
+use container_config::{CapabilitySets, SockFilter};
+use linux_sys::process::ExitStatus;
+
+use crate::Case;
+use crate::bed::{Bed, DEFAULT_CAPABILITIES};
+
+pub(crate) const CASES: &[Case] = &[
+    ("capabilities_are_as_asked", capabilities_are_as_asked),
+    ("a_user_without_capabilities_has_none", a_user_without_capabilities_has_none),
+    ("ambient_capabilities_reach_the_program", ambient_capabilities_reach_the_program),
+    ("a_seccomp_filter_holds_with_and_without_no_new_privs", seccomp_holds),
+    ("masked_and_read_only_paths_hold", masked_and_read_only_paths_hold),
+    ("no_descriptor_leaks", no_descriptor_leaks),
+    ("signals_start_unblocked_and_at_their_defaults", signals_start_fresh),
+];
+
+const STATUS: &str = "grep -E '^(Cap|Seccomp:|NoNewPrivs|Uid|Gid|Groups)' /proc/self/status | tr '\\t' ' '";
+const KILL: u64 = 1 << 5;
+const NET_BIND: u64 = 1 << 10;
+
+fn status(bed: &Bed, change: impl FnOnce(&mut container_config::Process)) -> Vec<String> {
+    let mut config = bed.shell(STATUS);
+    change(&mut config.process);
+    bed.run(&config).ok().lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn assert_has(status: &[String], line: &str) {
+    assert!(status.iter().any(|found| found == line), "no {line:?} in {status:#?}");
+}
+
+fn capabilities_are_as_asked(bed: &Bed) {
+    bed.enter();
+    let found = status(bed, |_| {});
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_has(&found, &format!("{set}: {DEFAULT_CAPABILITIES:016x}"));
+    }
+    for set in ["CapInh", "CapAmb"] {
+        assert_has(&found, &format!("{set}: {:016x}", 0));
+    }
+    let found = status(bed, |process| {
+        process.capabilities =
+            CapabilitySets { bounding: KILL, effective: KILL, permitted: KILL, ..CapabilitySets::default() };
+    });
+    for set in ["CapPrm", "CapEff", "CapBnd"] {
+        assert_has(&found, &format!("{set}: {KILL:016x}"));
+    }
+}
+
+fn a_user_without_capabilities_has_none(bed: &Bed) {
+    bed.enter();
+    for no_new_privileges in [false, true] {
+        let found = status(bed, |process| {
+            process.uid = 1000;
+            process.gid = 1001;
+            process.groups = vec![7, 8];
+            process.no_new_privileges = no_new_privileges;
+        });
+        assert_has(&found, "Uid: 1000 1000 1000 1000");
+        assert_has(&found, "Gid: 1001 1001 1001 1001");
+        assert_has(&found, "Groups: 7 8");
+        assert_has(&found, &format!("NoNewPrivs: {}", u8::from(no_new_privileges)));
+        assert_has(&found, &format!("CapEff: {:016x}", 0));
+        assert_has(&found, &format!("CapBnd: {DEFAULT_CAPABILITIES:016x}"));
+    }
+}
+
+fn ambient_capabilities_reach_the_program(bed: &Bed) {
+    bed.enter();
+    let found = status(bed, |process| {
+        process.uid = 1000;
+        process.capabilities = CapabilitySets {
+            bounding: DEFAULT_CAPABILITIES,
+            effective: NET_BIND,
+            permitted: NET_BIND,
+            inheritable: NET_BIND,
+            ambient: NET_BIND,
+        };
+    });
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_has(&found, &format!("{set}: {NET_BIND:016x}"));
+    }
+}
+
+/// mkdir and mkdirat fail with EDOM (33), everything else is allowed.
+fn filter() -> Vec<SockFilter> {
+    let (mkdir, mkdirat) = if cfg!(target_arch = "x86_64") { (83, 258) } else { (34, 34) };
+    vec![
+        SockFilter(0x20, 0, 0, 0),
+        SockFilter(0x15, 1, 0, mkdir),
+        SockFilter(0x15, 0, 1, mkdirat),
+        SockFilter(0x06, 0, 0, 0x0005_0000 | 33),
+        SockFilter(0x06, 0, 0, 0x7fff_0000),
+    ]
+}
+
+fn seccomp_holds(bed: &Bed) {
+    bed.enter();
+    for (uid, no_new_privileges) in [(0, false), (0, true), (1000, false), (1000, true)] {
+        let found = status(bed, |process| {
+            process.uid = uid;
+            process.no_new_privileges = no_new_privileges;
+            process.seccomp = filter();
+        });
+        assert_has(&found, "Seccomp: 2");
+        assert_has(&found, &format!("NoNewPrivs: {}", u8::from(no_new_privileges)));
+        if uid == 0 {
+            assert_has(&found, &format!("CapEff: {DEFAULT_CAPABILITIES:016x}"));
+        }
+    }
+    let mut config = bed.shell("mkdir /tmp/x");
+    config.process.seccomp = filter();
+    let finished = bed.run(&config);
+    assert_eq!(finished.status, ExitStatus::Code(1));
+    assert!(finished.stderr.contains("Numerical argument out of domain"), "{finished:?}");
+}
+
+fn masked_and_read_only_paths_hold(bed: &Bed) {
+    bed.enter();
+    let script = "stat -c %t:%T /proc/version; ls -A /proc/scsi /proc/acpi /sys/firmware 2>/dev/null | grep -v ':$' | tr -d '\\n'; \
+                  for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/profiling; do \
+                  ( echo x > $f ) 2>/dev/null && echo wrote $f; done; touch /sys/firmware/x 2>/dev/null && echo wrote; cat /proc/sys/kernel/hostname";
+    assert_eq!(bed.run_shell(script).ok(), "1:3\nbed\n");
+    // Not the kernel's /proc: refused instead of hidden somewhere else.
+    let mut config = bed.shell("true");
+    config.mounts.retain(|mount| mount.target != "/proc");
+    config.masked_paths = vec!["/proc/fake".to_owned()];
+    std::fs::write(bed.directory.join("image/proc/fake"), "").unwrap();
+    assert!(bed.refuse(&config).starts_with("cannot hide /proc/fake"));
+}
+
+fn no_descriptor_leaks(bed: &Bed) {
+    let _open: Vec<std::fs::File> = (0..20)
+        .map(|_| {
+            rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+                .unwrap()
+                .into()
+        })
+        .collect();
+    bed.enter();
+    assert_eq!(bed.run(&bed.config(&["ls", "/proc/self/fd"])).ok(), "0\n1\n2\n3\n");
+}
+
+fn signals_start_fresh(bed: &Bed) {
+    let _blocked = linux_sys::signal::SignalFd::new(&[15, 17]).unwrap();
+    bed.enter();
+    let mut config = bed.config(&["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
+    config.process.uid = 1000;
+    assert_eq!(bed.run(&config).ok(), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
