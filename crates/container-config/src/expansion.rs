@@ -78,7 +78,7 @@ mod tests {
             // A name reaches to the first `)`, and values are not expanded again.
             ("$(A$B)", "odd"),
             ("$(DOLLAR)", "$(A)"),
-            ("é$(A)é", "é1é"),
+            ("\u{e9}$(A)\u{e9}", "\u{e9}1\u{e9}"),
         ] {
             assert_eq!(expand(text, known), expected, "{text}");
         }

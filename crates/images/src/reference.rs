@@ -235,7 +235,7 @@ mod tests {
             ("a___b", FORMAT),
             ("-a", FORMAT),
             ("a-", FORMAT),
-            ("é", FORMAT),
+            ("\u{e9}", FORMAT),
             ("busybox:.tag", FORMAT),
             ("busybox:a:b", FORMAT),
             ("x.io:port/a", FORMAT),

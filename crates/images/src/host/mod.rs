@@ -3,7 +3,9 @@
 //! Its layers are the host's own directories of programs over a generated skeleton, which lies at
 //! `DATA/images/host/DIGEST/rootfs` beside its `config.json`. `current.json` says which one belongs
 //! to the host as it was when it was last looked at; a later look that finds the same costs a few
-//! dozen `stat`s. An overlay does not cross mounts: what is mounted below `/usr` is not visible.
+//! dozen `stat`s. An overlay does not cross mounts: what is mounted below `/usr` is not visible. A
+//! program that the host upgrades may change under a running container, as it would for a process
+//! of the host.
 //!
 //! Images of earlier states of the host stay, as containers may run on them.
 
