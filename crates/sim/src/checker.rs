@@ -3,27 +3,17 @@
 //! It keeps its own small model of the pod, built from the actions issued and what was observed, and
 //! shares no logic with the planner.
 
+mod process;
+mod status;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lifecycle::{Action, Exit, ExitReason, Hook, Observation, Phase, PodStatus, ProbeOutcome};
-use podspec::{ContainerKind, ContainerName, PodSpec};
+use lifecycle::{Action, Exit, ExitReason, Hook, Observation, PodStatus, SandboxSnapshot};
+use podspec::{Container, ContainerKind, ContainerName, Moment, PodSpec, RestartPolicy, RestartRuleAction};
 
-/// The shortest time between stop signal and SIGKILL.
-const FLOOR: Duration = Duration::from_secs(2);
-
-#[derive(Debug, Default)]
-struct Process {
-    alive: bool,
-    attempt: Option<u32>,
-    started: bool,
-    succeeded: bool,
-    post_start_failed: bool,
-    startup_failed: bool,
-    pre_stop_begun: bool,
-    signalled: Option<Duration>,
-    was_started_in_run: bool,
-}
+use process::{FLOOR, Life, Process};
+use status::LastStatus;
 
 /// Feed it everything in order; it panics at the first broken promise.
 #[derive(Debug)]
@@ -31,13 +21,36 @@ pub struct Checker {
     spec: PodSpec,
     processes: BTreeMap<ContainerName, Process>,
     run: u32,
-    sandbox: Option<u32>,
-    deleted: Option<(Duration, Duration)>,
-    /// When the stop of the whole pod can have begun at the earliest: the last app's or init's exit.
-    last_exit: Duration,
+    accepted: bool,
+    volumes: Part,
+    sandbox: Part,
+    sandbox_attempt: Option<u32>,
+    had_processes: bool,
+    /// The pod is being stopped, and nothing is to be started any more.
+    stop: Option<Stop>,
+    deleted_by: Option<Duration>,
     restarting_all: bool,
-    lost: bool,
-    phase: Option<Phase>,
+    failed_pulls: BTreeSet<String>,
+    last: LastStatus,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Part {
+    #[default]
+    None,
+    Coming,
+    Ready,
+    /// It failed, or died.
+    Lost,
+    Gone,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    began: Duration,
+    /// SIGKILL comes at this time, but for the floor.
+    by: Duration,
+    overdue: bool,
 }
 
 impl Checker {
@@ -47,238 +60,446 @@ impl Checker {
             spec: spec.clone(),
             processes: spec.all_containers().map(|c| (c.name.clone(), Process::default())).collect(),
             run: 0,
-            sandbox: None,
-            deleted: None,
-            last_exit: Duration::ZERO,
+            accepted: false,
+            volumes: Part::None,
+            sandbox: Part::None,
+            sandbox_attempt: None,
+            had_processes: false,
+            stop: None,
+            deleted_by: None,
             restarting_all: false,
-            lost: false,
-            phase: None,
+            failed_pulls: BTreeSet::new(),
+            last: LastStatus::default(),
         }
     }
 
     pub fn action(&mut self, at: Duration, action: &Action) {
+        self.look_for_stop(at);
         match action {
-            Action::CreateSandbox { attempt } => {
-                self.no_process_alive("create a sandbox");
-                assert!(self.sandbox.is_none_or(|last| *attempt > last), "sandbox attempt {attempt} again");
-                self.sandbox = Some(*attempt);
-                self.lost = false;
-                if *attempt > 0 {
-                    self.begin_run();
-                }
+            Action::SetUpVolumes => {
+                assert!(self.stop.is_none(), "volumes set up for a pod that stops");
+                assert!(!matches!(self.volumes, Part::Coming | Part::Ready), "volumes set up twice");
+                self.volumes = Part::Coming;
+            }
+            Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
+            Action::EnsureImage { container, .. } => {
+                self.may_start(container, at, self.run + u32::from(self.restarting_all));
             }
             Action::StartContainer { container, attempt, run, .. } => {
-                if *run != self.run {
-                    assert!(self.restarting_all, "a new run without a reason");
-                    self.no_process_alive("begin a new run");
-                    self.begin_run();
-                    self.run = *run;
-                }
-                self.may_start(container, *attempt);
+                self.start_container(container, *attempt, *run, at);
             }
-            Action::RunHook { container, hook, .. } => {
-                assert!(self.process(container).alive, "a hook in {container}, which does not run");
-                if *hook == Hook::PreStop {
-                    self.process_mut(container).pre_stop_begun = true;
-                }
-            }
+            Action::RunHook { container, hook, timeout, .. } => self.hook(container, *hook, *timeout, at),
             Action::RunStartupProbe { container, .. } => {
-                assert!(self.process(container).alive, "a probe of {container}, which does not run");
+                assert!(self.stop.is_none() && !self.restarting_all, "a startup probe while the pod stops");
+                self.with(container, |process, spec| process.probe(spec));
             }
             Action::SignalContainer { container, .. } => self.signal(container, at),
-            Action::KillContainer { container, .. } => {
-                let signalled = self.process(container).signalled;
-                let since =
-                    signalled.unwrap_or_else(|| panic!("SIGKILL to {container} without its stop signal"));
-                assert!(at >= since + FLOOR, "SIGKILL to {container} within the floor");
+            Action::KillContainer { container, .. } => self.kill(container, at),
+            Action::StopSandbox { attempt } => {
+                self.no_process_alive("stop the sandbox");
+                assert!(self.stop.is_some(), "the sandbox of a pod that goes on is stopped");
+                assert_eq!(self.sandbox_attempt, Some(*attempt), "another sandbox is stopped");
+                self.sandbox = Part::Coming;
             }
-            Action::StopSandbox { .. } => self.no_process_alive("stop the sandbox"),
-            Action::RemoveVolumes => self.no_process_alive("remove the volumes"),
-            Action::SetUpVolumes | Action::EnsureImage { .. } | Action::RemoveContainer { .. } => {}
+            Action::RemoveVolumes => {
+                assert!(matches!(self.sandbox, Part::None | Part::Lost | Part::Gone), "volumes go first");
+                assert!(self.stop.is_some(), "the volumes of a pod that goes on are removed");
+                self.volumes = Part::Coming;
+            }
+            Action::RemoveContainer { container, attempt } => {
+                let newest = self.processes[container].attempt.unwrap_or(0);
+                assert!(attempt + 1 < newest, "attempt {attempt} of {container} removed, but it is kept");
+            }
         }
     }
 
     pub fn observation(&mut self, at: Duration, observation: &Observation) {
+        self.look_for_stop(at);
         match observation {
-            Observation::DeletionRequested { grace } => {
-                let by = at + (*grace).max(Duration::from_secs(1));
-                let by = self.deleted.map_or(by, |(_, earlier)| by.min(earlier));
-                self.deleted = Some((at, by));
+            Observation::Accepted if self.accepted => {
+                self.processes.values_mut().for_each(Process::engine_restarted);
+                if self.volumes == Part::Coming {
+                    self.volumes = if self.stop.is_some() { Part::Ready } else { Part::None };
+                }
             }
-            Observation::SandboxLost { .. } => {
-                self.lost = true;
-                self.processes.values_mut().for_each(|p| p.alive = false);
+            Observation::Accepted => self.accepted = true,
+            Observation::DeletionRequested { grace } => self.delete(at, *grace),
+            Observation::VolumesReady => self.volumes = Part::Ready,
+            Observation::VolumesFailed { .. } => self.volumes = Part::Lost,
+            Observation::VolumesRemoved => self.volumes = Part::Gone,
+            Observation::SandboxCreated { .. } => self.sandbox = Part::Ready,
+            Observation::SandboxCreateFailed { .. } => self.sandbox = Part::Lost,
+            Observation::SandboxLost { .. } => self.sandbox_lost(at),
+            Observation::SandboxStopped { .. } => self.sandbox = Part::Gone,
+            Observation::Adopted(snapshot) => self.adopted(at, snapshot),
+            _ => self.container_observation(at, observation),
+        }
+        self.look_for_stop(at);
+    }
+
+    fn container_observation(&mut self, at: Duration, observation: &Observation) {
+        match observation {
+            Observation::ImageReady { container, .. } => {
+                self.with(container, |process, _| process.image_ready = true);
+            }
+            Observation::ImageFailed { container, .. } => {
+                let image = self.container(container).image.clone();
+                self.failed_pulls.insert(image);
             }
             Observation::ContainerStarted { container, .. } => {
-                let plain = self
-                    .spec
-                    .container(container)
-                    .is_some_and(|c| c.startup_probe.is_none() && c.post_start.is_none());
-                self.process_mut(container).started = plain;
+                self.count_restart(container, at);
+                self.with(container, |process, spec| process.started(spec));
             }
-            Observation::ContainerCreateFailed { container, .. } => {
-                let process = self.process_mut(container);
-                process.alive = false;
-                process.attempt = process.attempt.and_then(|a| a.checked_sub(1));
+            Observation::ContainerCreateFailed { container, .. } => self.with(container, |process, _| {
+                process.roll_back();
+                process.tried_in_run = true;
+            }),
+            Observation::ContainerExited { container, exit, .. } => self.exited(container, exit, at),
+            Observation::HookFinished { container, attempt, hook, failure } => {
+                self.with(container, |process, spec| {
+                    if process.attempt == Some(*attempt) {
+                        process.hook_finished(spec, *hook, failure.is_none());
+                    }
+                });
             }
-            Observation::ContainerExited { container, exit, .. } => self.exited(at, container, exit),
-            Observation::HookFinished { container, hook: Hook::PostStart, failure, .. } => {
-                let probed = self.spec.container(container).is_some_and(|c| c.startup_probe.is_some());
-                let process = self.process_mut(container);
-                process.post_start_failed = failure.is_some();
-                process.started = failure.is_none() && !probed;
-            }
-            Observation::ProbeFinished { container, outcome, .. } => {
-                let process = self.process_mut(container);
-                process.started |= *outcome == ProbeOutcome::Success;
-                process.startup_failed |= matches!(outcome, ProbeOutcome::Failure(_));
+            Observation::ProbeFinished { container, attempt, outcome } => {
+                self.with(container, |process, spec| {
+                    if process.attempt == Some(*attempt) {
+                        process.probed(spec, outcome);
+                    }
+                });
             }
             _ => {}
         }
     }
 
-    pub fn status(&mut self, status: &PodStatus) {
-        let terminal = |phase| matches!(phase, Phase::Succeeded | Phase::Failed);
-        if let Some(last) = self.phase.filter(|last| terminal(*last)) {
-            assert_eq!(status.phase, last, "a terminal phase was left");
+    /// What must hold of every status, and that nobody is left alive beyond their time.
+    pub fn status(&mut self, at: Duration, status: &PodStatus) {
+        self.look_for_stop(at);
+        for (name, process) in &self.processes {
+            let Some(stop) = self.stop.filter(|_| process.life == Life::Running && !process.killed) else {
+                continue;
+            };
+            let kill_at = process.signalled.map(|signalled| stop.by.max(signalled + FLOOR));
+            assert!(kill_at.map_or(stop.by, |by| by) > at, "{name} outlives its time");
         }
-        if terminal(status.phase) {
-            self.no_process_alive("say that the pod has ended");
-        }
-        self.phase = Some(status.phase);
+        status::check(self, status);
+        self.last.keep(status);
     }
 
-    fn process(&self, name: &ContainerName) -> &Process {
-        &self.processes[name]
+    /// What must hold when everything the pod had is gone.
+    pub fn at_rest(&self, status: &PodStatus) {
+        self.no_process_alive("be at rest");
+        assert!(self.stop.is_some(), "at rest, but nothing stops the pod");
+        assert!(matches!(self.sandbox, Part::None | Part::Lost | Part::Gone), "at rest with a sandbox");
+        assert!(matches!(self.volumes, Part::None | Part::Gone), "at rest with volumes");
+        status::check_outcome(self, status);
     }
 
-    fn process_mut(&mut self, name: &ContainerName) -> &mut Process {
-        self.processes.entry(name.clone()).or_default()
-    }
-
-    fn begin_run(&mut self) {
-        self.restarting_all = false;
-        for process in self.processes.values_mut() {
-            process.succeeded = false;
-            process.started = false;
-            process.was_started_in_run = false;
-        }
-    }
-
-    fn may_start(&mut self, name: &ContainerName, attempt: u32) {
-        assert!(self.deleted.is_none(), "{name} started after the deletion");
-        assert!(!self.lost, "{name} started in a lost sandbox");
-        let process = self.process(name);
-        assert!(!process.alive, "two live attempts of {name}");
-        assert!(process.attempt.is_none_or(|last| attempt > last), "attempt {attempt} of {name} again");
-        let again = process.was_started_in_run;
-        if !again {
-            self.everything_before_is_done(name);
-        }
-        let kind = self.spec.container(name).map(|c| c.kind);
-        assert!(
-            !(kind == Some(ContainerKind::Init) && self.process(name).succeeded),
-            "{name} succeeded already"
-        );
-        *self.process_mut(name) =
-            Process { alive: true, attempt: Some(attempt), was_started_in_run: true, ..Process::default() };
-    }
-
-    /// Init containers before it have succeeded, sidecars before it have been started.
-    fn everything_before_is_done(&self, name: &ContainerName) {
-        for earlier in self.spec.init_containers.iter().take_while(|c| c.name != *name) {
-            let process = self.process(&earlier.name);
-            match earlier.kind {
-                ContainerKind::Init => {
-                    assert!(
-                        process.succeeded,
-                        "{name} started before init container {} succeeded",
-                        earlier.name
-                    );
-                }
-                ContainerKind::Sidecar | ContainerKind::App => {
-                    assert!(process.was_started_in_run, "{name} started before sidecar {}", earlier.name);
-                }
-            }
-        }
-        let sidecars_up =
-            |c: &&podspec::Container| self.process(&c.name).alive && !self.process(&c.name).started;
-        let last = self.spec.init_containers.iter().take_while(|c| c.name != *name).last();
-        if let Some(sidecar) = last.filter(|c| c.kind == ContainerKind::Sidecar).filter(sidecars_up) {
-            panic!("{name} started while sidecar {} has not started", sidecar.name);
+    /// What must hold when nothing more will happen by itself.
+    pub fn idle(&self) {
+        assert!(self.stop.is_none(), "the pod is to stop and nothing happens");
+        let initializing =
+            self.spec.init_containers.iter().any(|c| c.kind == ContainerKind::Init && self.of(c).alive());
+        for container in self.spec.sidecars().chain(&self.spec.containers) {
+            let process = self.of(container);
+            let waits = initializing && !process.begun_in_run;
+            let ended =
+                process.life == Life::Exited && !process.is_restarted(container, self.spec.restart_policy);
+            assert!(process.life == Life::Running || waits || ended, "{} is forgotten", container.name);
         }
     }
 
-    fn signal(&mut self, name: &ContainerName, at: Duration) {
-        let process = self.process(name);
-        assert!(process.alive, "a stop signal to {name}, which does not run");
-        assert!(process.signalled.is_none(), "a second stop signal to {name}");
-        let lone = process.post_start_failed || process.startup_failed;
-        let has_hook = self.spec.container(name).is_some_and(|c| c.pre_stop.is_some());
-        let hook_run = process.pre_stop_begun;
-        if !lone && !self.restarting_all {
-            assert!(self.pod_may_stop(at), "{name} stopped without a reason");
-            let waits = self.alive_before(name);
-            assert!(waits.is_empty() || self.budget_spent(at), "{name} stopped before {waits:?}");
-            assert!(
-                !has_hook || hook_run || self.budget_spent(at),
-                "{name} stopped without its preStop hook"
-            );
-        }
-        self.process_mut(name).signalled = Some(at);
+    fn of(&self, container: &Container) -> &Process {
+        &self.processes[&container.name]
     }
 
-    fn pod_may_stop(&self, at: Duration) -> bool {
-        let overdue = self.spec.active_deadline.is_some_and(|deadline| at >= deadline);
-        let apps_ended = self.spec.containers.iter().all(|c| !self.process(&c.name).alive);
-        self.deleted.is_some() || overdue || apps_ended
+    fn container(&self, name: &ContainerName) -> &Container {
+        self.spec.container(name).unwrap_or_else(|| panic!("there is no container {name}"))
     }
 
-    /// Who must be gone before a sidecar is told to stop.
-    fn alive_before(&self, name: &ContainerName) -> BTreeSet<&ContainerName> {
-        if self.spec.container(name).is_none_or(|c| c.kind != ContainerKind::Sidecar) {
-            return BTreeSet::new();
-        }
-        let later = self.spec.init_containers.iter().skip_while(|c| c.name != *name).skip(1);
-        let later = later.filter(|c| c.kind == ContainerKind::Sidecar);
-        let all = later.chain(&self.spec.containers).map(|c| &c.name);
-        all.filter(|n| self.process(n).alive).collect()
-    }
-
-    fn budget_spent(&self, at: Duration) -> bool {
-        match self.deleted {
-            Some((_, by)) => at >= by,
-            None => {
-                let began = self.spec.active_deadline.filter(|d| at >= *d).unwrap_or(self.last_exit);
-                at >= began + self.spec.termination_grace_period
-            }
-        }
-    }
-
-    fn exited(&mut self, at: Duration, name: &ContainerName, exit: &Exit) {
-        let Some(container) = self.spec.container(name) else { return };
-        let kind = container.kind;
-        let restart_all = container
-            .restart
-            .rules
-            .iter()
-            .find(|r| r.values.contains(&exit.code) == (r.operator == podspec::ExitCodeOperator::In));
-        let restart_all =
-            restart_all.is_some_and(|r| r.action == podspec::RestartRuleAction::RestartAllContainers);
-        let process = self.process_mut(name);
-        let unasked = process.signalled.is_none();
-        process.alive = false;
-        process.started = false;
-        process.succeeded = exit.code == 0 && exit.reason != ExitReason::OOMKilled;
-        if kind != ContainerKind::Sidecar {
-            self.last_exit = at;
-        }
-        self.restarting_all |= restart_all && (unasked || self.restarting_all);
-        self.restarting_all |= restart_all && self.deleted.is_none();
+    fn with(&mut self, name: &ContainerName, change: impl FnOnce(&mut Process, &Container)) {
+        let container = self.spec.container(name).unwrap_or_else(|| panic!("there is no container {name}"));
+        change(self.processes.entry(name.clone()).or_default(), container);
     }
 
     fn no_process_alive(&self, what: &str) {
-        let alive: Vec<_> = self.processes.iter().filter(|(_, p)| p.alive).map(|(name, _)| name).collect();
+        let alive: Vec<_> = self.processes.iter().filter(|(_, p)| p.alive()).map(|(name, _)| name).collect();
         assert!(alive.is_empty(), "cannot {what} while {alive:?} run");
     }
+}
+
+/// Stopping.
+impl Checker {
+    /// Of all causes there are the earliest; later ones change nothing.
+    fn look_for_stop(&mut self, now: Duration) {
+        if self.stop.is_some() {
+            return;
+        }
+        let grace = self.spec.termination_grace_period;
+        let polite = grace.max(Duration::from_secs(1));
+        let deadline = self.spec.active_deadline.filter(|deadline| now >= *deadline && self.accepted);
+        let ended = self.all_ended();
+        let causes = [
+            ended.map(|began| Stop { began, by: began + grace, overdue: false }),
+            self.init_failed().map(|began| Stop { began, by: began + polite, overdue: false }),
+            deadline.map(|began| Stop { began, by: began + polite, overdue: true }),
+            self.lost_for_good().then_some(Stop { began: now, by: now, overdue: false }),
+        ];
+        self.stop = causes.into_iter().flatten().min_by_key(|stop| stop.began);
+    }
+
+    fn all_ended(&self) -> Option<Duration> {
+        let ended = |c: &Container| {
+            let process = self.of(c);
+            let over = process.life == Life::Exited && !process.is_restarted(c, self.spec.restart_policy);
+            // One that ended before all are restarted starts again with them.
+            let exit = process.last_exit.as_ref().filter(|_| over && !self.restarting_all)?;
+            (exit.run == self.run || exit.sandbox != self.sandbox_attempt).then_some(exit.at)
+        };
+        let ends: Option<Vec<Duration>> = self.spec.containers.iter().map(ended).collect();
+        ends.and_then(|ends| ends.into_iter().max())
+    }
+
+    fn init_failed(&self) -> Option<Duration> {
+        let inits = self.spec.init_containers.iter().filter(|c| c.kind == ContainerKind::Init);
+        inits
+            .filter_map(|c| {
+                let process = self.of(c);
+                let exit = process.last_exit.as_ref()?;
+                let here = process.life == Life::Exited && exit.run == self.run && !self.restarting_all;
+                let over = !process.passed_in_run && !process.is_restarted(c, self.spec.restart_policy);
+                (here && over).then_some(exit.at)
+            })
+            .next()
+    }
+
+    fn lost_for_good(&self) -> bool {
+        let dead = self.sandbox == Part::Lost && self.sandbox_attempt.is_some();
+        dead && self.spec.restart_policy == RestartPolicy::Never && self.had_processes
+    }
+
+    fn delete(&mut self, at: Duration, grace: Duration) {
+        let by = at + grace.max(Duration::from_secs(1));
+        let by = self.deleted_by.map_or(by, |earlier| by.min(earlier));
+        self.deleted_by = Some(by);
+        self.stop = Some(match self.stop {
+            Some(stop) => Stop { by: stop.by.min(by), ..stop },
+            None => Stop { began: at, by, overdue: false },
+        });
+    }
+
+    fn hook(&mut self, name: &ContainerName, hook: Hook, timeout: Option<Duration>, at: Duration) {
+        if hook == Hook::PreStop {
+            let alone = self.processes[name].has_to_stop_alone(self.container(name));
+            assert!(alone || self.stop.is_some(), "a preStop hook in {name}, which is not stopped");
+            let left = self.stop.map(|stop| stop.by.saturating_sub(at));
+            let longest = timeout.unwrap_or_else(|| panic!("a preStop hook of {name} without an end"));
+            assert!(alone || left.is_some_and(|left| longest <= left), "{name}'s preStop hook has too long");
+        }
+        self.with(name, |process, spec| process.hook(spec, hook));
+    }
+
+    fn signal(&mut self, name: &ContainerName, at: Duration) {
+        let (container, process) = (self.container(name), &self.processes[name]);
+        assert_eq!(process.life, Life::Running, "a stop signal to {name}");
+        assert!(process.signalled.is_none(), "a second stop signal to {name}");
+        let alone = process.has_to_stop_alone(container);
+        let spent = self.stop.is_some_and(|stop| at >= stop.by);
+        if let Some(stop) = self.stop.filter(|_| !alone) {
+            assert!(at >= stop.began);
+            let waits = self.alive_before(container);
+            assert!(waits.is_empty() || spent, "{name} stopped before {waits:?}");
+            let hook_done = container.pre_stop.is_none()
+                || !matches!(process.pre_stop, process::HookLife::None | process::HookLife::Running);
+            assert!(hook_done || spent, "{name} stopped without its preStop hook");
+        } else {
+            assert!(alone || self.restarting_all, "{name} stopped without a reason");
+        }
+        self.with(name, |process, _| process.signalled = Some(at));
+    }
+
+    fn kill(&mut self, name: &ContainerName, at: Duration) {
+        let process = &self.processes[name];
+        assert_eq!(process.life, Life::Running, "SIGKILL to {name}");
+        let since = process.signalled.unwrap_or_else(|| panic!("SIGKILL to {name} without its stop signal"));
+        assert!(at >= since + FLOOR, "SIGKILL to {name} within the floor");
+        let alone = process.has_to_stop_alone(self.container(name));
+        let spent = self.stop.is_some_and(|stop| at >= stop.by);
+        assert!(spent || alone || self.restarting_all, "SIGKILL to {name} before its time");
+        self.with(name, |process, _| process.killed = true);
+    }
+
+    /// Who must be gone before a sidecar is told to stop.
+    fn alive_before(&self, container: &Container) -> Vec<&ContainerName> {
+        if container.kind != ContainerKind::Sidecar {
+            return Vec::new();
+        }
+        let later = self.spec.init_containers.iter().skip_while(|c| c.name != container.name).skip(1);
+        let later = later.filter(|c| c.kind == ContainerKind::Sidecar);
+        later.chain(&self.spec.containers).filter(|c| self.of(c).alive()).map(|c| &c.name).collect()
+    }
+}
+
+/// Starting.
+impl Checker {
+    fn create_sandbox(&mut self, attempt: u32) {
+        self.no_process_alive("create a sandbox");
+        assert!(self.stop.is_none(), "a sandbox for a pod that stops");
+        assert_eq!(self.volumes, Part::Ready, "a sandbox before the volumes");
+        assert!(!matches!(self.sandbox, Part::Coming | Part::Ready), "two sandboxes");
+        assert_eq!(attempt, self.sandbox_attempt.map_or(0, |last| last + 1), "the sandbox's number");
+        if attempt > 0 {
+            self.begin_run();
+        }
+        (self.sandbox, self.sandbox_attempt) = (Part::Coming, Some(attempt));
+    }
+
+    fn begin_run(&mut self) {
+        self.run += 1;
+        self.restarting_all = false;
+        for process in self.processes.values_mut() {
+            (process.begun_in_run, process.passed_in_run, process.tried_in_run) = (false, false, false);
+        }
+    }
+
+    fn start_container(&mut self, name: &ContainerName, attempt: u32, run: u32, at: Duration) {
+        if run != self.run {
+            assert!(self.restarting_all, "a new run without a reason");
+            self.begin_run();
+            assert_eq!(run, self.run, "the number of the run");
+        }
+        self.may_start(name, at, run);
+        self.with(name, |process, spec| process.start(spec, attempt));
+    }
+
+    fn may_start(&self, name: &ContainerName, at: Duration, run: u32) {
+        let (container, process) = (self.container(name), &self.processes[name]);
+        assert!(self.stop.is_none(), "{name} started although the pod stops");
+        assert_eq!(self.sandbox, Part::Ready, "{name} started without a sandbox");
+        assert!(!process.alive(), "two live attempts of {name}");
+        if run != self.run {
+            return self.no_process_alive("begin a new run");
+        }
+        assert!(!self.restarting_all, "{name} started while all are to be restarted");
+        if process.begun_in_run || self.ended_in_lost_sandbox(container) {
+            let again = process.is_restarted(container, self.spec.restart_policy);
+            assert!(again || process.life == Life::None, "{name} restarted against its policy");
+        }
+        assert!(process.backoff_is_over(at, self.exit_behind(container)), "{name} restarted too early");
+        if !process.begun_in_run {
+            self.it_is_its_turn(container);
+        }
+    }
+
+    fn ended_in_lost_sandbox(&self, container: &Container) -> bool {
+        let exit = self.of(container).last_exit.as_ref();
+        container.kind == ContainerKind::App && exit.is_some_and(|exit| exit.sandbox != self.sandbox_attempt)
+    }
+
+    /// The exit that a restart backs off from: of this run, or of an app in a sandbox that was lost.
+    fn exit_behind(&self, container: &Container) -> Option<Duration> {
+        let exit = self.of(container).last_exit.as_ref()?;
+        let counts = exit.run == self.run || self.ended_in_lost_sandbox(container);
+        counts.then_some(exit.at)
+    }
+
+    fn count_restart(&mut self, name: &ContainerName, at: Duration) {
+        let behind = self.exit_behind(self.container(name));
+        self.had_processes = true;
+        self.with(name, |process, _| {
+            if process.life == Life::Starting {
+                process.count_restart(at, behind);
+            }
+        });
+    }
+
+    /// Init containers before it have succeeded, sidecars before it were up, the one right before it is
+    /// still up; apps before it have been tried.
+    fn it_is_its_turn(&self, container: &Container) {
+        let name = &container.name;
+        let initialized = self.spec.containers.iter().any(|c| self.of(c).begun_in_run);
+        if container.kind != ContainerKind::App || !initialized {
+            let before: Vec<_> = self.spec.init_containers.iter().take_while(|c| c.name != *name).collect();
+            for earlier in &before {
+                assert!(self.of(earlier).passed_in_run, "{name} started before {} was passed", earlier.name);
+            }
+            if let Some(sidecar) = before.last().filter(|c| c.kind == ContainerKind::Sidecar) {
+                assert!(self.of(sidecar).up(sidecar), "{name} started while {} is not up", sidecar.name);
+            }
+        }
+        if container.kind == ContainerKind::App {
+            for earlier in self.spec.containers.iter().take_while(|c| c.name != *name) {
+                let process = self.of(earlier);
+                let ended = self.ended_in_lost_sandbox(earlier)
+                    && !process.is_restarted(earlier, self.spec.restart_policy);
+                let tried = process.tried_in_run || ended || self.failed_pulls.contains(&earlier.image);
+                let waits = !process.backoff_is_over(Duration::ZERO, self.exit_behind(earlier));
+                assert!(tried || waits, "{name} started before {}", earlier.name);
+            }
+        }
+    }
+}
+
+/// Ends.
+impl Checker {
+    fn exited(&mut self, name: &ContainerName, exit: &Exit, at: Duration) {
+        if !self.processes[name].alive() {
+            return;
+        }
+        self.count_restart(name, at);
+        let finished = moment(exit.finished);
+        let (run, sandbox) = (self.run, self.sandbox_attempt);
+        self.with(name, |process, spec| process.exited(spec, exit, finished, run, sandbox));
+        let asks =
+            process::rule(self.container(name), exit.code) == Some(RestartRuleAction::RestartAllContainers);
+        self.restarting_all |= asks && self.stop.is_none();
+    }
+
+    fn sandbox_lost(&mut self, at: Duration) {
+        self.sandbox =
+            if self.sandbox == Part::Coming && self.stop.is_some() { Part::Gone } else { Part::Lost };
+        let names: Vec<ContainerName> = self.processes.keys().cloned().collect();
+        for name in names {
+            self.with(&name, |process, _| process.roll_back());
+            self.exited(&name, &killed(at), at);
+        }
+    }
+
+    fn adopted(&mut self, at: Duration, snapshot: &SandboxSnapshot) {
+        self.sandbox = Part::Ready;
+        let mut records = snapshot.containers.clone();
+        records.sort_by_key(|record| record.exit.as_ref().map(|exit| exit.finished.boot));
+        for record in &records {
+            if self.processes[&record.name].attempt != Some(record.attempt) {
+                continue;
+            }
+            match &record.exit {
+                Some(exit) => self.exited(&record.name, exit, at),
+                None => {
+                    self.count_restart(&record.name, at);
+                    self.with(&record.name, |process, spec| process.started(spec));
+                }
+            }
+        }
+        let known = |name: &ContainerName, attempt| {
+            records.iter().any(|r| r.name == *name && Some(r.attempt) == attempt)
+        };
+        for (name, process) in &mut self.processes {
+            if !known(name, process.attempt) {
+                process.roll_back();
+            }
+        }
+    }
+}
+
+fn killed(at: Duration) -> Exit {
+    let nanos = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
+    let finished = Moment { boot: podspec::BootTime(nanos), wall: podspec::WallTime(nanos) };
+    let (code, reason) = (137, ExitReason::Error);
+    Exit { code, signal: Some(9), reason, message: String::new(), started: None, finished }
+}
+
+fn moment(at: Moment) -> Duration {
+    Duration::from_nanos(u64::try_from(at.boot.0).unwrap_or(0))
 }

@@ -7,9 +7,11 @@
 //! its fixpoint after its actions are issued, and an independent [`checker`] watches for broken
 //! promises with other logic than the planner's.
 
+mod answers;
 pub mod checker;
 mod script;
 mod timeline;
+mod words;
 mod world;
 
 pub use script::{Behaviour, Event, Scenario, ScriptError};

@@ -1,27 +1,31 @@
 //! The scenario text.
 //!
 //! ```text
-//! # why this scenario exists
-//! pod restart=Never grace=30 deadline=60
+//! # the rule this scenario is about
+//! pod restart=Never grace=30 deadline=60 volumes=2s:fail,ok sandbox=1s
 //! init    a    run=2s exit=1,0
 //! sidecar s    startup=fail,ok term=1s
-//! app     main run=10s prestop=5s
+//! app     main run=10s prestop=5s pull=5s:ErrImagePull,ok start=late:2s
+//! at 5s exit main 3
 //! at 7s delete grace=3
 //! at 8s lose-sandbox
-//! at 9s restart-engine
+//! at 9s restart-engine down=5s
 //! until 10m
+//! show messages
 //! ```
 //!
 //! Lists hold one value per attempt (or per probe, pull, ...); the last one repeats. Without `run` a
-//! process runs until it is stopped; `term` says how long it lives after its stop signal.
+//! process runs until it is stopped; `term` says how long it lives after its stop signal. A result is
+//! `ok` or `fail`, after a time when it is `5s` or `5s:fail`.
 
 use std::time::Duration;
 
 use podspec::{
-    Container, ContainerKind, ContainerName, ExecAction, ExitCodeOperator, PodSpec, Probe,
-    ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule, RestartRuleAction,
-    SecurityContext,
+    Container, ContainerKind, ContainerName, PodSpec, ProcessRestartPolicy, PullPolicy, Resources,
+    RestartPolicy, SecurityContext,
 };
+
+use crate::words::{container_word, duration, exit_script, key_value, list, number, outcome, policy};
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -30,16 +34,34 @@ pub struct Scenario {
     pub events: Vec<(Duration, Event)>,
     /// The timeline ends here at the latest.
     pub until: Duration,
+    pub volumes: Vec<Outcome>,
+    pub sandbox: Vec<Outcome>,
+    /// The timeline shows messages of conditions and waiting containers, too.
+    pub show_messages: bool,
 }
 
+/// How long something takes and whether it succeeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    pub takes: Duration,
+    pub succeeds: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     Delete {
         grace: Option<Duration>,
     },
     LoseSandbox,
-    /// `kill -9` of the engine and a new one that adopts the sandbox.
-    RestartEngine,
+    /// `kill -9` of the engine and, `down` later, a new one that adopts the sandbox.
+    RestartEngine {
+        down: Duration,
+    },
+    /// A process ends by itself.
+    Exit {
+        container: ContainerName,
+        exit: ExitScript,
+    },
 }
 
 /// How the processes of one container behave.
@@ -53,10 +75,25 @@ pub struct Behaviour {
     pub term: Option<Duration>,
     pub term_exit: i32,
     pub start: Vec<StartScript>,
-    pub startup: Vec<bool>,
-    pub post_start: Vec<(Duration, bool)>,
-    pub pre_stop: Vec<(Duration, bool)>,
-    pub pull: Vec<Option<String>>,
+    pub startup: Vec<(Duration, ProbeScript)>,
+    pub post_start: Vec<Outcome>,
+    pub pre_stop: Vec<Outcome>,
+    pub pull: Vec<PullScript>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProbeScript {
+    Succeeds,
+    Fails,
+    /// It cannot be run.
+    Errs,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullScript {
+    pub takes: Duration,
+    /// The reason it fails with.
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +110,10 @@ pub enum StartScript {
     CreateFails,
     /// The program could not be executed.
     ExecFails,
+    /// The process is made this much later.
+    Slow(Duration),
+    /// The process is made at once, and reported this much later.
+    Late(Duration),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +139,9 @@ impl Scenario {
             behaviours: Vec::new(),
             events: Vec::new(),
             until: Duration::from_secs(3_600),
+            volumes: vec![Outcome::AT_ONCE],
+            sandbox: vec![Outcome::AT_ONCE],
+            show_messages: false,
         };
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default().trim();
@@ -122,6 +166,10 @@ impl Scenario {
                 self.until = duration(words.next().unwrap_or_default())?;
                 Ok(())
             }
+            "show" => {
+                self.show_messages = true;
+                Ok(())
+            }
             "at" => self.event(words),
             "init" | "sidecar" | "app" => self.container(first, words),
             other => Err(format!("unknown word {other:?}")),
@@ -134,6 +182,8 @@ impl Scenario {
             "restart" => self.spec.restart_policy = policy(value)?,
             "grace" => self.spec.termination_grace_period = Duration::from_secs(number(value)?),
             "deadline" => self.spec.active_deadline = Some(Duration::from_secs(number(value)?)),
+            "volumes" => self.volumes = list(value, outcome)?,
+            "sandbox" => self.sandbox = list(value, outcome)?,
             other => return Err(format!("unknown key {other:?}")),
         }
         Ok(())
@@ -141,13 +191,21 @@ impl Scenario {
 
     fn event<'t>(&mut self, mut words: impl Iterator<Item = &'t str>) -> Result<(), String> {
         let at = duration(words.next().unwrap_or_default())?;
-        let event = match words.next() {
-            Some("delete") => {
-                let grace = words.next().map(|w| key_value(w).and_then(|(_, v)| number(v))).transpose()?;
+        let what = words.next().ok_or("what happens then?")?;
+        let mut value = || words.next().map(|w| key_value(w).map(|(_, v)| v)).transpose();
+        let event = match what {
+            "delete" => {
+                let grace = value()?.map(number).transpose()?;
                 Event::Delete { grace: grace.map(Duration::from_secs) }
             }
-            Some("lose-sandbox") => Event::LoseSandbox,
-            Some("restart-engine") => Event::RestartEngine,
+            "lose-sandbox" => Event::LoseSandbox,
+            "restart-engine" => {
+                Event::RestartEngine { down: value()?.map(duration).transpose()?.unwrap_or_default() }
+            }
+            "exit" => Event::Exit {
+                container: ContainerName::new(words.next().ok_or("who exits?")?),
+                exit: exit_script(words.next().ok_or("with which code?")?)?,
+            },
             other => return Err(format!("unknown event {other:?}")),
         };
         self.events.push((at, event));
@@ -183,144 +241,16 @@ impl Behaviour {
             term: Some(Duration::ZERO),
             term_exit: 143,
             start: vec![StartScript::Ok],
-            startup: vec![true],
-            post_start: vec![(Duration::ZERO, true)],
-            pre_stop: vec![(Duration::ZERO, true)],
-            pull: vec![None],
+            startup: vec![(Duration::ZERO, ProbeScript::Succeeds)],
+            post_start: vec![Outcome::AT_ONCE],
+            pre_stop: vec![Outcome::AT_ONCE],
+            pull: vec![PullScript { takes: Duration::ZERO, failure: None }],
         }
     }
 }
 
-fn container_word(word: &str, container: &mut Container, behaviour: &mut Behaviour) -> Result<(), String> {
-    let (key, value) = key_value(word)?;
-    let hook = || Some(ExecAction { command: vec!["hook".to_owned()] });
-    match key {
-        "run" => {
-            behaviour.run = list(value, |v| if v == "forever" { Ok(None) } else { duration(v).map(Some) })?
-        }
-        "exit" => behaviour.exit = list(value, exit_script)?,
-        "term" => (behaviour.term, behaviour.term_exit) = term(value)?,
-        "start" => behaviour.start = list(value, start_script)?,
-        "pull" => {
-            behaviour.pull = list(value, |v| Ok(if v == "ok" { None } else { Some(v.to_owned()) }))?;
-        }
-        "image" => value.clone_into(&mut container.image),
-        "restart" => container.restart.policy = Some(policy(value)?),
-        "rules" => container.restart.rules = list(value, rule)?,
-        "poststart" => {
-            container.post_start = hook();
-            behaviour.post_start = list(value, hook_script)?;
-        }
-        "prestop" => {
-            container.pre_stop = hook();
-            behaviour.pre_stop = list(value, hook_script)?;
-        }
-        "startup" => {
-            probe(container);
-            behaviour.startup = list(value, |v| Ok(v == "ok"))?;
-        }
-        "period" => probe(container).period = duration(value)?,
-        "delay" => probe(container).initial_delay = duration(value)?,
-        "threshold" => probe(container).failure_threshold = number(value)?,
-        "probegrace" => probe(container).termination_grace_period = Some(duration(value)?),
-        other => return Err(format!("unknown key {other:?}")),
-    }
-    Ok(())
-}
-
-fn probe(container: &mut Container) -> &mut Probe {
-    container.startup_probe.get_or_insert_with(|| Probe {
-        exec: ExecAction { command: vec!["probe".to_owned()] },
-        initial_delay: Duration::ZERO,
-        period: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        success_threshold: 1,
-        failure_threshold: 3,
-        termination_grace_period: None,
-    })
-}
-
-fn term(value: &str) -> Result<(Option<Duration>, i32), String> {
-    if value == "ignore" {
-        return Ok((None, 143));
-    }
-    match value.split_once(':') {
-        Some((after, code)) => Ok((Some(duration(after)?), number(code)?)),
-        None => Ok((Some(duration(value)?), 143)),
-    }
-}
-
-fn exit_script(value: &str) -> Result<ExitScript, String> {
-    match value.strip_prefix("oom") {
-        Some("") => Ok(ExitScript::Oom(137)),
-        Some(code) => number(code.trim_start_matches(':')).map(ExitScript::Oom),
-        None => number(value).map(ExitScript::Code),
-    }
-}
-
-fn start_script(value: &str) -> Result<StartScript, String> {
-    match value {
-        "ok" => Ok(StartScript::Ok),
-        "create-fails" => Ok(StartScript::CreateFails),
-        "exec-fails" => Ok(StartScript::ExecFails),
-        other => Err(format!("unknown start {other:?}")),
-    }
-}
-
-fn hook_script(value: &str) -> Result<(Duration, bool), String> {
-    match value.strip_suffix(":fail") {
-        Some(after) => Ok((duration(after)?, false)),
-        None => Ok((duration(value)?, true)),
-    }
-}
-
-/// `42:Restart` or `!0:RestartAllContainers`; several codes with `+`.
-fn rule(value: &str) -> Result<RestartRule, String> {
-    let (codes, action) = value.split_once(':').ok_or("a rule is CODES:ACTION")?;
-    let action = match action {
-        "Restart" => RestartRuleAction::Restart,
-        "RestartAllContainers" => RestartRuleAction::RestartAllContainers,
-        other => return Err(format!("unknown action {other:?}")),
-    };
-    let (operator, codes) = match codes.strip_prefix('!') {
-        Some(codes) => (ExitCodeOperator::NotIn, codes),
-        None => (ExitCodeOperator::In, codes),
-    };
-    let values = codes.split('+').map(number).collect::<Result<_, _>>()?;
-    Ok(RestartRule { action, operator, values })
-}
-
-fn policy(value: &str) -> Result<RestartPolicy, String> {
-    match value {
-        "Always" => Ok(RestartPolicy::Always),
-        "OnFailure" => Ok(RestartPolicy::OnFailure),
-        "Never" => Ok(RestartPolicy::Never),
-        other => Err(format!("unknown restart policy {other:?}")),
-    }
-}
-
-fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    value.split(',').map(item).collect()
-}
-
-fn key_value(word: &str) -> Result<(&str, &str), String> {
-    word.split_once('=').ok_or_else(|| format!("{word:?} is not key=value"))
-}
-
-fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
-    value.parse().map_err(|_| format!("{value:?} is not a number"))
-}
-
-/// `3s`, `2m`, `500ms`.
-fn duration(value: &str) -> Result<Duration, String> {
-    let unit = value.trim_start_matches(|c: char| c.is_ascii_digit());
-    let count: u64 = number(value.strip_suffix(unit).unwrap_or_default())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(count)),
-        "s" => Ok(Duration::from_secs(count)),
-        "m" => Ok(Duration::from_secs(count * 60)),
-        _ => Err(format!("{value:?} is not a duration")),
-    }
+impl Outcome {
+    const AT_ONCE: Self = Self { takes: Duration::ZERO, succeeds: true };
 }
 
 fn empty_pod() -> PodSpec {

@@ -12,9 +12,14 @@ use lifecycle::{
 pub(crate) struct Timeline {
     text: String,
     last_status: String,
+    messages: bool,
 }
 
 impl Timeline {
+    pub(crate) fn new(messages: bool) -> Self {
+        Self { messages, ..Self::default() }
+    }
+
     pub(crate) fn into_text(self) -> String {
         self.text
     }
@@ -32,7 +37,10 @@ impl Timeline {
     }
 
     pub(crate) fn status(&mut self, at: Duration, status: &PodStatus) {
-        let text = status_text(status);
+        let mut text = status_text(status);
+        if self.messages {
+            text.push_str(&messages_text(status));
+        }
         if text != self.last_status {
             self.line(at, "==", &text);
             self.last_status = text;
@@ -70,6 +78,8 @@ fn action_text(action: &Action) -> Option<String> {
 fn observation_text(observation: &Observation) -> Option<String> {
     Some(match observation {
         Observation::DeletionRequested { grace } => format!("deletion, grace {grace:?}"),
+        Observation::VolumesFailed { .. } => "volumes failed".to_owned(),
+        Observation::SandboxCreateFailed { attempt, .. } => format!("sandbox {attempt} failed"),
         Observation::SandboxLost { attempt } => format!("sandbox {attempt} lost"),
         Observation::Adopted(_) => "adopted by a new engine".to_owned(),
         Observation::ImageFailed { container, reason, .. } => format!("image of {container}: {reason}"),
@@ -87,7 +97,14 @@ fn observation_text(observation: &Observation) -> Option<String> {
             };
             format!("startup probe {container} {how}")
         }
-        _ => return None,
+        Observation::Accepted
+        | Observation::VolumesReady
+        | Observation::VolumesRemoved
+        | Observation::SandboxCreated { .. }
+        | Observation::SandboxStopped { .. }
+        | Observation::ImageReady { .. }
+        | Observation::ContainerStarted { .. }
+        | Observation::ContainerRemoved { .. } => return None,
     })
 }
 
@@ -114,6 +131,34 @@ fn status_text(status: &PodStatus) -> String {
     text.push_str(" |");
     for condition in &status.conditions {
         text.push_str(&condition_text(condition));
+    }
+    text
+}
+
+/// One line for each message of the pod, of a container that waits, and of a condition.
+fn messages_text(status: &PodStatus) -> String {
+    let mut text = String::new();
+    let mut line = |who: &str, message: Option<&str>| {
+        if let Some(message) = message.filter(|m| !m.is_empty()) {
+            let _ = write!(text, "\n             {who}: {message}");
+        }
+    };
+    line("pod", status.message.as_deref());
+    for container in status.init_containers.iter().chain(&status.containers) {
+        match &container.state {
+            ContainerState::Waiting { message, .. } => line(container.name.as_str(), message.as_deref()),
+            ContainerState::Terminated(exit) => line(container.name.as_str(), Some(&exit.message)),
+            ContainerState::Running { .. } => {}
+        }
+        if let Some(exit) = &container.last_state {
+            line(container.name.as_str(), Some(&format!("last {:?}({})", exit.reason, exit.code)));
+        }
+    }
+    for condition in &status.conditions {
+        if let Some(reason) = &condition.reason {
+            let message = condition.message.as_ref().map(|m| format!(" {m}")).unwrap_or_default();
+            line(&format!("{:?}", condition.kind), Some(&format!("{reason}{message}")));
+        }
     }
     text
 }

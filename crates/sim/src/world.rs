@@ -1,21 +1,19 @@
-//! The scripted world: answers actions, jumps from event to event.
+//! The scripted world: jumps from event to event, and plays the engine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lifecycle::{
-    Action, ContainerRecord, Exit, ExitReason, Hook, Observation, Observed, ProbeOutcome, SandboxSnapshot,
-    SandboxState, plan,
+    ContainerRecord, Exit, ExitReason, Observation, Observed, SandboxSnapshot, SandboxState, plan,
 };
 use podspec::{BootTime, ContainerName, Moment, WallTime};
 
 use crate::checker::Checker;
-use crate::script::{Behaviour, Event, ExitScript, Scenario, StartScript};
+use crate::script::{Event, ExitScript, Scenario};
 use crate::timeline::Timeline;
 
 /// More steps than any sane scenario takes: a plan that never settles is a bug.
 const STEPS_MAX: usize = 100_000;
-const IMAGE_ID: &str = "image@sha256:0";
 
 /// Plays the scenario and returns its timeline.
 ///
@@ -26,7 +24,7 @@ pub fn run(scenario: &Scenario) -> String {
     let mut world = World::new(scenario);
     world.expect(Duration::ZERO, Pending::Observe(Observation::Accepted));
     for (at, event) in &scenario.events {
-        world.expect(*at, Pending::Outside(*event));
+        world.expect(*at, Pending::Outside(event.clone()));
     }
     for _ in 0..STEPS_MAX {
         if !world.step() {
@@ -36,24 +34,41 @@ pub fn run(scenario: &Scenario) -> String {
     panic!("the pod does not settle within {STEPS_MAX} steps");
 }
 
-enum Pending {
+pub(crate) enum Pending {
+    /// The outcome of an effect of the engine: lost when the engine dies.
     Observe(Observation),
     Outside(Event),
-    ProcessEnds { container: ContainerName, attempt: u32, exit: ExitScript },
+    /// A process is made; the engine had asked for it.
+    ProcessBegins {
+        container: ContainerName,
+        attempt: u32,
+    },
+    ProcessEnds {
+        container: ContainerName,
+        attempt: u32,
+        exit: ExitScript,
+    },
+    EngineReturns,
 }
 
-struct World<'s> {
-    scenario: &'s Scenario,
-    now: Duration,
+pub(crate) struct World<'s> {
+    pub(crate) scenario: &'s Scenario,
+    pub(crate) now: Duration,
     observed: Observed,
     checker: Checker,
     timeline: Timeline,
     pending: BTreeMap<(Duration, u64), Pending>,
     sequence: u64,
     wake: Option<Duration>,
-    alive: BTreeMap<ContainerName, ContainerRecord>,
-    /// How often each scripted thing has happened, by container.
-    counts: BTreeMap<(ContainerName, &'static str), usize>,
+    /// The attempt of the living sandbox.
+    pub(crate) sandbox: Option<u32>,
+    pub(crate) alive: BTreeMap<ContainerName, ContainerRecord>,
+    /// What the sandbox has recorded of ended processes.
+    pub(crate) ended: Vec<ContainerRecord>,
+    /// How often each scripted thing has happened, by container; by nobody for the pod.
+    pub(crate) counts: BTreeMap<(Option<ContainerName>, &'static str), usize>,
+    /// When the next engine takes over; there is none until then.
+    engine_returns: Option<Duration>,
 }
 
 impl<'s> World<'s> {
@@ -63,12 +78,15 @@ impl<'s> World<'s> {
             now: Duration::ZERO,
             observed: Observed::default(),
             checker: Checker::new(&scenario.spec),
-            timeline: Timeline::default(),
+            timeline: Timeline::new(scenario.show_messages),
             pending: BTreeMap::new(),
             sequence: 0,
             wake: None,
+            sandbox: None,
             alive: BTreeMap::new(),
+            ended: Vec::new(),
             counts: BTreeMap::new(),
+            engine_returns: None,
         }
     }
 
@@ -76,6 +94,8 @@ impl<'s> World<'s> {
     fn step(&mut self) -> bool {
         let next = self.pending.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next.into_iter().chain(self.wake).min() else {
+            self.timeline.note(self.now, "nothing more to come");
+            self.checker.idle();
             return false;
         };
         if at > self.scenario.until {
@@ -89,42 +109,86 @@ impl<'s> World<'s> {
         {
             self.happen(pending);
         }
-        self.plan_and_apply()
+        self.engine_returns.is_some() || self.plan_and_apply()
     }
 
     fn happen(&mut self, pending: Pending) {
         match pending {
-            Pending::Observe(observation) => self.observe(&observation),
+            Pending::Observe(observation) => {
+                if let Observation::SandboxCreated { attempt, .. } = observation {
+                    self.sandbox = Some(attempt);
+                }
+                self.observe(&observation);
+            }
             Pending::Outside(event) => self.outside(event),
+            Pending::ProcessBegins { container, attempt } => self.begin(&container, attempt, Duration::ZERO),
             Pending::ProcessEnds { container, attempt, exit } => {
                 if self.alive.get(&container).is_some_and(|p| p.attempt == attempt) {
                     self.end(&container, exit);
                 }
             }
+            Pending::EngineReturns => self.engine_returns(),
         }
     }
 
     fn outside(&mut self, event: Event) {
         match event {
             Event::Delete { grace } => {
+                if let Some(at) = self.engine_returns {
+                    return self.expect(at, Pending::Outside(Event::Delete { grace }));
+                }
                 let grace = grace.unwrap_or(self.scenario.spec.termination_grace_period);
                 self.observe(&Observation::DeletionRequested { grace });
             }
-            Event::LoseSandbox => {
-                if let SandboxState::Ready { attempt, .. } = self.observed.sandbox {
-                    self.alive.clear();
-                    self.pending.retain(|_, p| matches!(p, Pending::Outside(_)));
-                    self.observe(&Observation::SandboxLost { attempt });
-                }
+            Event::LoseSandbox => self.lose_sandbox(),
+            Event::Exit { container, exit } => self.end(&container, exit),
+            Event::RestartEngine { down } => {
+                self.timeline.note(self.now, "the engine is killed");
+                self.pending.retain(|_, pending| {
+                    !matches!(pending, Pending::Observe(_) | Pending::ProcessBegins { .. })
+                });
+                self.engine_returns = Some(self.now + down);
+                self.expect(self.now + down, Pending::EngineReturns);
             }
-            Event::RestartEngine => {
-                self.pending.retain(|_, p| !matches!(p, Pending::Observe(_)));
-                self.observe(&Observation::Accepted);
-                if let SandboxState::Ready { attempt, ip, .. } = self.observed.sandbox.clone() {
-                    let containers = self.alive.values().cloned().collect();
-                    self.observe(&Observation::Adopted(SandboxSnapshot { attempt, ip, containers }));
-                }
-            }
+        }
+    }
+
+    /// Its shim dies and every process with it. What the engine does elsewhere goes on.
+    fn lose_sandbox(&mut self) {
+        let Some(attempt) = self.sandbox.take() else { return };
+        self.alive.clear();
+        self.ended.clear();
+        self.pending.retain(|_, pending| match pending {
+            Pending::ProcessBegins { .. } | Pending::ProcessEnds { .. } => false,
+            Pending::Observe(observation) => !matches!(
+                observation,
+                Observation::ContainerStarted { .. }
+                    | Observation::ContainerRemoved { .. }
+                    | Observation::HookFinished { .. }
+                    | Observation::ProbeFinished { .. }
+            ),
+            Pending::Outside(_) | Pending::EngineReturns => true,
+        });
+        if self.engine_returns.is_none() {
+            self.observe(&Observation::SandboxLost { attempt });
+        }
+    }
+
+    fn engine_returns(&mut self) {
+        self.engine_returns = None;
+        self.observe(&Observation::Accepted);
+        let (SandboxState::Creating { attempt }
+        | SandboxState::Ready { attempt, .. }
+        | SandboxState::Stopping { attempt }) = self.observed.sandbox
+        else {
+            return;
+        };
+        if self.sandbox == Some(attempt) {
+            let containers = self.ended.iter().chain(self.alive.values()).cloned().collect();
+            let ip = "127.0.0.1".to_owned();
+            self.observe(&Observation::Adopted(SandboxSnapshot { attempt, ip, containers }));
+        } else {
+            self.observe(&Observation::SandboxLost { attempt });
         }
     }
 
@@ -147,10 +211,11 @@ impl<'s> World<'s> {
         let settled = plan(spec, &self.observed, self.moment());
         assert_eq!(settled.actions, [], "not at the fixpoint at {:?}", self.now);
         self.timeline.status(self.now, &settled.status);
-        self.checker.status(&settled.status);
+        self.checker.status(self.now, &settled.status);
         self.wake = settled.wake_after.map(|after| self.now + after);
         if settled.at_rest {
             self.timeline.note(self.now, "at rest");
+            self.checker.at_rest(&settled.status);
             let deletion_to_come =
                 self.pending.values().any(|p| matches!(p, Pending::Outside(Event::Delete { .. })));
             return deletion_to_come && self.observed.deletion.is_none();
@@ -158,98 +223,20 @@ impl<'s> World<'s> {
         true
     }
 
-    fn answer(&mut self, action: &Action) {
-        match action {
-            Action::SetUpVolumes => self.soon(Observation::VolumesReady),
-            Action::CreateSandbox { attempt } => {
-                self.soon(Observation::SandboxCreated { attempt: *attempt, ip: "127.0.0.1".to_owned() });
-            }
-            Action::EnsureImage { container, .. } => self.ensure_image(container),
-            Action::StartContainer { container, attempt, .. } => self.start(container, *attempt),
-            Action::RunHook { container, attempt, hook, timeout } => {
-                self.run_hook(container, *attempt, *hook, *timeout);
-            }
-            Action::RunStartupProbe { container, attempt, .. } => self.run_probe(container, *attempt),
-            Action::SignalContainer { container, attempt } => {
-                let behaviour = self.behaviour(container);
-                let exit = ExitScript::Code(behaviour.term_exit);
-                if let Some(after) = behaviour.term {
-                    self.ends(after, container, *attempt, exit);
-                }
-            }
-            Action::KillContainer { container, attempt } => {
-                self.ends(Duration::ZERO, container, *attempt, ExitScript::Code(137));
-            }
-            Action::RemoveContainer { container, attempt } => {
-                self.soon(Observation::ContainerRemoved { container: container.clone(), attempt: *attempt });
-            }
-            Action::StopSandbox { attempt } => self.soon(Observation::SandboxStopped { attempt: *attempt }),
-            Action::RemoveVolumes => self.soon(Observation::VolumesRemoved),
-        }
-    }
-
-    fn ensure_image(&mut self, container: &ContainerName) {
-        let count = self.count(container, "pull");
-        let container = container.clone();
-        let outcome = match nth(&self.behaviour(&container).pull, count) {
-            None => Observation::ImageReady { container, image_id: IMAGE_ID.to_owned(), pulled: None },
-            Some(reason) => Observation::ImageFailed { container, reason, message: "scripted".to_owned() },
-        };
-        self.soon(outcome);
-    }
-
-    fn start(&mut self, container: &ContainerName, attempt: u32) {
-        let count = self.count(container, "start");
+    /// A process is made, and reported `report_after`.
+    pub(crate) fn begin(&mut self, container: &ContainerName, attempt: u32, report_after: Duration) {
         let behaviour = self.behaviour(container);
-        match nth(&behaviour.start, count) {
-            StartScript::CreateFails => {
-                let reason = "CreateContainerError".to_owned();
-                let message = "scripted".to_owned();
-                let container = container.clone();
-                return self.soon(Observation::ContainerCreateFailed { container, attempt, reason, message });
-            }
-            StartScript::ExecFails => {
-                let exit = Exit { reason: ExitReason::StartError, started: None, ..self.exit(128) };
-                let container = container.clone();
-                return self.soon(Observation::ContainerExited { container, attempt, exit });
-            }
-            StartScript::Ok => {}
-        }
-        let lives = self.count(container, "run");
+        let lives = self.count(Some(container), "run");
         let (run, exit) = (nth(&behaviour.run, lives), nth(&behaviour.exit, lives));
-        let id = format!("{container}-{attempt}");
-        let started = self.moment();
+        let (id, started) = (format!("{container}-{attempt}"), self.moment());
         let record =
             ContainerRecord { name: container.clone(), attempt, id: id.clone(), pid: 1, started, exit: None };
         self.alive.insert(container.clone(), record);
-        self.soon(Observation::ContainerStarted { container: container.clone(), attempt, id });
+        let started = Observation::ContainerStarted { container: container.clone(), attempt, id };
+        self.expect(self.now + report_after, Pending::Observe(started));
         if let Some(run) = run {
             self.ends(run, container, attempt, exit);
         }
-    }
-
-    fn run_hook(&mut self, container: &ContainerName, attempt: u32, hook: Hook, timeout: Option<Duration>) {
-        let (script, key) = match hook {
-            Hook::PostStart => (self.behaviour(container).post_start.clone(), "poststart"),
-            Hook::PreStop => (self.behaviour(container).pre_stop.clone(), "prestop"),
-        };
-        let (takes, succeeds) = nth(&script, self.count(container, key));
-        let cut = timeout.is_some_and(|limit| takes > limit);
-        let takes = timeout.map_or(takes, |limit| takes.min(limit));
-        let failure = (cut || !succeeds).then(|| "scripted".to_owned());
-        let container = container.clone();
-        let finished = Observation::HookFinished { container, attempt, hook, failure };
-        self.expect(self.now + takes, Pending::Observe(finished));
-    }
-
-    fn run_probe(&mut self, container: &ContainerName, attempt: u32) {
-        let count = self.count(container, "startup");
-        let outcome = if nth(&self.behaviour(container).startup, count) {
-            ProbeOutcome::Success
-        } else {
-            ProbeOutcome::Failure("scripted".to_owned())
-        };
-        self.soon(Observation::ProbeFinished { container: container.clone(), attempt, outcome });
     }
 
     fn end(&mut self, container: &ContainerName, exit: ExitScript) {
@@ -260,47 +247,45 @@ impl<'s> World<'s> {
         };
         let exit = Exit { started: Some(process.started), ..exit };
         let attempt = process.attempt;
-        self.observe(&Observation::ContainerExited { container: container.clone(), attempt, exit });
+        self.ended.push(ContainerRecord { exit: Some(exit.clone()), ..process });
+        if self.engine_returns.is_none() {
+            self.observe(&Observation::ContainerExited { container: container.clone(), attempt, exit });
+        }
     }
 
-    fn exit(&self, code: i32) -> Exit {
+    pub(crate) fn exit(&self, code: i32) -> Exit {
         let reason = if code == 0 { ExitReason::Completed } else { ExitReason::Error };
         let signal = (code > 128).then_some(code - 128);
         Exit { code, signal, reason, message: String::new(), started: None, finished: self.moment() }
     }
 
-    fn behaviour(&self, container: &ContainerName) -> &'s Behaviour {
-        self.scenario.behaviour(container).unwrap_or_else(|| panic!("no container {container}"))
-    }
-
-    /// How often this has happened before.
-    fn count(&mut self, container: &ContainerName, what: &'static str) -> usize {
-        let count = self.counts.entry((container.clone(), what)).or_default();
-        *count += 1;
-        *count - 1
-    }
-
-    fn ends(&mut self, after: Duration, container: &ContainerName, attempt: u32, exit: ExitScript) {
+    pub(crate) fn ends(
+        &mut self,
+        after: Duration,
+        container: &ContainerName,
+        attempt: u32,
+        exit: ExitScript,
+    ) {
         let container = container.clone();
         self.expect(self.now + after, Pending::ProcessEnds { container, attempt, exit });
     }
 
-    fn soon(&mut self, observation: Observation) {
-        self.expect(self.now, Pending::Observe(observation));
+    pub(crate) fn note(&mut self, text: &str) {
+        self.timeline.note(self.now, text);
     }
 
-    fn expect(&mut self, at: Duration, pending: Pending) {
+    pub(crate) fn expect(&mut self, at: Duration, pending: Pending) {
         self.sequence += 1;
         self.pending.insert((at, self.sequence), pending);
     }
 
-    fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> Moment {
         let nanos = i64::try_from(self.now.as_nanos()).unwrap_or(i64::MAX);
         Moment { boot: BootTime(nanos), wall: WallTime(nanos) }
     }
 }
 
 /// The value for the `n`-th time; the last one repeats.
-fn nth<T: Clone>(script: &[T], n: usize) -> T {
+pub(crate) fn nth<T: Clone>(script: &[T], n: usize) -> T {
     script.get(n).or(script.last()).cloned().unwrap_or_else(|| panic!("an empty script"))
 }

@@ -1,0 +1,148 @@
+//! How the scripted world answers each action.
+
+use std::time::Duration;
+
+use lifecycle::{Action, Exit, ExitReason, Hook, Observation, ProbeOutcome};
+use podspec::ContainerName;
+
+use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, StartScript};
+use crate::world::{Pending, World, nth};
+
+const IMAGE_ID: &str = "image@sha256:0";
+
+impl<'s> World<'s> {
+    pub(crate) fn answer(&mut self, action: &Action) {
+        match action {
+            Action::SetUpVolumes => self.set_up_volumes(),
+            Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
+            Action::EnsureImage { container, .. } => self.ensure_image(container),
+            Action::StartContainer { container, attempt, .. } => self.start(container, *attempt),
+            Action::RunHook { container, attempt, hook, timeout } => {
+                self.run_hook(container, *attempt, *hook, *timeout);
+            }
+            Action::RunStartupProbe { container, attempt, timeout } => {
+                self.run_probe(container, *attempt, *timeout);
+            }
+            Action::SignalContainer { container, attempt } => {
+                let behaviour = self.behaviour(container);
+                let exit = ExitScript::Code(behaviour.term_exit);
+                if let Some(after) = behaviour.term {
+                    self.ends(after, container, *attempt, exit);
+                }
+            }
+            Action::KillContainer { container, attempt } => {
+                self.ends(Duration::ZERO, container, *attempt, ExitScript::Code(137));
+            }
+            Action::RemoveContainer { container, attempt } => {
+                self.ended.retain(|record| record.name != *container || record.attempt != *attempt);
+                self.soon(Observation::ContainerRemoved { container: container.clone(), attempt: *attempt });
+            }
+            Action::StopSandbox { attempt } => {
+                self.sandbox = None;
+                self.ended.clear();
+                self.soon(Observation::SandboxStopped { attempt: *attempt });
+            }
+            Action::RemoveVolumes => self.soon(Observation::VolumesRemoved),
+        }
+    }
+
+    fn set_up_volumes(&mut self) {
+        let Outcome { takes, succeeds } = nth(&self.scenario.volumes, self.count(None, "volumes"));
+        let outcome = if succeeds {
+            Observation::VolumesReady
+        } else {
+            Observation::VolumesFailed { message: "scripted".to_owned() }
+        };
+        self.later(takes, outcome);
+    }
+
+    fn create_sandbox(&mut self, attempt: u32) {
+        let Outcome { takes, succeeds } = nth(&self.scenario.sandbox, self.count(None, "sandbox"));
+        let outcome = if succeeds {
+            Observation::SandboxCreated { attempt, ip: "127.0.0.1".to_owned() }
+        } else {
+            Observation::SandboxCreateFailed { attempt, message: "scripted".to_owned() }
+        };
+        self.later(takes, outcome);
+    }
+
+    fn ensure_image(&mut self, container: &ContainerName) {
+        let pull = nth(&self.behaviour(container).pull, self.count(Some(container), "pull"));
+        if !pull.takes.is_zero() {
+            self.note(&format!("{container}'s image is being pulled"));
+        }
+        let container = container.clone();
+        let outcome = match pull.failure {
+            None => Observation::ImageReady { container, image_id: IMAGE_ID.to_owned(), pulled: None },
+            Some(reason) => Observation::ImageFailed { container, reason, message: "scripted".to_owned() },
+        };
+        self.later(pull.takes, outcome);
+    }
+
+    fn start(&mut self, container: &ContainerName, attempt: u32) {
+        let count = self.count(Some(container), "start");
+        let name = container.clone();
+        match nth(&self.behaviour(container).start, count) {
+            StartScript::CreateFails => {
+                let reason = "CreateContainerError".to_owned();
+                let message = "scripted".to_owned();
+                self.soon(Observation::ContainerCreateFailed { container: name, attempt, reason, message });
+            }
+            StartScript::ExecFails => {
+                let message = "no such program".to_owned();
+                let exit = Exit { reason: ExitReason::StartError, message, started: None, ..self.exit(128) };
+                self.soon(Observation::ContainerExited { container: name, attempt, exit });
+            }
+            StartScript::Ok => self.begin(container, attempt, Duration::ZERO),
+            StartScript::Late(by) => self.begin(container, attempt, by),
+            StartScript::Slow(by) => {
+                self.expect(self.now + by, Pending::ProcessBegins { container: name, attempt });
+            }
+        }
+    }
+
+    fn run_hook(&mut self, container: &ContainerName, attempt: u32, hook: Hook, timeout: Option<Duration>) {
+        let (script, key) = match hook {
+            Hook::PostStart => (&self.behaviour(container).post_start, "poststart"),
+            Hook::PreStop => (&self.behaviour(container).pre_stop, "prestop"),
+        };
+        let Outcome { takes, succeeds } = nth(script, self.count(Some(container), key));
+        let cut = timeout.is_some_and(|limit| takes > limit);
+        let takes = timeout.map_or(takes, |limit| takes.min(limit));
+        let failure = (cut || !succeeds).then(|| "scripted".to_owned());
+        let container = container.clone();
+        self.later(takes, Observation::HookFinished { container, attempt, hook, failure });
+    }
+
+    fn run_probe(&mut self, container: &ContainerName, attempt: u32, timeout: Duration) {
+        let count = self.count(Some(container), "startup");
+        let (takes, script) = nth(&self.behaviour(container).startup, count);
+        let outcome = match script {
+            _ if takes > timeout => ProbeOutcome::Failure("timed out".to_owned()),
+            ProbeScript::Succeeds => ProbeOutcome::Success,
+            ProbeScript::Fails => ProbeOutcome::Failure("scripted".to_owned()),
+            ProbeScript::Errs => ProbeOutcome::Error("scripted".to_owned()),
+        };
+        let container = container.clone();
+        self.later(takes.min(timeout), Observation::ProbeFinished { container, attempt, outcome });
+    }
+
+    pub(crate) fn behaviour(&self, container: &ContainerName) -> &'s Behaviour {
+        self.scenario.behaviour(container).unwrap_or_else(|| panic!("no container {container}"))
+    }
+
+    /// How often this has happened before.
+    pub(crate) fn count(&mut self, container: Option<&ContainerName>, what: &'static str) -> usize {
+        let count = self.counts.entry((container.cloned(), what)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    fn soon(&mut self, observation: Observation) {
+        self.later(Duration::ZERO, observation);
+    }
+
+    fn later(&mut self, after: Duration, observation: Observation) {
+        self.expect(self.now + after, Pending::Observe(observation));
+    }
+}

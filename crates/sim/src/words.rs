@@ -1,0 +1,185 @@
+//! The words of a scenario text.
+
+use std::time::Duration;
+
+use podspec::{
+    Container, ExecAction, ExitCodeOperator, Probe, PullPolicy, RestartPolicy, RestartRule, RestartRuleAction,
+};
+
+use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, PullScript, StartScript};
+
+pub(crate) fn container_word(
+    word: &str,
+    container: &mut Container,
+    behaviour: &mut Behaviour,
+) -> Result<(), String> {
+    let (key, value) = key_value(word)?;
+    let hook = || Some(ExecAction { command: vec!["hook".to_owned()] });
+    match key {
+        "run" => {
+            behaviour.run = list(value, |v| if v == "forever" { Ok(None) } else { duration(v).map(Some) })?;
+        }
+        "exit" => behaviour.exit = list(value, exit_script)?,
+        "term" => (behaviour.term, behaviour.term_exit) = term(value)?,
+        "start" => behaviour.start = list(value, start_script)?,
+        "pull" => behaviour.pull = list(value, pull_script)?,
+        "policy" => container.pull_policy = pull_policy(value)?,
+        "image" => value.clone_into(&mut container.image),
+        "restart" => container.restart.policy = Some(policy(value)?),
+        "rules" => container.restart.rules = list(value, rule)?,
+        "poststart" => {
+            container.post_start = hook();
+            behaviour.post_start = list(value, outcome)?;
+        }
+        "prestop" => {
+            container.pre_stop = hook();
+            behaviour.pre_stop = list(value, outcome)?;
+        }
+        "startup" => {
+            probe(container);
+            behaviour.startup = list(value, probe_script)?;
+        }
+        "period" => probe(container).period = duration(value)?,
+        "delay" => probe(container).initial_delay = duration(value)?,
+        "successes" => probe(container).success_threshold = number(value)?,
+        "threshold" => probe(container).failure_threshold = number(value)?,
+        "probegrace" => probe(container).termination_grace_period = Some(duration(value)?),
+        other => return Err(format!("unknown key {other:?}")),
+    }
+    Ok(())
+}
+
+fn probe(container: &mut Container) -> &mut Probe {
+    container.startup_probe.get_or_insert_with(|| Probe {
+        exec: ExecAction { command: vec!["probe".to_owned()] },
+        initial_delay: Duration::ZERO,
+        period: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
+        success_threshold: 1,
+        failure_threshold: 3,
+        termination_grace_period: None,
+    })
+}
+
+fn term(value: &str) -> Result<(Option<Duration>, i32), String> {
+    if value == "ignore" {
+        return Ok((None, 143));
+    }
+    match value.split_once(':') {
+        Some((after, code)) => Ok((Some(duration(after)?), number(code)?)),
+        None => Ok((Some(duration(value)?), 143)),
+    }
+}
+
+pub(crate) fn exit_script(value: &str) -> Result<ExitScript, String> {
+    match value.strip_prefix("oom") {
+        Some("") => Ok(ExitScript::Oom(137)),
+        Some(code) => number(code.trim_start_matches(':')).map(ExitScript::Oom),
+        None => number(value).map(ExitScript::Code),
+    }
+}
+
+fn start_script(value: &str) -> Result<StartScript, String> {
+    match value.split_once(':').unwrap_or((value, "")) {
+        ("ok", _) => Ok(StartScript::Ok),
+        ("create-fails", _) => Ok(StartScript::CreateFails),
+        ("exec-fails", _) => Ok(StartScript::ExecFails),
+        ("slow", time) => duration(time).map(StartScript::Slow),
+        ("late", time) => duration(time).map(StartScript::Late),
+        (other, _) => Err(format!("unknown start {other:?}")),
+    }
+}
+
+/// `ok`, `fail`, `5s` or `5s:fail`.
+pub(crate) fn outcome(value: &str) -> Result<Outcome, String> {
+    let (takes, rest) = timed(value)?;
+    match rest {
+        "" | "ok" => Ok(Outcome { takes, succeeds: true }),
+        "fail" => Ok(Outcome { takes, succeeds: false }),
+        other => Err(format!("unknown outcome {other:?}")),
+    }
+}
+
+fn probe_script(value: &str) -> Result<(Duration, ProbeScript), String> {
+    let (takes, rest) = timed(value)?;
+    match rest {
+        "" | "ok" => Ok((takes, ProbeScript::Succeeds)),
+        "fail" => Ok((takes, ProbeScript::Fails)),
+        "error" => Ok((takes, ProbeScript::Errs)),
+        other => Err(format!("unknown probe result {other:?}")),
+    }
+}
+
+/// `ok`, `5s`, `ErrImagePull` or `5s:ErrImagePull`.
+fn pull_script(value: &str) -> Result<PullScript, String> {
+    let (takes, rest) = timed(value)?;
+    let failure = (!matches!(rest, "" | "ok")).then(|| rest.to_owned());
+    Ok(PullScript { takes, failure })
+}
+
+/// A leading `5s` or `5s:` and the rest.
+fn timed(value: &str) -> Result<(Duration, &str), String> {
+    if !value.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok((Duration::ZERO, value));
+    }
+    let (time, rest) = value.split_once(':').unwrap_or((value, ""));
+    Ok((duration(time)?, rest))
+}
+
+fn pull_policy(value: &str) -> Result<PullPolicy, String> {
+    match value {
+        "Always" => Ok(PullPolicy::Always),
+        "IfNotPresent" => Ok(PullPolicy::IfNotPresent),
+        "Never" => Ok(PullPolicy::Never),
+        other => Err(format!("unknown pull policy {other:?}")),
+    }
+}
+
+/// `42:Restart` or `!0:RestartAllContainers`; several codes with `+`.
+fn rule(value: &str) -> Result<RestartRule, String> {
+    let (codes, action) = value.split_once(':').ok_or("a rule is CODES:ACTION")?;
+    let action = match action {
+        "Restart" => RestartRuleAction::Restart,
+        "RestartAllContainers" => RestartRuleAction::RestartAllContainers,
+        other => return Err(format!("unknown action {other:?}")),
+    };
+    let (operator, codes) = match codes.strip_prefix('!') {
+        Some(codes) => (ExitCodeOperator::NotIn, codes),
+        None => (ExitCodeOperator::In, codes),
+    };
+    let values = codes.split('+').map(number).collect::<Result<_, _>>()?;
+    Ok(RestartRule { action, operator, values })
+}
+
+pub(crate) fn policy(value: &str) -> Result<RestartPolicy, String> {
+    match value {
+        "Always" => Ok(RestartPolicy::Always),
+        "OnFailure" => Ok(RestartPolicy::OnFailure),
+        "Never" => Ok(RestartPolicy::Never),
+        other => Err(format!("unknown restart policy {other:?}")),
+    }
+}
+
+pub(crate) fn list<T>(value: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    value.split(',').map(item).collect()
+}
+
+pub(crate) fn key_value(word: &str) -> Result<(&str, &str), String> {
+    word.split_once('=').ok_or_else(|| format!("{word:?} is not key=value"))
+}
+
+pub(crate) fn number<T: std::str::FromStr>(value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{value:?} is not a number"))
+}
+
+/// `3s`, `2m`, `500ms`.
+pub(crate) fn duration(value: &str) -> Result<Duration, String> {
+    let unit = value.trim_start_matches(|c: char| c.is_ascii_digit());
+    let count: u64 = number(value.strip_suffix(unit).unwrap_or_default())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(count)),
+        "s" => Ok(Duration::from_secs(count)),
+        "m" => Ok(Duration::from_secs(count * 60)),
+        _ => Err(format!("{value:?} is not a duration")),
+    }
+}
