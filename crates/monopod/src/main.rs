@@ -1,1 +1,98 @@
-fn main() {}
+//! The program: command line and wiring only.
+
+mod cli;
+mod logs;
+mod node;
+mod node_facts;
+mod outcome;
+mod preflight;
+mod run;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+use tracing::level_filters::LevelFilter;
+
+use cli::{Cli, Command, LogFormat};
+use kubelet::Paths;
+use node::Node;
+
+/// The hidden first argument of the per-pod supervisor.
+const SHIM: &str = "shim";
+
+fn main() -> ExitCode {
+    // Before anything else: a shim is there for as long as its pod and has to stay small.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == SHIM) {
+        return shim::main();
+    }
+    let cli = Cli::parse();
+    init_log(&cli);
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            outcome::report(&error);
+            ExitCode::from(outcome::FAILURE)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode> {
+    match &cli.command {
+        Command::Run(options) => run_pods(cli, options),
+        Command::Version => {
+            println!("monopod {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "monopod", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
+    let manifests = match run::read_manifests(&options.manifests) {
+        Ok(manifests) => manifests,
+        Err(refused) => {
+            outcome::report(&refused.into());
+            return Ok(ExitCode::from(outcome::REFUSED));
+        }
+    };
+    for warning in &manifests.warnings {
+        eprintln!("warning: {warning}");
+    }
+    preflight::check()?;
+    let node = Node::new(paths(cli)?)?;
+    let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
+    Ok(outcome.report())
+}
+
+/// One thread is enough: containers are not in this process, and what waits for them does little.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
+}
+
+fn paths(cli: &Cli) -> Result<Paths> {
+    // Shims and containers have working directories of their own.
+    let root = std::path::absolute(&cli.global.root).context("--root")?;
+    let data_dir = match &cli.global.data_dir {
+        Some(dir) => std::path::absolute(dir).context("--data-dir")?,
+        None => root.join("var/lib/monopod"),
+    };
+    Ok(Paths { data_dir, run_dir: root.join("run/monopod"), log_dir: root.join("var/log/pods") })
+}
+
+/// The engine's own messages, on standard error.
+fn init_log(cli: &Cli) {
+    let level = match cli.global.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    match cli.global.log_format {
+        LogFormat::Text => log.without_time().with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,0 +1,117 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "monopod",
+    version,
+    about = "Runs Kubernetes Pods on this machine: no container runtime, no cluster",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = EXAMPLES
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo monopod run examples/sidecar.yaml        run a pod, follow its logs, Ctrl-C stops it in order
+  sudo monopod run web.yaml db.yaml             several pods side by side
+  sudo monopod --root /tmp/try run pod.yaml     with everything below a directory of its own
+  monopod run --help                            more about run";
+
+/// Before or after the command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Keep everything below DIR: DIR/var/lib/monopod, DIR/run/monopod, DIR/var/log/pods
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// Keep pods and images in DIR instead of var/lib/monopod under the root
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Say more about what the engine does, on standard error; twice for all of it
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// How the engine's own messages look
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run pods in the foreground: start them, follow every log, show what happens, stop in order
+    #[command(after_help = RUN_HELP)]
+    Run(Run),
+    /// Print the version
+    Version,
+    /// Print a completion script, as in: source <(monopod completion bash)
+    Completion { shell: clap_complete::Shell },
+}
+
+const RUN_HELP: &str = "\
+Examples:
+  sudo monopod run examples/sidecar.yaml
+  sudo monopod run ./manifests/                       every .yaml, .yml and .json file in it
+  sudo monopod run pod.yaml -o json | jq .            one JSON object per line
+  generate-pod | sudo monopod run -                   from standard input
+
+Ctrl-C stops every pod in order, within its grace period; a second one forces.
+Exit code: 0 when all pods succeeded or you stopped them, 1 when one failed, 2 when the command line or
+a manifest was refused.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Manifest files or directories of them (YAML or JSON); - is standard input
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Begin each line with its time (UTC)
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+    /// Plain text on a terminal too, as with NO_COLOR set
+    #[arg(long)]
+    pub(crate) no_color: bool,
+    /// text, or json: one object per line, of type step, log, event or summary
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) output: OutputFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OutputFormat {
+    Text,
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_go_before_and_after_the_command() {
+        for line in ["monopod --root /x -v run a.yaml", "monopod run a.yaml --root /x -v"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!((cli.global.root.to_str(), cli.global.verbose), (Some("/x"), 1), "{line}");
+            assert!(matches!(cli.command, Command::Run(_)));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What this machine and this process have to offer to pods.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use container_config::NodeFacts;
+use linux_sys::credentials::permitted_capabilities;
+use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
+
+const CPUS: &str = "/sys/devices/system/cpu";
+
+pub(crate) fn read() -> io::Result<NodeFacts> {
+    Ok(NodeFacts {
+        memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
+        capabilities: permitted_capabilities()? & bounding_set(),
+        thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),
+    })
+}
+
+/// `MemTotal:       24612345 kB`; 0 when it is not there, as if there were none to share.
+fn memory_bytes(meminfo: &str) -> u64 {
+    let kib = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1_024
+}
+
+/// Capabilities this kernel does not know are in no set.
+fn bounding_set() -> u64 {
+    let known = |number: &u32| {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        capability_is_in_bounding_set(capability).unwrap_or(false)
+    };
+    (0..u64::BITS).filter(known).fold(0, |set, number| set | 1 << number)
+}
+
+/// Machines without the directory, or that hide it, have nothing to hide from containers.
+fn thermal_throttle_paths(cpus: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(cpus) else { return Vec::new() };
+    let mut paths: Vec<String> = entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("cpu"));
+            number.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+        .map(|entry| entry.path().join("thermal_throttle"))
+        .filter(|path| path.is_dir())
+        .filter_map(|path| path.to_str().map(str::to_owned))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{memory_bytes, read};
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(memory_bytes("MemFree: 1 kB\nMemTotal:       2048 kB\n"), 2 << 20);
+        assert_eq!(memory_bytes("nothing"), 0);
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        assert!(read().unwrap().memory_bytes > 0);
+    }
+}

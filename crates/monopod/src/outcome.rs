@@ -1,0 +1,35 @@
+//! How a command ends.
+
+use std::process::ExitCode;
+
+/// A pod failed, or something went wrong.
+pub(crate) const FAILURE: u8 = 1;
+/// The command line or a manifest was refused; nothing was begun.
+pub(crate) const REFUSED: u8 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// A pod that nobody stopped has failed.
+    failed: bool,
+    /// What the engine could not do, beside.
+    failures: Vec<anyhow::Error>,
+}
+
+impl Outcome {
+    pub(crate) fn of(failed: bool, failures: Vec<anyhow::Error>) -> Self {
+        Self { failed, failures }
+    }
+
+    pub(crate) fn report(self) -> ExitCode {
+        for error in &self.failures {
+            report(error);
+        }
+        if self.failed || !self.failures.is_empty() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS }
+    }
+}
+
+/// The whole chain of an error, once, in one line: `error: outer: inner`. Its last words may go on in
+/// lines of their own, as a remedy does.
+pub(crate) fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

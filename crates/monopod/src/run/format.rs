@@ -1,0 +1,181 @@
+//! How a line of `run` looks: for people, aligned and in colour; for machines, one JSON object.
+//!
+//! The JSON lines (`-o json`) are a contract. Each has `type` and `time` (RFC 3339, UTC):
+//!
+//! | type | further fields |
+//! |---|---|
+//! | `step` | `namespace`, `pod`, `container` (absent for the pod as a whole), `step`, `text` |
+//! | `log` | `namespace`, `pod`, `container`, `attempt`, `stream` (`stdout`, `stderr`), `line` |
+//! | `event` | `namespace`, `pod`, `fieldPath` (absent for the pod), `eventType`, `reason`, `message` |
+//! | `summary` | `namespace`, `pod`, `phase`, `reason`, `message`, `containers` (see [`super::summary`]) |
+//!
+//! Fields may be added; none changes its meaning.
+
+use std::fmt::Write as _;
+
+use kubelet::events::{Event, EventType};
+use podspec::{ContainerName, Pod, WallTime};
+use serde_json::{Map, Value, json};
+
+use super::steps::{Step, Tone};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Style {
+    Text { color: bool, timestamps: bool },
+    Json,
+}
+
+/// One line a container wrote, without its newline.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LogLine<'a> {
+    pub(crate) at: WallTime,
+    pub(crate) container: &'a ContainerName,
+    pub(crate) attempt: u32,
+    pub(crate) stderr: bool,
+    pub(crate) text: &'a [u8],
+}
+
+/// Looks of all pods of one run: the column of names is as wide as the longest.
+#[derive(Clone, Debug)]
+pub(crate) struct Format {
+    style: Style,
+    /// Lines say whose pod they are.
+    several_pods: bool,
+    width: usize,
+    /// By pod and container, in the order of the manifests: neighbours differ in colour.
+    labels: Vec<String>,
+}
+
+const RESET: &str = "\x1b[0m";
+const DIM: &str = "\x1b[2m";
+const GOOD: &str = "\x1b[32m";
+const BAD: &str = "\x1b[31m";
+/// Cyan, yellow, magenta, blue and their bright forms: green and red say good and bad.
+const PALETTE: [&str; 8] =
+    ["\x1b[36m", "\x1b[33m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[93m", "\x1b[95m", "\x1b[94m"];
+
+impl Format {
+    pub(crate) fn new<'a>(style: Style, pods: impl IntoIterator<Item = &'a Pod>) -> Self {
+        let pods: Vec<&Pod> = pods.into_iter().collect();
+        let several_pods = pods.len() > 1;
+        let mut format = Self { style, several_pods, width: 0, labels: Vec::new() };
+        for pod in pods {
+            format.labels.push(format.label(pod, None));
+            for container in pod.spec.all_containers() {
+                format.labels.push(format.label(pod, Some(&container.name)));
+            }
+        }
+        format.width = format.labels.iter().map(String::len).max().unwrap_or(0);
+        format
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
+    pub(crate) fn step(&self, pod: &Pod, step: &Step) -> Vec<u8> {
+        let Style::Text { color, .. } = self.style else {
+            return json_line("step", step.at.wall, pod, step.container.as_ref(), |out| {
+                out.insert("step".into(), json!(step.step));
+                out.insert("text".into(), json!(step.text));
+            });
+        };
+        let mut line = self.prefix(step.at.wall, pod, step.container.as_ref(), '*');
+        let tint = match step.tone {
+            Tone::Plain => DIM,
+            Tone::Good => GOOD,
+            Tone::Bad => BAD,
+        };
+        // A message of a container's or the kernel's may have several lines.
+        let text = step.text.replace('\n', "; ");
+        if color {
+            let _ = write!(line, "{tint}{text}{RESET}");
+        } else {
+            line.push_str(&text);
+        }
+        line.push('\n');
+        line.into_bytes()
+    }
+
+    pub(crate) fn log(&self, pod: &Pod, log: LogLine<'_>) -> Vec<u8> {
+        if self.style == Style::Json {
+            return json_line("log", log.at, pod, Some(log.container), |out| {
+                out.insert("attempt".into(), json!(log.attempt));
+                out.insert("stream".into(), json!(if log.stderr { "stderr" } else { "stdout" }));
+                out.insert("line".into(), json!(String::from_utf8_lossy(log.text)));
+            });
+        }
+        let mut line = self.prefix(log.at, pod, Some(log.container), '|').into_bytes();
+        line.extend_from_slice(log.text);
+        line.push(b'\n');
+        line
+    }
+
+    /// Events are for machines: people see the steps.
+    pub(crate) fn event(&self, pod: &Pod, event: &Event) -> Option<Vec<u8>> {
+        if self.style != Style::Json {
+            return None;
+        }
+        Some(json_line("event", event.at.wall, pod, None, |out| {
+            if let Some(path) = &event.field_path {
+                out.insert("fieldPath".into(), json!(path));
+            }
+            let kind = match event.kind {
+                EventType::Normal => "Normal",
+                EventType::Warning => "Warning",
+            };
+            out.insert("eventType".into(), json!(kind));
+            out.insert("reason".into(), json!(event.reason));
+            out.insert("message".into(), json!(event.message));
+        }))
+    }
+
+    /// `TIME NAME | `, padded to the common width.
+    fn prefix(&self, at: WallTime, pod: &Pod, container: Option<&ContainerName>, separator: char) -> String {
+        let Style::Text { color, timestamps } = self.style else { return String::new() };
+        let label = self.label(pod, container);
+        let width = self.width;
+        let mut out = String::new();
+        if timestamps {
+            let _ = write!(out, "{at} ");
+        }
+        if color {
+            let index = self.labels.iter().position(|held| *held == label).unwrap_or(0);
+            let tint = PALETTE[index % PALETTE.len()];
+            let _ = write!(out, "{tint}{label:width$} {separator}{RESET} ");
+        } else {
+            let _ = write!(out, "{label:width$} {separator} ");
+        }
+        out
+    }
+
+    fn label(&self, pod: &Pod, container: Option<&ContainerName>) -> String {
+        match container {
+            Some(container) if self.several_pods => format!("{}/{container}", pod.name),
+            Some(container) => container.to_string(),
+            None => pod.name.clone(),
+        }
+    }
+}
+
+/// One JSON object with what all have in common.
+pub(crate) fn json_line(
+    kind: &str,
+    at: WallTime,
+    pod: &Pod,
+    container: Option<&ContainerName>,
+    more: impl FnOnce(&mut Map<String, Value>),
+) -> Vec<u8> {
+    let mut out = Map::new();
+    out.insert("type".into(), json!(kind));
+    out.insert("time".into(), json!(at.to_string()));
+    out.insert("namespace".into(), json!(pod.namespace));
+    out.insert("pod".into(), json!(pod.name));
+    if let Some(container) = container {
+        out.insert("container".into(), json!(container.as_str()));
+    }
+    more(&mut out);
+    let mut line = Value::Object(out).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}

@@ -1,0 +1,170 @@
+//! From the command line's arguments to pods: nothing is begun unless all of them can be run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use podspec::load::INPUT_BYTES_MAX;
+use podspec::{IDENTITY_BYTES, LoadErrors, LoadedPod, Pod};
+
+/// Files read from one directory.
+const FILES_MAX: usize = 1_000;
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Why the manifests are refused: every reason of every file, one line each.
+#[derive(Debug)]
+pub(crate) struct Refused(Vec<String>);
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\nerror: "))
+    }
+}
+
+/// Pods, in the order of the arguments, and what is to be said about them.
+#[derive(Debug)]
+pub(crate) struct Manifests {
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads every pod of every argument.
+pub(crate) fn read(arguments: &[PathBuf]) -> Result<Manifests, Refused> {
+    let mut errors = Vec::new();
+    let mut loaded = Vec::new();
+    for source in sources(arguments, &mut errors) {
+        match load(&source) {
+            Ok(pods) => loaded.extend(pods),
+            Err(found) => errors.extend(found),
+        }
+    }
+    errors.extend(duplicate_names(&loaded));
+    if !errors.is_empty() {
+        return Err(Refused(errors));
+    }
+    let mut out = Manifests { pods: Vec::new(), warnings: Vec::new() };
+    for LoadedPod { location, admitted } in loaded {
+        out.warnings.extend(admitted.warnings.iter().map(|warning| format!("{location}: {warning}")));
+        out.pods.push(admitted.pod);
+    }
+    Ok(out)
+}
+
+/// The files named, and those in the directories named, by name.
+fn sources(arguments: &[PathBuf], errors: &mut Vec<String>) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for argument in arguments {
+        if !argument.is_dir() {
+            out.push(argument.clone());
+            continue;
+        }
+        match manifests_in(argument) {
+            Ok(files) if files.is_empty() => {
+                errors.push(format!("{}: no .yaml, .yml or .json file in it", argument.display()));
+            }
+            Ok(files) if files.len() > FILES_MAX => errors.push(format!(
+                "{}: {} files are more than the {FILES_MAX} that are read: name them in parts",
+                argument.display(),
+                files.len()
+            )),
+            Ok(files) => out.extend(files),
+            Err(error) => errors.push(format!("{}: cannot be read: {error}", argument.display())),
+        }
+    }
+    out
+}
+
+fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let named = path.extension().is_some_and(|held| EXTENSIONS.iter().any(|known| held == *known));
+        if named && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn load(source: &Path) -> Result<Vec<LoadedPod>, Vec<String>> {
+    let name = if source == Path::new("-") { "standard input".into() } else { source.display().to_string() };
+    let text = read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
+    let random = random_bytes().map_err(|error| vec![format!("/dev/urandom: cannot be read: {error}")])?;
+    podspec::load_pods(&name, &text, random)
+        .map_err(|LoadErrors(errors)| errors.iter().map(ToString::to_string).collect())
+}
+
+fn read_text(source: &Path) -> io::Result<String> {
+    // One byte more than is accepted, so that too much is seen to be too much.
+    let limit = INPUT_BYTES_MAX as u64 + 1;
+    let mut bytes = Vec::new();
+    if source == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    } else {
+        File::open(source)?.take(limit).read_to_end(&mut bytes)?;
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
+}
+
+/// Bytes for the identity of each pod.
+fn random_bytes() -> io::Result<impl FnMut() -> [u8; IDENTITY_BYTES]> {
+    let mut urandom = File::open("/dev/urandom")?;
+    Ok(move || {
+        let mut bytes = [0; IDENTITY_BYTES];
+        // The kernel documents that this device never fails and never ends.
+        urandom.read_exact(&mut bytes).expect("/dev/urandom gives bytes");
+        bytes
+    })
+}
+
+fn duplicate_names(loaded: &[LoadedPod]) -> Vec<String> {
+    let mut first = BTreeMap::new();
+    let mut errors = Vec::new();
+    for LoadedPod { location, admitted } in loaded {
+        let Pod { namespace, name, .. } = &admitted.pod;
+        if let Some(earlier) = first.insert((namespace, name), location) {
+            errors.push(format!(
+                "{location}: pod {namespace}/{name} is also in {earlier}: give one of them another metadata.name"
+            ));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::read;
+
+    fn manifest(name: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n\
+             spec: {{containers: [{{name: main, image: localhost/host}}]}}\n"
+        )
+    }
+
+    #[test]
+    fn every_error_of_every_file_is_reported_and_directories_are_read_by_name() {
+        let dir = std::env::temp_dir().join(format!("monopod-manifests-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("b.yaml"), manifest("b")).unwrap();
+        fs::write(dir.join("a.yml"), manifest("a")).unwrap();
+        fs::write(dir.join("notes.txt"), "not a manifest").unwrap();
+        let names: Vec<String> =
+            read(std::slice::from_ref(&dir)).unwrap().pods.into_iter().map(|pod| pod.name).collect();
+        assert_eq!(names, ["a", "b"]);
+
+        let twice = read(&[dir.clone(), dir.join("b.yaml"), PathBuf::from("/none.yaml")]).unwrap_err();
+        let text = twice.to_string();
+        assert!(text.contains("pod default/b is also in"), "{text}");
+        assert!(text.contains("/none.yaml: cannot be read"), "{text}");
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
