@@ -237,20 +237,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_part_that_went_unseen_is_a_gap() {
+        let dir = Dir::new("gap");
+        let watcher = LogWatcher::new().unwrap();
+        dir.append("0.log", "a");
+        let mut follower = watcher.follow(&dir.0, 0).unwrap();
+        fs::remove_file(dir.0.join("0.log")).unwrap();
+        dir.append("0.log", "b");
+        follower.finish_handle().finish();
+        let first = follower.next_chunk().await.unwrap().unwrap();
+        let second = follower.next_chunk().await.unwrap().unwrap();
+        assert!(!first.after_gap && second.after_gap);
+    }
+
+    #[tokio::test]
     async fn parts_that_were_removed_are_still_read_and_torn_lines_are_joined() {
         let dir = Dir::new("removed");
         let watcher = LogWatcher::new().unwrap();
         dir.append("0.log", "a");
         let mut follower = watcher.follow(&dir.0, 0).unwrap();
+        assert_eq!(next(&mut follower, 1).await, ["0:a"]);
         dir.append("0.log", "b");
         dir.rotate("0.log.20161006-001709");
-        fs::remove_file(dir.0.join("0.log.20161006-001709")).unwrap();
-        assert_eq!(next(&mut follower, 2).await, ["0:a", "0:b"]);
+        dir.append("0.log", "c");
+        dir.rotate("0.log.20161006-001710");
+        dir.append("0.log", "d");
+        while !follower.directory.has_unread() {
+            tokio::task::yield_now().await;
+        }
+        for part in ["0.log.20161006-001709", "0.log.20161006-001710"] {
+            fs::remove_file(dir.0.join(part)).unwrap();
+        }
+        assert_eq!(next(&mut follower, 3).await, ["0:b", "0:c", "0:d"]);
         fs::write(dir.0.join("1.log"), "2016-10-06T00:17:09Z std").unwrap();
         tokio::task::yield_now().await;
         let mut file = fs::File::options().append(true).open(dir.0.join("1.log")).unwrap();
-        file.write_all(b"out F c\n").unwrap();
+        file.write_all(b"out F e\n").unwrap();
         follower.finish_handle().finish();
-        assert_eq!(next(&mut follower, 1).await, ["1:c"]);
+        assert_eq!(next(&mut follower, 1).await, ["1:e"]);
     }
 }
