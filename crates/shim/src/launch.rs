@@ -122,9 +122,6 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
         abandon(&launch, None);
         LaunchError::Sandbox(error)
     })?;
-    for warning in sandbox.warnings() {
-        note::warning(warning);
-    }
     if let Err(error) = record(&launch, &ip) {
         abandon(&launch, Some(sandbox));
         return Err(error);

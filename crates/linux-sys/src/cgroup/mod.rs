@@ -74,6 +74,28 @@ impl Hierarchies {
         (!all.is_empty()).then_some(Self { v2: has_v2 && !has_v1, all })
     }
 
+    /// Those in which this process is not in the root group.
+    ///
+    /// # Errors
+    /// When `/proc/self/cgroup` cannot be read.
+    pub fn occupied(&self) -> Result<Self, CgroupError> {
+        let path = PathBuf::from("/proc/self/cgroup");
+        let text = fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
+        let mut occupied = self.clone();
+        occupied
+            .all
+            .retain(|hierarchy| mountinfo::group_in(&text, hierarchy).is_some_and(|group| group != "/"));
+        Ok(occupied)
+    }
+
+    /// The v1 hierarchies and the v2 one, if there is one.
+    #[must_use]
+    pub fn by_version(self) -> (Self, Option<Self>) {
+        let (v2, v1): (Vec<_>, Vec<_>) = self.all.into_iter().partition(|hierarchy| hierarchy.v2);
+        let v2 = (!v2.is_empty()).then_some(Self { all: v2, v2: self.v2 });
+        (Self { all: v1, v2: self.v2 }, v2)
+    }
+
     /// Whether limits are set by v2.
     #[must_use]
     pub fn is_v2(&self) -> bool {
@@ -147,6 +169,15 @@ mod tests {
 30 23 0:27 / /mnt/systemd rw - cgroup cgroup rw,name=systemd
 ";
         assert!(Hierarchies::from_mountinfo(text).unwrap().is_v2());
+    }
+
+    #[test]
+    fn a_process_is_found_in_each_hierarchy() {
+        let hierarchies = Hierarchies::from_mountinfo(HYBRID).unwrap();
+        let text = "9:name=systemd:/user.slice\n4:memory:/\n3:cpu,cpuacct:/a:b\n0::/session\n";
+        let groups: Vec<_> =
+            hierarchies.all.iter().map(|hierarchy| super::mountinfo::group_in(text, hierarchy)).collect();
+        assert_eq!(groups, [Some("/a:b"), Some("/"), None, Some("/user.slice"), Some("/session")]);
     }
 
     #[test]

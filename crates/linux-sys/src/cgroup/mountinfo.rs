@@ -1,4 +1,4 @@
-//! Which hierarchies `/proc/self/mountinfo` names, proc_pid_mountinfo(5).
+//! Which hierarchies are mounted, proc_pid_mountinfo(5), and where a process is in them.
 
 use std::path::PathBuf;
 
@@ -19,6 +19,23 @@ pub(super) fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
         }
     }
     found
+}
+
+/// The group of a process in a hierarchy, from its `/proc/PID/cgroup`, cgroups(7).
+pub(super) fn group_in<'a>(cgroup: &'a str, hierarchy: &Hierarchy) -> Option<&'a str> {
+    let group = |line: &'a str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        let is_same = if hierarchy.v2 {
+            controllers.is_empty()
+        } else {
+            controllers
+                .split(',')
+                .any(|name| hierarchy.controllers.iter().any(|controller| controller == name))
+        };
+        if is_same { fields.next() } else { None }
+    };
+    cgroup.lines().find_map(group)
 }
 
 fn hierarchy(line: &str) -> Option<Hierarchy> {

@@ -56,7 +56,7 @@ const KIND_ABOUT_TO_END: u8 = 4;
 
 /// Returns when the program has been executed. `cgroup` is a v2 group's directory.
 pub(super) fn start(
-    plan: Plan,
+    plan: &Plan,
     namespaces: Namespaces,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Ready, SpawnError> {
@@ -67,12 +67,12 @@ pub(super) fn start(
     let child = process::clone_child(namespaces, cgroup, || {
         // The child's copy: only the shim may keep the pipe from breaking.
         reader = None;
-        run(&plan, &mut root, writer.as_fd())
+        run(plan, &mut root, writer.as_fd())
     })
     .map_err(SpawnError::create("clone a process"))?;
     drop(writer);
     let Some(reader) = reader else { process::exit(EXIT_FAILED) };
-    match supervise(&plan, File::from(reader), &child) {
+    match supervise(plan, File::from(reader), &child) {
         Ok(warnings) => Ok(Ready { child, warnings }),
         Err(error) => {
             // It may be in the middle of something.

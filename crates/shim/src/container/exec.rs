@@ -66,7 +66,7 @@ pub fn exec(
         .map_err(SpawnError::create::<io::Error>("refer to the container"))?;
     let plan = Plan { steps: compile_exec(process, cgroup_files, main, files)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
-    let start = || child::start(plan, Namespaces::NONE, cgroup);
+    let start = || child::start(&plan, Namespaces::NONE, cgroup);
     // Its children may be anywhere: only a process born in the pid namespace is in it.
     let Ready { child: Child { pid, pidfd }, warnings: _ } =
         sandbox.in_pid_namespace_of(container.pidfd(), start)?;

@@ -205,7 +205,7 @@ impl Root {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             other => other?,
         };
-        if path.to_bytes().starts_with(b"/proc/") && i64::from(fstatfs(&target)?.f_type) != PROC_MAGIC {
+        if path.to_bytes().starts_with(b"/proc/") && fstatfs(&target)?.f_type != PROC_MAGIC {
             return Err(Errno::INVAL);
         }
         Ok(Some(target))

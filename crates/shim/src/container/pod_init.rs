@@ -24,5 +24,5 @@ pub(super) fn start() -> Result<Child, SpawnError> {
         Step::NoNewPrivileges,
     ];
     let namespaces = Namespaces::MOUNT | Namespaces::PID;
-    Ok(child::start(Plan { steps, end: End::Idle }, namespaces, None)?.child)
+    Ok(child::start(&Plan { steps, end: End::Idle }, namespaces, None)?.child)
 }

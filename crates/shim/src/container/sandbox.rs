@@ -25,7 +25,8 @@ pub struct Sandbox {
     init: Option<Child>,
     /// This process's own, to come back to.
     pid_namespace: File,
-    warnings: Vec<String>,
+    /// Those in which this process had to leave the engine's group.
+    left: Hierarchies,
 }
 
 /// Of the shims, beside the groups of the pods.
@@ -43,26 +44,21 @@ impl Sandbox {
         process::set_undumpable().map_err(failed("hide this process"))?;
         let pid_namespace = File::open("/proc/self/ns/pid").map_err(failed("open the pid namespace"))?;
         let hierarchies = Hierarchies::detect()?;
-        let warnings = leave_engine(&hierarchies, Path::new(&config.cgroup))?;
+        let left = hierarchies.occupied()?;
+        leave_engine(left.clone(), Path::new(&config.cgroup))?;
         hierarchies.group(&config.cgroup).create()?;
         enter_namespaces(config)?;
         let tmpfs = config.tmpfs.iter().map(mount_tmpfs).collect::<Result<_, _>>()?;
         let init = config.share_process_namespace.then(pod_init::start).transpose();
         let init = init.map_err(|error| SandboxError::Init(Box::new(error)))?;
         let cgroup = PathBuf::from(&config.cgroup);
-        Ok(Self { hierarchies, cgroup, tmpfs, init, pid_namespace, warnings })
+        Ok(Self { hierarchies, cgroup, tmpfs, init, pid_namespace, left })
     }
 
     /// The pod's PID 1 when its containers share a process namespace: a child of this process.
     #[must_use]
     pub fn init_pid(&self) -> Option<i32> {
         self.init.as_ref().map(|init| init.pid)
-    }
-
-    /// What this machine does not have and the sandbox does without, for the log.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
     }
 
     /// Kills everything in the pod's cgroup, unmounts, and removes the cgroups, this process's own
@@ -88,7 +84,7 @@ impl Sandbox {
         }
         // Only to leave the shims' group empty; where the root takes no processes, the last to leave
         // is the end of this one, and another shim removes the group.
-        let _ = self.hierarchies.tracking_group("").enter();
+        let _ = self.left.tracking_group("").enter();
         remove_parents(&self.hierarchies, &self.cgroup);
         errors
     }
@@ -153,11 +149,21 @@ fn occupy_stdio() -> Result<(), SandboxError> {
     }
 }
 
-/// Moves this process out of the engine's groups: what ends the engine must not end its pods. A
-/// hierarchy that refuses is not needed for limits.
-fn leave_engine(hierarchies: &Hierarchies, pod: &Path) -> Result<Vec<String>, SandboxError> {
-    hierarchies.tracking_group(shims_beside(pod)).enter()?;
-    Ok(Vec::new())
+/// Moves this process out of the engine's groups: what ends the engine must not end its pods. On v2
+/// that takes 10 to 20 ms, so a child does it while the sandbox is made.
+fn leave_engine(occupied: Hierarchies, pod: &Path) -> Result<(), SandboxError> {
+    let shims = shims_beside(pod);
+    let (v1, v2) = occupied.by_version();
+    v1.tracking_group(&shims).enter()?;
+    if let Some(v2) = v2 {
+        let this = std::process::id();
+        // Allocates, which a child of a process with one thread may.
+        let mover = process::clone_child(Namespaces::NONE, None, || {
+            i32::from(v2.tracking_group(&shims).add_process(this).is_err())
+        });
+        mover.map_err(failed("leave the engine's cgroup"))?;
+    }
+    Ok(())
 }
 
 fn shims_beside(pod: &Path) -> PathBuf {

@@ -100,8 +100,8 @@ fn start(
     let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let ready = match config.pid_namespace {
-        PidNamespace::Container => child::start(plan, Namespaces::MOUNT | Namespaces::PID, cgroup),
-        PidNamespace::Pod => sandbox.in_pod_pid_namespace(|| child::start(plan, Namespaces::MOUNT, cgroup)),
+        PidNamespace::Container => child::start(&plan, Namespaces::MOUNT | Namespaces::PID, cgroup),
+        PidNamespace::Pod => sandbox.in_pod_pid_namespace(|| child::start(&plan, Namespaces::MOUNT, cgroup)),
     }?;
     Ok((ready, output, missing))
 }

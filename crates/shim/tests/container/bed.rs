@@ -165,7 +165,7 @@ impl Bed {
 
     /// Why a container did not start.
     pub(crate) fn refuse(&self, config: &ContainerConfig) -> String {
-        chain(&self.spawn(config).err().expect("it started"))
+        chain(&self.spawn(config).expect_err("it started"))
     }
 
     pub(crate) fn exec(&self, container: &Container, args: &[&str]) -> Result<Executed, SpawnError> {

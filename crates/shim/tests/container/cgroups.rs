@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use container_config::{DeviceRule, ResourceLimits};
 use linux_sys::cgroup::Hierarchies;
@@ -157,12 +158,21 @@ fn a_failed_start_leaves_no_group(bed: &Bed) {
 }
 
 fn the_shim_leaves_the_engines_groups(bed: &Bed) {
+    let engine =
+        Hierarchies::detect().unwrap().tracking_group(format!("monopod-test-{}/engine", std::process::id()));
+    engine.enter().unwrap();
     bed.enter();
-    let mine = fs::read_to_string("/proc/self/cgroup").unwrap();
     let shims = format!("/monopod-test-{}/shims", std::process::id());
-    for line in mine.lines() {
-        assert!(line.ends_with(&shims), "{line}");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mine = fs::read_to_string("/proc/self/cgroup").unwrap();
+        if mine.lines().all(|line| line.ends_with(&shims)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{mine}");
+        std::thread::yield_now();
     }
+    assert!(engine.remove().is_empty());
     assert!(bed.destroy().is_empty());
     assert!(crate::bed::groups_of(std::process::id()).is_empty());
 }
