@@ -186,6 +186,7 @@ impl<N: Node> Effects<N> {
         let failure = match result {
             Ok(ran) if ran.timed_out => Some("it was cut off at the end of its time".to_owned()),
             Ok(ran) if ran.exit_code == 0 => None,
+            Ok(ran) if output_text(&ran).is_empty() => Some(format!("exit code {}", ran.exit_code)),
             Ok(ran) => Some(format!("exit code {}: {}", ran.exit_code, output_text(&ran))),
             Err(message) => Some(message),
         };

@@ -171,11 +171,9 @@ impl Draft<'_> {
         let ran = ran.map(|ran| format!(" after {}", short_duration(ran))).unwrap_or_default();
         let init = self.kind(name) == Some(ContainerKind::Init);
         let (step, tone, text) = match exit.reason {
-            ExitReason::StartError => (
-                "start_failed",
-                Tone::Bad,
-                format!("{role}could not be started (StartError): {}", exit.message),
-            ),
+            ExitReason::StartError => {
+                ("start_failed", Tone::Bad, format!("{role}could not be started (StartError)"))
+            }
             ExitReason::OOMKilled => (
                 "container_exited",
                 Tone::Bad,
@@ -183,12 +181,16 @@ impl Draft<'_> {
             ),
             _ if exit.code == 0 && init => ("container_exited", Tone::Good, format!("{role}done{ran}")),
             _ if told_to_stop => {
-                ("container_exited", Tone::Plain, format!("{role}stopped ({}){ran}", exit_text(exit)))
+                ("container_exited", Tone::Plain, format!("{role}stopped (exit code {}){ran}", exit.code))
             }
             _ if exit.code == 0 => ("container_exited", Tone::Good, format!("{role}completed{ran}")),
-            _ => ("container_exited", Tone::Bad, format!("{role}exited with {}{ran}", exit_text(exit))),
+            _ => ("container_exited", Tone::Bad, format!("{role}{}{ran}", exit_text(exit))),
         };
-        self.container(name, step, tone, text);
+        let message = match exit.message.trim_end() {
+            "" => String::new(),
+            message => format!(": {message}"),
+        };
+        self.container(name, step, tone, format!("{text}{message}"));
     }
 
     /// Observations that change nothing of what this fold keeps.
@@ -284,11 +286,10 @@ fn hook_name(hook: Hook) -> &'static str {
     }
 }
 
-/// `exit code 3`, `exit code 137, SIGKILL`.
-pub(crate) fn exit_text(exit: &Exit) -> String {
+fn exit_text(exit: &Exit) -> String {
     match exit.signal {
-        None => format!("exit code {}", exit.code),
-        Some(signal) => format!("exit code {}, {}", exit.code, signal_name(signal)),
+        None => format!("exited with code {}", exit.code),
+        Some(signal) => format!("was killed by {} (exit code {})", signal_name(signal), exit.code),
     }
 }
 

@@ -106,7 +106,7 @@ fn a_run_to_completion() {
             app         * completed after 1m23s
             web         * its app containers are done: stopping the sidecars
             log-shipper * stopping
-            log-shipper * sidecar stopped (exit code 143, SIGTERM) after 1m30s
+            log-shipper * sidecar stopped (exit code 143) after 1m30s
             web         * succeeded
         "#]],
     );
