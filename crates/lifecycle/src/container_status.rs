@@ -35,7 +35,7 @@ pub(crate) fn container_status(
     };
     ContainerStatus {
         name: container.name.clone(),
-        restart_count: attempt.map_or(0, |a| a.number + u32::from(restarting_all(view, a))),
+        restart_count: attempt.map_or(0, |a| a.number),
         state,
         last_state,
         ready,

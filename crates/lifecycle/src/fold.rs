@@ -24,7 +24,7 @@ impl Observed {
     /// Takes in one observation made at `at`.
     pub fn observe(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
         self.take_in(spec, observation, at);
-        self.was_initialized = self.was_initialized || init::complete(&View::new(spec, self, at));
+        self.was_initialized |= self.initialized || init::complete(&View::new(spec, self, at));
     }
 
     fn take_in(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {

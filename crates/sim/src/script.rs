@@ -274,7 +274,7 @@ fn plain_container(name: &ContainerName, kind: ContainerKind) -> Container {
     Container {
         name: name.clone(),
         kind,
-        image: "image".to_owned(),
+        image: name.to_string(),
         pull_policy: PullPolicy::IfNotPresent,
         command: None,
         args: None,
