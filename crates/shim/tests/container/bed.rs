@@ -32,6 +32,8 @@ const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 pub(crate) struct Bed {
     sandbox: RefCell<Option<Sandbox>>,
     pub(crate) directory: PathBuf,
+    /// The pod's.
+    pub(crate) cgroup: String,
     attempts: RefCell<u32>,
 }
 
@@ -60,7 +62,8 @@ impl Bed {
         for name in ["bin", "sbin", "lib", "lib64"] {
             symlink(format!("usr/{name}"), root.join(name)).unwrap();
         }
-        Self { sandbox: RefCell::new(None), directory, attempts: RefCell::new(0) }
+        let cgroup = cgroup_of(std::process::id());
+        Self { sandbox: RefCell::new(None), directory, cgroup, attempts: RefCell::new(0) }
     }
 
     pub(crate) fn sandbox_config(&self) -> SandboxConfig {
@@ -73,7 +76,7 @@ impl Bed {
                 size_bytes: Some(1 << 20),
                 mode: 0o1777,
             }],
-            cgroup: cgroup_of(std::process::id()),
+            cgroup: self.cgroup.clone(),
         }
     }
 

@@ -201,7 +201,7 @@ fn containers_end_with_the_shim(bed: &Bed) {
             wait_end(pidfd.as_fd());
         }
     }
-    let errors = shim::container::remove_pod_cgroup(&crate::bed::cgroup_of(std::process::id()));
+    let errors = shim::container::remove_pod_cgroup(&bed.cgroup);
     assert!(errors.is_empty(), "{errors:?}");
 }
 
