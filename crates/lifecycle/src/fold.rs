@@ -76,8 +76,13 @@ impl Observed {
     fn accept(&mut self, at: Moment) {
         if self.accepted.is_none() {
             self.accepted = Some(at);
-        } else {
-            self.forget_in_flight();
+            return;
+        }
+        self.forget_in_flight();
+        // The time without an engine is nobody's grace: a stop under way has all of it again.
+        self.resumed = Some(at);
+        if let Some(deletion) = &mut self.deletion {
+            deletion.kill_at = at.boot.after(deletion.grace);
         }
     }
 

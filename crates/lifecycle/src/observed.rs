@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Observed {
     /// When this node took the pod: `status.startTime`.
     pub accepted: Option<Moment>,
+    /// When the newest engine took the pod over from an earlier one.
+    #[serde(default)]
+    pub resumed: Option<Moment>,
     pub deletion: Option<Deletion>,
     pub volumes: VolumesState,
     pub sandbox: SandboxState,

@@ -35,13 +35,13 @@ pub(crate) fn lone_stop(
     attempt: &Attempt,
 ) -> Option<(StopReason, Budget)> {
     if let HookState::Done { at, failure: Some(_) } = attempt.post_start {
-        let budget = Budget::new(at, view.spec.termination_grace_period);
+        let budget = Budget::new(view, at, view.spec.termination_grace_period);
         return Some((StopReason::PostStartHookFailed, budget));
     }
     let probe = container.startup_probe.as_ref()?;
     let decided = attempt.startup.decided.filter(|_| attempt.startup.verdict == ProbeVerdict::Failure)?;
     let grace: Duration = probe.termination_grace_period.unwrap_or(view.spec.termination_grace_period);
-    Some((StopReason::StartupProbeFailed, Budget::new(decided.boot, grace)))
+    Some((StopReason::StartupProbeFailed, Budget::new(view, decided.boot, grace)))
 }
 
 fn run_startup_probe(container: &Container, attempt: &Attempt, since: BootTime, draft: &mut Draft) {

@@ -45,13 +45,15 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(began: BootTime, grace: Duration) -> Self {
-        Self { kill_at: began.after(grace), hooks: !grace.is_zero() }
+    /// Counted from `began`, or from when this engine took over a stop that had begun before.
+    pub(crate) fn new(view: &View<'_>, began: BootTime, grace: Duration) -> Self {
+        let resumed = view.observed.resumed.map_or(began, |at| at.boot.max(began));
+        Self { kill_at: resumed.after(grace), hooks: !grace.is_zero() }
     }
 
     /// No grace but the floor.
     pub(crate) fn none(began: Moment) -> Self {
-        Self::new(began.boot, Duration::ZERO)
+        Self { kill_at: began.boot, hooks: false }
     }
 
     fn shorter(self, other: Option<Self>) -> Self {
@@ -70,7 +72,7 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     let stop = |reason, began: Moment, grace| PodStop {
         reason,
         began: began.boot,
-        budget: Budget::new(began.boot, grace),
+        budget: Budget::new(view, began.boot, grace),
     };
     let deleted = view.observed.deletion.map(|deletion| PodStop {
         reason: StopPodReason::Deleted,

@@ -38,11 +38,9 @@ impl<'s> World<'s> {
                 self.soon(Observation::ContainerRemoved { container: container.clone(), attempt: *attempt });
             }
             Action::StopSandbox { attempt } => {
-                self.sandbox = None;
-                self.ended.clear();
-                self.soon(Observation::SandboxStopped { attempt: *attempt });
+                self.later(self.scenario.stop, Observation::SandboxStopped { attempt: *attempt });
             }
-            Action::RemoveVolumes => self.soon(Observation::VolumesRemoved),
+            Action::RemoveVolumes => self.later(self.scenario.stop, Observation::VolumesRemoved),
         }
     }
 

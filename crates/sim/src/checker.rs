@@ -28,7 +28,8 @@ pub struct Checker {
     had_processes: bool,
     /// The pod is being stopped, and nothing is to be started any more.
     stop: Option<Stop>,
-    deleted_by: Option<Duration>,
+    /// When the newest engine took over.
+    resumed: Duration,
     restarting_all: bool,
     failed_pulls: BTreeSet<String>,
     last: LastStatus,
@@ -50,6 +51,7 @@ struct Stop {
     began: Duration,
     /// SIGKILL comes at this time, but for the floor.
     by: Duration,
+    grace: Duration,
     overdue: bool,
 }
 
@@ -66,7 +68,7 @@ impl Checker {
             sandbox_attempt: None,
             had_processes: false,
             stop: None,
-            deleted_by: None,
+            resumed: Duration::ZERO,
             restarting_all: false,
             failed_pulls: BTreeSet::new(),
             last: LastStatus::default(),
@@ -118,6 +120,10 @@ impl Checker {
         match observation {
             Observation::Accepted if self.accepted => {
                 self.processes.values_mut().for_each(Process::engine_restarted);
+                self.resumed = at;
+                if let Some(stop) = &mut self.stop {
+                    stop.by = at + stop.grace;
+                }
                 if self.volumes == Part::Coming {
                     self.volumes = if self.stop.is_some() { Part::Ready } else { Part::None };
                 }
@@ -240,11 +246,15 @@ impl Checker {
         let polite = grace.max(Duration::from_secs(1));
         let deadline = self.spec.active_deadline.filter(|deadline| now >= *deadline && self.accepted);
         let ended = self.all_ended();
+        let stop = |began: Duration, grace, overdue| {
+            let by = began.max(self.resumed) + grace;
+            Stop { began, by, grace, overdue }
+        };
         let causes = [
-            ended.map(|began| Stop { began, by: began + grace, overdue: false }),
-            self.init_failed().map(|began| Stop { began, by: began + polite, overdue: false }),
-            deadline.map(|began| Stop { began, by: began + polite, overdue: true }),
-            self.lost_for_good().then_some(Stop { began: now, by: now, overdue: false }),
+            ended.map(|began| stop(began, grace, false)),
+            self.init_failed().map(|began| stop(began, polite, false)),
+            deadline.map(|began| stop(began, polite, true)),
+            self.lost_for_good().then(|| stop(now, Duration::ZERO, false)),
         ];
         self.stop = causes.into_iter().flatten().min_by_key(|stop| stop.began);
     }
@@ -280,12 +290,11 @@ impl Checker {
     }
 
     fn delete(&mut self, at: Duration, grace: Duration) {
-        let by = at + grace.max(Duration::from_secs(1));
-        let by = self.deleted_by.map_or(by, |earlier| by.min(earlier));
-        self.deleted_by = Some(by);
+        let grace = grace.max(Duration::from_secs(1));
+        let by = at + grace;
         self.stop = Some(match self.stop {
-            Some(stop) => Stop { by: stop.by.min(by), ..stop },
-            None => Stop { began: at, by, overdue: false },
+            Some(stop) => Stop { by: stop.by.min(by), grace: stop.grace.min(grace), ..stop },
+            None => Stop { began: at, by, grace, overdue: false },
         });
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # the rule this scenario is about
-//! pod restart=Never grace=30 deadline=60 volumes=2s:fail,ok sandbox=1s
+//! pod restart=Never grace=30 deadline=60 volumes=2s:fail,ok sandbox=1s stop=1s
 //! init    a    run=2s exit=1,0
 //! sidecar s    startup=fail,ok term=1s
 //! app     main run=10s prestop=5s pull=5s:ErrImagePull,ok start=late:2s
@@ -36,6 +36,8 @@ pub struct Scenario {
     pub until: Duration,
     pub volumes: Vec<Outcome>,
     pub sandbox: Vec<Outcome>,
+    /// How long it takes to stop a sandbox, and to remove the volumes.
+    pub stop: Duration,
     /// The timeline shows messages of conditions and waiting containers, too.
     pub show_messages: bool,
 }
@@ -141,6 +143,7 @@ impl Scenario {
             until: Duration::from_secs(3_600),
             volumes: vec![Outcome::AT_ONCE],
             sandbox: vec![Outcome::AT_ONCE],
+            stop: Duration::ZERO,
             show_messages: false,
         };
         for (index, line) in text.lines().enumerate() {
@@ -183,6 +186,7 @@ impl Scenario {
             "grace" => self.spec.termination_grace_period = Duration::from_secs(number(value)?),
             "deadline" => self.spec.active_deadline = Some(Duration::from_secs(number(value)?)),
             "volumes" => self.volumes = list(value, outcome)?,
+            "stop" => self.stop = duration(value)?,
             "sandbox" => self.sandbox = list(value, outcome)?,
             other => return Err(format!("unknown key {other:?}")),
         }

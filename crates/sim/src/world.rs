@@ -115,8 +115,10 @@ impl<'s> World<'s> {
     fn happen(&mut self, pending: Pending) {
         match pending {
             Pending::Observe(observation) => {
-                if let Observation::SandboxCreated { attempt, .. } = observation {
-                    self.sandbox = Some(attempt);
+                match observation {
+                    Observation::SandboxCreated { attempt, .. } => self.sandbox = Some(attempt),
+                    Observation::SandboxStopped { .. } => self.sandbox = None,
+                    _ => {}
                 }
                 self.observe(&observation);
             }
