@@ -30,6 +30,7 @@ Examples:
 
 /// Before or after the command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Keep everything below DIR: DIR/var/lib/monopod, DIR/run/monopod, DIR/var/log/pods
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
@@ -37,6 +38,9 @@ pub(crate) struct Global {
     /// Keep pods and images in DIR instead of var/lib/monopod under the root
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The namespace of pods that name none; a pod that names another is refused
+    #[arg(short, long, global = true, value_name = "NS")]
+    pub(crate) namespace: Option<String>,
     /// Say more about what the engine does, on standard error; twice for all of it
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -56,6 +60,9 @@ pub(crate) enum Command {
     /// Run pods in the foreground: start them, follow every log, show what happens, stop in order
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    /// Remove all that engines under the root have made: pods, logs, images
+    #[command(after_help = RESET_HELP)]
+    Reset(Reset),
     /// Print the version
     Version,
     /// Print a completion script, as in: source <(monopod completion bash)
@@ -70,8 +77,8 @@ Examples:
   generate-pod | sudo monopod run -                   from standard input
 
 Ctrl-C stops every pod in order, within its grace period; a second one forces.
-Exit code: 0 when all pods succeeded or you stopped them, 1 when one failed, 2 when the command line or
-a manifest was refused.";
+Exit code: 0 when all pods succeeded or you stopped them, 1 when one failed,
+2 when the command line or a manifest was refused.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -93,6 +100,18 @@ pub(crate) struct Run {
 pub(crate) enum OutputFormat {
     Text,
     Json,
+}
+
+const RESET_HELP: &str = "\
+Examples:
+  sudo monopod reset
+  sudo monopod --root /tmp/try reset --keep-images";
+
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    /// Leave the image store as it is
+    #[arg(long)]
+    pub(crate) keep_images: bool,
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ mod node;
 mod node_facts;
 mod outcome;
 mod preflight;
+mod reset;
 mod run;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -40,19 +42,33 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
-        Command::Version => {
-            println!("monopod {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
+        Command::Reset(options) => {
+            preflight::check()?;
+            Ok(reset::reset(&paths(cli)?, options.keep_images)?.report())
         }
+        Command::Version => Ok(print(concat!("monopod ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())),
         Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "monopod", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "monopod", &mut script);
+            Ok(print(&script))
         }
     }
 }
 
+/// A reader that has gone is no failure.
+fn print(text: &[u8]) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            outcome::report(&anyhow::Error::new(error).context("cannot write to standard output"));
+            ExitCode::from(outcome::FAILURE)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
-    let manifests = match run::read_manifests(&options.manifests) {
+    let manifests = match run::read_manifests(&options.manifests, cli.global.namespace.as_deref()) {
         Ok(manifests) => manifests,
         Err(refused) => {
             outcome::report(&refused.into());

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::field::{FieldError, FieldPath};
+
 /// Fills in a pod whose types have been checked. Fields of another type than v1.Pod's are left alone.
 pub(crate) fn fill_in(pod: &mut Value) {
     if let Some(metadata) = object(pod, "metadata") {
@@ -21,6 +23,29 @@ pub(crate) fn fill_in(pod: &mut Value) {
         each(spec, section, |fields| container(fields, host_network));
     }
     each(spec, "volumes", volume);
+}
+
+/// Puts a pod that names no namespace into this one. Anything but text is left for the schema to refuse.
+pub(crate) fn choose_namespace(pod: &mut Value, namespace: &str) -> Result<(), Vec<FieldError>> {
+    if let Some(pod) = pod.as_object_mut() {
+        pod.entry("metadata").or_insert_with(|| json!({}));
+    }
+    let Some(metadata) = object(pod, "metadata") else { return Ok(()) };
+    match metadata.get("namespace") {
+        Some(Value::String(own)) if !own.is_empty() && own != namespace => {
+            let path = FieldPath::root().child("metadata").child("namespace");
+            let detail = format!(
+                "the namespace from the provided object \"{own}\" does not match the namespace \
+                 \"{namespace}\". You must pass '--namespace={own}' to perform this operation."
+            );
+            Err(vec![FieldError::invalid(path, own.as_str(), &detail)])
+        }
+        None | Some(Value::Null | Value::String(_)) => {
+            metadata.insert("namespace".to_owned(), namespace.into());
+            Ok(())
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// `serviceAccount` is the old name of `serviceAccountName`; the API server keeps them the same.

@@ -78,7 +78,33 @@ impl fmt::Display for LoadErrors {
 pub fn load_pods(
     source: &str,
     text: &str,
+    random: impl FnMut() -> [u8; IDENTITY_BYTES],
+) -> Result<Vec<LoadedPod>, LoadErrors> {
+    load_each(source, text, random, admit)
+}
+
+/// [`load_pods`] as `kubectl --namespace` has it: a pod that names no namespace gets this one, and one
+/// that names another is an error.
+///
+/// # Errors
+/// As [`load_pods`].
+pub fn load_pods_into(
+    namespace: &str,
+    source: &str,
+    text: &str,
+    random: impl FnMut() -> [u8; IDENTITY_BYTES],
+) -> Result<Vec<LoadedPod>, LoadErrors> {
+    load_each(source, text, random, |mut pod, random| {
+        defaults::choose_namespace(&mut pod, namespace)?;
+        admit(pod, random)
+    })
+}
+
+fn load_each(
+    source: &str,
+    text: &str,
     mut random: impl FnMut() -> [u8; IDENTITY_BYTES],
+    admit: impl Fn(Value, &[u8; IDENTITY_BYTES]) -> Result<AdmittedPod, Vec<FieldError>>,
 ) -> Result<Vec<LoadedPod>, LoadErrors> {
     let (documents, mut errors) = load::load(source, text);
     let mut pods = Vec::new();

@@ -32,12 +32,12 @@ pub(crate) struct Manifests {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads every pod of every argument.
-pub(crate) fn read(arguments: &[PathBuf]) -> Result<Manifests, Refused> {
+/// Reads every pod of every argument, into `namespace` if it names none.
+pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Manifests, Refused> {
     let mut errors = Vec::new();
     let mut loaded = Vec::new();
     for source in sources(arguments, &mut errors) {
-        match load(&source) {
+        match load(&source, namespace) {
             Ok(pods) => loaded.extend(pods),
             Err(found) => errors.extend(found),
         }
@@ -91,12 +91,15 @@ fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn load(source: &Path) -> Result<Vec<LoadedPod>, Vec<String>> {
+fn load(source: &Path, namespace: Option<&str>) -> Result<Vec<LoadedPod>, Vec<String>> {
     let name = if source == Path::new("-") { "standard input".into() } else { source.display().to_string() };
     let text = read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
     let random = random_bytes().map_err(|error| vec![format!("/dev/urandom: cannot be read: {error}")])?;
-    podspec::load_pods(&name, &text, random)
-        .map_err(|LoadErrors(errors)| errors.iter().map(ToString::to_string).collect())
+    let loaded = match namespace {
+        Some(namespace) => podspec::load_pods_into(namespace, &name, &text, random),
+        None => podspec::load_pods(&name, &text, random),
+    };
+    loaded.map_err(|LoadErrors(errors)| errors.iter().map(ToString::to_string).collect())
 }
 
 fn read_text(source: &Path) -> io::Result<String> {
@@ -157,11 +160,15 @@ mod tests {
         fs::write(dir.join("b.yaml"), manifest("b")).unwrap();
         fs::write(dir.join("a.yml"), manifest("a")).unwrap();
         fs::write(dir.join("notes.txt"), "not a manifest").unwrap();
-        let names: Vec<String> =
-            read(std::slice::from_ref(&dir)).unwrap().pods.into_iter().map(|pod| pod.name).collect();
+        let names: Vec<String> = read(std::slice::from_ref(&dir), Some("a"))
+            .unwrap()
+            .pods
+            .into_iter()
+            .map(|pod| pod.name)
+            .collect();
         assert_eq!(names, ["a", "b"]);
 
-        let twice = read(&[dir.clone(), dir.join("b.yaml"), PathBuf::from("/none.yaml")]).unwrap_err();
+        let twice = read(&[dir.clone(), dir.join("b.yaml"), PathBuf::from("/none.yaml")], None).unwrap_err();
         let text = twice.to_string();
         assert!(text.contains("pod default/b is also in"), "{text}");
         assert!(text.contains("/none.yaml: cannot be read"), "{text}");
