@@ -136,6 +136,10 @@ enum ConnectionError {
 impl Connection {
     async fn run(mut self) {
         let Err(error) = self.serve().await else { return };
+        // Nobody's any more; another engine may have taken its place.
+        if self.requests.is_closed() {
+            return;
+        }
         // Whoever waits learns it before the burial, which takes a moment.
         self.pending.clear();
         self.requests.close();

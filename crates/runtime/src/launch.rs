@@ -8,9 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::readiness::readable;
 use linux_sys::process::pidfd_open;
 use ports::PodContext;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Beyond this a new shim starts the file again; one shim writes a bounded number of lines.
 const SHIM_LOG_BYTES_MAX: u64 = 1 << 20;
@@ -56,9 +57,13 @@ fn shim_log(pod: &PodContext) -> io::Result<File> {
 }
 
 /// Takes the child's exit when its descriptor says there is one.
+#[expect(
+    deprecated,
+    reason = "the successor is unsafe because a foreign type may change its descriptor; an OwnedFd cannot"
+)]
 fn reap(mut child: Child) -> io::Result<()> {
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let ended = readable(pidfd_open(pid)?)?;
+    let ended = AsyncFd::with_interest(pidfd_open(pid)?, Interest::READABLE)?;
     tokio::spawn(async move {
         if let Err(error) = ended.readable().await {
             tracing::warn!(pid, "cannot wait for a shim: {error}");

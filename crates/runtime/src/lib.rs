@@ -12,7 +12,6 @@ mod error;
 mod etc;
 mod launch;
 pub mod logs;
-mod readiness;
 mod service;
 mod sweep;
 

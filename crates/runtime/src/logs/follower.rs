@@ -64,6 +64,8 @@ impl LogFollower {
     /// # Errors
     /// When a file cannot be read.
     pub async fn next_chunk(&mut self) -> io::Result<Option<LogChunk>> {
+        // A log that is written faster than it is read would keep everybody else on this thread waiting.
+        tokio::task::yield_now().await;
         loop {
             // Asked before reading: what is written after this is not waited for when it says yes, and
             // nothing is written any more.

@@ -1,4 +1,7 @@
-//! One inotify instance and the task that reads it.
+//! One inotify instance and the thread that reads it.
+//!
+//! A thread of its own, because it must not wait for anything: while a rotated file goes unseen it may be
+//! removed, and tokio's workers may be busy with the very lines of such a file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,28 +10,29 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use cri_log::LogName;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
-use tokio::io::unix::AsyncFd;
-use tokio::task::AbortHandle;
+use rustix::io::Errno;
 
 use super::directory::Directory;
 use super::follower::LogFollower;
-use crate::readiness::readable;
 
 const EVENT_BYTES: usize = 16 << 10;
 
-/// Watches log directories. Needs a tokio runtime; cheap to share by reference.
+/// Watches log directories. Cheap to share by reference.
 #[derive(Debug)]
 pub struct LogWatcher {
     shared: Arc<Shared>,
-    task: AbortHandle,
 }
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    inotify: AsyncFd<OwnedFd>,
+    inotify: OwnedFd,
+    /// Readable when the thread is to end.
+    end: OwnedFd,
     /// By watch descriptor. Two followers of one directory have one watch.
     directories: Mutex<BTreeMap<i32, Vec<Arc<Directory>>>>,
 }
@@ -38,14 +42,15 @@ impl LogWatcher {
     /// When the user's share of inotify instances (`fs.inotify.max_user_instances`) is used up.
     pub fn new() -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        let shared = Arc::new(Shared { inotify: readable(inotify)?, directories: Mutex::default() });
+        let end = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let shared = Arc::new(Shared { inotify, end, directories: Mutex::default() });
         let watched = Arc::clone(&shared);
-        let task = tokio::spawn(async move {
-            if let Err(error) = watched.run().await {
+        thread::Builder::new().name("logs".to_owned()).spawn(move || {
+            if let Err(error) = watched.run() {
                 tracing::error!("logs are no longer followed: {error}");
             }
-        });
-        Ok(Self { shared, task: task.abort_handle() })
+        })?;
+        Ok(Self { shared })
     }
 
     /// Follows the container whose logs are in `dir` (`/var/log/pods/NS_NAME_UID/CONTAINER`) from attempt
@@ -69,7 +74,8 @@ impl LogWatcher {
 
 impl Drop for LogWatcher {
     fn drop(&mut self) {
-        self.task.abort();
+        // Fails only when it has been told so often that a counter is full.
+        let _ = rustix::io::write(&self.shared.end, &1_u64.to_ne_bytes());
     }
 }
 
@@ -85,29 +91,38 @@ impl Shared {
         }
     }
 
-    async fn run(&self) -> io::Result<()> {
+    fn run(&self) -> io::Result<()> {
         let mut buffer = vec![MaybeUninit::uninit(); EVENT_BYTES];
         loop {
-            let mut ready = self.inotify.readable().await?;
-            let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
-            loop {
-                match reader.next() {
-                    Ok(event) => {
-                        let appeared = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
-                        let name = event.file_name().and_then(|name| name.to_str().ok());
-                        let is_log = name.is_some_and(|name| LogName::parse(name).is_some());
-                        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                            self.tell_all();
-                        } else if is_log {
-                            self.tell(event.wd(), appeared);
-                        }
-                    }
-                    Err(rustix::io::Errno::AGAIN) => break,
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
+            let mut ready =
+                [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&self.end, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) if ready[1].revents().contains(PollFlags::IN) => return Ok(()),
+                Ok(_) => self.read_events(&mut buffer)?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
-            ready.clear_ready();
+        }
+    }
+
+    fn read_events(&self, buffer: &mut [MaybeUninit<u8>]) -> io::Result<()> {
+        let mut reader = inotify::Reader::new(&self.inotify, buffer);
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let appeared = event.events().intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+                    let name = event.file_name().and_then(|name| name.to_str().ok());
+                    let is_log = name.is_some_and(|name| LogName::parse(name).is_some());
+                    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                        self.tell_all();
+                    } else if is_log {
+                        self.tell(event.wd(), appeared);
+                    }
+                }
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 

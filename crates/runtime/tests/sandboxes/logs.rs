@@ -14,8 +14,8 @@ pub(crate) const CASES: &[Case] = &[
     ("a_follower_goes_on_with_the_next_attempt", a_follower_goes_on_with_the_next_attempt),
 ];
 
-/// About 150 MB of log: fifteen files.
-const LINES: u64 = 3_000_000;
+/// About 70 MB of log: seven files.
+const LINES: u64 = 1_500_000;
 
 fn a_follower_loses_no_line_of_a_fast_writer(bed: &Bed) {
     let engine = bed.engine();
