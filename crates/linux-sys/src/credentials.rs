@@ -1,4 +1,4 @@
-//! User, groups and capabilities of the calling thread. Everything here is async-signal-safe.
+//! User, groups, capabilities and keys of the calling thread. Everything here is async-signal-safe.
 //!
 //! The kernel's own calls, not the C library's, which would ask every other thread to follow.
 
@@ -43,6 +43,18 @@ pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Res
     )
 }
 
+/// Leaves the session keyring, and with it the keys of whoever started this process, for a new one.
+///
+/// # Errors
+/// `ENOSYS` for a kernel without keys, which has none to leave.
+pub fn new_session_keyring() -> Result<(), Errno> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name asks for a keyring without one.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
+    if result < 0 { Err(crate::last_errno()) } else { Ok(()) }
+}
+
 /// What this thread is permitted.
 ///
 /// # Errors
@@ -65,4 +77,43 @@ pub fn set_ambient(ambient: u64) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::io::Errno;
+
+    use super::{limit_bounding, new_session_keyring, permitted_capabilities, set_capabilities};
+    use crate::namespace::Namespaces;
+    use crate::process::{ExitStatus, clone_child, wait};
+
+    /// In a process of its own.
+    fn exit_code(child: impl FnOnce() -> bool) -> ExitStatus {
+        let child = clone_child(Namespaces::NONE, None, || i32::from(!child())).unwrap();
+        wait(child.pidfd.as_fd()).unwrap()
+    }
+
+    #[test]
+    fn dropped_capabilities_are_gone_and_unknown_ones_no_trouble() {
+        if permitted_capabilities().unwrap() == 0 {
+            println!("Skipped(needs root)");
+            return;
+        }
+        let dropped = || {
+            let fewer = permitted_capabilities().unwrap_or(0) & 0xff;
+            limit_bounding(fewer).is_ok()
+                && set_capabilities(fewer, fewer, 0).is_ok()
+                && permitted_capabilities() == Ok(fewer)
+                && set_capabilities(0x1ff, 0x1ff, 0) == Err(Errno::PERM)
+        };
+        assert_eq!(exit_code(dropped), ExitStatus::Code(0));
+    }
+
+    #[test]
+    fn a_session_keyring_can_be_left() {
+        let left = || matches!(new_session_keyring(), Ok(()) | Err(Errno::NOSYS));
+        assert_eq!(exit_code(left), ExitStatus::Code(0));
+    }
 }

@@ -50,9 +50,8 @@ pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
 /// The steps that have nothing to do with the root.
 fn apply_to_process(step: &Step) -> Result<(), Errno> {
     match step {
-        Step::ResetSignals => {
+        Step::Reset => {
             signal::reset();
-            // For the modes of what the steps make; the program's own comes later.
             rustix::process::umask(Mode::empty());
             Ok(())
         }
@@ -62,6 +61,10 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
             namespace::setns(process.as_fd(), Namespaces::MOUNT | Namespaces::CGROUP)
         }
         Step::NewSession => rustix::process::setsid().map(|_| ()),
+        Step::NewKeyring => match credentials::new_session_keyring() {
+            Err(Errno::NOSYS) => Ok(()),
+            other => other,
+        },
         Step::Stdio(files) => set_stdio(files),
         Step::ControllingTerminal => rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()),
         Step::Umask(mask) => {

@@ -43,12 +43,12 @@ pub(super) struct PreparedTerminal {
 const DEV_SIZE: &str = "65536k";
 
 pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Result<Vec<Step>, SpawnError> {
-    let mut steps = vec![Step::ResetSignals];
+    let mut steps = vec![Step::Reset];
     steps.extend(join(std::mem::take(&mut prepared.cgroup_files)));
     if prepared.cgroup_v2 {
         steps.push(Step::NewCgroupNamespace);
     }
-    steps.extend([Step::NewSession, Step::Stdio(prepared.stdio)]);
+    steps.extend([Step::NewSession, Step::NewKeyring, Step::Stdio(prepared.stdio)]);
     if prepared.terminal.is_some() {
         steps.push(Step::ControllingTerminal);
     }
@@ -87,9 +87,9 @@ pub(super) fn compile_exec(
     main_process: OwnedFd,
     stdio: [OwnedFd; 3],
 ) -> Result<Vec<Step>, SpawnError> {
-    let mut steps = vec![Step::ResetSignals];
+    let mut steps = vec![Step::Reset];
     steps.extend(join(cgroup_files));
-    steps.extend([Step::NewSession, Step::Stdio(stdio), oom_score_adj(process)?]);
+    steps.extend([Step::NewSession, Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
     steps.extend([Step::JoinMountAndCgroupNamespaces(main_process), Step::OpenRoot]);
     steps.extend(process_steps(process)?);
     Ok(steps)
@@ -273,4 +273,173 @@ pub(super) fn attributes(options: MountOptions) -> u64 {
 fn path(path: &Path) -> Result<std::ffi::CString, SpawnError> {
     use std::os::unix::ffi::OsStrExt;
     c_string(path.as_os_str().as_bytes(), "a path")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+    use std::path::PathBuf;
+
+    use container_config::{
+        BindSource, CapabilitySets, ContainerConfig, Layer, Mount, MountKind, MountOptions, PidNamespace,
+        Process, ResourceLimits, Root, SockFilter,
+    };
+    use linux_sys::cgroup::Hierarchies;
+    use podspec::ContainerName;
+
+    use super::{Prepared, compile, compile_exec};
+    use crate::container::step::Step;
+
+    const INERT: MountOptions = MountOptions { read_only: true, nosuid: true, nodev: true, noexec: true };
+    const V1: &str = "\
+32 31 0:29 / /cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+36 31 0:33 / /cgroup/devices rw - cgroup cgroup rw,devices
+";
+    const V2: &str = "29 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+
+    fn null() -> OwnedFd {
+        File::open("/dev/null").unwrap().into()
+    }
+
+    fn config() -> ContainerConfig {
+        let mount = |target: &str, kind| Mount { target: target.to_owned(), kind, options: INERT };
+        ContainerConfig {
+            name: ContainerName::new("app"),
+            process: Process {
+                args: vec!["true".to_owned()],
+                env: Vec::new(),
+                cwd: "/work".to_owned(),
+                uid: 1000,
+                gid: 1001,
+                groups: vec![7],
+                umask: 0o022,
+                capabilities: CapabilitySets::default(),
+                no_new_privileges: true,
+                rlimits: Vec::new(),
+                oom_score_adj: 5,
+                seccomp: vec![SockFilter(6, 0, 0, 0)],
+            },
+            root: Root {
+                layers: ["/", "/usr"]
+                    .map(|target| Layer { target: target.to_owned(), lower: vec![PathBuf::from("/")] })
+                    .to_vec(),
+                read_only: true,
+            },
+            mounts: vec![
+                mount("/proc", MountKind::Proc),
+                mount("/sys/fs/cgroup", MountKind::Cgroup),
+                mount(
+                    "/data",
+                    MountKind::Bind(BindSource { path: PathBuf::from("/dev/null"), recursive: true }),
+                ),
+            ],
+            masked_paths: vec!["/proc/kcore".to_owned()],
+            readonly_paths: vec!["/proc/sys".to_owned()],
+            pid_namespace: PidNamespace::Container,
+            resources: ResourceLimits::default(),
+            stop_signal: 15,
+            termination_message_path: "/dev/termination-log".to_owned(),
+            tty: false,
+        }
+    }
+
+    fn steps(config: &ContainerConfig, mountinfo: &str) -> Vec<Step> {
+        let hierarchies = Hierarchies::from_mountinfo(mountinfo).unwrap();
+        let cgroup_v2 = hierarchies.is_v2();
+        let layer = |number| (PathBuf::from(format!("/u{number}")), PathBuf::from(format!("/w{number}")));
+        let prepared = Prepared {
+            rootfs: PathBuf::from("/rootfs"),
+            writable: vec![layer(0), layer(1)],
+            termination_log: PathBuf::from("/log"),
+            stdio: [null(), null(), null()],
+            terminal: None,
+            cgroup_files: if cgroup_v2 { Vec::new() } else { vec![null()] },
+            group: hierarchies.group("monopod/pod1/app-0"),
+            cgroup_v2,
+        };
+        compile(config, prepared).unwrap()
+    }
+
+    fn names(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_container_is_made_in_this_order() {
+        let expected = [
+            "reset signals",
+            "join the container's cgroup",
+            "start a session",
+            "make a session keyring",
+            "set up standard input and output",
+            "set oom_score_adj to 5",
+            "mount the root file system",
+            "mount overlay at /usr",
+            "mount proc at /proc",
+            "mount tmpfs at /sys/fs/cgroup",
+            "mount /dev/null at /data",
+            "mount /log at /dev/termination-log",
+            "hide /proc/kcore",
+            "make /proc/sys read-only",
+            "make the working directory /work",
+            "make the root file system read-only",
+            "change the root",
+            "change to the working directory /work",
+            "set the umask",
+            "limit the capability bounding set",
+            "set supplementary groups",
+            "change to group 1001",
+            "change to user 1000",
+            "bind the process to the shim",
+            "set capabilities",
+            "set ambient capabilities",
+            "set no_new_privs",
+            "load the seccomp filter",
+            "close file descriptors",
+        ];
+        assert_eq!(names(&steps(&config(), V1)), expected);
+    }
+
+    #[test]
+    fn on_v2_a_namespace_takes_the_place_of_joining() {
+        let steps = names(&steps(&config(), V2));
+        assert!(steps.contains(&"make a cgroup namespace".to_owned()));
+        assert!(steps.contains(&"mount cgroup2 at /sys/fs/cgroup".to_owned()));
+        assert!(!steps.contains(&"join the container's cgroup".to_owned()));
+    }
+
+    #[test]
+    fn without_no_new_privs_the_filter_comes_before_capabilities_are_given_up() {
+        let mut config = config();
+        config.process.no_new_privileges = false;
+        let steps = steps(&config, V1);
+        let is_load = |step: &Step| matches!(step, Step::LoadSeccomp(_));
+        let load = steps.iter().position(is_load).unwrap();
+        let give_up = steps.iter().position(|step| matches!(step, Step::SetCapabilities { .. })).unwrap();
+        assert!(load < give_up);
+        assert!(!steps.iter().any(|step| matches!(step, Step::NoNewPrivileges)));
+    }
+
+    #[test]
+    fn v1_hierarchies_keep_their_names_and_device_rules_stay_out() {
+        let steps = steps(&config(), V1);
+        let hierarchies = steps.iter().find_map(|step| match step {
+            Step::MountCgroupV1(_, hierarchies) => Some(hierarchies),
+            _ => None,
+        });
+        let [only] = hierarchies.unwrap().as_slice() else { panic!("{steps:?}") };
+        assert_eq!(only.name.to_str(), Ok("cpu,cpuacct"));
+        assert_eq!(only.group.to_str(), Ok("/cgroup/cpu,cpuacct/monopod/pod1/app-0"));
+        assert_eq!(only.links, [c"cpu".to_owned(), c"cpuacct".to_owned()]);
+    }
+
+    #[test]
+    fn a_further_process_joins_before_it_gives_up_rights() {
+        let steps = compile_exec(&config().process, vec![null()], null(), [null(), null(), null()]).unwrap();
+        let at = |name: &str| names(&steps).iter().position(|step| step == name).unwrap();
+        assert!(at("join the container's cgroup") < at("join the container's namespaces"));
+        assert!(at("join the container's namespaces") < at("open the root"));
+        assert!(at("open the root") < at("limit the capability bounding set"));
+    }
 }

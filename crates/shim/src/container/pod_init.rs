@@ -13,8 +13,9 @@ use super::{SpawnError, stdio};
 
 pub(super) fn start() -> Result<Child, SpawnError> {
     let steps = vec![
-        Step::ResetSignals,
+        Step::Reset,
         Step::NewSession,
+        Step::NewKeyring,
         Step::Stdio([stdio::null()?, stdio::null()?, stdio::null()?]),
         Step::EmptyRoot,
         Step::PivotRoot,

@@ -37,7 +37,7 @@ impl Sandbox {
     /// volumes, cgroup, and the pod's init when its containers share a process namespace. Once per process.
     ///
     /// # Errors
-    /// Names what could not be made; what was made ends with this process, except cgroups.
+    /// Names what could not be made; what was made ends with this process, cgroups are removed.
     pub fn enter(config: &SandboxConfig) -> Result<Self, SandboxError> {
         occupy_stdio()?;
         // Containers that share a process namespace see the shim's children before they execute.
@@ -45,14 +45,30 @@ impl Sandbox {
         let pid_namespace = File::open("/proc/self/ns/pid").map_err(failed("open the pid namespace"))?;
         let hierarchies = Hierarchies::detect()?;
         let left = hierarchies.occupied()?;
-        leave_engine(left.clone(), Path::new(&config.cgroup))?;
-        hierarchies.group(&config.cgroup).create()?;
-        enter_namespaces(config)?;
-        let tmpfs = config.tmpfs.iter().map(mount_tmpfs).collect::<Result<_, _>>()?;
-        let init = config.share_process_namespace.then(pod_init::start).transpose();
-        let init = init.map_err(|error| SandboxError::Init(Box::new(error)))?;
         let cgroup = PathBuf::from(&config.cgroup);
-        Ok(Self { hierarchies, cgroup, tmpfs, init, pid_namespace, left })
+        let mut sandbox = Self { hierarchies, cgroup, tmpfs: Vec::new(), init: None, pid_namespace, left };
+        match sandbox.set_up(config) {
+            Ok(()) => Ok(sandbox),
+            Err(error) => {
+                // The error to report is the first one.
+                let _ = sandbox.destroy();
+                Err(error)
+            }
+        }
+    }
+
+    fn set_up(&mut self, config: &SandboxConfig) -> Result<(), SandboxError> {
+        leave_engine(self.left.clone(), &self.cgroup)?;
+        self.hierarchies.group(&self.cgroup).create()?;
+        enter_namespaces(config)?;
+        for tmpfs in &config.tmpfs {
+            mount_tmpfs(tmpfs)?;
+            self.tmpfs.push(tmpfs.path.clone());
+        }
+        if config.share_process_namespace {
+            self.init = Some(pod_init::start().map_err(|error| SandboxError::Init(Box::new(error)))?);
+        }
+        Ok(())
     }
 
     /// The pod's PID 1 when its containers share a process namespace: a child of this process.
@@ -194,7 +210,7 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<PathBuf, SandboxError> {
+fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<(), SandboxError> {
     let failed = |source: io::Error| SandboxError::Setup {
         what: format!("mount a memory volume at {}", tmpfs.path.display()),
         source,
@@ -204,6 +220,5 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<PathBuf, SandboxError> {
     let options =
         CString::new(format!("mode={:o}{size}", tmpfs.mode)).map_err(|error| failed(error.into()))?;
     mount(c"tmpfs", &tmpfs.path, c"tmpfs", MountFlags::empty(), options.as_c_str())
-        .map_err(|error| failed(error.into()))?;
-    Ok(tmpfs.path.clone())
+        .map_err(|error| failed(error.into()))
 }

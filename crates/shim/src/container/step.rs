@@ -13,13 +13,16 @@ use rustix::fs::Gid;
 /// opened already. Its `Display` completes "cannot ...".
 #[derive(Debug)]
 pub(super) enum Step {
-    ResetSignals,
+    /// Signals, and for what the steps make the umask.
+    Reset,
     /// v1: every file is one group's `cgroup.procs`.
     JoinCgroup(Vec<OwnedFd>),
     NewCgroupNamespace,
     /// Those of the process, whose root becomes this one's.
     JoinMountAndCgroupNamespaces(OwnedFd),
     NewSession,
+    /// Without it, the keys of whoever started the engine would be the container's.
+    NewKeyring,
     Stdio([OwnedFd; 3]),
     /// Standard input becomes the controlling terminal.
     ControllingTerminal,
@@ -126,7 +129,8 @@ pub(super) struct Bind {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ResetSignals => f.write_str("reset signals"),
+            Self::Reset => f.write_str("reset signals"),
+            Self::NewKeyring => f.write_str("make a session keyring"),
             Self::JoinCgroup(_) => f.write_str("join the container's cgroup"),
             Self::NewCgroupNamespace => f.write_str("make a cgroup namespace"),
             Self::JoinMountAndCgroupNamespaces(_) => f.write_str("join the container's namespaces"),

@@ -25,6 +25,7 @@ pub(crate) const DEFAULT_CAPABILITIES: u64 = 0xa804_25fb;
 pub(crate) const NONE: MountOptions =
     MountOptions { read_only: false, nosuid: false, nodev: false, noexec: false };
 const INERT: MountOptions = MountOptions { read_only: false, nosuid: true, nodev: true, noexec: true };
+pub(crate) const EXIT_SKIPPED: i32 = 77;
 /// How long anything may take that a case waits for.
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
@@ -242,6 +243,19 @@ pub(crate) fn read_line(output: &Output) -> String {
             _ => return String::from_utf8_lossy(&text).into_owned(),
         }
     }
+}
+
+/// Ends a case that this machine cannot run.
+pub(crate) fn skip(reason: &str) -> ! {
+    println!("Skipped({reason})");
+    std::process::exit(EXIT_SKIPPED)
+}
+
+/// On v2, whether a controller can be had at all.
+pub(crate) fn has_controller(name: &str) -> bool {
+    let hierarchies = Hierarchies::detect().unwrap();
+    let root = hierarchies.limiting().next().unwrap().mount.join("cgroup.controllers");
+    !hierarchies.is_v2() || fs::read_to_string(root).unwrap().split_whitespace().any(|found| found == name)
 }
 
 /// Until it is readable.

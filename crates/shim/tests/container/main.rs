@@ -67,6 +67,9 @@ fn run_apart(name: &str) -> Result<String, String> {
         eprintln!("{name}: {error}");
     }
     let files = remove_tree(&bed::directory_of(pid));
+    if status.code() == Some(bed::EXIT_SKIPPED) {
+        return Ok("skipped, for the reason above".to_owned());
+    }
     if !status.success() {
         return Err(format!("Failed({status})"));
     }
