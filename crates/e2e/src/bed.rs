@@ -60,6 +60,14 @@ impl Bed {
         self.watch.uids()
     }
 
+    /// Waits until there are directories of `count` pods.
+    pub(crate) fn wait_pod_directories(&self, count: usize) -> Result<()> {
+        let pods_dir = self.root().join("var/lib/monopod/pods");
+        wait::until(&format!("{count} pod directories"), SOON, || {
+            (fs::read_dir(&pods_dir).ok()?.count() == count).then_some(())
+        })
+    }
+
     /// Where the pods' logs are.
     pub(crate) fn pod_logs(&self) -> PathBuf {
         self.root().join("var/log/pods")
@@ -120,12 +128,29 @@ impl Bed {
 
     /// Waits until nothing is left of any pod this test made; fails with what is.
     pub(crate) fn expect_clean(&self, deadline: Duration) -> Result<()> {
+        self.expect_gone(deadline, |left| left)
+    }
+
+    /// [`Self::expect_clean`], but for files.
+    pub(crate) fn expect_kernel_clean(&self, deadline: Duration) -> Result<()> {
+        self.expect_gone(deadline, leaks::in_kernel)
+    }
+
+    fn expect_gone(&self, deadline: Duration, counted: fn(Vec<String>) -> Vec<String>) -> Result<()> {
         let mut left = vec![];
         wait::until("nothing left of the test's pods", deadline, || {
-            left = leaks::find(&self.dir, &self.root(), &self.uids());
+            left = counted(leaks::find(&self.dir, &self.root(), &self.uids()));
             left.is_empty().then_some(())
         })
         .with_context(|| format!("left behind:\n  {}", left.join("\n  ")))
+    }
+
+    /// `monopod --root ROOT reset`, for what an engine that was killed could not remove.
+    pub(crate) fn reset(&self) -> Result<()> {
+        let mut command = Command::new(self.program());
+        command.arg("--root").arg(self.root()).args(["reset", "--keep-images"]).stdin(Stdio::null());
+        self.finish(&mut command)?.expect_code(0)?;
+        Ok(())
     }
 
     /// [`Self::expect_clean`] with the time that an engine's end may take to be complete.

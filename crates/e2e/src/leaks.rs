@@ -49,6 +49,14 @@ impl PodWatch {
     }
 }
 
+/// How the line of a file begins; all other lines are about what only a kernel can hold.
+const FILE: &str = "file ";
+
+/// Of what [`find`] found, what is not a file: processes, mounts, cgroups.
+pub(crate) fn in_kernel(found: Vec<String>) -> Vec<String> {
+    found.into_iter().filter(|line| !line.starts_with(FILE)).collect()
+}
+
 /// A line for each thing that is left of the pods `uids`, made by engines of the test in `dir`.
 pub(crate) fn find(dir: &Path, root: &Path, uids: &[String]) -> Vec<String> {
     let mut found = processes(dir, uids);
@@ -151,7 +159,7 @@ fn files(root: &Path) -> Vec<String> {
     ["var/lib/monopod/pods", "var/log/pods", "run/monopod/pods"]
         .iter()
         .flat_map(|dir| entries(&root.join(dir)))
-        .map(|path| format!("file {}", path.display()))
+        .map(|path| format!("{FILE}{}", path.display()))
         .collect()
 }
 
@@ -160,7 +168,7 @@ fn host_files(uids: &[String]) -> Vec<String> {
         .iter()
         .flat_map(|dir| entries(Path::new(dir)))
         .filter(|path| uids.iter().any(|uid| path.to_string_lossy().contains(uid)))
-        .map(|path| format!("file {} outside the root", path.display()))
+        .map(|path| format!("{FILE}{} outside the root", path.display()))
         .collect()
 }
 

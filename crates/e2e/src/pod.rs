@@ -1,6 +1,7 @@
 //! Shorthand for test pods: JSON manifests whose containers run one shell script each.
 //!
 //! Every script may use, from [`PROLOGUE`]: `say EVENT` appends `NAME EVENT` to the test's trace;
+//! A `$` that the shell is to see twice is written four times: the kubelet's expansion takes two for one.
 //! `serve` says `start`, stays, and on SIGTERM says `stop` and exits with 0 (or with its argument).
 
 use serde_json::{Map, Value, json};

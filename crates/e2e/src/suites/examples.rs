@@ -119,7 +119,7 @@ fn broken_name_instead_of_localhost(bed: &Bed) -> Result<()> {
 
 /// The trap: the init container never ends, so the app never starts.
 fn broken_pod_level_restart_policy(bed: &Bed) -> Result<()> {
-    let finished = run_until(bed, "broken/pod-level-restart-policy.yaml", &["waiting for the log"])?;
+    let finished = run_until(bed, "broken/pod-level-restart-policy.yaml", &["init 1/1 started"])?;
     finished
         .expect_code(0)?
         .expect_no_output("app started")?

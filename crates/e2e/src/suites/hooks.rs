@@ -32,7 +32,7 @@ fn post_start_blocks_the_next_container(bed: &Bed) -> Result<()> {
 
 fn failing_post_start_kills_the_container(bed: &Bed) -> Result<()> {
     require_root()?;
-    let pod = Pod::new("bad-post-start").app_with("main", "serve", &hook("postStart", "say ran; exit 1"));
+    let pod = Pod::new("bad-post-start").app_with("main", "serve 3", &hook("postStart", "say ran; exit 1"));
     bed.run_pod(&pod)?.expect_code(1)?.expect_output("PostStartHook")?;
     bed.trace.expect_order(&["hook ran"])
 }

@@ -25,7 +25,7 @@ fn host_files_are_hidden(bed: &Bed) -> Result<()> {
     require_root()?;
     let secret = bed.file("secret", "x")?;
     let script = format!(
-        "[ -e {} ] && say sees-tmp; ls /root /home /srv /opt 2>/dev/null | grep -q . && say sees-files
+        "[ -e {} ] && say sees-tmp; find /root /home /srv /opt -mindepth 1 | grep . && say sees-files
          [ -e /etc/shadow ] && say sees-shadow; [ -e /etc/hosts ] && say has-hosts; say end",
         secret.display()
     );

@@ -16,7 +16,10 @@ pub(crate) const TESTS: &[Test] = tests![
     while_stopping,
     while_an_init_container_runs,
     several_pods,
-    with_a_stubborn_container
+    with_a_stubborn_container,
+    with_shared_pids,
+    the_next_run_sweeps,
+    reset_removes_what_is_left,
 ];
 
 /// Longer than any grace period here and its floors.
@@ -88,4 +91,43 @@ fn with_a_stubborn_container(bed: &Bed) -> Result<()> {
     bed.trace.wait("main start", SOON)?;
     kill(bed, engine)?;
     bed.trace.expect_order(&["main start", "main term"])
+}
+
+fn with_shared_pids(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("shared")
+        .spec(&json!({"shareProcessNamespace": true}))
+        .sidecar("side", "serve")
+        .app("main", "serve");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("side start", SOON)?;
+    bed.trace.wait("main start", SOON)?;
+    kill(bed, engine)?;
+    bed.trace.expect_order(&["main stop", "side stop"])
+}
+
+/// What an engine leaves when it dies before there is a shim: the next one under the same root removes it.
+fn the_next_run_sweeps(bed: &Bed) -> Result<()> {
+    require_root()?;
+    leave_a_pod_directory(bed)?;
+    let engine = bed.start_pod(&Pod::new("next").app("main", "serve"))?;
+    bed.trace.wait("main start", SOON)?;
+    bed.wait_pod_directories(1)?;
+    bed.interrupt(engine)?.expect_code(0)?;
+    Ok(())
+}
+
+fn reset_removes_what_is_left(bed: &Bed) -> Result<()> {
+    require_root()?;
+    leave_a_pod_directory(bed)?;
+    bed.reset()
+}
+
+/// The directory of a bound pod of an engine that is no more, with a volume in it.
+fn leave_a_pod_directory(bed: &Bed) -> Result<()> {
+    let pod_dir = bed.root().join("var/lib/monopod/pods/0a0b0c0d-0000-4000-8000-000000000000");
+    std::fs::create_dir_all(pod_dir.join("volumes/data"))?;
+    std::fs::write(pod_dir.join("volumes/data/file"), "left")?;
+    std::fs::write(pod_dir.join("owner.lock"), "bound\n")?;
+    Ok(())
 }

@@ -24,7 +24,7 @@ pub(crate) const TESTS: &[Test] = tests![
 
 fn own_pid_namespace(bed: &Bed) -> Result<()> {
     require_root()?;
-    bed.run_pod(&Pod::new("own-pids").app("main", "say pid $$"))?.expect_code(0)?;
+    bed.run_pod(&Pod::new("own-pids").app("main", "say pid $$$$"))?.expect_code(0)?;
     bed.trace.expect_order(&["main pid 1"])
 }
 
@@ -33,7 +33,7 @@ fn shared_pid_namespace(bed: &Bed) -> Result<()> {
     require_root()?;
     let pod = Pod::new("shared-pids")
         .spec(&json!({"shareProcessNamespace": true}))
-        .app("victim", "[ $$ -ne 1 ] && say own-pid-is-not-1; echo $$ > /trace/victim; serve")
+        .app("victim", "[ $$$$ -ne 1 ] && say own-pid-is-not-1; echo $$$$ > /trace/victim; serve")
         .app("main", "until grep -q '^victim start' /trace/log; do sleep 0.05; done; kill -TERM $(cat /trace/victim) && say sent");
     bed.run_pod(&pod)?.expect_code(0)?;
     bed.trace.expect_order(&["victim own-pid-is-not-1", "victim start"])?;
@@ -109,7 +109,7 @@ fn termination_message(bed: &Bed) -> Result<()> {
 
 fn killed_by_a_signal(bed: &Bed) -> Result<()> {
     require_root()?;
-    let pod = Pod::new("signalled").app("main", "sh -c 'kill -KILL $$'; exit $?");
+    let pod = Pod::new("signalled").app("main", "sh -c 'kill -KILL $$$$'; exit $?");
     bed.run_pod(&pod)?.expect_code(1)?.expect_line(&["main", "137"])?;
     Ok(())
 }

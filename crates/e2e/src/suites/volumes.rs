@@ -72,11 +72,11 @@ fn open_to_every_user(bed: &Bed) -> Result<()> {
     let user = json!({"securityContext": {"runAsUser": 12345}, "volumeMounts": [mount("shared", "/data"), mount("memory", "/memory")]});
     let pod = empty_dir("mode").volume(json!({"name": "memory", "emptyDir": {"medium": "Memory"}})).app_with(
         "main",
-        "say $(stat -c %a /data) $(stat -c %a /memory); touch /data/x /memory/x && say written",
+        "say $(stat -c %a /data) $(stat -c %A /memory | cut -c 2-9); touch /data/x /memory/x && say written",
         &user,
     );
     bed.run_pod(&pod)?.expect_code(0)?;
-    bed.trace.expect_order(&["main 777 777", "main written"])
+    bed.trace.expect_order(&["main 777 rwxrwxrw", "main written"])
 }
 
 fn survives_a_container_restart(bed: &Bed) -> Result<()> {
