@@ -45,6 +45,8 @@ pub(super) struct Ready {
 
 /// How long setting up may take; only a hanging file system needs more than milliseconds.
 const SET_UP_MAX_S: i64 = 120;
+/// How long a killed child may take to be gone.
+const END_MAX: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// The exit status of a child that has reported a failure.
 const EXIT_FAILED: i32 = 127;
@@ -75,11 +77,19 @@ pub(super) fn start(
     match supervise(plan, File::from(reader), &child) {
         Ok(warnings) => Ok(Ready { child, warnings }),
         Err(error) => {
-            // It may be in the middle of something.
-            let _ = process::pidfd_send_signal(child.pidfd.as_fd(), Signal::KILL.as_raw());
-            let _ = process::wait(child.pidfd.as_fd());
+            end(&child);
             Err(error)
         }
+    }
+}
+
+/// Kills and reaps a child that may be in the middle of something. One that hangs in the kernel is
+/// left to whoever reaps this process's children.
+fn end(child: &Child) {
+    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), Signal::KILL.as_raw());
+    let ended = poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&END_MAX));
+    if ended.is_ok_and(|ready| ready > 0) {
+        let _ = process::wait(child.pidfd.as_fd());
     }
 }
 
