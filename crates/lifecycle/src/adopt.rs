@@ -11,7 +11,7 @@ use crate::observed::{
 impl Observed {
     /// The shim's records are the truth about processes; the checkpoint about everything else.
     pub(crate) fn adopt(&mut self, spec: &PodSpec, snapshot: &SandboxSnapshot, at: Moment) {
-        self.forget_in_flight();
+        self.forget_in_flight(at);
         let since = match self.sandbox {
             SandboxState::Ready { since, .. } => since,
             _ => at,

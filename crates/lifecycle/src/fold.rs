@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use podspec::{ContainerName, Moment, PodSpec};
+use podspec::{ContainerKind, ContainerName, Moment, PodSpec};
 
 use crate::backoff;
 use crate::init;
@@ -78,7 +78,7 @@ impl Observed {
             self.accepted = Some(at);
             return;
         }
-        self.forget_in_flight();
+        self.forget_in_flight(at);
         // The time without an engine is nobody's grace: a stop under way has all of it again.
         self.resumed = Some(at);
         if let Some(deletion) = &mut self.deletion {
@@ -87,9 +87,13 @@ impl Observed {
     }
 
     /// A new engine does again whatever the old one had under way.
-    pub(crate) fn forget_in_flight(&mut self) {
+    pub(crate) fn forget_in_flight(&mut self, at: Moment) {
         match self.volumes {
-            VolumesState::SettingUp => self.volumes = VolumesState::Absent,
+            VolumesState::SettingUp => {
+                // Some may be there; so they are set up again at once, or removed.
+                let message = "the engine was replaced while they were set up".to_owned();
+                self.volumes = VolumesState::Failed { message, at, delay: Duration::ZERO };
+            }
             VolumesState::TearingDown => self.volumes = VolumesState::Ready,
             _ => {}
         }
@@ -97,8 +101,10 @@ impl Observed {
         self.removing.clear();
         for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
             attempt.startup.in_flight = false;
-            // Written down before they were sent: a signal may never have left the old engine.
-            (attempt.stop_signal_sent, attempt.kill_sent) = (None, None);
+            if attempt.alive() {
+                // Written down before they were sent: a signal may never have left the old engine.
+                (attempt.stop_signal_sent, attempt.kill_sent) = (None, None);
+            }
             for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
                 if matches!(hook, HookState::Running { .. }) {
                     *hook = HookState::NotRun;
@@ -209,7 +215,7 @@ impl Observed {
     /// May overtake the report of the start, which then only adds the id.
     fn exited(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, exit: &Exit, at: Moment) {
         let restarting_all =
-            View::new(spec, self, at).restart_all.is_some_and(|(container, _)| container.name != *name);
+            View::new(spec, self, at).restart_all.is_some_and(|trigger| trigger.container.name != *name);
         self.count_start(spec, name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&mut Attempt| a.number == attempt && a.alive();
@@ -252,6 +258,7 @@ impl Observed {
         let behind =
             container.previous.as_ref().and_then(|p| backoff::exit_behind(kind, p, current.run, sandbox));
         container.start_error = None;
+        self.initialized |= kind == ContainerKind::App;
         if let Some(finished) = behind {
             container.backoff = Some(backoff::next(container.backoff, finished, at));
         }

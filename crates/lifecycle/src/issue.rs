@@ -1,6 +1,8 @@
 //! What an issued action changes: so that it is not issued again while it is under way.
 
-use podspec::{ContainerKind, ContainerName, Moment, PodSpec};
+use std::time::Duration;
+
+use podspec::{ContainerName, Moment, PodSpec};
 
 use crate::action::Action;
 use crate::observation::Hook;
@@ -20,7 +22,7 @@ impl Observed {
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
             Action::EnsureImage { image, .. } => self.pull(image),
             Action::StartContainer { container, attempt, run, image_id } => {
-                self.start(spec, container, *attempt, *run, image_id);
+                self.start(container, *attempt, *run, image_id);
             }
             Action::RunHook { container, attempt, hook, .. } => self.update(container, *attempt, |a| {
                 *a.hook_mut(*hook) = HookState::Running { since: now.boot };
@@ -72,6 +74,10 @@ impl Observed {
     fn begin_run(&mut self, run: u32) {
         self.run = run;
         self.initialized = false;
+        // What could not be made before is tried anew in its turn.
+        for error in self.containers.values_mut().filter_map(|c| c.start_error.as_mut()) {
+            error.delay = Duration::ZERO;
+        }
     }
 
     fn pull(&mut self, image: &str) {
@@ -86,12 +92,9 @@ impl Observed {
         self.pulls.insert(image.to_owned(), pulling);
     }
 
-    fn start(&mut self, spec: &PodSpec, name: &ContainerName, number: u32, run: u32, image_id: &str) {
+    fn start(&mut self, name: &ContainerName, number: u32, run: u32, image_id: &str) {
         if run != self.run {
             self.begin_run(run);
-        }
-        if spec.container(name).is_some_and(|c| c.kind == ContainerKind::App) {
-            self.initialized = true;
         }
         let sandbox = self.sandbox.attempt().unwrap_or(0);
         let container = self.containers.entry(name.clone()).or_default();

@@ -7,9 +7,13 @@ use podspec::{BootTime, Container, Moment, PodSpec};
 use crate::action::Action;
 use crate::decision::{Decision, Verdict, Wait};
 use crate::observed::{Observed, SandboxState, VolumesState};
+use crate::restart::{RESTART_ALL_PAUSE, Trigger};
 use crate::status::PodStatus;
 use crate::view::View;
 use crate::{app, init, pod_status, probe, teardown, termination};
+
+/// Before a lost sandbox is replaced, lest one that is lost at once over and over keeps the machine busy.
+const RECREATE_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -50,9 +54,10 @@ fn decide(view: &View<'_>, draft: &mut Draft) {
         };
     }
     draft.wake_at_deadline(view);
-    if let Some((trigger, at)) = view.restart_all {
-        draft.decide(None, Verdict::RestartAllContainers { trigger: trigger.name.clone() });
-        if !termination::stop_containers(view, &termination::Budget::none(at), draft) {
+    if let Some(Trigger { container, at, .. }) = view.restart_all {
+        draft.decide(None, Verdict::RestartAllContainers { trigger: container.name.clone() });
+        let all_dead = termination::stop_containers(view, &termination::Budget::none(at), draft);
+        if !all_dead || !draft.due(at.boot.after(RESTART_ALL_PAUSE)) {
             return;
         }
     }
@@ -92,8 +97,11 @@ fn sandbox_ready(view: &View<'_>, draft: &mut Draft) -> bool {
     match &view.observed.sandbox {
         SandboxState::Ready { .. } => return true,
         SandboxState::Absent => draft.act(Action::CreateSandbox { attempt: 0 }),
-        SandboxState::Lost { attempt, .. } | SandboxState::Stopped { attempt, .. } => {
-            draft.act(Action::CreateSandbox { attempt: attempt.saturating_add(1) });
+        SandboxState::Lost { attempt, at } | SandboxState::Stopped { attempt, at } => {
+            let until = at.boot.after(RECREATE_PAUSE);
+            if draft.wait_until(None, until, Wait::SandboxRetry { until }) {
+                draft.act(Action::CreateSandbox { attempt: attempt.saturating_add(1) });
+            }
         }
         SandboxState::CreateFailed { attempt, at, delay, .. } => {
             let until = at.boot.after(*delay);

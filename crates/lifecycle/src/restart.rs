@@ -3,6 +3,8 @@
 //! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>,
 //! KEP-5307 (container restart rules), KEP-5532 (restart of all containers).
 
+use std::time::Duration;
+
 use podspec::{
     Container, ContainerKind, ExitCodeOperator, Moment, PodSpec, RestartPolicy, RestartRule,
     RestartRuleAction,
@@ -10,6 +12,19 @@ use podspec::{
 
 use crate::observed::{Attempt, Exit, ProbeVerdict};
 use crate::view::{Progress, View};
+
+/// A restart of all containers is no crash loop, so nobody backs off. It begins no sooner than this
+/// after the exit that asked for it, lest a pod that asks over and over keeps the machine busy.
+pub(crate) const RESTART_ALL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The exit that asks for a restart of all containers.
+#[derive(Clone, Copy)]
+pub(crate) struct Trigger<'a> {
+    pub(crate) container: &'a Container,
+    pub(crate) at: Moment,
+    /// It had been sent its stop signal.
+    pub(crate) stopped: bool,
+}
 
 /// The first rule that matches decides, then the container's policy, then the pod's. Sidecars are
 /// always restarted. An ordinary init container that succeeded never runs again, and the pod's
@@ -33,13 +48,13 @@ pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, a
     }
 }
 
-/// The container of this run whose exit asks for a restart of all, and when it exited. Of several
-/// the first in spec order.
-pub(crate) fn restart_all_trigger<'a>(view: &View<'a>) -> Option<(&'a Container, Moment)> {
+/// The container of this run whose exit asks for a restart of all. Of several the first in spec order.
+pub(crate) fn restart_all_trigger<'a>(view: &View<'a>) -> Option<Trigger<'a>> {
     view.spec.all_containers().find_map(|container| {
-        let Progress::Exited(_, exit) = view.progress(container) else { return None };
+        let Progress::Exited(attempt, exit) = view.progress(container) else { return None };
         let rule = matching_rule(container, exit)?;
-        (rule.action == RestartRuleAction::RestartAllContainers).then_some((container, exit.finished))
+        let trigger = Trigger { container, at: exit.finished, stopped: attempt.stop_signal_sent.is_some() };
+        (rule.action == RestartRuleAction::RestartAllContainers).then_some(trigger)
     })
 }
 

@@ -1,5 +1,6 @@
 //! One pod at one moment, and the facts every rule reads off it.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use podspec::{Container, ContainerKind, Moment, PodSpec};
@@ -9,7 +10,7 @@ use crate::observed::{
     Attempt, AttemptState, ContainerObserved, Exit, ExitReason, HookState, Observed, ProbeVerdict,
     SandboxState,
 };
-use crate::restart;
+use crate::restart::{self, Trigger};
 use crate::termination;
 
 #[derive(Clone, Copy)]
@@ -20,8 +21,8 @@ pub(crate) struct View<'a> {
     /// The initialisation run that containers are started in: the observed one, or the next while
     /// all containers are being restarted.
     pub(crate) run: u32,
-    /// The container whose exit made all be restarted, and when it exited.
-    pub(crate) restart_all: Option<(&'a Container, Moment)>,
+    /// The exit for which all containers are being restarted.
+    pub(crate) restart_all: Option<Trigger<'a>>,
 }
 
 /// A container as ordering sees it: attempts of earlier runs have ended and do not count.
@@ -37,7 +38,7 @@ impl<'a> View<'a> {
     pub(crate) fn new(spec: &'a PodSpec, observed: &'a Observed, now: Moment) -> Self {
         let view = Self { spec, observed, now, run: observed.run, restart_all: None };
         match restart::restart_all_trigger(&view) {
-            Some(trigger) if !view.stops_instead(trigger.1) => {
+            Some(trigger) if !view.stops_instead(&trigger) => {
                 Self { run: observed.run.saturating_add(1), restart_all: Some(trigger), ..view }
             }
             _ => view,
@@ -45,12 +46,15 @@ impl<'a> View<'a> {
     }
 
     /// What is being stopped for good is not restarted because of how it ended.
-    fn stops_instead(&self, triggered: Moment) -> bool {
-        self.observed.finished.is_some()
-            || termination::pod_stop(self).is_some_and(|stop| {
-                let ended = matches!(stop.reason, StopPodReason::Completed | StopPodReason::InitFailed);
-                !ended || stop.began <= triggered.boot
-            })
+    fn stops_instead(&self, trigger: &Trigger<'_>) -> bool {
+        let Some(stop) = termination::pod_stop(self) else { return self.observed.finished.is_some() };
+        let ended = matches!(stop.reason, StopPodReason::Completed | StopPodReason::InitFailed);
+        let follows = match stop.began.cmp(&trigger.at.boot) {
+            Ordering::Less => true,
+            Ordering::Equal => trigger.stopped,
+            Ordering::Greater => false,
+        };
+        self.observed.finished.is_some() || !ended || follows
     }
 
     pub(crate) fn container(&self, container: &Container) -> Option<&'a ContainerObserved> {

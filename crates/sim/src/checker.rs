@@ -116,7 +116,8 @@ impl Checker {
     }
 
     pub fn observation(&mut self, at: Duration, observation: &Observation) {
-        self.look_for_stop(at);
+        // What happens in the very moment of the deadline is in time.
+        self.look_for_stop(at.saturating_sub(Duration::from_nanos(1)));
         match observation {
             Observation::Accepted if self.accepted => {
                 self.processes.values_mut().for_each(Process::engine_restarted);
@@ -152,28 +153,34 @@ impl Checker {
                 let image = self.container(container).image.clone();
                 self.failed_pulls.insert(image);
             }
-            Observation::ContainerStarted { container, .. } => {
+            Observation::ContainerStarted { container, attempt, .. }
+                if self.is_newest(container, *attempt) =>
+            {
                 self.count_restart(container, at);
                 self.with(container, |process, spec| process.started(spec));
             }
-            Observation::ContainerCreateFailed { container, .. } => self.with(container, |process, _| {
-                process.roll_back();
-                process.tried_in_run = true;
-            }),
-            Observation::ContainerExited { container, exit, .. } => self.exited(container, exit, at),
-            Observation::HookFinished { container, attempt, hook, failure } => {
-                self.with(container, |process, spec| {
-                    if process.attempt == Some(*attempt) {
-                        process.hook_finished(spec, *hook, failure.is_none());
-                    }
+            Observation::ContainerCreateFailed { container, attempt, .. }
+                if self.is_newest(container, *attempt) =>
+            {
+                self.with(container, |process, _| {
+                    process.roll_back();
+                    process.tried_in_run = true;
                 });
             }
-            Observation::ProbeFinished { container, attempt, outcome } => {
-                self.with(container, |process, spec| {
-                    if process.attempt == Some(*attempt) {
-                        process.probed(spec, outcome);
-                    }
-                });
+            Observation::ContainerExited { container, attempt, exit }
+                if self.is_newest(container, *attempt) =>
+            {
+                self.exited(container, exit, at);
+            }
+            Observation::HookFinished { container, attempt, hook, failure }
+                if self.is_newest(container, *attempt) =>
+            {
+                self.with(container, |process, spec| process.hook_finished(spec, *hook, failure.is_none()));
+            }
+            Observation::ProbeFinished { container, attempt, outcome }
+                if self.is_newest(container, *attempt) =>
+            {
+                self.with(container, |process, spec| process.probed(spec, outcome));
             }
             _ => {}
         }
@@ -214,6 +221,10 @@ impl Checker {
                 process.life == Life::Exited && !process.is_restarted(container, self.spec.restart_policy);
             assert!(process.life == Life::Running || waits || ended, "{} is forgotten", container.name);
         }
+    }
+
+    fn is_newest(&self, container: &ContainerName, attempt: u32) -> bool {
+        self.processes[container].attempt == Some(attempt)
     }
 
     fn of(&self, container: &Container) -> &Process {

@@ -20,8 +20,13 @@ impl Timeline {
         Self { messages, ..Self::default() }
     }
 
-    pub(crate) fn into_text(self) -> String {
-        self.text
+    pub(crate) fn take_text(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    pub(crate) fn last_lines(&self, count: usize) -> String {
+        let lines: Vec<&str> = self.text.lines().collect();
+        lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
     }
 
     pub(crate) fn action(&mut self, at: Duration, action: &Action) {

@@ -14,6 +14,8 @@ use crate::timeline::Timeline;
 
 /// More steps than any sane scenario takes: a plan that never settles is a bug.
 const STEPS_MAX: usize = 100_000;
+/// Of the timeline, when a promise is broken.
+const LINES_SHOWN: usize = 30;
 
 /// Plays the scenario and returns its timeline.
 ///
@@ -28,7 +30,7 @@ pub fn run(scenario: &Scenario) -> String {
     }
     for _ in 0..STEPS_MAX {
         if !world.step() {
-            return world.timeline.into_text();
+            return world.timeline.take_text();
         }
     }
     panic!("the pod does not settle within {STEPS_MAX} steps");
@@ -284,6 +286,15 @@ impl<'s> World<'s> {
     pub(crate) fn moment(&self) -> Moment {
         let nanos = i64::try_from(self.now.as_nanos()).unwrap_or(i64::MAX);
         Moment { boot: BootTime(nanos), wall: WallTime(nanos) }
+    }
+}
+
+/// A broken promise is shown with what led to it.
+impl Drop for World<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.timeline.last_lines(LINES_SHOWN));
+        }
     }
 }
 
