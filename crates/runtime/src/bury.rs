@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,13 +13,15 @@ use linux_sys::lock::try_exclusive;
 use linux_sys::process::{pidfd_open, pidfd_send_signal};
 use ports::PortError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use shim_protocol::{RecordError, SOCKET_NAME, SandboxRecord, read_record};
-use std::os::fd::AsFd;
 
 const SIGKILL: i32 = 9;
 const SHIM_LOCK_NAME: &str = "shim.lock";
 /// A killed process is gone within milliseconds; one that is not is stuck in the kernel.
 const SHIM_END_TIMEOUT: Duration = Duration::from_secs(10);
+/// From a process's closed connections to its end.
+const SHIM_DYING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The pod's sandbox, if one was left behind.
 pub(crate) fn sandbox_record(pod_dir: &Path) -> Result<Option<SandboxRecord>, RecordError> {
@@ -36,6 +39,16 @@ pub(crate) fn shim_is_alive(pod_dir: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Waits until a shim that no longer answers has ended. False when it goes on.
+pub(crate) fn shim_ends_soon(record: &SandboxRecord, pod_dir: &Path) -> io::Result<bool> {
+    match pidfd_open(record.shim_pid) {
+        Ok(pidfd) => drop(wait_for_end(&pidfd, SHIM_DYING_TIMEOUT)?),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(!shim_is_alive(pod_dir)?)
 }
 
 /// Kills the shim if it lives and everything in its sandbox, and removes what held it. Idempotent; goes
@@ -111,18 +124,22 @@ fn kill_shim(record: &SandboxRecord, pod_dir: &Path, run_dir: &Path) -> io::Resu
         return Ok(());
     }
     let pidfd = match pidfd_open(record.shim_pid) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => return Ok(()),
         opened => opened?,
     };
     let works_in = fs::read_link(format!("/proc/{}/cwd", record.shim_pid));
     if works_in.is_ok_and(|dir| fs::canonicalize(run_dir).is_ok_and(|run_dir| dir == run_dir)) {
         pidfd_send_signal(pidfd.as_fd(), SIGKILL)?;
-        let timeout = Timespec { tv_sec: SHIM_END_TIMEOUT.as_secs().cast_signed(), tv_nsec: 0 };
-        if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout))? == 0 {
+        if !wait_for_end(&pidfd, SHIM_END_TIMEOUT)? {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }
     Ok(())
+}
+
+fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit))? > 0)
 }
 
 fn subdirectories(dir: &Path) -> Vec<std::path::PathBuf> {

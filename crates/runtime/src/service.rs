@@ -12,9 +12,11 @@ use container_config::{ContainerConfig, SandboxConfig, SandboxFacts};
 use podspec::{ContainerName, PodUid};
 use ports::{ExecResult, ExecStreams, Observer, PodContext, PortError, RuntimeService, StartContainerError};
 use rustix::fs::{Mode, OFlags};
-use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody, SOCKET_NAME, SandboxLaunch, VERSION};
+use shim_protocol::{
+    Exec, ExecStdio, ReplyBody, RequestBody, SOCKET_NAME, SandboxLaunch, SandboxRecord, VERSION,
+};
 
-use crate::bury::{bury, recorded_exits, sandbox_record, shim_is_alive};
+use crate::bury::{bury, recorded_exits, sandbox_record, shim_ends_soon, shim_is_alive};
 use crate::claim::{Claim, claim};
 use crate::client::{Client, Watched};
 use crate::dirs;
@@ -121,20 +123,39 @@ impl ShimRuntime {
             observe_exits(pod, &observer).await;
             return Ok(None);
         };
-        if !shim_is_alive(&pod.pod_dir).map_err(RuntimeError::Watch)? {
-            let errors = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
-            observe_exits(pod, &observer).await;
-            return if errors.is_empty() { Ok(None) } else { Err(RuntimeError::Leftovers(errors)) };
+        if shim_is_alive(&pod.pod_dir).map_err(RuntimeError::Watch)? {
+            let failure = match self.take_over(pod, &record, &observer).await {
+                Ok(facts) => return Ok(Some(facts)),
+                Err(failure) => failure,
+            };
+            let context = Arc::clone(pod);
+            let ends = tokio::task::spawn_blocking(move || shim_ends_soon(&record, &context.pod_dir));
+            if !matches!(ends.await, Ok(Ok(true))) {
+                return Err(failure);
+            }
         }
+        let errors = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
+        observe_exits(pod, &observer).await;
+        if errors.is_empty() { Ok(None) } else { Err(RuntimeError::Leftovers(errors)) }
+    }
+
+    /// Connects to a living shim.
+    async fn take_over(
+        &self,
+        pod: &Arc<PodContext>,
+        record: &SandboxRecord,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<SandboxFacts, RuntimeError> {
         let stream = connect(&pod.run_dir)
             .map_err(|source| RuntimeError::Connect { dir: pod.run_dir.clone(), source })?;
-        let watched = Watched { pod: Arc::clone(pod), attempt: record.attempt, observer };
+        let (pod_of, observer) = (Arc::clone(pod), Arc::clone(observer));
+        let watched = Watched { pod: pod_of, attempt: record.attempt, observer };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         match client.call_within(RequestBody::Adopt { version: VERSION }, SANDBOX_TIMEOUT).await? {
             ReplyBody::Adopted { version: VERSION, snapshot } => {
                 let facts = etc::write(pod, &snapshot.ip)?;
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
-                Ok(Some(facts))
+                Ok(facts)
             }
             ReplyBody::Failed { message } => Err(RuntimeError::Adopt { message }),
             _ => Err(CallError::Unexpected.into()),
