@@ -38,12 +38,13 @@ impl Shim {
         }
     }
 
-    /// Goes on when the last process has been reaped, so that every exit is recorded and reported.
-    pub(crate) fn advance_stop(&mut self) {
-        let Some(stop) = &self.stop else { return };
+    /// Goes on when the last process has been reaped, so that every exit is recorded and reported. True
+    /// when the sandbox has ended by it.
+    pub(crate) fn advance_stop(&mut self) -> bool {
+        let Some(stop) = &self.stop else { return false };
         let living = self.containers.values().any(|supervised| supervised.live.is_some());
         if (living || !self.execs.is_empty()) && clock::boot() < stop.deadline {
-            return;
+            return false;
         }
         let requests = self.stop.take().map(|stop| stop.requests).unwrap_or_default();
         let leftovers = self.destroy_sandbox();
@@ -61,6 +62,7 @@ impl Shim {
             Some(orphan) => orphan.take_in(Observation::SandboxStopped { attempt: self.launch.attempt }),
             None => self.over = true,
         }
+        true
     }
 
     /// Goes on past errors and returns them all.

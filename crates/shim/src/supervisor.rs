@@ -110,15 +110,25 @@ impl Shim {
 
     /// Serves until the sandbox is stopped.
     pub(crate) fn run(&mut self) -> io::Result<()> {
-        while !self.over {
+        loop {
+            self.expire_execs();
+            self.settle();
+            if self.over {
+                return Ok(());
+            }
             for source in self.poller.wait(self.next_deadline())? {
                 self.serve(source)?;
             }
-            self.expire_execs();
-            self.advance_stop();
+        }
+    }
+
+    /// Draws every conclusion from what has happened so far, so that only events are left to wait for.
+    fn settle(&mut self) {
+        self.advance_orphan();
+        // An orphaned pod goes on where its sandbox has ended.
+        while self.advance_stop() {
             self.advance_orphan();
         }
-        Ok(())
     }
 
     pub(crate) fn next_key(&mut self) -> u32 {
