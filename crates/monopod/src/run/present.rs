@@ -130,6 +130,10 @@ impl<L: LogSource> Presenter<L> {
             return;
         }
         self.shown_seq = entry.seq;
+        let pod = &self.watched.pod.pod;
+        for step in self.steps.overtaken_start(pod, entry) {
+            self.output.line(self.format.step(pod, &step)).await;
+        }
         match &entry.what {
             Happening::Observed(Observation::ContainerExited { container, attempt, .. }) => {
                 self.follow(container, *attempt).await;
@@ -163,7 +167,7 @@ impl<L: LogSource> Presenter<L> {
                 }
             }
             Err(error) => {
-                tracing::warn!("some steps of pod {} are not shown: {error}", self.watched.pod.pod.name)
+                tracing::warn!("some steps of pod {} are not shown: {error}", self.watched.pod.pod.name);
             }
         }
     }
@@ -227,5 +231,130 @@ impl<L> Drop for Presenter<L> {
         for task in self.followers.values().filter_map(|follower| follower.task.as_ref()) {
             task.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use kubelet::journal::Journal;
+    use kubelet::{Entry, Happening, Subscription};
+    use lifecycle::{Exit, ExitReason, Observation, Observed};
+    use podspec::{IDENTITY_BYTES, Moment, PodSpec, WallTime};
+    use ports::PodContext;
+    use tokio::sync::{broadcast, watch};
+
+    use super::{Format, LogSource, Output, PodView, Presenter};
+    use crate::run::format::Style;
+    use crate::run::present::Lines;
+
+    /// Writes a line at once, and the last one only when its container has ended.
+    #[derive(Debug)]
+    struct Script;
+
+    impl LogSource for Script {
+        async fn follow(&self, mut lines: Lines, mut ended: watch::Receiver<bool>) -> io::Result<()> {
+            let attempt = lines.attempt;
+            lines.line(WallTime(0), false, format!("first of {attempt}").as_bytes()).await;
+            lines.flush().await;
+            ended.wait_for(|ended| *ended).await.map_err(io::Error::other)?;
+            lines.line(WallTime(0), false, format!("last of {attempt}").as_bytes()).await;
+            lines.flush().await;
+            Ok(())
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn context(pod_dir: PathBuf) -> Arc<PodContext> {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n\
+                    spec: {containers: [{name: app, image: localhost/host}]}\n";
+        let pods = podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap();
+        let pod = pods.into_iter().next().unwrap().admitted.pod;
+        Arc::new(PodContext { pod, log_dir: pod_dir.clone(), run_dir: pod_dir.clone(), pod_dir, bound: true })
+    }
+
+    /// Two attempts; of the second the exit is known before the start.
+    fn happenings() -> Vec<Happening> {
+        let started =
+            |attempt| Observation::ContainerStarted { container: "app".into(), attempt, id: "id".into() };
+        let exited = |attempt| {
+            let finished = Moment::default().after(Duration::from_millis(5));
+            let (reason, message) = (ExitReason::Error, String::new());
+            let started = Some(Moment::default());
+            let exit = Exit { code: 1, signal: None, reason, message, started, finished };
+            Observation::ContainerExited { container: "app".into(), attempt, exit }
+        };
+        [started(0), exited(0), exited(1), started(1)].map(Happening::Observed).into()
+    }
+
+    fn at_rest(spec: &PodSpec, seq: u64) -> PodView {
+        let status = lifecycle::plan(spec, &Observed::default(), Moment::default()).status;
+        PodView { status, transitions: Default::default(), deleting: false, at_rest: true, seq }
+    }
+
+    /// What is shown of [`happenings`] when the presenter may be `behind` entries behind.
+    async fn shown(name: &str, behind: usize) -> String {
+        let dir = std::env::temp_dir().join(format!("monopod-present-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        let pod = context(dir.clone());
+        let (mut journal, _) = Journal::open(&dir).unwrap();
+        let happenings = happenings().into_iter().map(|what| (Moment::default(), what)).collect();
+        let (written, result) = journal.append(happenings);
+        result.unwrap();
+
+        let (entries, receiver) = broadcast::channel(behind);
+        let (view_sender, view) = watch::channel(None);
+        let watched = Subscription { pod: Arc::clone(&pod), entries: receiver, view };
+        for entry in &written {
+            let entry: Arc<Entry> = Arc::new(entry.clone());
+            entries.send(entry).unwrap();
+        }
+        view_sender.send_replace(Some(at_rest(&pod.pod.spec, 4)));
+
+        let sink = Sink::default();
+        let (output, ended) = Output::to(sink.clone()).unwrap();
+        let style = Style::Text { color: false, timestamps: false };
+        let format = Arc::new(Format::new(style, [&pod.pod]));
+        let presenter = Presenter::new(watched, Arc::new(Script), format, output);
+        let presented = tokio::time::timeout(Duration::from_secs(10), presenter.run()).await.unwrap();
+        assert!(presented.is_some());
+        ended.await.unwrap().unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        String::from_utf8(std::mem::take(&mut *sink.0.lock().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_exit_is_shown_after_the_last_line_and_nothing_is_lost_by_being_slow() {
+        let in_time = shown("in-time", 16).await;
+        expect_test::expect![[r#"
+            app * started
+            app | first of 0
+            app | last of 0
+            app * exited with code 1 after 5ms
+            app * started again (restart 1)
+            app | first of 1
+            app | last of 1
+            app * exited with code 1 after 5ms
+        "#]]
+        .assert_eq(&in_time);
+        assert_eq!(shown("late", 1).await, in_time);
     }
 }

@@ -1,6 +1,6 @@
 //! What happens to a pod, in people's words: a fold over its journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kubelet::events::go_duration;
@@ -34,6 +34,8 @@ pub(crate) enum Tone {
 pub(crate) struct Steps {
     decisions: Vec<Decision>,
     running: BTreeSet<ContainerName>,
+    /// The newest attempt whose start has been said.
+    started: BTreeMap<ContainerName, u32>,
     told_to_stop: BTreeSet<ContainerName>,
 }
 
@@ -54,12 +56,25 @@ impl Steps {
         out.steps
     }
 
+    /// The exit of a quick container may overtake the report of its start: what is to be said before its
+    /// last lines and its exit. To be asked before [`Self::steps`].
+    pub(crate) fn overtaken_start(&mut self, pod: &Pod, entry: &Entry) -> Vec<Step> {
+        let mut out = Draft { pod, at: entry.at, steps: Vec::new() };
+        if let Happening::Observed(Observation::ContainerExited { container, attempt, exit }) = &entry.what
+            && exit.reason != ExitReason::StartError
+        {
+            out.at = exit.started.unwrap_or(entry.at);
+            self.start(container, *attempt, &mut out);
+        }
+        out.steps
+    }
+
     fn observed(&mut self, observation: &Observation, out: &mut Draft<'_>) {
         match observation {
             Observation::ContainerStarted { container, attempt, .. } => {
-                self.running.insert(container.clone());
-                self.told_to_stop.remove(container);
-                out.started(container, *attempt);
+                if self.start(container, *attempt, out) {
+                    self.running.insert(container.clone());
+                }
             }
             Observation::ContainerExited { container, exit, .. } => {
                 self.running.remove(container);
@@ -75,6 +90,17 @@ impl Steps {
             }
             _ => out.other(observation),
         }
+    }
+
+    /// False when it was said before.
+    fn start(&mut self, container: &ContainerName, attempt: u32, out: &mut Draft<'_>) -> bool {
+        let said = self.started.insert(container.clone(), attempt);
+        if said == Some(attempt) {
+            return false;
+        }
+        self.told_to_stop.remove(container);
+        out.started(container, attempt);
+        true
     }
 
     fn issued(&mut self, action: &Action, out: &mut Draft<'_>) {

@@ -1,7 +1,5 @@
 //! Events to the letter.
 
-mod fakes;
-
 use expect_test::expect;
 use kubelet::events::{EventSource, EventType, go_duration};
 use kubelet::{Entry, Happening};
@@ -92,7 +90,7 @@ fn every_event_has_the_kubelets_words() {
         // Stopping goes on: no new event.
         decided(&[(None, Verdict::StopPod(StopPodReason::DeadlineExceeded)), (Some("main"), Verdict::Leave)]),
     ];
-    let pod = fakes::pod("u1", "OnFailure", &[("side", true)], &["main"]);
+    let pod = crate::fakes::pod("u1", "OnFailure", &[("side", true)], &["main"]);
     let mut source = EventSource::default();
     let mut text = String::new();
     for (seq, what) in (1..).zip(journal) {

@@ -1,7 +1,5 @@
 //! READY, STATUS and RESTARTS, case by case as the API server's table prints them.
 
-mod fakes;
-
 use std::time::Duration;
 
 use kubelet::columns::{columns, human_duration};
@@ -112,7 +110,7 @@ fn columns_of_an_init_a_sidecar_another_init_and_an_app() {
             "1/2 Init:CrashLoopBackOff 5 (10s ago)",
         ),
     ] {
-        let pod = fakes::pod("u", "Always", &[("a", false), ("s", true), ("b", false)], &["main"]);
+        let pod = crate::fakes::pod("u", "Always", &[("a", false), ("s", true), ("b", false)], &["main"]);
         let status = PodStatus {
             phase: case.phase,
             reason: None,
@@ -143,7 +141,7 @@ fn columns_of_several_apps() {
         (["done", "error"], false, "0/2 Error 0"),
         (["ErrImagePull", "CreateContainerError"], false, "0/2 ErrImagePull 0"),
     ] {
-        let pod = fakes::pod("u", "Never", &[], &["a", "b"]);
+        let pod = crate::fakes::pod("u", "Never", &[], &["a", "b"]);
         let kind = ConditionKind::Ready;
         let status = PodStatus {
             phase: Phase::Running,

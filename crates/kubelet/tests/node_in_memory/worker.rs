@@ -1,13 +1,11 @@
 //! The worker's loop over a node in memory, on paused time.
 
-mod fakes;
-
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fakes::{FakeNode, Scratch, Script, World, pod};
 use expect_test::expect;
-use fakes::{FakeNode, Scratch, Script, World, pod};
 use kubelet::events::EventSource;
 use kubelet::{Kubelet, PodView, Subscription, journal};
 use lifecycle::Phase;
