@@ -72,6 +72,8 @@ pub struct SandboxConfig {
     pub tmpfs: Vec<Tmpfs>,
     /// The pod's cgroup, relative to each hierarchy's root, as `monopod/pod<uid>`.
     pub cgroup: String,
+    /// Of that cgroup; devices are confined per container.
+    pub resources: ResourceLimits,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -34,15 +34,34 @@ fn quota_us(cpu_milli: u64) -> u64 {
     (cpu_milli.saturating_mul(PERIOD_US) / 1000).max(QUOTA_US_MIN)
 }
 
-/// What the pod's containers may use of memory together, when every one of them has a limit: its
-/// app containers and sidecars at once, or an init container beside the sidecars started before it.
+/// The limits of the pod's own cgroup: the weight its containers asked for together, and the CPU and
+/// memory they may use together when every one of them has a limit.
+pub(crate) fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
+    let request = |c: &Container| Some(c.resources.cpu_request.or(c.resources.cpu_limit).unwrap_or(0));
+    let quota = together(pod, |c| c.resources.cpu_limit.filter(|milli| *milli > 0)).map(quota_us);
+    ResourceLimits {
+        cpu_shares: together(pod, request).map(shares),
+        cpu_quota_us: quota,
+        cpu_period_us: quota.map(|_| PERIOD_US),
+        memory_limit_bytes: pod_memory_limit_bytes(pod),
+        pids_limit: None,
+        devices: Vec::new(),
+    }
+}
+
+/// What the pod's containers may use of memory together, when every one of them has a limit.
 #[must_use]
 pub fn pod_memory_limit_bytes(pod: &PodSpec) -> Option<u64> {
-    let limit = |container: &Container| container.resources.memory_limit.filter(|bytes| *bytes > 0);
+    together(pod, |c| c.resources.memory_limit.filter(|bytes| *bytes > 0))
+}
+
+/// The most the pod's containers take at one time: its app containers and sidecars at once, or an
+/// init container beside the sidecars started before it. `None` when one has no amount.
+fn together(pod: &PodSpec, amount: impl Fn(&Container) -> Option<u64>) -> Option<u64> {
     let mut sidecars = 0_u64;
     let mut peak = 0_u64;
     for container in &pod.init_containers {
-        let own = limit(container)?;
+        let own = amount(container)?;
         if container.kind == ContainerKind::Sidecar {
             sidecars = sidecars.saturating_add(own);
             peak = peak.max(sidecars);
@@ -50,8 +69,8 @@ pub fn pod_memory_limit_bytes(pod: &PodSpec) -> Option<u64> {
             peak = peak.max(sidecars.saturating_add(own));
         }
     }
-    let together = pod.containers.iter().try_fold(sidecars, |sum, c| Some(sum.saturating_add(limit(c)?)))?;
-    Some(peak.max(together)).filter(|bytes| *bytes > 0)
+    let apps = pod.containers.iter().try_fold(sidecars, |sum, c| Some(sum.saturating_add(amount(c)?)))?;
+    Some(peak.max(apps))
 }
 
 /// Nothing but the standard devices; any node may be made, as making one gives no access.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use podspec::Pod;
 
 use crate::config::{SandboxConfig, Tmpfs};
+use crate::resources::pod_resource_limits;
 
 /// Of a pod's `/dev/shm`, which its containers share.
 const SHM_BYTES: u64 = 64 << 20;
@@ -22,6 +23,7 @@ pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> 
         share_process_namespace: pod.spec.share_process_namespace,
         tmpfs,
         cgroup: format!("monopod/pod{}", pod.uid),
+        resources: pod_resource_limits(&pod.spec),
     }
 }
 

@@ -355,6 +355,27 @@ fn pod_memory_limit_is_the_peak_of_what_runs_at_once() {
 }
 
 #[test]
+fn the_pods_cgroup_holds_what_its_containers_take_together() {
+    use ContainerKind::{App, Init, Sidecar};
+    let limits = |init: Vec<Container>, apps: Vec<Container>| {
+        let limits = crate::resources::pod_resource_limits(&spec(init, apps));
+        (limits.cpu_shares, limits.cpu_quota_us, limits.memory_limit_bytes)
+    };
+    let limited = |kind, milli| sized(kind, resources((milli, milli), (64, 64)));
+    let requesting = |kind, milli| sized(kind, resources((milli, 0), (0, 0)));
+    assert_eq!(limits(vec![], vec![requesting(App, 0)]), (Some(2), None, None));
+    assert_eq!(limits(vec![], vec![requesting(App, 500), requesting(App, 1500)]), (Some(2048), None, None));
+    assert_eq!(
+        limits(vec![limited(Sidecar, 250), limited(Init, 3000)], vec![limited(App, 750)]),
+        (Some(3328), Some(325_000), Some(128))
+    );
+    assert_eq!(
+        limits(vec![limited(Sidecar, 250)], vec![limited(App, 750), requesting(App, 1000)]),
+        (Some(2048), None, None)
+    );
+}
+
+#[test]
 fn stop_signals() {
     for (image_signal, expected) in [
         ("", Some(15)),

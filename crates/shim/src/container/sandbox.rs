@@ -13,6 +13,7 @@ use linux_sys::process::{self, Child};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::process::Signal;
 
+use super::spawn::limits;
 use super::{SandboxError, SpawnError, TeardownError, pod_init};
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
@@ -59,7 +60,10 @@ impl Sandbox {
 
     fn set_up(&mut self, config: &SandboxConfig) -> Result<(), SandboxError> {
         leave_engine(self.left.clone(), &self.cgroup)?;
-        self.hierarchies.group(&self.cgroup).create()?;
+        let group = self.hierarchies.group(&self.cgroup);
+        group.create()?;
+        // Controllers that this machine lacks are reported with each container that needs them.
+        group.limit(&limits(&config.resources))?;
         enter_namespaces(config)?;
         for tmpfs in &config.tmpfs {
             mount_tmpfs(tmpfs)?;

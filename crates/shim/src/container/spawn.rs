@@ -120,7 +120,7 @@ fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>
     Ok((stdio, Some(PreparedTerminal { devpts: Some(devpts), slave })))
 }
 
-fn limits(resources: &ResourceLimits) -> Limits {
+pub(super) fn limits(resources: &ResourceLimits) -> Limits {
     let device = |rule: &container_config::DeviceRule| DeviceRule {
         allow: rule.allow,
         kind: rule.kind,

@@ -78,6 +78,7 @@ impl Bed {
                 mode: 0o1777,
             }],
             cgroup: self.cgroup.clone(),
+            resources: ResourceLimits::default(),
         }
     }
 
