@@ -48,14 +48,16 @@ pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, a
     }
 }
 
-/// The container of this run whose exit asks for a restart of all. Of several the first in spec order.
+/// The exit of this run that asks for a restart of all. Of several the first: those that are stopped
+/// because of it may ask for the same.
 pub(crate) fn restart_all_trigger<'a>(view: &View<'a>) -> Option<Trigger<'a>> {
-    view.spec.all_containers().find_map(|container| {
+    let triggers = view.spec.all_containers().filter_map(|container| {
         let Progress::Exited(attempt, exit) = view.progress(container) else { return None };
         let rule = matching_rule(container, exit)?;
         let trigger = Trigger { container, at: exit.finished, stopped: attempt.stop_signal_sent.is_some() };
         (rule.action == RestartRuleAction::RestartAllContainers).then_some(trigger)
-    })
+    });
+    triggers.min_by_key(|trigger| (trigger.at.boot, trigger.stopped))
 }
 
 /// Whether a rule of any container can restart them all.

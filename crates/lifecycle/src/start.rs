@@ -32,7 +32,8 @@ pub(crate) fn step(view: &View<'_>, container: &Container, draft: &mut Draft) ->
     if in_backoff(view, container, attempt, draft) {
         return false;
     }
-    if let Some(error) = observed.and_then(|o| o.start_error.as_ref()) {
+    let same_run = view.run == view.observed.run;
+    if let Some(error) = observed.and_then(|o| o.start_error.as_ref()).filter(|_| same_run) {
         let until = error.at.boot.after(error.delay);
         if !draft.wait_until(Some(container), until, Wait::CreateRetry { until }) {
             return false;

@@ -82,10 +82,10 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     let overdue = view.deadline().filter(|deadline| view.now.boot >= deadline.boot);
     let first = [
         deleted,
+        overdue.map(|at| stop(StopPodReason::DeadlineExceeded, at, grace.max(GRACE_MIN))),
         lost_for_good(view).map(|at| stop(StopPodReason::SandboxLost, at, grace)),
         completed(view).map(|at| stop(StopPodReason::Completed, at, grace)),
         failed_init(view).map(|(_, at)| stop(StopPodReason::InitFailed, at, grace.max(GRACE_MIN))),
-        overdue.map(|at| stop(StopPodReason::DeadlineExceeded, at, grace.max(GRACE_MIN))),
     ]
     .into_iter()
     .flatten()

@@ -116,8 +116,10 @@ impl Checker {
     }
 
     pub fn observation(&mut self, at: Duration, observation: &Observation) {
-        // What happens in the very moment of the deadline is in time.
-        self.look_for_stop(at.saturating_sub(Duration::from_nanos(1)));
+        // A new engine learns first what happened without it, then judges.
+        if !matches!(observation, Observation::Accepted | Observation::Adopted(_)) {
+            self.look_for_stop(at);
+        }
         match observation {
             Observation::Accepted if self.accepted => {
                 self.processes.values_mut().for_each(Process::engine_restarted);
@@ -141,7 +143,9 @@ impl Checker {
             Observation::Adopted(snapshot) => self.adopted(at, snapshot),
             _ => self.container_observation(at, observation),
         }
-        self.look_for_stop(at);
+        if !matches!(observation, Observation::Accepted) {
+            self.look_for_stop(at);
+        }
     }
 
     fn container_observation(&mut self, at: Duration, observation: &Observation) {
@@ -304,8 +308,8 @@ impl Checker {
         let grace = grace.max(Duration::from_secs(1));
         let by = at + grace;
         self.stop = Some(match self.stop {
-            Some(stop) => Stop { by: stop.by.min(by), grace: stop.grace.min(grace), ..stop },
-            None => Stop { began: at, by, grace, overdue: false },
+            Some(stop) if stop.began < at => Stop { by: stop.by.min(by), grace: stop.grace.min(grace), ..stop },
+            _ => Stop { began: at, by, grace, overdue: false },
         });
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Process {
     /// The number of the newest attempt that had a process, or is starting.
     pub(super) attempt: Option<u32>,
     /// What it was before the attempt that is starting.
-    before: Option<(Life, Option<u32>)>,
+    before: Option<(Life, Option<u32>, bool)>,
     pub(super) last_exit: Option<LastExit>,
     pub(super) post_start: HookLife,
     pub(super) pre_stop: HookLife,
@@ -94,7 +94,7 @@ impl Process {
         *self = Self {
             life: Life::Starting,
             attempt: Some(attempt),
-            before: Some((self.life, self.attempt)),
+            before: Some((self.life, self.attempt, self.begun_in_run)),
             last_exit,
             begun_in_run: true,
             passed_in_run: self.passed_in_run,
@@ -106,9 +106,8 @@ impl Process {
 
     /// The attempt that is starting never was.
     pub(super) fn roll_back(&mut self) {
-        if let Some((life, attempt)) = self.before.take().filter(|_| self.life == Life::Starting) {
-            (self.life, self.attempt) = (life, attempt);
-            self.begun_in_run &= life != Life::None;
+        if let Some(before) = self.before.take().filter(|_| self.life == Life::Starting) {
+            (self.life, self.attempt, self.begun_in_run) = before;
         }
     }
 
