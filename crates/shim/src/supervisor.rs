@@ -21,8 +21,6 @@ use crate::orphan::Orphan;
 use crate::poll::{Poller, Source};
 use crate::stop::Stop;
 
-const SIGTERM: i32 = 15;
-
 /// A container's name and attempt.
 pub(crate) type ContainerKey = (ContainerName, u32);
 
@@ -179,16 +177,10 @@ impl Shim {
         Ok(())
     }
 
-    /// SIGTERM is what an engine's end is to a bound pod; other shims outlive whoever sends it, because
-    /// their pods do. SIGINT, SIGHUP and SIGPIPE mean somebody else.
+    /// All but SIGCHLD mean somebody else: whoever shuts the machine down sends SIGTERM to the engine too,
+    /// which stops its pods in order through their shims.
     fn receive_signals(&mut self) -> io::Result<()> {
-        while let Some(arrived) = self.signals.next_signal()? {
-            if arrived.signal == SIGTERM && self.launch.bound {
-                note::warning("SIGTERM: stopping the pod");
-                self.engine = None;
-                self.become_orphan();
-            }
-        }
+        while self.signals.next_signal()?.is_some() {}
         while let Some((pid, status)) = reap_any()? {
             self.process_ended(pid, status);
         }

@@ -1,7 +1,7 @@
 //! Every way in which an engine or a shim can go.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use lifecycle::Observation;
 use ports::RuntimeService;
 use rustix::process::{Pid, Signal, kill_process};
+use shim_protocol::{Request, RequestBody, SandboxLaunch, VERSION, encode};
 
 use crate::Case;
 use crate::bed::{Bed, cgroups, shims_of, wait_until};
@@ -25,7 +26,8 @@ pub(crate) const CASES: &[Case] = &[
         "a_bound_pod_is_stopped_in_order_when_its_engine_dies",
         a_bound_pod_is_stopped_in_order_when_its_engine_dies,
     ),
-    ("sigterm_stops_a_bound_pod_only", sigterm_stops_a_bound_pod_only),
+    ("signals_to_a_shim_do_not_reach_its_pod", signals_to_a_shim_do_not_reach_its_pod),
+    ("an_engine_that_dies_while_it_asks_leaves_nothing", an_engine_that_dies_while_it_asks_leaves_nothing),
     ("what_a_dead_engine_and_shim_leave_is_swept", what_a_dead_engine_and_shim_leave_is_swept),
 ];
 
@@ -204,22 +206,48 @@ fn sidecar_pod(witness: &Path) -> String {
     )
 }
 
-fn sigterm_stops_a_bound_pod_only(bed: &Bed) {
+fn signals_to_a_shim_do_not_reach_its_pod(bed: &Bed) {
     let engine = bed.engine();
-    let (bound, unbound) = (bed.pod(SLEEPER, true), bed.pod(SLEEPER, false));
-    let stays = engine.create(&unbound);
-    stays.start("a", 0);
-    let goes = engine.create(&bound);
-    for pod in [&unbound, &bound] {
-        let [shim] = shims_of(&pod.run_dir)[..] else { panic!("one shim") };
-        for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
-            kill(shim, signal);
-        }
+    let running = engine.create(&bed.pod(SLEEPER, true));
+    running.start("a", 0);
+    let [shim] = shims_of(&running.pod.run_dir)[..] else { panic!("one shim") };
+    for signal in [Signal::HUP, Signal::INT, Signal::PIPE, Signal::TERM] {
+        kill(shim, signal);
     }
-    wait_until("nothing is left of the bound one", || cgroups(goes.uid()).is_empty());
-    assert_eq!(stays.exec("a", "exit 3", None, 1).unwrap().exit_code, 3);
-    stays.end();
-    goes.end();
+    assert_eq!(running.exec("a", "exit 3", None, 1).unwrap().exit_code, 3);
+    assert_eq!(running.observed.all().len(), 0);
+    running.end();
+}
+
+/// Before the shim has answered, and before it has even been read.
+fn an_engine_that_dies_while_it_asks_leaves_nothing(bed: &Bed) {
+    let pod = bed.pod(SLEEPER, true);
+    for dir in [&pod.pod_dir, &pod.run_dir, &pod.log_dir] {
+        fs::create_dir_all(dir).unwrap();
+    }
+    let launch = SandboxLaunch {
+        version: VERSION,
+        pod: pod.pod.clone(),
+        attempt: 0,
+        config: container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()),
+        pod_dir: pod.pod_dir.clone(),
+        run_dir: pod.run_dir.clone(),
+        log_dir: pod.log_dir.clone(),
+        bound: true,
+    };
+    let request = Request { id: 1, body: RequestBody::CreateSandbox(Box::new(launch)) };
+    let (mut engine, shim) = UnixStream::pair().unwrap();
+    engine.write_all(&encode(&request).unwrap()).unwrap();
+    drop(engine);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("shim")
+        .current_dir(&pod.run_dir)
+        .stdin(Stdio::from(OwnedFd::from(shim)))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(bed.left_of(pod.pod.uid.as_str()), Vec::<String>::new());
 }
 
 /// An engine that a case can kill: makes a bound pod, says so, and waits.
