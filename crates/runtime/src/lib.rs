@@ -12,6 +12,7 @@ mod error;
 mod etc;
 mod launch;
 pub mod logs;
+mod sandbox;
 mod service;
 mod sweep;
 
