@@ -68,8 +68,10 @@ fn pods_do_not_share_ports(bed: &Bed) -> Result<()> {
 /// The pod's name is everybody's host name; network, IPC and UTS are shared, PID and mounts are not.
 fn same_host_name_and_ipc(bed: &Bed) -> Result<()> {
     require_root()?;
+    // Both live until both have looked: a namespace's number is used again.
     let script = "say host $(cat /proc/sys/kernel/hostname)
-        for ns in net ipc uts pid mnt; do echo \"$ns $(readlink /proc/self/ns/$ns)\" >> /trace/$NAME; done";
+        for ns in net ipc uts pid mnt; do echo \"$ns $(readlink /proc/self/ns/$ns)\" >> /trace/$NAME; done
+        say looked; until [ $(grep -c looked /trace/log) -eq 2 ]; do sleep 0.05; done";
     let pod = Pod::new("same").app("a", script).app("b", script);
     bed.run_pod(&pod)?.expect_code(0)?;
     bed.trace.expect_order(&["a host same"])?;
