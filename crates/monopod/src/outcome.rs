@@ -28,6 +28,12 @@ impl Outcome {
     }
 }
 
+/// Whether the user has not asked for plain text (<https://no-color.org>).
+pub(crate) fn may_color() -> bool {
+    let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !asked_for_none && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
+}
+
 /// The whole chain of an error, once, in one line: `error: outer: inner`. Its last words may go on in
 /// lines of their own, as a remedy does.
 pub(crate) fn report(error: &anyhow::Error) {

@@ -132,7 +132,8 @@ fn duplicate_names(loaded: &[LoadedPod]) -> Vec<String> {
         let Pod { namespace, name, .. } = &admitted.pod;
         if let Some(earlier) = first.insert((namespace, name), location) {
             errors.push(format!(
-                "{location}: pod {namespace}/{name} is also in {earlier}: give one of them another metadata.name"
+                "{location}: pod {namespace}/{name} is also in {}:{}: give one of them another metadata.name",
+                earlier.source, earlier.line
             ));
         }
     }

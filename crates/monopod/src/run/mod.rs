@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use crate::cli;
 use crate::logs::LogFiles;
 use crate::node::Node;
-use crate::outcome::Outcome;
+use crate::outcome::{self, Outcome};
 use format::{Format, Style};
 use output::{Ended, Output};
 use present::Presenter;
@@ -54,15 +54,12 @@ pub(crate) async fn run(options: &cli::Run, pods: Vec<Pod>, node: Node) -> Resul
     run.follow(signals, ended).await
 }
 
-/// Colour is for terminals whose user has not asked for none (<https://no-color.org>).
 fn style(options: &cli::Run) -> Style {
     if options.output == cli::OutputFormat::Json {
         return Style::Json;
     }
-    let asked_for_none = options.no_color
-        || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    Style::Text { color: io::stdout().is_terminal() && !asked_for_none, timestamps: options.timestamps }
+    let color = io::stdout().is_terminal() && outcome::may_color() && !options.no_color;
+    Style::Text { color, timestamps: options.timestamps }
 }
 
 struct Run {
@@ -75,6 +72,8 @@ struct Run {
     presenters: JoinSet<(PodUid, Option<PodView>)>,
     failures: Vec<anyhow::Error>,
     stopping: Stopping,
+    /// How long the last lines may take to be written, once stopping is forced.
+    drain_max: Duration,
 }
 
 struct Running {
@@ -105,6 +104,7 @@ impl Run {
             presenters: JoinSet::new(),
             failures: Vec::new(),
             stopping: Stopping::No,
+            drain_max: DRAIN_MAX,
         }
     }
 
@@ -127,7 +127,8 @@ impl Run {
             tokio::select! {
                 Some(shown) = self.presenters.join_next() => match shown {
                     Ok((uid, view)) => self.end(&uid, view).await,
-                    Err(error) => self.failures.push(anyhow::Error::new(error).context("a pod cannot be shown")),
+                    // Given up below; anything else would have ended the process.
+                    Err(error) => tracing::debug!("{error}"),
                 },
                 () = signals.next() => self.interrupted(),
                 result = &mut ended, if output_open => {
@@ -135,8 +136,10 @@ impl Run {
                     self.output_closed(result.unwrap_or(Ok(())));
                 }
                 () = drained(&self.pods), if self.stopping == Stopping::Forced => {
+                    tracing::warn!("giving up on output that nobody reads");
                     self.presenters.abort_all();
                     self.end_unshown().await;
+                    self.drain_max = Duration::ZERO;
                 }
             }
         }
@@ -212,7 +215,7 @@ impl Run {
             }
             Style::Text { .. } => format!("\n{}", summary::table(views, now)).into_bytes(),
         };
-        let limit = if self.stopping == Stopping::Forced { DRAIN_MAX } else { Duration::MAX };
+        let limit = if self.stopping == Stopping::Forced { self.drain_max } else { Duration::MAX };
         let output = self.output;
         let written = timeout(limit, async move {
             output.line(lines).await;
