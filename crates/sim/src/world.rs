@@ -146,6 +146,7 @@ impl<'s> World<'s> {
             }
             Event::LoseSandbox => self.lose_sandbox(),
             Event::Exit { container, exit } => self.end(&container, exit),
+            Event::RestartEngine { .. } if self.engine_returns.is_some() => {}
             Event::RestartEngine { down } => {
                 self.timeline.note(self.now, "the engine is killed");
                 self.pending.retain(|_, pending| {

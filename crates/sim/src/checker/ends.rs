@@ -1,0 +1,73 @@
+//! What ends, and what a new engine finds.
+
+use std::time::Duration;
+
+use lifecycle::{Exit, ExitReason, SandboxSnapshot};
+use podspec::{ContainerName, Moment, RestartRuleAction};
+
+use super::{Checker, Part, process};
+
+impl Checker {
+    pub(super) fn exited(&mut self, name: &ContainerName, exit: &Exit, at: Duration) {
+        if !self.processes[name].alive() {
+            return;
+        }
+        self.count_restart(name, at);
+        // Whoever is stopped because all are restarted has failed, however it ends.
+        let stopped = self.restarting_all && self.processes[name].signalled.is_some();
+        let exit = Exit { code: if stopped { 137 } else { exit.code }, ..exit.clone() };
+        let finished = moment(exit.finished);
+        let (run, sandbox) = (self.run, self.sandbox_attempt);
+        self.with(name, |process, spec| process.exited(spec, &exit, finished, run, sandbox));
+        let asks =
+            process::rule(self.container(name), exit.code) == Some(RestartRuleAction::RestartAllContainers);
+        self.restarting_all |= asks && self.stop.is_none();
+    }
+
+    pub(super) fn sandbox_lost(&mut self, at: Duration) {
+        self.sandbox =
+            if self.sandbox == Part::Coming && self.stop.is_some() { Part::Gone } else { Part::Lost };
+        let names: Vec<ContainerName> = self.processes.keys().cloned().collect();
+        for name in names {
+            self.with(&name, |process, _| process.roll_back());
+            self.exited(&name, &killed(at), at);
+        }
+    }
+
+    pub(super) fn adopted(&mut self, at: Duration, snapshot: &SandboxSnapshot) {
+        self.sandbox = Part::Ready;
+        let mut records = snapshot.containers.clone();
+        records.sort_by_key(|record| record.exit.as_ref().map(|exit| exit.finished.boot));
+        for record in &records {
+            if self.processes[&record.name].attempt != Some(record.attempt) {
+                continue;
+            }
+            match &record.exit {
+                Some(exit) => self.exited(&record.name, exit, at),
+                None => {
+                    self.count_restart(&record.name, at);
+                    self.with(&record.name, |process, spec| process.started(spec));
+                }
+            }
+        }
+        let known = |name: &ContainerName, attempt| {
+            records.iter().any(|r| r.name == *name && Some(r.attempt) == attempt)
+        };
+        for (name, process) in &mut self.processes {
+            if !known(name, process.attempt) {
+                process.roll_back();
+            }
+        }
+    }
+}
+
+fn killed(at: Duration) -> Exit {
+    let nanos = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
+    let finished = Moment { boot: podspec::BootTime(nanos), wall: podspec::WallTime(nanos) };
+    let (code, reason) = (137, ExitReason::Error);
+    Exit { code, signal: Some(9), reason, message: String::new(), started: None, finished }
+}
+
+fn moment(at: Moment) -> Duration {
+    Duration::from_nanos(u64::try_from(at.boot.0).unwrap_or(0))
+}
