@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::fakes::{FakeNode, Scratch, Script, World, pod};
 use expect_test::expect;
 use kubelet::events::EventSource;
+use kubelet::render::{self, RenderFacts};
 use kubelet::{Kubelet, PodView, Subscription, journal};
 use lifecycle::Phase;
 use podspec::{Pod, PodUid};
@@ -73,6 +74,124 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
         1 Normal Started spec.containers{app} Container started
         2 Normal Killing spec.initContainers{side} Stopping container side
     "#]].assert_eq(&text);
+
+    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+    let status = render::pod_status(&pod.spec, &view, &facts);
+    expect![[r#"
+        {
+          "conditions": [
+            {
+              "lastProbeTime": null,
+              "lastTransitionTime": "1970-01-01T00:00:03Z",
+              "observedGeneration": 1,
+              "status": "False",
+              "type": "PodReadyToStartContainers"
+            },
+            {
+              "lastProbeTime": null,
+              "lastTransitionTime": "1970-01-01T00:00:01Z",
+              "observedGeneration": 1,
+              "reason": "PodCompleted",
+              "status": "True",
+              "type": "Initialized"
+            },
+            {
+              "lastProbeTime": null,
+              "lastTransitionTime": "1970-01-01T00:00:02Z",
+              "observedGeneration": 1,
+              "reason": "PodCompleted",
+              "status": "False",
+              "type": "Ready"
+            },
+            {
+              "lastProbeTime": null,
+              "lastTransitionTime": "1970-01-01T00:00:02Z",
+              "observedGeneration": 1,
+              "reason": "PodCompleted",
+              "status": "False",
+              "type": "ContainersReady"
+            },
+            {
+              "lastProbeTime": null,
+              "lastTransitionTime": "1970-01-01T00:00:00Z",
+              "observedGeneration": 1,
+              "status": "True",
+              "type": "PodScheduled"
+            }
+          ],
+          "containerStatuses": [
+            {
+              "containerID": "monopod://app-0",
+              "image": "img",
+              "imageID": "img",
+              "lastState": {},
+              "name": "app",
+              "ready": false,
+              "restartCount": 0,
+              "started": false,
+              "state": {
+                "terminated": {
+                  "containerID": "monopod://app-0",
+                  "exitCode": 0,
+                  "finishedAt": "1970-01-01T00:00:02Z",
+                  "reason": "Completed",
+                  "startedAt": "1970-01-01T00:00:01Z"
+                }
+              }
+            }
+          ],
+          "hostIP": "10.0.0.1",
+          "hostIPs": [
+            {
+              "ip": "10.0.0.1"
+            }
+          ],
+          "initContainerStatuses": [
+            {
+              "containerID": "monopod://init-0",
+              "image": "img",
+              "imageID": "img",
+              "lastState": {},
+              "name": "init",
+              "ready": true,
+              "restartCount": 0,
+              "started": false,
+              "state": {
+                "terminated": {
+                  "containerID": "monopod://init-0",
+                  "exitCode": 0,
+                  "finishedAt": "1970-01-01T00:00:01Z",
+                  "reason": "Completed",
+                  "startedAt": "1970-01-01T00:00:00Z"
+                }
+              }
+            },
+            {
+              "containerID": "monopod://side-0",
+              "image": "img",
+              "imageID": "img",
+              "lastState": {},
+              "name": "side",
+              "ready": false,
+              "restartCount": 0,
+              "started": false,
+              "state": {
+                "terminated": {
+                  "containerID": "monopod://side-0",
+                  "exitCode": 143,
+                  "finishedAt": "1970-01-01T00:00:03Z",
+                  "reason": "Error",
+                  "startedAt": "1970-01-01T00:00:01Z"
+                }
+              }
+            }
+          ],
+          "observedGeneration": 1,
+          "phase": "Succeeded",
+          "qosClass": "BestEffort",
+          "startTime": "1970-01-01T00:00:00Z"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&status).unwrap());
 
     kubelet.remove_pod(&pod.uid).await.unwrap();
     assert!(!watched.pod.pod_dir.exists());
