@@ -68,6 +68,7 @@ fn print(text: &[u8]) -> ExitCode {
 }
 
 fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
+    keep_inherited_descriptors();
     let manifests = match run::read_manifests(&options.manifests, cli.global.namespace.as_deref()) {
         Ok(manifests) => manifests,
         Err(refused) => {
@@ -82,6 +83,15 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     let node = Node::new(paths(cli)?)?;
     let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
     Ok(outcome.report())
+}
+
+/// Descriptors the caller left open stay here: a shim outlives this process, and whoever waits for the
+/// other end of a pipe must not have to wait for a pod.
+fn keep_inherited_descriptors() {
+    const AFTER_STDERR: u32 = 3;
+    if let Err(error) = linux_sys::exec::close_on_exec_from(AFTER_STDERR) {
+        tracing::warn!("pods will hold on to the descriptors this program was started with: {error}");
+    }
 }
 
 /// One thread is enough: containers are not in this process, and what waits for them does little.
