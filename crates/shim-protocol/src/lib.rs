@@ -49,7 +49,8 @@ pub enum RequestBody {
     KillContainer { container: ContainerName, attempt: u32 },
     /// Runs a command in a running container. -> `ExecFinished` when it has ended
     Exec(Exec),
-    /// Removes the files, records and logs of an exited attempt. -> `Done`
+    /// Forgets an exited attempt and removes its record; its files and logs are then the engine's to
+    /// remove, so that no container's output waits for a large tree. -> `Done`
     RemoveContainer { container: ContainerName, attempt: u32 },
     /// Kills what still runs, removes the cgroups, and ends the shim. -> `Done`, then end of file
     StopSandbox,

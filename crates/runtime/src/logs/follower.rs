@@ -122,7 +122,12 @@ impl Finish {
 impl LogChunk {
     /// The records; lines that are none are left out.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.lines.split_inclusive(|&byte| byte == b'\n').filter_map(|line| decode(line).ok())
+        let mut start = 0;
+        memchr::memchr_iter(b'\n', &self.lines).filter_map(move |newline| {
+            let line = &self.lines[start..newline];
+            start = newline + 1;
+            decode(line).ok()
+        })
     }
 }
 

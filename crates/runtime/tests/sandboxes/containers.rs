@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
         containers_of_a_shared_process_namespace_end_alone,
     ),
     ("attempts_are_removed_one_by_one", attempts_are_removed_one_by_one),
+    ("an_out_of_memory_kill_is_told_from_others", an_out_of_memory_kill_is_told_from_others),
     ("a_terminal_is_logged", a_terminal_is_logged),
     ("files_of_etc_are_the_pods", files_of_etc_are_the_pods),
 ];
@@ -116,6 +117,19 @@ fn attempts_are_removed_one_by_one(bed: &Bed) {
     assert!(!running.log_path("a", "0.log").exists());
     assert!(attempt_dir(&pod.pod_dir, &name, 1).join("record.json").exists());
     assert_eq!(running.log("a", 1), "hello\n");
+    running.end();
+}
+
+fn an_out_of_memory_kill_is_told_from_others(bed: &Bed) {
+    let engine = bed.engine();
+    let pod = bed.pod(
+        "containers:\n- {name: a, image: i, command: [tail, /dev/zero], resources: {limits: {memory: 32Mi}}}",
+        true,
+    );
+    let running = engine.create(&pod);
+    running.start("a", 0);
+    let exit = running.exit_of("a", 0);
+    assert_eq!((exit.code, exit.signal, exit.reason), (137, Some(9), ExitReason::OOMKilled));
     running.end();
 }
 
