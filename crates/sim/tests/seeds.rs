@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sim::Scenario;
 
-const SEEDS: std::ops::Range<u64> = 0..3_000;
+const SEEDS: std::ops::Range<u64> = 0..1_000;
 /// Seeds whose scenario is printed when they fail.
 const SHOWN_MAX: usize = 3;
 
