@@ -10,6 +10,7 @@
 //! at 7s delete grace=3
 //! at 8s lose-sandbox
 //! at 9s restart-engine down=5s
+//! together
 //! until 10m
 //! show messages
 //! ```
@@ -38,6 +39,8 @@ pub struct Scenario {
     pub sandbox: Vec<Outcome>,
     /// How long it takes to stop a sandbox, and to remove the volumes.
     pub stop: Duration,
+    /// All that happens in one moment is taken in before the next plan, not one by one.
+    pub together: bool,
     /// The timeline shows messages of conditions and waiting containers, too.
     pub show_messages: bool,
 }
@@ -144,6 +147,7 @@ impl Scenario {
             volumes: vec![Outcome::AT_ONCE],
             sandbox: vec![Outcome::AT_ONCE],
             stop: Duration::ZERO,
+            together: false,
             show_messages: false,
         };
         for (index, line) in text.lines().enumerate() {
@@ -167,6 +171,10 @@ impl Scenario {
             "pod" => words.try_for_each(|word| self.pod_word(word)),
             "until" => {
                 self.until = duration(words.next().unwrap_or_default())?;
+                Ok(())
+            }
+            "together" => {
+                self.together = true;
                 Ok(())
             }
             "show" => {

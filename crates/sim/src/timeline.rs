@@ -69,7 +69,8 @@ fn action_text(action: &Action) -> Option<String> {
         Action::StartContainer { container, attempt: 0, .. } => format!("start {container}"),
         Action::StartContainer { container, attempt, .. } => format!("start {container} again ({attempt})"),
         Action::RunHook { container, hook, timeout, .. } => {
-            let limit = timeout.map(|t| format!(", at most {t:?}")).unwrap_or_default();
+            let seconds = timeout.map(|t| t.as_secs_f64().round());
+            let limit = seconds.map(|s| format!(", at most {s}s")).unwrap_or_default();
             format!("{} {container}{limit}", hook_text(*hook))
         }
         Action::SignalContainer { container, .. } => format!("signal {container}"),

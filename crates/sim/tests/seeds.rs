@@ -101,7 +101,7 @@ fn scenario(random: &mut Random) -> String {
         let at = if random.one_in(2) { at / 1_000 * 1_000 } else { at };
         let _ = writeln!(text, "at {at}ms {what}");
     }
-    text.push_str("until 200s\n");
+    text.push_str(if random.one_in(3) { "together\nuntil 200s\n" } else { "until 200s\n" });
     text
 }
 

@@ -43,7 +43,10 @@ impl Checker {
                 continue;
             }
             match &record.exit {
-                Some(exit) => self.exited(&record.name, exit, at),
+                Some(exit) => {
+                    self.exited(&record.name, exit, at);
+                    self.look_for_stop(moment(exit.finished));
+                }
                 None => {
                     self.count_restart(&record.name, at);
                     self.with(&record.name, |process, spec| process.started(spec));

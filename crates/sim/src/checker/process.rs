@@ -41,7 +41,7 @@ pub(super) struct Process {
     /// The number of the newest attempt that had a process, or is starting.
     pub(super) attempt: Option<u32>,
     /// What it was before the attempt that is starting.
-    before: Option<(Life, Option<u32>, bool)>,
+    before: Option<Box<Process>>,
     pub(super) last_exit: Option<LastExit>,
     pub(super) post_start: HookLife,
     pub(super) pre_stop: HookLife,
@@ -90,16 +90,17 @@ impl Process {
         let expected = self.attempt.map_or(0, |last| last + 1);
         assert_eq!(attempt, expected, "the attempt number of {name}");
         assert!(self.image_ready, "{name} started without its image");
-        let last_exit = self.last_exit.take();
+        let mut before = std::mem::take(self);
+        before.before = None;
         *self = Self {
             life: Life::Starting,
             attempt: Some(attempt),
-            before: Some((self.life, self.attempt, self.begun_in_run)),
-            last_exit,
+            last_exit: before.last_exit.clone(),
             begun_in_run: true,
-            passed_in_run: self.passed_in_run,
-            tried_in_run: self.tried_in_run,
-            backoff: self.backoff,
+            passed_in_run: before.passed_in_run,
+            tried_in_run: before.tried_in_run,
+            backoff: before.backoff,
+            before: Some(Box::new(before)),
             ..Self::default()
         };
     }
@@ -107,7 +108,7 @@ impl Process {
     /// The attempt that is starting never was.
     pub(super) fn roll_back(&mut self) {
         if let Some(before) = self.before.take().filter(|_| self.life == Life::Starting) {
-            (self.life, self.attempt, self.begun_in_run) = before;
+            *self = *before;
         }
     }
 

@@ -29,6 +29,7 @@ impl Checker {
             self.lost_for_good().then(|| stop(now, Duration::ZERO, false)),
         ];
         self.stop = causes.into_iter().flatten().min_by_key(|stop| stop.began);
+        self.restarting_all &= self.stop.is_none();
     }
 
     pub(super) fn all_ended(&self) -> Option<Duration> {
@@ -65,12 +66,13 @@ impl Checker {
         let grace = grace.max(Duration::from_secs(1));
         let by = at + grace;
         self.stop = Some(match self.stop {
-            Some(stop) => {
-                let overdue = stop.overdue && stop.began < at;
-                Stop { by: stop.by.min(by), grace: stop.grace.min(grace), overdue, ..stop }
+            // A deletion in the very moment of the deadline comes first.
+            Some(stop) if !stop.overdue || stop.began < at => {
+                Stop { by: stop.by.min(by), grace: stop.grace.min(grace), ..stop }
             }
-            None => Stop { began: at, by, grace, overdue: false },
+            _ => Stop { began: at, by, grace, overdue: false },
         });
+        self.restarting_all = false;
     }
 
     pub(super) fn hook(&mut self, name: &ContainerName, hook: Hook, timeout: Option<Duration>, at: Duration) {
