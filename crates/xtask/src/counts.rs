@@ -14,10 +14,11 @@ pub(crate) struct Counts {
 impl Counts {
     /// From a closing line of cargo test, of nextest, or of the end-to-end suites.
     pub(crate) fn from_closing_line(line: &str) -> Option<Self> {
-        let line = line.trim();
+        // A runner shows the closing lines of a failed test's own output with an indent.
+        let line = line.trim_end();
         let report = match (line.strip_prefix("test result:"), line.split_once(" run: ")) {
             (Some(cargo), _) => cargo,
-            (None, Some((head, nextest))) if head.starts_with("Summary") => nextest,
+            (None, Some((head, nextest))) if head.trim_start().starts_with("Summary") => nextest,
             _ if is_plain(line) => line,
             _ => return None,
         };
@@ -87,6 +88,7 @@ mod tests {
             ("     Summary [   0.1s] 1 test run: 0 passed, 1 timed out, 0 skipped", counts(0, 1, 0)),
             ("90 passed, 1 failed, 2 skipped", counts(90, 1, 2)),
             ("passed  suite::test (1.2s)", None),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored", None),
             ("said 90 passed, 1 failed, 2 skipped", None),
         ];
         for (line, expected) in cases {
