@@ -1,0 +1,223 @@
+//! What the fold promises beyond any one scenario: late news changes nothing, an end is an end, and what
+//! an older version wrote can be read.
+
+use std::time::Duration;
+
+use lifecycle::{
+    Action, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeOutcome, SandboxState, VolumesState,
+    plan,
+};
+use podspec::{
+    BootTime, Container, ContainerKind, ContainerName, ExecAction, Moment, PodSpec, Probe,
+    ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, SecurityContext, WallTime,
+};
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Everything about attempts that are not the newest, or that have ended.
+#[test]
+fn late_observations_change_nothing() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    let mut observed = running_second_attempt(&spec);
+    let late = [
+        Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(0) },
+        Observation::ContainerStarted { container: main.clone(), attempt: 0, id: "other".to_owned() },
+        Observation::ContainerCreateFailed {
+            container: main.clone(),
+            attempt: 0,
+            reason: "CreateContainerError".to_owned(),
+            message: String::new(),
+        },
+        Observation::ContainerCreateFailed {
+            container: main.clone(),
+            attempt: 1,
+            reason: "CreateContainerError".to_owned(),
+            message: String::new(),
+        },
+        Observation::HookFinished {
+            container: main.clone(),
+            attempt: 0,
+            hook: Hook::PostStart,
+            failure: Some("late".to_owned()),
+        },
+        Observation::ProbeFinished {
+            container: main.clone(),
+            attempt: 0,
+            outcome: ProbeOutcome::Failure(String::new()),
+        },
+        Observation::ContainerRemoved { container: main, attempt: 7 },
+        Observation::SandboxLost { attempt: 7 },
+        Observation::SandboxStopped { attempt: 7 },
+        Observation::SandboxCreated { attempt: 7, ip: "10.0.0.1".to_owned() },
+        Observation::SandboxCreateFailed { attempt: 7, message: String::new() },
+        Observation::ContainerExited { container: ContainerName::new("stranger"), attempt: 0, exit: exit(0) },
+    ];
+    for observation in &late {
+        let before = observed.clone();
+        observed.observe(&spec, observation, at(20));
+        assert_eq!(observed, before, "{observation:?}");
+    }
+}
+
+/// A probe's answer, and a second exit, about a container that has ended.
+#[test]
+fn what_has_ended_stays_as_it_ended() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    let mut observed = running_second_attempt(&spec);
+    observed.observe(
+        &spec,
+        &Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(0) },
+        at(20),
+    );
+    let ended = observed.clone();
+    for observation in [
+        Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(9) },
+        Observation::ContainerStarted { container: main.clone(), attempt: 1, id: "main-1".to_owned() },
+        Observation::ProbeFinished {
+            container: main,
+            attempt: 1,
+            outcome: ProbeOutcome::Failure(String::new()),
+        },
+    ] {
+        observed.observe(&spec, &observation, at(21));
+        assert_eq!(observed, ended, "{observation:?}");
+    }
+}
+
+/// Whatever else is lost or comes later, even all that is known of its containers.
+#[test]
+fn a_terminal_phase_is_never_left() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    let mut observed = running_second_attempt(&spec);
+    observed.observe(
+        &spec,
+        &Observation::ContainerExited { container: main, attempt: 1, exit: exit(0) },
+        at(20),
+    );
+    settle(&spec, &mut observed, 20);
+    assert_eq!(plan(&spec, &observed, at(20)).status.phase, Phase::Succeeded);
+    observed.containers.clear();
+    for observation in [
+        Observation::SandboxLost { attempt: 0 },
+        Observation::DeletionRequested { grace: Duration::ZERO },
+        Observation::Accepted,
+        Observation::SandboxStopped { attempt: 0 },
+        Observation::VolumesRemoved,
+    ] {
+        observed.observe(&spec, &observation, at(30));
+        settle(&spec, &mut observed, 30);
+        assert_eq!(plan(&spec, &observed, at(4_000)).status.phase, Phase::Succeeded, "{observation:?}");
+    }
+}
+
+/// The same again after writing and reading, and without the fields that came later.
+#[test]
+fn a_checkpoint_reads_back_also_without_newer_fields() {
+    let spec = pod();
+    let observed = running_second_attempt(&spec);
+    let mut json = serde_json::to_value(&observed).expect("plain data");
+    assert_eq!(serde_json::from_value::<Observed>(json.clone()).expect("what was written"), observed);
+    for newer in ["resumed", "was_initialized"] {
+        assert!(json.as_object_mut().expect("an object").remove(newer).is_some(), "{newer} is there");
+    }
+    json["containers"]["main"]["backoff"].as_object_mut().expect("it restarted once").remove("waited");
+    json["pulls"] = serde_json::json!({ "image": { "Pulling": { "after": null } } });
+    serde_json::from_value::<Observed>(json).expect("an older checkpoint");
+}
+
+/// The same input gives the same plan, and planning changes nothing.
+#[test]
+fn planning_twice_gives_the_same_plan() {
+    let spec = pod();
+    let observed = running_second_attempt(&spec);
+    assert_eq!(plan(&spec, &observed, at(20)), plan(&spec, &observed, at(20)));
+}
+
+/// The second attempt of its only container runs, after a first that exited with 1.
+fn running_second_attempt(spec: &PodSpec) -> Observed {
+    let main = ContainerName::new("main");
+    let mut observed = Observed::default();
+    for (seconds, observation) in [
+        (0, Observation::Accepted),
+        (0, Observation::VolumesReady),
+        (0, Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".to_owned() }),
+        (0, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
+        (0, Observation::ContainerStarted { container: main.clone(), attempt: 0, id: "main-0".to_owned() }),
+        (5, Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(1) }),
+        (5, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
+        (5, Observation::ContainerStarted { container: main.clone(), attempt: 1, id: "main-1".to_owned() }),
+    ] {
+        observed.observe(spec, &observation, at(seconds));
+        settle(spec, &mut observed, seconds);
+    }
+    assert!(matches!(observed.sandbox, SandboxState::Ready { .. }));
+    assert_eq!(observed.volumes, VolumesState::Ready);
+    observed
+}
+
+fn settle(spec: &PodSpec, observed: &mut Observed, seconds: i64) {
+    for action in plan(spec, observed, at(seconds)).actions {
+        observed.issue(spec, &action, at(seconds));
+    }
+    let again: Vec<Action> = plan(spec, observed, at(seconds)).actions;
+    assert_eq!(again, [], "at the fixpoint");
+}
+
+fn at(seconds: i64) -> Moment {
+    Moment { boot: BootTime(seconds * SECOND), wall: WallTime(seconds * SECOND) }
+}
+
+fn exit(code: i32) -> Exit {
+    let reason = if code == 0 { ExitReason::Completed } else { ExitReason::Error };
+    Exit { code, signal: None, reason, message: String::new(), started: Some(at(0)), finished: at(5) }
+}
+
+fn pod() -> PodSpec {
+    PodSpec {
+        restart_policy: RestartPolicy::OnFailure,
+        termination_grace_period: Duration::from_secs(30),
+        active_deadline: Some(Duration::from_secs(3_600)),
+        hostname: "p".to_owned(),
+        host_network: false,
+        share_process_namespace: false,
+        init_containers: Vec::new(),
+        containers: vec![container()],
+        volumes: Vec::new(),
+        supplemental_groups: Vec::new(),
+        host_aliases: Vec::new(),
+    }
+}
+
+fn container() -> Container {
+    Container {
+        name: ContainerName::new("main"),
+        kind: ContainerKind::App,
+        image: "image".to_owned(),
+        pull_policy: PullPolicy::IfNotPresent,
+        command: None,
+        args: None,
+        working_dir: None,
+        env: Vec::new(),
+        ports: Vec::new(),
+        resources: Resources::default(),
+        volume_mounts: Vec::new(),
+        restart: ProcessRestartPolicy::default(),
+        startup_probe: Some(Probe {
+            exec: ExecAction { command: vec!["probe".to_owned()] },
+            initial_delay: Duration::from_secs(60),
+            period: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            success_threshold: 1,
+            failure_threshold: 1,
+            termination_grace_period: None,
+        }),
+        post_start: None,
+        pre_stop: None,
+        termination_message_path: "/dev/termination-log".to_owned(),
+        security: SecurityContext::default(),
+        tty: false,
+    }
+}
