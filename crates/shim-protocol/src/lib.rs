@@ -97,7 +97,11 @@ pub enum ExecStdio {
 pub enum Message {
     Reply(Reply),
     /// Sent after the exit is on disk.
-    ContainerExited { container: ContainerName, attempt: u32, exit: Exit },
+    ContainerExited {
+        container: ContainerName,
+        attempt: u32,
+        exit: Exit,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,15 +112,28 @@ pub struct Reply {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ReplyBody {
-    SandboxCreated { ip: String },
-    Adopted { version: u32, snapshot: SandboxSnapshot },
+    SandboxCreated {
+        ip: String,
+    },
+    Adopted {
+        version: u32,
+        snapshot: SandboxSnapshot,
+    },
     Started(ContainerRecord),
     /// Before there was a process; nothing is left behind.
-    CreateFailed { message: String },
+    CreateFailed {
+        message: String,
+    },
     /// The process could not be set up or executed; the exit (`StartError`) is on disk.
     StartFailed(Exit),
-    ExecFinished { exit_code: i32, output: Vec<u8>, timed_out: bool },
+    ExecFinished {
+        exit_code: i32,
+        output: Vec<u8>,
+        timed_out: bool,
+    },
     Done,
     /// The request could not be carried out; nothing changed.
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
