@@ -148,7 +148,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
         (0, Observation::ContainerStarted { container: main.clone(), attempt: 0, id: "main-0".to_owned() }),
         (5, Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(1) }),
         (5, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
-        (5, Observation::ContainerStarted { container: main.clone(), attempt: 1, id: "main-1".to_owned() }),
+        (5, Observation::ContainerStarted { container: main, attempt: 1, id: "main-1".to_owned() }),
     ] {
         observed.observe(spec, &observation, at(seconds));
         settle(spec, &mut observed, seconds);
