@@ -36,31 +36,27 @@ pub(crate) struct PodStop {
     pub(crate) budget: Budget,
 }
 
-/// The time a stop has.
+/// The time a stop has: until then hooks and turns are waited for, then SIGKILL may come. With no time
+/// at all preStop hooks are not run.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     kill_at: BootTime,
-    /// With no time at all preStop hooks are not run.
-    hooks: bool,
 }
 
 impl Budget {
     /// Counted from `began`, or from when this engine took over a stop that had begun before.
     pub(crate) fn new(view: &View<'_>, began: BootTime, grace: Duration) -> Self {
         let resumed = view.observed.resumed.map_or(began, |at| at.boot.max(began));
-        Self { kill_at: resumed.after(grace), hooks: !grace.is_zero() }
+        Self { kill_at: resumed.after(grace) }
     }
 
     /// No grace but the floor.
     pub(crate) fn none(began: Moment) -> Self {
-        Self { kill_at: began.boot, hooks: false }
+        Self { kill_at: began.boot }
     }
 
     fn shorter(self, other: Option<Self>) -> Self {
-        match other {
-            Some(other) if other.kill_at < self.kill_at => other,
-            _ => self,
-        }
+        Self { kill_at: other.map_or(self.kill_at, |other| other.kill_at.min(self.kill_at)) }
     }
 }
 
@@ -77,7 +73,7 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     let deleted = view.observed.deletion.map(|deletion| PodStop {
         reason: StopPodReason::Deleted,
         began: deletion.requested.boot,
-        budget: Budget { kill_at: deletion.kill_at, hooks: !deletion.grace.is_zero() },
+        budget: Budget { kill_at: deletion.kill_at },
     });
     let overdue = view.deadline().filter(|deadline| view.now.boot >= deadline.boot);
     let first = [
@@ -166,7 +162,7 @@ pub(crate) fn stop_container(
 
 /// True while the preStop hook runs within its budget; begins it when it has not run.
 fn pre_stop_runs(container: &Container, attempt: &Attempt, budget: &Budget, draft: &mut Draft) -> bool {
-    if container.pre_stop.is_none() || !budget.hooks || matches!(attempt.pre_stop, HookState::Done { .. }) {
+    if container.pre_stop.is_none() || matches!(attempt.pre_stop, HookState::Done { .. }) {
         return false;
     }
     if draft.wait_until(Some(container), budget.kill_at, Wait::PreStopHook) {
