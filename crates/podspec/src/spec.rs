@@ -1,6 +1,6 @@
 //! The domain types: a defaulted, validated pod. Field names follow `v1.PodSpec`
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
-//! A field of v1.Pod that has no place here is refused by [`crate::validate`], never dropped.
+//! A field of v1.Pod that has no place here is refused by its name, never dropped.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

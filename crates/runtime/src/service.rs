@@ -39,7 +39,7 @@ impl ShimRuntime {
     }
 
     /// Makes the pod's directory this engine's. To be called before anything else is written there: should
-    /// this engine die, [`crate::sweep`] knows by it that the pod is left over. Idempotent.
+    /// this engine die, [`crate::sweep()`] knows by it that the pod is left over. Idempotent.
     ///
     /// # Errors
     /// When the pod belongs to another living engine.

@@ -1,7 +1,7 @@
 //! Messages and on-disk records between the engine and a pod's shim.
 //!
 //! Transport: a Unix stream socket; each message is a little-endian `u32` length and that many bytes
-//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of an [`Request::Exec`] travel as
+//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of a [`RequestBody::Exec`] travel as
 //! `SCM_RIGHTS` with the first byte of its message. The first connection is the shim's descriptor 0; later
 //! ones come through [`SOCKET_NAME`], and a new one takes the place of the one before.
 //!

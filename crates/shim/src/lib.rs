@@ -1,8 +1,8 @@
 //! The per-pod supervisor: spawns containers, owns their logs, records their exits.
 //!
-//! One process per pod sandbox, single-threaded: an [`epoll`](poll) loop over the engine's connection,
-//! the containers' output and the ends of its children. It outlives the engine. The shim of a *bound* pod
-//! becomes that pod's engine when its own is gone ([`orphan`]).
+//! One process per pod sandbox, single-threaded: an epoll loop over the engine's connection, the
+//! containers' output and the ends of its children. It outlives the engine. The shim of a *bound* pod
+//! becomes that pod's engine when its own is gone.
 
 pub mod container;
 

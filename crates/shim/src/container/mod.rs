@@ -1,9 +1,9 @@
 //! Making, entering and ending containers.
 //!
-//! [`Sandbox::enter`] turns this process into the holder of a pod's namespaces; [`spawn`] starts a
-//! container in it, [`exec`] one more process in a running container. A [`ContainerConfig`] is
-//! compiled to a list of [steps](step::Step) first, which the child then carries out in order
-//! between clone and execve; the first that fails is reported by what it was to do.
+//! [`Sandbox::enter`] turns this process into the holder of a pod's namespaces; [`spawn()`] starts a
+//! container in it, [`exec()`] one more process in a running container. A [`ContainerConfig`] is
+//! compiled to a list of steps first, which the child then carries out in order between clone and
+//! execve; the first that fails is reported by what it was to do.
 //!
 //! [`ContainerConfig`]: container_config::ContainerConfig
 
