@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use container_config::SandboxFacts;
 use lifecycle::{Action, Hook, Observation, ProbeOutcome};
+use podspec::time::go_duration;
 use podspec::{Container, ContainerName, PullPolicy};
 use ports::{
     ExecResult, ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError,
@@ -14,7 +15,6 @@ use ports::{
 };
 
 use crate::Node;
-use crate::events::go_duration;
 use crate::inbox::Inbox;
 
 /// What is kept of a hook's or probe's output, as the kubelet does.

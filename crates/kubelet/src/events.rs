@@ -3,12 +3,12 @@
 //! people match on them. Counting repeated events is the business of whoever stores them.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use lifecycle::{
     Action, Decision, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
     Verdict, Wait,
 };
+use podspec::time::go_duration;
 use podspec::{Container, ContainerKind, ContainerName, Moment, Pod, RestartPolicy};
 
 use crate::journal::{Entry, Happening};
@@ -251,32 +251,4 @@ impl<'a> Events<'a> {
     fn image(&self, container: &ContainerName) -> &'a str {
         self.pod.spec.container(container).map_or("", |container: &Container| container.image.as_str())
     }
-}
-
-/// A duration as Go prints it, to the millisecond: `340ms`, `1.2s`, `1m20s`, `1h0m5.25s`.
-#[must_use]
-pub fn go_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    if millis == 0 {
-        return "0s".to_owned();
-    }
-    if millis < 1_000 {
-        return format!("{millis}ms");
-    }
-    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    let (seconds, thousandths) = (millis / 1_000 % 60, millis % 1_000);
-    let mut text = String::new();
-    if hours > 0 {
-        text.push_str(&format!("{hours}h"));
-    }
-    if hours > 0 || minutes > 0 {
-        text.push_str(&format!("{minutes}m"));
-    }
-    text.push_str(&seconds.to_string());
-    if thousandths > 0 {
-        text.push('.');
-        text.push_str(format!("{thousandths:03}").trim_end_matches('0'));
-    }
-    text.push('s');
-    text
 }

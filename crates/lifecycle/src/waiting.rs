@@ -1,8 +1,7 @@
 //! `state.waiting`: what a container that does not run waits for.
 
-use std::time::Duration;
-
 use podspec::Container;
+use podspec::time::go_duration;
 
 use crate::backoff;
 use crate::init;
@@ -104,28 +103,5 @@ fn start_trouble(attempt: &Attempt) -> Option<(String, String)> {
             Some(("PostStartHookError".to_owned(), failure.clone()))
         }
         _ => None,
-    }
-}
-
-/// `10s`, `1m20s`, `5m0s`: whole seconds as Go prints durations.
-fn go_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 60, seconds % 60) {
-        (0, seconds) => format!("{seconds}s"),
-        (minutes, seconds) => format!("{minutes}m{seconds}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    #[test]
-    fn durations_are_written_as_go_writes_them() {
-        for (seconds, text) in
-            [(0, "0s"), (10, "10s"), (59, "59s"), (60, "1m0s"), (80, "1m20s"), (160, "2m40s"), (300, "5m0s")]
-        {
-            assert_eq!(super::go_duration(Duration::from_secs(seconds)), text);
-        }
     }
 }

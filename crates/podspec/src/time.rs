@@ -127,9 +127,39 @@ impl fmt::Debug for BootTime {
     }
 }
 
+/// A duration as Go prints it, to the millisecond: `340ms`, `1.2s`, `1m20s`, `1h0m5.25s`.
+#[must_use]
+pub fn go_duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    if millis < 1_000 {
+        return format!("{millis}ms");
+    }
+    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+    let (seconds, thousandths) = (millis / 1_000 % 60, millis % 1_000);
+    let mut text = String::new();
+    if hours > 0 {
+        text.push_str(&format!("{hours}h"));
+    }
+    if hours > 0 || minutes > 0 {
+        text.push_str(&format!("{minutes}m"));
+    }
+    text.push_str(&seconds.to_string());
+    if thousandths > 0 {
+        text.push('.');
+        text.push_str(format!("{thousandths:03}").trim_end_matches('0'));
+    }
+    text.push('s');
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::WallTime;
+    use std::time::Duration;
+
+    use super::{WallTime, go_duration};
 
     #[test]
     fn civil_dates_match_known_instants() {
@@ -141,6 +171,24 @@ mod tests {
             (-1, "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(WallTime::from_unix(seconds, 0).rfc3339_seconds(), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_as_go_prints_them() {
+        for (millis, text) in [
+            (0, "0s"),
+            (340, "340ms"),
+            (1_200, "1.2s"),
+            (10_000, "10s"),
+            (59_000, "59s"),
+            (60_000, "1m0s"),
+            (80_000, "1m20s"),
+            (160_000, "2m40s"),
+            (300_000, "5m0s"),
+            (3_605_250, "1h0m5.25s"),
+        ] {
+            assert_eq!(go_duration(Duration::from_millis(millis)), text);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events to the letter.
 
 use expect_test::expect;
-use kubelet::events::{EventSource, EventType, go_duration};
+use kubelet::events::{EventSource, EventType};
 use kubelet::{Entry, Happening};
 use lifecycle::{
     Action, Decision, Exit, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
@@ -134,18 +134,4 @@ fn every_event_has_the_kubelets_words() {
         N DeadlineExceeded - Pod was active on the node longer than the specified deadline
         N Killing spec.initContainers{side} Stopping container side
     "#]].assert_eq(&text);
-}
-
-#[test]
-fn durations_are_as_go_prints_them() {
-    for (millis, text) in [
-        (0, "0s"),
-        (340, "340ms"),
-        (1_200, "1.2s"),
-        (80_000, "1m20s"),
-        (300_000, "5m0s"),
-        (3_605_250, "1h0m5.25s"),
-    ] {
-        assert_eq!(go_duration(Duration::from_millis(millis)), text);
-    }
 }

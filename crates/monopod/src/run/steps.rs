@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kubelet::events::go_duration;
 use kubelet::{Entry, Happening};
 use lifecycle::{
     Action, Decision, Exit, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
     Verdict, Wait,
 };
+use podspec::time::go_duration;
 use podspec::{BootTime, ContainerKind, ContainerName, Moment, Pod};
 
 /// One thing that happened. `step` is its name for machines and does not change.
