@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lifecycle::Observed;
 use podspec::Pod;
-use shim_protocol::{RecordError, read_record, write_record};
+use shim_protocol::{RecordError, checkpoint_path, read_record, write_record};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -29,12 +29,12 @@ pub fn load_pod(pod_dir: &Path) -> Result<Pod, CheckpointError> {
 }
 
 pub(crate) fn save_observed(pod_dir: &Path, observed: &Observed) -> Result<(), RecordError> {
-    write_record(&pod_dir.join("checkpoint.json"), observed)
+    write_record(&checkpoint_path(pod_dir), observed)
 }
 
 /// A pod without a checkpoint was never begun: the first one is written before the first effect.
 pub(crate) fn load_observed(pod_dir: &Path) -> Result<Observed, CheckpointError> {
-    match read_record(&pod_dir.join("checkpoint.json")) {
+    match read_record(&checkpoint_path(pod_dir)) {
         Err(RecordError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Ok(Observed::default())
         }

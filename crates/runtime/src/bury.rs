@@ -14,10 +14,11 @@ use linux_sys::process::{pidfd_open, pidfd_send_signal};
 use ports::PortError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use shim_protocol::{RecordError, SOCKET_NAME, SandboxRecord, read_record};
+use shim_protocol::{
+    RecordError, SHIM_LOCK_NAME, SOCKET_NAME, SandboxRecord, attempt_record_path, containers_dir, read_record,
+};
 
 const SIGKILL: i32 = 9;
-const SHIM_LOCK_NAME: &str = "shim.lock";
 /// A killed process is gone within milliseconds; one that is not is stuck in the kernel.
 const SHIM_END_TIMEOUT: Duration = Duration::from_secs(10);
 /// From a process's closed connections to its end.
@@ -87,11 +88,10 @@ pub(crate) fn bury(pod_dir: &Path, run_dir: &Path) -> Vec<String> {
 
 /// Every exit on record, as observations.
 pub(crate) fn recorded_exits(pod_dir: &Path) -> Vec<Observation> {
-    let containers = subdirectories(&pod_dir.join("containers"));
+    let containers = subdirectories(&containers_dir(pod_dir));
     let attempts = containers.iter().flat_map(|container| subdirectories(container));
     let records = attempts.filter_map(|attempt| {
-        let path = attempt.join("record.json");
-        match read_record::<ContainerRecord>(&path) {
+        match read_record::<ContainerRecord>(&attempt_record_path(&attempt)) {
             Ok(record) => Some(record),
             // Removed, or never started.
             Err(RecordError::Read { .. }) => None,

@@ -19,7 +19,10 @@ use podspec::{ContainerName, Pod};
 use serde::{Deserialize, Serialize};
 
 pub use frame::{FrameBuffer, FrameError, encode};
-pub use record::{RecordError, SandboxRecord, attempt_dir, read_record, write_record};
+pub use record::{
+    RecordError, SHIM_LOCK_NAME, SandboxRecord, attempt_dir, attempt_record_path, checkpoint_path,
+    containers_dir, read_record, write_record,
+};
 
 /// The version of messages and records; raised whenever either changes shape.
 pub const VERSION: u32 = 1;

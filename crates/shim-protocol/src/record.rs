@@ -1,7 +1,8 @@
 //! Records on disk, each in a file of its own, replaced by rename so that a reader sees all or nothing.
 //!
-//! In the pod directory: `sandbox.json` ([`SandboxRecord`]) and, per attempt,
-//! `containers/NAME/ATTEMPT/record.json` ([`lifecycle::ContainerRecord`]).
+//! In the pod directory: `sandbox.json` ([`SandboxRecord`]), `checkpoint.json`
+//! ([`lifecycle::Observed`]) and, per attempt, `containers/NAME/ATTEMPT/record.json`
+//! ([`lifecycle::ContainerRecord`]).
 
 use std::fs;
 use std::io;
@@ -61,10 +62,31 @@ impl SandboxRecord {
     }
 }
 
+/// In the pod directory; locked by the shim for as long as it lives.
+pub const SHIM_LOCK_NAME: &str = "shim.lock";
+
+/// What the engine knows of the pod, for whoever decides after it.
+#[must_use]
+pub fn checkpoint_path(pod_dir: &Path) -> PathBuf {
+    pod_dir.join("checkpoint.json")
+}
+
+/// Holds a directory per container, and in it one per attempt.
+#[must_use]
+pub fn containers_dir(pod_dir: &Path) -> PathBuf {
+    pod_dir.join("containers")
+}
+
 /// The directory of one attempt: its record, writable layers and termination message.
 #[must_use]
 pub fn attempt_dir(pod_dir: &Path, container: &ContainerName, attempt: u32) -> PathBuf {
-    pod_dir.join("containers").join(container.as_str()).join(attempt.to_string())
+    containers_dir(pod_dir).join(container.as_str()).join(attempt.to_string())
+}
+
+/// The record of the attempt that has this directory.
+#[must_use]
+pub fn attempt_record_path(attempt_dir: &Path) -> PathBuf {
+    attempt_dir.join("record.json")
 }
 
 /// Replaces the record at `path`. Durable against the death of any process, not against power loss.

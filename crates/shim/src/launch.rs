@@ -10,8 +10,8 @@ use linux_sys::clock::boot_id;
 use linux_sys::lock;
 use linux_sys::signal::SignalFd;
 use shim_protocol::{
-    Message, RecordError, Reply, ReplyBody, Request, RequestBody, SOCKET_NAME, SandboxLaunch, SandboxRecord,
-    VERSION, write_record,
+    Message, RecordError, Reply, ReplyBody, Request, RequestBody, SHIM_LOCK_NAME, SOCKET_NAME, SandboxLaunch,
+    SandboxRecord, VERSION, write_record,
 };
 
 use crate::connection::{Connection, ConnectionError};
@@ -22,7 +22,6 @@ use crate::supervisor::{Parts, Shim};
 /// SIGHUP, SIGINT, SIGPIPE, SIGTERM and SIGCHLD.
 const SIGNALS: [i32; 5] = [1, 2, 13, 15, 17];
 const LOOPBACK: &str = "127.0.0.1";
-const LOCK_NAME: &str = "shim.lock";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
@@ -114,7 +113,7 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
     if launch.version != VERSION {
         return Err(LaunchError::Version { engine: launch.version });
     }
-    let lock = lock::try_exclusive(&launch.pod_dir.join(LOCK_NAME)).map_err(LaunchError::Lock)?;
+    let lock = lock::try_exclusive(&launch.pod_dir.join(SHIM_LOCK_NAME)).map_err(LaunchError::Lock)?;
     let alive = lock.ok_or(LaunchError::Locked)?;
     let ip = pod_ip(launch.config.host_network);
     let listener = listen().map_err(LaunchError::Listen)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lifecycle::{Action, Hook, Observation, Observed};
 use podspec::{BootTime, Moment};
-use shim_protocol::{RecordError, ReplyBody, read_record};
+use shim_protocol::{RecordError, ReplyBody, checkpoint_path, read_record};
 
 use crate::clock;
 use crate::note;
@@ -51,7 +51,7 @@ impl Shim {
         self.kill_execs_of_lost_engines();
         let spec = &self.launch.pod.spec;
         let now = clock::now();
-        let mut observed = checkpoint(&self.launch.pod_dir.join("checkpoint.json"));
+        let mut observed = checkpoint(&checkpoint_path(&self.launch.pod_dir));
         observed.observe(spec, &Observation::Accepted, now);
         observed.observe(spec, &Observation::Adopted(self.snapshot()), now);
         let grace = spec.termination_grace_period;

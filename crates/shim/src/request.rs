@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use podspec::ContainerName;
-use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir};
+use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir, attempt_record_path};
 
 use crate::container::Container;
 use crate::note;
@@ -38,7 +38,7 @@ impl Shim {
     }
 
     pub(crate) fn record_path(&self, (container, attempt): &ContainerKey) -> PathBuf {
-        self.attempt_dir(container, *attempt).join("record.json")
+        attempt_record_path(&self.attempt_dir(container, *attempt))
     }
 
     pub(crate) fn attempt_dir(&self, container: &ContainerName, attempt: u32) -> PathBuf {
