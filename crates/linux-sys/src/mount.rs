@@ -1,8 +1,11 @@
 //! `mount_setattr(2)`; the rest of the mount API is in [`rustix::mount`].
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
 
 /// `struct mount_attr`; `libc` has it for some targets only.
 #[repr(C)]
@@ -23,6 +26,19 @@ pub const NOEXEC: u64 = 0x8;
 pub enum Extent {
     Mount,
     Tree,
+}
+
+/// Refers (`O_PATH`) to a file of the host in a read-only copy of its mount, which is mounted nowhere.
+/// Whoever gets hold of a descriptor opened through it, or of a process that executes it, can write to a
+/// device but change neither content, owner nor mode. Async-signal-safe.
+///
+/// # Errors
+/// `EINVAL` when the file is in no mount of this mount namespace; `EPERM` without `CAP_SYS_ADMIN`.
+pub fn lend(path: &CStr) -> Result<OwnedFd, Errno> {
+    let copy = open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    set_private(copy.as_fd(), Extent::Mount)?;
+    set_attributes(copy.as_fd(), RDONLY | NOSUID, Extent::Mount)?;
+    Ok(copy)
 }
 
 /// Adds attributes to the mount at `fd`. Async-signal-safe.

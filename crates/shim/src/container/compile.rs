@@ -63,6 +63,8 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
     }
     if let Some(terminal) = terminal {
         steps.push(Step::Console(terminal.slave));
+    } else if config.mounts.iter().any(|mount| mount.kind == MountKind::Dev) {
+        steps.push(Step::InputFromOwnNull);
     }
     steps.extend(termination_message(config, &prepared.termination_log)?);
     for path in &config.masked_paths {

@@ -28,6 +28,8 @@ pub(super) struct Root {
     overlays: Vec<OwnedFd>,
     /// An empty read-only tmpfs that hides a directory already.
     empty: Option<OwnedFd>,
+    /// The container's own `/dev/null`.
+    null: Option<OwnedFd>,
 }
 
 const PROC_MAGIC: i64 = 0x9fa0;
@@ -51,7 +53,7 @@ const DEVICE_LINKS: [(&CStr, &CStr); 6] = [
 
 impl Root {
     pub(super) fn new(overlays: usize) -> Self {
-        Self { root: None, overlays: Vec::with_capacity(overlays), empty: None }
+        Self { root: None, overlays: Vec::with_capacity(overlays), empty: None, null: None }
     }
 
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
@@ -116,7 +118,7 @@ impl Root {
         Ok(mount)
     }
 
-    pub(super) fn mount_dev(&self, new: &NewMount) -> Result<(), Errno> {
+    pub(super) fn mount_dev(&mut self, new: &NewMount) -> Result<(), Errno> {
         let dev = self.mount_with(new, new.attributes)?;
         for (name, major, minor) in DEVICES {
             mknodat(
@@ -130,7 +132,13 @@ impl Root {
         for (name, to) in DEVICE_LINKS {
             symlinkat(to, &dev, name)?;
         }
+        self.null = Some(openat(&dev, c"null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?);
         Ok(())
+    }
+
+    /// Its owner and mode are the container's to change, as those of its output are.
+    pub(super) fn input_from_own_null(&self) -> Result<(), Errno> {
+        rustix::stdio::dup2_stdin(self.null.as_ref().ok_or(Errno::BADF)?)
     }
 
     pub(super) fn mount_cgroup_v1(&self, new: &NewMount, hierarchies: &[V1Hierarchy]) -> Result<(), Errno> {
@@ -178,9 +186,7 @@ impl Root {
     pub(super) fn mask(&mut self, path: &CStr) -> Result<(), Errno> {
         let Some(target) = self.open_existing(path)? else { return Ok(()) };
         if FileType::from_raw_mode(fstat(&target)?.st_mode) != FileType::Directory {
-            let null = clone_mount(CWD, c"/dev/null", Extent::Mount)?;
-            mount::set_private(null.as_fd(), Extent::Mount)?;
-            return attach(null.as_fd(), target.as_fd());
+            return attach(mount::lend(c"/dev/null")?.as_fd(), target.as_fd());
         }
         if let Some(empty) = &self.empty {
             return attach(clone_mount(empty.as_fd(), c"", Extent::Mount)?.as_fd(), target.as_fd());

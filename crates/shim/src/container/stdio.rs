@@ -1,8 +1,9 @@
 //! Standard input, output and error of containers.
 
 use std::fs::OpenOptions;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use linux_sys::mount;
 use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -62,8 +63,11 @@ pub(super) fn devpts(attributes: u64) -> Result<OwnedFd, SpawnError> {
     new_mount(c"devpts", &options, attributes).map_err(SpawnError::create("make a devpts file system"))
 }
 
+/// The host's, whose owner and mode nobody who gets it can change.
 pub(super) fn null() -> Result<OwnedFd, SpawnError> {
-    let opened = OpenOptions::new().read(true).write(true).open("/dev/null");
+    let lent = mount::lend(c"/dev/null").map_err(SpawnError::create("lend /dev/null"))?;
+    let path = format!("/proc/self/fd/{}", lent.as_raw_fd());
+    let opened = OpenOptions::new().read(true).write(true).open(path);
     opened.map(OwnedFd::from).map_err(SpawnError::create("open /dev/null"))
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Step {
     Mount(NewMount),
     /// tmpfs with the standard nodes and links.
     MountDev(NewMount),
+    /// `/dev/null` of [`Step::MountDev`] becomes standard input.
+    InputFromOwnNull,
     /// tmpfs with a directory for each v1 hierarchy, in which the container's own group is mounted.
     MountCgroupV1(NewMount, Vec<V1Hierarchy>),
     /// Made by the parent.
@@ -147,6 +149,7 @@ impl fmt::Display for Step {
             Self::Mount(mount) | Self::MountDev(mount) | Self::MountCgroupV1(mount, _) => {
                 write!(f, "mount {} at {}", text(mount.file_system), text(&mount.target))
             }
+            Self::InputFromOwnNull => f.write_str("open /dev/null"),
             Self::Attach { target, .. } => write!(f, "mount devpts at {}", text(target)),
             Self::Bind(bind) => write!(f, "mount {} at {}", text(&bind.source), text(&bind.target)),
             Self::Console(_) => f.write_str("mount the terminal at /dev/console"),

@@ -4,7 +4,7 @@ use container_config::{CapabilitySets, SockFilter};
 use linux_sys::process::ExitStatus;
 
 use crate::Case;
-use crate::bed::{Bed, DEFAULT_CAPABILITIES};
+use crate::bed::{Bed, DEFAULT_CAPABILITIES, finish, read_line};
 
 pub(crate) const CASES: &[Case] = &[
     ("capabilities_are_as_asked", capabilities_are_as_asked),
@@ -12,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     ("ambient_capabilities_reach_the_program", ambient_capabilities_reach_the_program),
     ("a_seccomp_filter_holds_with_and_without_no_new_privs", seccomp_holds),
     ("masked_and_read_only_paths_hold", masked_and_read_only_paths_hold),
+    ("nothing_of_the_hosts_devices_can_be_changed", host_devices_stay_as_they_are),
     ("no_descriptor_leaks", no_descriptor_leaks),
     ("signals_start_unblocked_and_at_their_defaults", signals_start_fresh),
 ];
@@ -128,6 +129,21 @@ fn masked_and_read_only_paths_hold(bed: &Bed) {
     config.masked_paths = vec!["/proc/fake".to_owned()];
     std::fs::write(bed.directory.join("image/proc/fake"), "").unwrap();
     assert!(bed.refuse(&config).starts_with("cannot hide /proc/fake"));
+}
+
+/// Standard input and masked files are devices, and root in the container owns what root does outside.
+fn host_devices_stay_as_they_are(bed: &Bed) {
+    use std::os::unix::fs::MetadataExt;
+    bed.enter();
+    let change = "touch -m -d @1 /proc/version; touch -m -d @1 /proc/self/fd/0";
+    let script = format!("mkfifo /tmp/end; {change} && echo its own input; read line < /tmp/end");
+    let running = bed.spawn(&bed.shell(&script)).unwrap();
+    assert_eq!(read_line(&running.output), "its own input");
+    bed.run_exec(&running.container, change);
+    bed.run_exec(&running.container, "echo > /tmp/end");
+    finish(running);
+    let null = std::fs::metadata("/dev/null").unwrap();
+    assert_ne!(null.mtime(), 1);
 }
 
 fn no_descriptor_leaks(bed: &Bed) {
