@@ -1,7 +1,7 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
 use lifecycle::{Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase};
-use podspec::{Container, Moment, PodSpec};
+use podspec::{Container, Moment, Pod};
 use serde_json::{Map, Value, json};
 
 use crate::status::PodView;
@@ -16,7 +16,7 @@ pub struct RenderFacts {
 
 /// `v1.PodStatus`.
 #[must_use]
-pub fn pod_status(spec: &PodSpec, view: &PodView, facts: &RenderFacts) -> Value {
+pub fn pod_status(pod: &Pod, view: &PodView, facts: &RenderFacts) -> Value {
     let status = &view.status;
     let mut out = Map::new();
     out.insert("observedGeneration".into(), json!(facts.generation));
@@ -34,7 +34,7 @@ pub fn pod_status(spec: &PodSpec, view: &PodView, facts: &RenderFacts) -> Value 
         out.insert("podIPs".into(), json!([{ "ip": ip }]));
     }
     let containers = |list: &[ContainerStatus]| -> Vec<Value> {
-        list.iter().map(|container| render_container(spec, container)).collect()
+        list.iter().map(|container| render_container(pod, container)).collect()
     };
     if !status.init_containers.is_empty() {
         out.insert("initContainerStatuses".into(), json!(containers(&status.init_containers)));
@@ -42,7 +42,7 @@ pub fn pod_status(spec: &PodSpec, view: &PodView, facts: &RenderFacts) -> Value 
     if !status.containers.is_empty() {
         out.insert("containerStatuses".into(), json!(containers(&status.containers)));
     }
-    out.insert("qosClass".into(), json!(container_config::qos_class(spec).as_str()));
+    out.insert("qosClass".into(), json!(container_config::qos_class(&pod.spec).as_str()));
     Value::Object(out)
 }
 
@@ -59,10 +59,10 @@ fn render_condition(condition: &Condition, view: &PodView, facts: &RenderFacts) 
     Value::Object(out)
 }
 
-fn render_container(spec: &PodSpec, status: &ContainerStatus) -> Value {
+fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     let mut out = Map::new();
     out.insert("name".into(), json!(status.name.as_str()));
-    out.insert("state".into(), render_state(status));
+    out.insert("state".into(), render_state(pod, status));
     let last = status.last_state.as_ref().map(|exit| json!({ "terminated": render_exit(exit, None) }));
     out.insert("lastState".into(), last.unwrap_or_else(|| json!({})));
     out.insert("ready".into(), json!(status.ready));
@@ -73,7 +73,7 @@ fn render_container(spec: &PodSpec, status: &ContainerStatus) -> Value {
         out.insert("containerID".into(), json!(status.container_id));
     }
     out.insert("started".into(), json!(status.started));
-    if let Some(container) = spec.container(&status.name)
+    if let Some(container) = pod.spec.container(&status.name)
         && !container.volume_mounts.is_empty()
     {
         out.insert("volumeMounts".into(), render_volume_mounts(container));
@@ -81,11 +81,12 @@ fn render_container(spec: &PodSpec, status: &ContainerStatus) -> Value {
     Value::Object(out)
 }
 
-fn render_state(status: &ContainerStatus) -> Value {
+fn render_state(pod: &Pod, status: &ContainerStatus) -> Value {
     match &status.state {
         ContainerState::Waiting { reason, message } => {
             let mut waiting = Map::new();
             waiting.insert("reason".into(), json!(reason));
+            let message = message.as_ref().map(|message| complete(pod, reason, message));
             insert_some(&mut waiting, "message", message.as_ref());
             json!({ "waiting": waiting })
         }
@@ -93,6 +94,14 @@ fn render_state(status: &ContainerStatus) -> Value {
         ContainerState::Terminated(exit) => {
             json!({ "terminated": render_exit(exit, Some(&status.container_id)) })
         }
+    }
+}
+
+/// The message of a crash loop ends with the pod's name, which the planner does not know.
+fn complete(pod: &Pod, reason: &str, message: &str) -> String {
+    match reason {
+        "CrashLoopBackOff" => format!("{message} pod={}_{}({})", pod.name, pod.namespace, pod.uid),
+        _ => message.to_owned(),
     }
 }
 

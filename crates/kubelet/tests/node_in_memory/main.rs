@@ -3,4 +3,5 @@
 mod columns;
 mod events;
 mod fakes;
+mod render;
 mod worker;

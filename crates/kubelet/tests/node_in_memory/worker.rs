@@ -76,7 +76,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
     "#]].assert_eq(&text);
 
     let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
-    let status = render::pod_status(&pod.spec, &view, &facts);
+    let status = render::pod_status(&pod, &view, &facts);
     expect![[r#"
         {
           "conditions": [

@@ -1,0 +1,44 @@
+//! What rendering adds to a status.
+
+use std::collections::BTreeMap;
+
+use kubelet::PodView;
+use kubelet::render::{self, RenderFacts};
+use lifecycle::{ContainerState, ContainerStatus, Phase, PodStatus};
+
+#[test]
+fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
+    let waiting = |reason: &str, message: &str| ContainerStatus {
+        name: "main".into(),
+        state: ContainerState::Waiting { reason: reason.to_owned(), message: Some(message.to_owned()) },
+        last_state: None,
+        ready: false,
+        started: false,
+        restart_count: 1,
+        image: "img".to_owned(),
+        image_id: String::new(),
+        container_id: String::new(),
+    };
+    let rendered = |container: ContainerStatus| {
+        let status = PodStatus {
+            phase: Phase::Running,
+            reason: None,
+            message: None,
+            start_time: None,
+            pod_ip: None,
+            conditions: Vec::new(),
+            init_containers: Vec::new(),
+            containers: vec![container],
+        };
+        let view = PodView { status, transitions: BTreeMap::new(), deleting: false, at_rest: false, seq: 0 };
+        let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+        let pod = crate::fakes::pod("u1", "Always", &[], &["main"]);
+        let status = render::pod_status(&pod, &view, &facts);
+        status["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        rendered(waiting("CrashLoopBackOff", "back-off 10s restarting failed container=main")),
+        "back-off 10s restarting failed container=main pod=pod-u1_default(u1)"
+    );
+    assert_eq!(rendered(waiting("ErrImagePull", "why")), "why");
+}
