@@ -5,12 +5,8 @@ mod rules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use podspec::{
-    Container, ContainerKind, Pod, PodSpec, PodUid, ProcessRestartPolicy, PullPolicy, Resources,
-    RestartPolicy, SecurityContext,
-};
+use podspec::{Container, IDENTITY_BYTES, Pod, PodUid};
 
 use crate::config::{ContainerConfig, ImageConfig, Layer, NodeFacts, SandboxFacts};
 use crate::error::ConfigError;
@@ -19,49 +15,24 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:App:/srv/ap
 const GROUP: &str = "root:x:0:\nwheel:x:10:root,app\napp:x:1001:app\naudio:x:29:pulse,app\n";
 
 fn container(name: &str) -> Container {
-    Container {
-        name: name.into(),
-        kind: ContainerKind::App,
-        image: "localhost/host".to_owned(),
-        pull_policy: PullPolicy::IfNotPresent,
-        command: Some(vec!["sleep".to_owned(), "1".to_owned()]),
-        args: None,
-        working_dir: None,
-        env: Vec::new(),
-        ports: Vec::new(),
-        resources: Resources::default(),
-        volume_mounts: Vec::new(),
-        restart: ProcessRestartPolicy::default(),
-        startup_probe: None,
-        post_start: None,
-        pre_stop: None,
-        termination_message_path: "/dev/termination-log".to_owned(),
-        security: SecurityContext::default(),
-        tty: false,
-    }
+    admitted(name).spec.containers.remove(0)
 }
 
 fn pod(containers: Vec<Container>) -> Pod {
-    Pod {
-        namespace: "default".to_owned(),
-        name: "web".to_owned(),
-        uid: PodUid::new("0b6e1a52"),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        spec: PodSpec {
-            restart_policy: RestartPolicy::Always,
-            termination_grace_period: Duration::from_secs(30),
-            active_deadline: None,
-            hostname: "web".to_owned(),
-            host_network: false,
-            share_process_namespace: false,
-            init_containers: Vec::new(),
-            containers,
-            volumes: Vec::new(),
-            supplemental_groups: Vec::new(),
-            host_aliases: Vec::new(),
-        },
-    }
+    let mut pod = admitted("main");
+    pod.uid = PodUid::new("0b6e1a52");
+    pod.spec.containers = containers;
+    pod
+}
+
+/// With the defaults of every field.
+fn admitted(container: &str) -> Pod {
+    let text = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {{containers: [\
+         {{name: {container}, image: localhost/host, command: [sleep, '1']}}]}}}}"
+    );
+    let loaded = podspec::load_pods("test", &text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+    loaded.into_iter().next().expect("one pod").admitted.pod
 }
 
 fn image() -> ImageConfig {

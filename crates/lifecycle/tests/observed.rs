@@ -7,10 +7,7 @@ use lifecycle::{
     Action, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeOutcome, SandboxState, VolumesState,
     plan,
 };
-use podspec::{
-    BootTime, Container, ContainerKind, ContainerName, ExecAction, Moment, PodSpec, Probe,
-    ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, SecurityContext, WallTime,
-};
+use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, PodSpec, WallTime};
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -179,48 +176,18 @@ fn exit(code: i32) -> Exit {
 }
 
 fn pod() -> PodSpec {
-    PodSpec {
-        restart_policy: RestartPolicy::OnFailure,
-        termination_grace_period: Duration::from_secs(30),
-        active_deadline: Some(Duration::from_secs(3_600)),
-        hostname: "p".to_owned(),
-        host_network: false,
-        share_process_namespace: false,
-        init_containers: Vec::new(),
-        containers: vec![container()],
-        volumes: Vec::new(),
-        supplemental_groups: Vec::new(),
-        host_aliases: Vec::new(),
-    }
-}
-
-fn container() -> Container {
-    Container {
-        name: ContainerName::new("main"),
-        kind: ContainerKind::App,
-        image: "image".to_owned(),
-        pull_policy: PullPolicy::IfNotPresent,
-        command: None,
-        args: None,
-        working_dir: None,
-        env: Vec::new(),
-        ports: Vec::new(),
-        resources: Resources::default(),
-        volume_mounts: Vec::new(),
-        restart: ProcessRestartPolicy::default(),
-        startup_probe: Some(Probe {
-            exec: ExecAction { command: vec!["probe".to_owned()] },
-            initial_delay: Duration::from_secs(60),
-            period: Duration::from_secs(10),
-            timeout: Duration::from_secs(1),
-            success_threshold: 1,
-            failure_threshold: 1,
-            termination_grace_period: None,
-        }),
-        post_start: None,
-        pre_stop: None,
-        termination_message_path: "/dev/termination-log".to_owned(),
-        security: SecurityContext::default(),
-        tty: false,
-    }
+    let text = "
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  restartPolicy: OnFailure
+  activeDeadlineSeconds: 3600
+  containers:
+  - name: main
+    image: image
+    startupProbe: {exec: {command: [probe]}, initialDelaySeconds: 60, failureThreshold: 1}
+";
+    let loaded = podspec::load_pods("test", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+    loaded.into_iter().next().expect("one pod").admitted.pod.spec
 }

@@ -21,10 +21,7 @@
 
 use std::time::Duration;
 
-use podspec::{
-    Container, ContainerKind, ContainerName, PodSpec, ProcessRestartPolicy, PullPolicy, Resources,
-    RestartPolicy, SecurityContext,
-};
+use podspec::{Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, RestartPolicy};
 
 use crate::words::{container_word, duration, exit_script, key_value, list, number, outcome, policy};
 
@@ -266,41 +263,21 @@ impl Outcome {
 }
 
 fn empty_pod() -> PodSpec {
-    PodSpec {
-        restart_policy: RestartPolicy::Always,
-        termination_grace_period: Duration::from_secs(30),
-        active_deadline: None,
-        hostname: "p".to_owned(),
-        host_network: false,
-        share_process_namespace: false,
-        init_containers: Vec::new(),
-        containers: Vec::new(),
-        volumes: Vec::new(),
-        supplemental_groups: Vec::new(),
-        host_aliases: Vec::new(),
-    }
+    PodSpec { containers: Vec::new(), ..bare_pod() }
 }
 
 fn plain_container(name: &ContainerName, kind: ContainerKind) -> Container {
-    let policy = (kind == ContainerKind::Sidecar).then_some(RestartPolicy::Always);
-    Container {
-        name: name.clone(),
-        kind,
-        image: name.to_string(),
-        pull_policy: PullPolicy::IfNotPresent,
-        command: None,
-        args: None,
-        working_dir: None,
-        env: Vec::new(),
-        ports: Vec::new(),
-        resources: Resources::default(),
-        volume_mounts: Vec::new(),
-        restart: ProcessRestartPolicy { policy, rules: Vec::new() },
-        startup_probe: None,
-        post_start: None,
-        pre_stop: None,
-        termination_message_path: "/dev/termination-log".to_owned(),
-        security: SecurityContext::default(),
-        tty: false,
-    }
+    let mut container = bare_pod().containers.remove(0);
+    container.name = name.clone();
+    container.kind = kind;
+    container.image = name.to_string();
+    container.restart.policy = (kind == ContainerKind::Sidecar).then_some(RestartPolicy::Always);
+    container
+}
+
+/// One container, and the defaults of every field.
+fn bare_pod() -> PodSpec {
+    let text = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}";
+    let loaded = podspec::load_pods("sim", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+    loaded.into_iter().next().expect("one pod").admitted.pod.spec
 }

@@ -1,13 +1,11 @@
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use podspec::{EmptyDirMedium, HostPathType, Pod, PodSpec, PodUid, RestartPolicy, Volume, VolumeSource};
+use podspec::{EmptyDirMedium, HostPathType, IDENTITY_BYTES, Volume, VolumeSource};
 use ports::{PodContext, VolumeService as _};
 
 use super::Volumes;
@@ -59,27 +57,11 @@ fn host_path(name: &str, path: &str, kind: HostPathType) -> Volume {
 }
 
 fn pod(directory: &Directory, volumes: Vec<Volume>) -> Arc<PodContext> {
-    let spec = PodSpec {
-        restart_policy: RestartPolicy::Always,
-        termination_grace_period: Duration::from_secs(30),
-        active_deadline: None,
-        hostname: "web".to_owned(),
-        host_network: false,
-        share_process_namespace: false,
-        init_containers: Vec::new(),
-        containers: Vec::new(),
-        volumes,
-        supplemental_groups: Vec::new(),
-        host_aliases: Vec::new(),
-    };
-    let pod = Pod {
-        namespace: "default".to_owned(),
-        name: "web".to_owned(),
-        uid: PodUid::new("u"),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        spec,
-    };
+    let text =
+        "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: main, image: i}]}}";
+    let loaded = podspec::load_pods("test", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+    let mut pod = loaded.into_iter().next().expect("one pod").admitted.pod;
+    pod.spec.volumes = volumes;
     Arc::new(PodContext {
         pod,
         pod_dir: directory.join("pod"),

@@ -12,7 +12,7 @@ use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
 };
-use podspec::{BootTime, ContainerName, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
+use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
 use ports::{
     Clock, ExecResult, ExecStreams, ImageError, ImageService, Observer, PodContext, PortError,
     RuntimeService, StartContainerError, VolumeService,
@@ -391,39 +391,25 @@ fn facts() -> SandboxFacts {
 
 /// A pod of `(name, restartPolicy of an init container, list)`, in the shorthand of [`pod`].
 pub(crate) fn pod(uid: &str, restart_policy: &str, init: &[(&str, bool)], apps: &[&str]) -> Pod {
-    let container = |name: &str, kind: &str| {
-        serde_json::json!({
-            "name": name, "kind": kind, "image": "img", "pull_policy": "IfNotPresent",
-            "command": ["true"], "args": null, "working_dir": null, "env": [], "ports": [],
-            "resources": { "cpu_request": null, "cpu_limit": null, "memory_request": null, "memory_limit": null },
-            "volume_mounts": [],
-            "restart": { "policy": if kind == "Sidecar" { Some("Always") } else { None }, "rules": [] },
-            "startup_probe": null, "post_start": null, "pre_stop": null,
-            "termination_message_path": "/dev/termination-log",
-            "security": {
-                "run_as_user": null, "run_as_group": null, "run_as_non_root": false,
-                "read_only_root_filesystem": false, "allow_privilege_escalation": null,
-                "capabilities": { "add": [], "drop": [] }, "seccomp_unconfined": false
-            },
-            "tty": false
-        })
-    };
-    let init: Vec<_> = init
-        .iter()
-        .map(|(name, sidecar)| container(name, if *sidecar { "Sidecar" } else { "Init" }))
-        .collect();
-    let apps: Vec<_> = apps.iter().map(|name| container(name, "App")).collect();
-    serde_json::from_value(serde_json::json!({
-        "namespace": "default", "name": format!("pod-{uid}"), "uid": uid, "labels": {}, "annotations": {},
-        "spec": {
-            "restart_policy": restart_policy,
-            "termination_grace_period": { "secs": 30, "nanos": 0 },
-            "active_deadline": null, "hostname": "pod", "host_network": false,
-            "share_process_namespace": false, "init_containers": init, "containers": apps,
-            "volumes": [], "supplemental_groups": [], "host_aliases": []
+    let container = |name: &str| serde_json::json!({ "name": name, "image": "img", "command": ["true"] });
+    let init = init.iter().map(|(name, sidecar)| {
+        let mut container = container(name);
+        if *sidecar {
+            container["restartPolicy"] = "Always".into();
         }
-    }))
-    .unwrap()
+        container
+    });
+    let manifest = serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": format!("pod-{uid}") },
+        "spec": {
+            "restartPolicy": restart_policy, "hostname": "pod",
+            "initContainers": init.collect::<Vec<_>>(),
+            "containers": apps.iter().map(|name| container(name)).collect::<Vec<_>>(),
+        }
+    });
+    let mut pod = podspec::admit(manifest, &[0; IDENTITY_BYTES]).expect("a pod that can be run").pod;
+    pod.uid = PodUid::new(uid);
+    pod
 }
 
 /// Directories of one test, removed at its end.
