@@ -16,8 +16,8 @@ pub enum Action {
     CreateSandbox { attempt: u32 },
     /// Makes `image` present as `policy` allows. -> `ImageReady` or `ImageFailed`
     EnsureImage { container: ContainerName, image: String, policy: PullPolicy },
-    /// Creates and starts one attempt, in initialisation run `run`. -> `ContainerStarted`, `ContainerCreateFailed`, or
-    /// `ContainerExited` with `StartError`
+    /// Creates and starts one attempt, in initialisation run `run`. -> `ContainerStarted`,
+    /// `ContainerCreateFailed`, or `ContainerExited` with `StartError`
     StartContainer { container: ContainerName, attempt: u32, run: u32, image_id: String },
     /// Runs an exec hook in the container, cut off at `timeout`; for postStart there is none.
     /// -> `HookFinished`

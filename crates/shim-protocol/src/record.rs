@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use podspec::{ContainerName, PodUid};
+use podspec::ContainerName;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +17,12 @@ use crate::VERSION;
 /// What an engine that finds a pod directory must know to adopt or bury its sandbox.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SandboxRecord {
-    pub uid: PodUid,
     pub attempt: u32,
     pub shim_pid: i32,
     /// `/proc/sys/kernel/random/boot_id` at creation: after a reboot nothing of it is alive.
     pub boot_id: String,
     /// The pod's cgroup, relative to each hierarchy's root.
     pub cgroup: String,
-    pub ip: String,
-    pub bound: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -121,7 +121,7 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
         abandon(&launch, None);
         LaunchError::Sandbox(error)
     })?;
-    if let Err(error) = record(&launch, &ip) {
+    if let Err(error) = record(&launch) {
         abandon(&launch, Some(sandbox));
         return Err(error);
     }
@@ -138,17 +138,14 @@ fn listen() -> io::Result<UnixListener> {
     UnixListener::bind(SOCKET_NAME)
 }
 
-fn record(launch: &SandboxLaunch, ip: &str) -> Result<(), LaunchError> {
+fn record(launch: &SandboxLaunch) -> Result<(), LaunchError> {
     let path = SandboxRecord::path(&launch.pod_dir);
     let failed = |source| LaunchError::Record(RecordError::Write { path: path.clone(), source });
     let record = SandboxRecord {
-        uid: launch.pod.uid.clone(),
         attempt: launch.attempt,
         shim_pid: rustix::process::getpid().as_raw_pid(),
         boot_id: boot_id().map_err(failed)?,
         cgroup: launch.config.cgroup.clone(),
-        ip: ip.to_owned(),
-        bound: launch.bound,
     };
     write_record(&path, &record).map_err(LaunchError::Record)
 }

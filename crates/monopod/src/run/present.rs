@@ -213,7 +213,7 @@ impl<L: LogSource> Presenter<L> {
         let Some(follower) = self.followers.get_mut(container) else { return };
         follower.ended.send_replace(true);
         if let Some(task) = follower.task.take() {
-            // It cannot panic its way out: there is nothing to say that its own warning did not.
+            // An error says that the task panicked, which it has said itself.
             let _ = task.await;
         }
     }
