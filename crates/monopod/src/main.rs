@@ -77,7 +77,7 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
         }
     };
     for warning in &manifests.warnings {
-        eprintln!("warning: {warning}");
+        outcome::say(format_args!("warning: {warning}"));
     }
     preflight::check()?;
     let node = Node::new(paths(cli)?)?;
@@ -101,9 +101,10 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn paths(cli: &Cli) -> Result<Paths> {
     // Shims and containers have working directories of their own.
-    let root = std::path::absolute(&cli.global.root).context("--root")?;
+    let root = std::path::absolute(&cli.global.root)
+        .with_context(|| format!("--root {}", cli.global.root.display()))?;
     let data_dir = match &cli.global.data_dir {
-        Some(dir) => std::path::absolute(dir).context("--data-dir")?,
+        Some(dir) => std::path::absolute(dir).with_context(|| format!("--data-dir {}", dir.display()))?,
         None => root.join("var/lib/monopod"),
     };
     Ok(Paths { data_dir, run_dir: root.join("run/monopod"), log_dir: root.join("var/log/pods") })

@@ -1,5 +1,7 @@
 //! How a command ends.
 
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// A pod failed, or something went wrong.
@@ -37,5 +39,10 @@ pub(crate) fn may_color() -> bool {
 /// The whole chain of an error, once, in one line: `error: outer: inner`. Its last words may go on in
 /// lines of their own, as a remedy does.
 pub(crate) fn report(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    say(format_args!("error: {error:#}"));
+}
+
+/// A line on standard error. When that is full or closed there is nobody left to tell.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -12,7 +12,12 @@ pub(crate) fn check() -> Result<()> {
              remedy: run it with sudo"
         );
     }
-    let hierarchies = Hierarchies::detect().map_err(|error| anyhow::Error::new(error).context(NO_CGROUPS))?;
+    let hierarchies = Hierarchies::detect().map_err(|error| {
+        anyhow::anyhow!(
+            "this machine's cgroups cannot be used: {:#}\n{CGROUPS_REMEDY}",
+            anyhow::Error::new(error)
+        )
+    })?;
     for hierarchy in hierarchies.limiting() {
         if access(&hierarchy.mount, Access::WRITE_OK).is_err() {
             bail!(
@@ -25,5 +30,5 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-const NO_CGROUPS: &str = "this machine's cgroups cannot be used\n\
-    remedy: mount cgroup v2 at /sys/fs/cgroup";
+const CGROUPS_REMEDY: &str =
+    "remedy: mount cgroup v2 at /sys/fs/cgroup, and proc at /proc; in a container, run it privileged";

@@ -15,6 +15,9 @@ use crate::suites::require_root;
 pub(crate) const TESTS: &[Test] = tests![
     help_and_version,
     usage_error,
+    a_full_standard_error_is_no_panic,
+    a_root_that_cannot_be_written_is_one_error,
+    pods_of_one_name_in_two_namespaces,
     not_root_gets_the_remedy,
     manifest_from_standard_input,
     directory_of_manifests,
@@ -37,6 +40,43 @@ fn help_and_version(bed: &Bed) -> Result<()> {
 fn usage_error(bed: &Bed) -> Result<()> {
     for args in [&["run"][..], &["run", "--no-such-flag", "x.yaml"], &["no-such-verb"]] {
         bed.finish(Command::new(bed.program()).args(args))?.expect_code(2)?;
+    }
+    Ok(())
+}
+
+/// The exit code still says what happened.
+fn a_full_standard_error_is_no_panic(bed: &Bed) -> Result<()> {
+    let mut command = bed.run_command();
+    let status = command.arg("/no/such/file").stderr(File::create("/dev/full")?).status()?;
+    ensure!(status.code() == Some(2), "{status}");
+    Ok(())
+}
+
+fn a_root_that_cannot_be_written_is_one_error(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(&Pod::new("rootless").app("main", "say start"))?;
+    let root = bed.file("a-file", "")?;
+    let mut command = Command::new(bed.program());
+    let finished = bed.finish(command.arg("--root").arg(&root).arg("run").arg(manifest))?;
+    finished.expect_code(1)?.expect_output("cannot begin pod default/rootless")?;
+    ensure!(finished.output().lines().count() == 1, "more than the error:\n{}", finished.output());
+    Ok(())
+}
+
+fn pods_of_one_name_in_two_namespaces(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = |namespace: &str| {
+        let pod = Pod::new("same").app("main", "echo hello");
+        let text = std::fs::read_to_string(bed.manifest(&pod)?)?;
+        let mut value: Value = serde_json::from_str(&text)?;
+        value["metadata"]["namespace"] = namespace.into();
+        bed.file(&format!("{namespace}.json"), &value.to_string())
+    };
+    let finished = bed.finish(bed.run_command().arg(manifest("one")?).arg(manifest("two")?))?;
+    finished.expect_code(0)?;
+    for namespace in ["one", "two"] {
+        finished.expect_line(&[&format!("{namespace}/same/main"), "hello"])?;
+        finished.expect_line(&[&format!("{namespace}/same"), "Completed"])?;
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ pub(crate) struct Format {
     style: Style,
     /// Lines say whose pod they are.
     several_pods: bool,
+    pod_names: PodNames,
     width: usize,
     /// By pod and container, in the order of the manifests: neighbours differ in colour.
     labels: Vec<String>,
@@ -58,7 +59,8 @@ impl Format {
     pub(crate) fn new<'a>(style: Style, pods: impl IntoIterator<Item = &'a Pod>) -> Self {
         let pods: Vec<&Pod> = pods.into_iter().collect();
         let several_pods = pods.len() > 1;
-        let mut format = Self { style, several_pods, width: 0, labels: Vec::new() };
+        let pod_names = PodNames::of(pods.iter().copied());
+        let mut format = Self { style, several_pods, pod_names, width: 0, labels: Vec::new() };
         for pod in pods {
             format.labels.push(format.label(pod, None));
             for container in pod.spec.all_containers() {
@@ -151,9 +153,31 @@ impl Format {
 
     fn label(&self, pod: &Pod, container: Option<&ContainerName>) -> String {
         match container {
-            Some(container) if self.several_pods => format!("{}/{container}", pod.name),
+            Some(container) if self.several_pods => format!("{}/{container}", self.pod_names.name(pod)),
             Some(container) => container.to_string(),
-            None => pod.name.clone(),
+            None => self.pod_names.name(pod),
+        }
+    }
+}
+
+/// What tells the pods of a run apart: their names, and their namespaces where those differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PodNames {
+    Bare,
+    WithNamespace,
+}
+
+impl PodNames {
+    pub(crate) fn of<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Self {
+        let mut namespaces = pods.into_iter().map(|pod| &pod.namespace);
+        let first = namespaces.next();
+        if namespaces.all(|namespace| Some(namespace) == first) { Self::Bare } else { Self::WithNamespace }
+    }
+
+    pub(crate) fn name(self, pod: &Pod) -> String {
+        match self {
+            Self::Bare => pod.name.clone(),
+            Self::WithNamespace => format!("{}/{}", pod.namespace, pod.name),
         }
     }
 }

@@ -50,7 +50,9 @@ pub(crate) async fn run(options: &cli::Run, pods: Vec<Pod>, node: Node) -> Resul
             run.stop();
         }
     }
-    run.node.sweep();
+    if !run.pods.is_empty() {
+        run.node.sweep();
+    }
     run.follow(signals, ended).await
 }
 
@@ -151,7 +153,7 @@ impl Run {
         if self.stopping == Stopping::No {
             self.stop();
             if io::stderr().is_terminal() {
-                eprintln!("stopping all pods in order; Ctrl-C again forces");
+                outcome::say(format_args!("stopping all pods in order; Ctrl-C again forces"));
             }
             return;
         }
@@ -213,7 +215,9 @@ impl Run {
             Style::Json => {
                 views.iter().flat_map(|(pod, view)| summary::json_summary(pod, view, now)).collect()
             }
-            Style::Text { .. } => format!("\n{}", summary::table(views, now)).into_bytes(),
+            // Nothing was begun: the errors say why.
+            Style::Text { .. } if views.is_empty() => Vec::new(),
+            Style::Text { .. } => format!("\n{}", summary::table(&views, now)).into_bytes(),
         };
         let limit = if self.stopping == Stopping::Forced { self.drain_max } else { Duration::MAX };
         let output = self.output;

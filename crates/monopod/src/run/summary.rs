@@ -12,7 +12,7 @@ use lifecycle::{ContainerState, ContainerStatus};
 use podspec::{ContainerKind, Moment, Pod};
 use serde_json::{Map, Value, json};
 
-use super::format::json_line;
+use super::format::{PodNames, json_line};
 use super::steps::short_duration;
 
 /// One line of JSON for a pod.
@@ -27,11 +27,12 @@ pub(crate) fn json_summary(pod: &Pod, view: &PodView, now: Moment) -> Vec<u8> {
 }
 
 /// The table for people, a line per container.
-pub(crate) fn table<'a>(pods: impl IntoIterator<Item = (&'a Pod, &'a PodView)>, now: Moment) -> String {
+pub(crate) fn table(pods: &[(&Pod, &PodView)], now: Moment) -> String {
+    let names = PodNames::of(pods.iter().map(|(pod, _)| *pod));
     let header = ["POD", "CONTAINER", "KIND", "STATE", "EXIT CODE", "RESTARTS", "RAN"].map(str::to_owned);
     let mut lines = vec![header];
     for (pod, view) in pods {
-        lines.extend(rows(pod, view, now).iter().map(|row| row.cells(pod)));
+        lines.extend(rows(pod, view, now).iter().map(|row| row.cells(names.name(pod))));
     }
     aligned(&lines)
 }
@@ -86,9 +87,9 @@ impl Row {
         }
     }
 
-    fn cells(&self, pod: &Pod) -> [String; 7] {
+    fn cells(&self, pod_name: String) -> [String; 7] {
         [
-            pod.name.clone(),
+            pod_name,
             self.name.clone(),
             self.kind.to_owned(),
             self.reason.clone(),

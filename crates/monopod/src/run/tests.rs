@@ -11,7 +11,7 @@ use lifecycle::{
 use podspec::{ContainerName, IDENTITY_BYTES, Moment, Pod, WallTime};
 
 use super::format::{Format, LogLine, Style};
-use super::steps::Steps;
+use super::steps::{Step, Steps, Tone};
 use super::summary;
 
 const TEXT: Style = Style::Text { color: false, timestamps: false };
@@ -194,6 +194,21 @@ fn lines_are_aligned_coloured_and_dated() {
 }
 
 #[test]
+fn pods_of_one_name_are_told_apart_by_their_namespaces() {
+    let mut pods = [pod("web"), pod("web")];
+    pods[1].namespace = "other".to_owned();
+    let format = Format::new(TEXT, &pods);
+    let ready =
+        Step { at: at(0), container: None, step: "ready", text: "ready".to_owned(), tone: Tone::Good };
+    let text: Vec<u8> = pods.iter().flat_map(|pod| format.step(pod, &ready)).collect();
+    expect![[r#"
+        default/web             * ready
+        other/web               * ready
+    "#]]
+    .assert_eq(&String::from_utf8(text).unwrap());
+}
+
+#[test]
 fn the_table_and_the_summary_tell_what_became_of_each_container() {
     let status = |name: &str, state: ContainerState, restart_count: u32| ContainerStatus {
         name: name.into(),
@@ -229,7 +244,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
         seq: 9,
     };
     let pod = pod("web");
-    let table = summary::table([(&pod, &view)], at(5_000));
+    let table = summary::table(&[(&pod, &view)], at(5_000));
     let json = String::from_utf8(summary::json_summary(&pod, &view, at(5_000))).unwrap();
     expect![[r#"
         POD   CONTAINER     KIND      STATE             EXIT CODE   RESTARTS   RAN
