@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lifecycle::{Observation, Observed, SandboxState};
 use podspec::{Pod, PodUid};
-use ports::{Observer, PodContext, PortError, RuntimeService};
+use ports::{Observer, Paths, PodContext, PortError, RuntimeService};
 use shim_protocol::RecordError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
@@ -17,7 +17,6 @@ use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
 use crate::inbox::Inbox;
 use crate::journal::{Entry, Journal, JournalError};
-use crate::paths::Paths;
 use crate::status::PodView;
 use crate::worker::Worker;
 

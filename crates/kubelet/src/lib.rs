@@ -12,7 +12,6 @@ pub mod events;
 mod inbox;
 pub mod journal;
 mod kubelet;
-mod paths;
 pub mod render;
 mod status;
 mod worker;
@@ -20,7 +19,7 @@ mod worker;
 pub use checkpoint::{CheckpointError, load_pod};
 pub use journal::{Entry, Happening, JournalError};
 pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Subscription};
-pub use paths::Paths;
+pub use ports::Paths;
 pub use status::PodView;
 
 use container_config::NodeFacts;

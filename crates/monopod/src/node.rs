@@ -46,9 +46,9 @@ impl Node {
 
     /// Removes what engines that died under the same root have left, without keeping anybody waiting.
     pub(crate) fn sweep(&self) {
-        let Paths { data_dir, run_dir, log_dir } = self.paths.clone();
+        let paths = self.paths.clone();
         tokio::task::spawn_blocking(move || {
-            let swept = runtime::sweep(&data_dir, &run_dir, &log_dir);
+            let swept = runtime::sweep(&paths);
             if !swept.pods.is_empty() {
                 tracing::info!("removed what was left of {} pods", swept.pods.len());
             }

@@ -39,7 +39,7 @@ pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
 fn remove_pods(paths: &Paths) -> Result<Vec<anyhow::Error>> {
     let deadline = Instant::now() + STOPPING_MAX;
     loop {
-        let swept = runtime::sweep(&paths.data_dir, &paths.run_dir, &paths.log_dir);
+        let swept = runtime::sweep(paths);
         let left = pod_dirs(&paths.pods_dir())?;
         if left.is_empty() || !swept.errors.is_empty() {
             return Ok(swept.errors.into_iter().map(|error| anyhow!(error)).collect());

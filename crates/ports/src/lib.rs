@@ -1,6 +1,8 @@
 //! What the kubelet needs from the world, in CRI's words. Implementations hold no policy: they do
 //! what they are told and say what happened.
 
+mod paths;
+
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use container_config::{ContainerConfig, ImageConfig, SandboxConfig, SandboxFacts, Tmpfs};
 use lifecycle::{Exit, Observation, Pulled};
 use podspec::{ContainerName, Pod, PullPolicy, Volume};
+
+pub use paths::Paths;
 
 /// A pod and where its things are. Cheap to share.
 #[derive(Clone, PartialEq, Eq, Debug)]

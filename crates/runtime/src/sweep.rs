@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ports::Paths;
+
 use crate::bury::{bury, shim_is_alive};
 use crate::claim::claim_abandoned;
 use crate::dirs::remove;
@@ -21,13 +23,13 @@ pub struct Swept {
 /// alone what belongs to a living engine, what a shim is stopping, and the pods of a daemon, which comes
 /// back for them. Blocks; engines under the same root may sweep at the same time.
 #[must_use]
-pub fn sweep(data_dir: &Path, run_dir: &Path, log_dir: &Path) -> Swept {
+pub fn sweep(paths: &Paths) -> Swept {
     let mut swept = Swept::default();
-    for pod_dir in directories(&data_dir.join("pods"), &mut swept.errors) {
+    for pod_dir in directories(&paths.pods_dir(), &mut swept.errors) {
         let Some(uid) = pod_dir.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             continue;
         };
-        match bury_abandoned(&pod_dir, &uid, run_dir, log_dir) {
+        match bury_abandoned(&pod_dir, &uid, paths) {
             Ok(None) => {}
             Ok(Some(errors)) if errors.is_empty() => swept.pods.push(uid),
             Ok(Some(errors)) => swept.errors.extend(errors),
@@ -38,24 +40,19 @@ pub fn sweep(data_dir: &Path, run_dir: &Path, log_dir: &Path) -> Swept {
 }
 
 /// `None` for a pod that is somebody's.
-fn bury_abandoned(
-    pod_dir: &Path,
-    uid: &str,
-    run_dir: &Path,
-    log_dir: &Path,
-) -> io::Result<Option<Vec<String>>> {
+fn bury_abandoned(pod_dir: &Path, uid: &str, paths: &Paths) -> io::Result<Option<Vec<String>>> {
     let Some(_claim) = claim_abandoned(pod_dir)? else { return Ok(None) };
     if shim_is_alive(pod_dir)? {
         return Ok(None);
     }
-    let run_dir = run_dir.join("pods").join(uid);
+    let run_dir = paths.pod_run_dir(uid);
     let mut errors = bury(pod_dir, &run_dir);
     if !errors.is_empty() {
         // The pod's directory says where the rest is.
         return Ok(Some(errors));
     }
     let suffix = format!("_{uid}");
-    let logs = directories(log_dir, &mut errors);
+    let logs = directories(&paths.log_dir, &mut errors);
     let logs = logs.into_iter().filter(|dir| dir.to_str().is_some_and(|dir| dir.ends_with(&suffix)));
     for dir in logs.chain([run_dir, pod_dir.to_owned()]) {
         errors.extend(remove(&dir));

@@ -12,7 +12,7 @@ use lifecycle::{Exit, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::remove_tree::remove_tree;
 use podspec::{ContainerName, Pod};
-use ports::{ExecResult, Observer, PodContext, PortError, RuntimeService, StartContainerError};
+use ports::{ExecResult, Observer, Paths, PodContext, PortError, RuntimeService, StartContainerError};
 use runtime::{Program, ShimRuntime};
 
 /// How long anything may take that a case waits for.
@@ -50,16 +50,12 @@ impl Bed {
         Engine { bed: self, runtime: Arc::new(ShimRuntime::new(program)) }
     }
 
-    pub(crate) fn data_dir(&self) -> PathBuf {
-        self.root.join("var/lib/monopod")
-    }
-
-    pub(crate) fn run_dir(&self) -> PathBuf {
-        self.root.join("run/monopod")
-    }
-
-    pub(crate) fn log_dir(&self) -> PathBuf {
-        self.root.join("var/log/pods")
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
+            data_dir: self.root.join("var/lib/monopod"),
+            run_dir: self.root.join("run/monopod"),
+            log_dir: self.root.join("var/log/pods"),
+        }
     }
 
     /// A pod from the part of a manifest below `spec:`.
@@ -77,15 +73,8 @@ impl Bed {
     }
 
     pub(crate) fn context(&self, pod: Pod, bound: bool) -> Arc<PodContext> {
-        let uid = pod.uid.to_string();
-        self.uids.borrow_mut().push(uid.clone());
-        Arc::new(PodContext {
-            pod_dir: self.data_dir().join("pods").join(&uid),
-            run_dir: self.run_dir().join("pods").join(&uid),
-            log_dir: self.log_dir().join(format!("{}_{}_{uid}", pod.namespace, pod.name)),
-            pod,
-            bound,
-        })
+        self.uids.borrow_mut().push(pod.uid.to_string());
+        Arc::new(self.paths().context(pod, bound))
     }
 
     pub(crate) fn wait<T>(&self, future: impl Future<Output = T>) -> T {
@@ -103,7 +92,7 @@ impl Bed {
             left.extend(self.left_of(uid));
         }
         for uid in self.uids.borrow().iter() {
-            for pid in shims_of(&self.run_dir().join("pods").join(uid)) {
+            for pid in shims_of(&self.paths().pod_run_dir(uid)) {
                 let _ = rustix::process::kill_process(
                     rustix::process::Pid::from_raw(pid).unwrap(),
                     rustix::process::Signal::KILL,
@@ -119,10 +108,10 @@ impl Bed {
 
     pub(crate) fn left_of(&self, uid: &str) -> Vec<String> {
         let mut left: Vec<String> = cgroups(uid).iter().map(|path| path.display().to_string()).collect();
-        left.extend(shims_of(&self.run_dir().join("pods").join(uid)).iter().map(|pid| format!("shim {pid}")));
-        let dirs = [self.data_dir().join("pods").join(uid), self.run_dir().join("pods").join(uid)];
+        left.extend(shims_of(&self.paths().pod_run_dir(uid)).iter().map(|pid| format!("shim {pid}")));
+        let dirs = [self.paths().pods_dir().join(uid), self.paths().pod_run_dir(uid)];
         left.extend(dirs.iter().filter(|dir| dir.exists()).map(|dir| dir.display().to_string()));
-        let logs = fs::read_dir(self.log_dir()).into_iter().flatten().flatten();
+        let logs = fs::read_dir(self.paths().log_dir).into_iter().flatten().flatten();
         let logs = logs.filter(|entry| entry.file_name().to_string_lossy().ends_with(uid));
         left.extend(logs.map(|entry| entry.path().display().to_string()));
         left

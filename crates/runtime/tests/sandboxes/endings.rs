@@ -164,7 +164,7 @@ fn a_new_engine_learns_what_died(bed: &Bed) {
     );
     // A daemon's pod is not another engine's to remove.
     drop(second);
-    let swept = runtime::sweep(&bed.data_dir(), &bed.run_dir(), &bed.log_dir());
+    let swept = runtime::sweep(&bed.paths());
     assert!(swept.pods.is_empty() && swept.errors.is_empty() && pod.pod_dir.exists());
     bed.wait(bed.engine().runtime.remove_pod(&pod)).unwrap();
 }
@@ -272,10 +272,10 @@ fn what_a_dead_engine_and_shim_leave_is_swept(bed: &Bed) {
     let mut uid = String::new();
     BufReader::new(engine.stdout.take().unwrap()).read_line(&mut uid).unwrap();
     let uid = uid.trim();
-    let sweep = || runtime::sweep(&bed.data_dir(), &bed.run_dir(), &bed.log_dir());
+    let sweep = || runtime::sweep(&bed.paths());
     let swept = sweep();
     assert!(swept.pods.is_empty() && swept.errors.is_empty(), "its engine lives: {swept:?}");
-    let [shim] = shims_of(&bed.run_dir().join("pods").join(uid))[..] else { panic!("one shim") };
+    let [shim] = shims_of(&bed.paths().pod_run_dir(uid))[..] else { panic!("one shim") };
     // Stopped, so that it cannot begin to clean up by itself.
     kill(shim, Signal::STOP);
     engine.kill().unwrap();
@@ -283,7 +283,7 @@ fn what_a_dead_engine_and_shim_leave_is_swept(bed: &Bed) {
     let swept = sweep();
     assert!(swept.pods.is_empty() && swept.errors.is_empty(), "its shim lives: {swept:?}");
     kill(shim, Signal::KILL);
-    wait_until("the shim is gone", || shims_of(&bed.run_dir().join("pods").join(uid)).is_empty());
+    wait_until("the shim is gone", || shims_of(&bed.paths().pod_run_dir(uid)).is_empty());
     wait_until("its locks are free", || {
         let swept = sweep();
         assert_eq!(swept.errors, Vec::<String>::new());

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::PodContext;
 use podspec::Pod;
-use ports::PodContext;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Paths {
@@ -22,12 +22,18 @@ impl Paths {
         self.data_dir.join("pods")
     }
 
+    /// The run directory of the pod with this UID.
+    #[must_use]
+    pub fn pod_run_dir(&self, uid: &str) -> PathBuf {
+        self.run_dir.join("pods").join(uid)
+    }
+
     #[must_use]
     pub fn context(&self, pod: Pod, bound: bool) -> PodContext {
         let uid = pod.uid.as_str();
         PodContext {
             pod_dir: self.pods_dir().join(uid),
-            run_dir: self.run_dir.join("pods").join(uid),
+            run_dir: self.pod_run_dir(uid),
             log_dir: self.log_dir.join(format!("{}_{}_{uid}", pod.namespace, pod.name)),
             pod,
             bound,
