@@ -110,7 +110,7 @@ impl<N: Node> Kubelet<N> {
     ///
     /// # Errors
     /// When its records cannot be read, or its sandbox lives and cannot be spoken to.
-    pub async fn adopt(&self, pod_dir: &Path) -> Result<Subscription, AdoptPodError> {
+    pub async fn adopt_pod(&self, pod_dir: &Path) -> Result<Subscription, AdoptPodError> {
         let pod = checkpoint::load_pod(pod_dir).map_err(AdoptPodError::Checkpoint)?;
         let observed = checkpoint::load_observed(pod_dir).map_err(AdoptPodError::Checkpoint)?;
         if self.pods().contains_key(&pod.uid) {

@@ -265,7 +265,7 @@ async fn crash_and_adopt(crash_at: usize, side: &Script) -> bool {
     drop(first);
 
     let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
-    let mut watched = second.adopt(&pod_dir).await.unwrap();
+    let mut watched = second.adopt_pod(&pod_dir).await.unwrap();
     let ended = timeout(LONG, rest(&mut watched)).await;
     let view = ended.unwrap_or_else(|_| panic!("crash at {crash_at}: {:?}", world.calls()));
     assert_eq!(view.status.phase, Phase::Succeeded, "crash at {crash_at}: {:?}", world.calls());
@@ -288,7 +288,7 @@ async fn a_pod_whose_sandbox_died_with_its_engine_gets_a_new_one_and_initialises
     world.lose_sandbox(&pod.uid);
 
     let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
-    let mut watched = second.adopt(&watched.pod.pod_dir.clone()).await.unwrap();
+    let mut watched = second.adopt_pod(&watched.pod.pod_dir.clone()).await.unwrap();
     view_that(&mut watched, |view| {
         view.status.phase == Phase::Running && view.status.containers[0].restart_count == 1
     })
@@ -349,6 +349,6 @@ async fn an_unknown_pod_and_a_foreign_directory_are_refused() {
     let pod_dir = scratch.dir().join("foreign");
     std::fs::create_dir_all(&pod_dir).unwrap();
     std::fs::write(pod_dir.join("pod.json"), r#"{"schema":99,"record":{"apiVersion":"v9"}}"#).unwrap();
-    let error = kubelet.adopt(&pod_dir).await.unwrap_err();
+    let error = kubelet.adopt_pod(&pod_dir).await.unwrap_err();
     assert!(format!("{error:?}").contains("UnknownVersion"), "{error:?}");
 }
