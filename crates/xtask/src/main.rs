@@ -18,7 +18,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tidy         check the crate graph, the purity of the core, sizes, words and links
   test         the daily suite: unit tests, then end-to-end suites (as root; else skipped with the reason)
   test --all   the daily suite, then a cgroup v2 machine in qemu, then 200 kills of the engine
-  ci           formatting, clippy, tidy, all of `test --all`; nothing may be skipped
+  ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
   qemu [FILE]  only the cgroup v2 machine; FILE is a static program to try instead of the release binary";
 
