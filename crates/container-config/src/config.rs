@@ -65,6 +65,7 @@ pub struct NodeFacts {
 /// The sandbox of a pod: namespaces shared by its containers, and file systems held for it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SandboxConfig {
+    /// A pod on the host's network keeps the host's name instead.
     pub hostname: String,
     pub host_network: bool,
     pub share_process_namespace: bool,

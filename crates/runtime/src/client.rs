@@ -241,6 +241,14 @@ impl Connection {
             Message::ContainerExited { container, attempt, exit } => {
                 self.watched.observer.observe(Observation::ContainerExited { container, attempt, exit });
             }
+            Message::OutputLost { container, message, .. } => {
+                let pod = &self.watched.pod.pod;
+                tracing::warn!(
+                    "output of container {container} of pod {}/{} is lost: cannot write its log: {message}",
+                    pod.namespace,
+                    pod.name
+                );
+            }
             Message::Reply(reply) => {
                 match &reply.body {
                     ReplyBody::SandboxCreated { .. } => self.end_expected.store(false, Ordering::Release),

@@ -24,9 +24,10 @@ pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeE
     } else {
         pod_hosts(ip, &spec.hostname, &spec.host_aliases)
     };
+    let hostname = if spec.host_network { host_name() } else { spec.hostname.clone() };
     let resolv_conf = if spec.host_network { host_file("/etc/resolv.conf") } else { NO_RESOLVER.to_owned() };
     let facts = SandboxFacts {
-        hostname: spec.hostname.clone(),
+        hostname: hostname.clone(),
         etc_hosts: dir.join("hosts"),
         etc_hostname: dir.join("hostname"),
         resolv_conf: dir.join("resolv.conf"),
@@ -36,7 +37,7 @@ pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeE
         ip: ip.to_owned(),
     };
     write_file(&facts.etc_hosts, &hosts)?;
-    write_file(&facts.etc_hostname, &format!("{}\n", spec.hostname))?;
+    write_file(&facts.etc_hostname, &format!("{hostname}\n"))?;
     write_file(&facts.resolv_conf, &resolv_conf)?;
     Ok(facts)
 }
@@ -68,6 +69,11 @@ fn alias_lines(aliases: &[HostAlias]) -> String {
         let _ = writeln!(text, "{}\t{}", alias.ip, alias.hostnames.join("\t"));
     }
     text
+}
+
+/// Of the machine: a pod on its network answers to its name.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Empty where the host has no such file.

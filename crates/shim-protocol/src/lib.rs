@@ -105,6 +105,12 @@ pub enum Message {
         attempt: u32,
         exit: Exit,
     },
+    /// Output is lost from here on, for as long as the log cannot be written; sent once per attempt.
+    OutputLost {
+        container: ContainerName,
+        attempt: u32,
+        message: String,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ impl Shim {
         for error in container.remove_cgroup() {
             note::error("a container's end leaves something", &error);
         }
-        live.pump.finish(&mut self.scratch);
+        let loss = live.pump.finish(&mut self.scratch);
         let message = exit::termination_message(&message_path).unwrap_or_else(|error| {
             note::error("cannot read a termination message", &error);
             String::new()
@@ -37,6 +37,9 @@ impl Shim {
         let record = supervised.record.clone();
         if let Err(error) = write_record(&self.record_path(key), &record) {
             note::error("cannot record a container's exit", &error);
+        }
+        if let Some(loss) = loss {
+            self.report_lost_output(key.clone(), &loss);
         }
         self.report_exit(key.clone(), exit);
     }

@@ -41,6 +41,9 @@ pub(crate) struct LogPump {
     file: LogFile,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
+    /// The first failure to write, until it is taken.
+    loss: Option<io::Error>,
+    has_lost: bool,
 }
 
 #[derive(Debug)]
@@ -73,7 +76,7 @@ impl LogPump {
         };
         let stdout = Some(pipe(stdout, Stream::Stdout)?);
         let stderr = stderr.map(|descriptor| pipe(descriptor, Stream::Stderr)).transpose()?;
-        Ok(Self { file, stdout, stderr })
+        Ok(Self { file, stdout, stderr, loss: None, has_lost: false })
     }
 
     /// Reads what is there, at most `bytes_max`.
@@ -92,7 +95,7 @@ impl LogPump {
             if !scratch.records.is_empty()
                 && let Err(error) = self.file.append(&scratch.records, at)
             {
-                note::error("cannot write a container's log", &error);
+                lost(&mut self.loss, &mut self.has_lost, error);
             }
             match chunk {
                 Chunk::Records => {}
@@ -107,8 +110,13 @@ impl LogPump {
         scratch.records.shrink_to(RECORDS_BYTES_KEPT);
     }
 
-    /// After the container's end: reads the rest and closes the file.
-    pub(crate) fn finish(mut self, scratch: &mut Scratch) {
+    /// Why output is being lost, said once per attempt.
+    pub(crate) fn take_loss(&mut self) -> Option<io::Error> {
+        self.loss.take()
+    }
+
+    /// After the container's end: reads the rest and closes the file. What [`Self::take_loss`] would say.
+    pub(crate) fn finish(mut self, scratch: &mut Scratch) -> Option<io::Error> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             self.pump(stream, DRAIN_BYTES_MAX, scratch);
         }
@@ -118,9 +126,18 @@ impl LogPump {
             scratch.records.clear();
             pipe.encoder.finish(Timestamp::new(at), &mut scratch.records);
             if let Err(error) = self.file.append(&scratch.records, at) {
-                note::error("cannot write a container's log", &error);
+                lost(&mut self.loss, &mut self.has_lost, error);
             }
         }
+        self.loss
+    }
+}
+
+/// One line for a fault that may repeat with every record.
+fn lost(loss: &mut Option<io::Error>, has_lost: &mut bool, error: io::Error) {
+    if !std::mem::replace(has_lost, true) {
+        note::error("cannot write a container's log, and so loses its output", &error);
+        *loss = Some(error);
     }
 }
 

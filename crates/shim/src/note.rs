@@ -1,6 +1,8 @@
 //! Trouble nobody waits for, to standard error: the engine made that a file in the pod's directory.
 
 use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Lines one shim writes in its life, so that a fault that repeats cannot fill a disk.
@@ -10,11 +12,16 @@ static LINES: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) fn warning(text: &str) {
     match LINES.fetch_add(1, Ordering::Relaxed) {
-        n if n < LINES_MAX => eprintln!("{} {text}", crate::clock::wall()),
-        LINES_MAX => eprintln!("{} further lines are left out", crate::clock::wall()),
+        n if n < LINES_MAX => write_line(format_args!("{text}")),
+        LINES_MAX => write_line(format_args!("further lines are left out")),
         // Stays over the limit, never wraps round.
         _ => LINES.store(LINES_MAX + 1, Ordering::Relaxed),
     }
+}
+
+/// A full disk takes no lines, and is no reason to end the pod.
+fn write_line(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{} {text}", crate::clock::wall());
 }
 
 pub(crate) fn error(what: &str, error: &(dyn Error + 'static)) {

@@ -151,6 +151,10 @@ impl Shim {
         }
     }
 
+    pub(crate) fn report_lost_output(&mut self, (container, attempt): ContainerKey, loss: &io::Error) {
+        self.send(&Message::OutputLost { container, attempt, message: note::chain(loss) });
+    }
+
     pub(crate) fn reply(&mut self, id: u64, body: ReplyBody) {
         self.send(&Message::Reply(Reply { id, body }));
     }
@@ -260,9 +264,16 @@ impl Shim {
     }
 
     fn pump_log(&mut self, key: u32, stream: Stream) {
-        let mut live = self.containers.values_mut().filter_map(|supervised| supervised.live.as_mut());
-        if let Some(live) = live.find(|live| live.key == key) {
-            live.pump.pump(stream, TURN_BYTES_MAX, &mut self.scratch);
+        let mut containers = self.containers.iter_mut();
+        let found = containers.find_map(|(container, supervised)| {
+            let live = supervised.live.as_mut().filter(|live| live.key == key)?;
+            Some((container, live))
+        });
+        let Some((container, live)) = found else { return };
+        live.pump.pump(stream, TURN_BYTES_MAX, &mut self.scratch);
+        if let Some(loss) = live.pump.take_loss() {
+            let container = container.clone();
+            self.report_lost_output(container, &loss);
         }
     }
 

@@ -1,12 +1,14 @@
 //! Logs lie where log shippers look for them, in CRI format.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
+use crate::outcome::skip;
 use crate::pod::Pod;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
@@ -17,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     one_file_per_attempt,
     long_and_partial_lines,
     rotated_without_loss,
+    a_full_disk_is_told_and_ends_nothing,
     journal_while_it_runs
 ];
 
@@ -46,6 +49,24 @@ fn layout_and_format(bed: &Bed) -> Result<()> {
     }
     bed.interrupt(engine)?.expect_code(0)?;
     Ok(())
+}
+
+/// The log's file system takes no more: the pod goes on, and the user learns that output is lost.
+fn a_full_disk_is_told_and_ends_nothing(bed: &Bed) -> Result<()> {
+    require_root()?;
+    if !Path::new("/usr/bin/unshare").exists() {
+        return skip("needs unshare for a mount namespace of its own");
+    }
+    let manifest = bed.manifest(&Pod::new("full").app("main", "seq 1 100000; echo end; say end"))?;
+    fs::create_dir_all(bed.pod_logs())?;
+    let script = "mount -t tmpfs -o size=128k none \"$1\" && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(bed.pod_logs());
+    command.arg(bed.program()).arg("--root").arg(bed.root()).arg("run").arg(manifest);
+    let finished = bed.finish(&mut command)?;
+    finished.expect_code(0)?.expect_output("output of container main of pod default/full is lost")?;
+    ensure!(finished.stderr.lines().count() == 1, "said more than once:\n{}", finished.stderr);
+    bed.trace.expect_order(&["main end"])
 }
 
 fn one_file_per_attempt(bed: &Bed) -> Result<()> {

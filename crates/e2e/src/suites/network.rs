@@ -87,8 +87,12 @@ fn same_host_name_and_ipc(bed: &Bed) -> Result<()> {
 
 fn host_network_is_the_hosts(bed: &Bed) -> Result<()> {
     require_root()?;
-    let script = "readlink /proc/self/ns/net > /trace/$NAME";
+    let script = "readlink /proc/self/ns/net > /trace/$NAME
+        say $(cat /proc/sys/kernel/hostname) $(cat /etc/hostname) $HOSTNAME";
     bed.run_pod(&Pod::new("host").spec(&json!({"hostNetwork": true})).app("main", script))?.expect_code(0)?;
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy();
+    bed.trace.expect_order(&[&format!("main {name} {name} {name}")])?;
     let found = std::fs::read_to_string(bed.dir().join("trace/main"))?;
     let own = std::fs::read_link("/proc/self/ns/net")?;
     anyhow::ensure!(

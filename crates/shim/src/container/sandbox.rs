@@ -207,8 +207,8 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
     // What is mounted on the host later shows up here, and never the other way round.
     mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(failed("separate the mount namespace"))?;
-    rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
     if !config.host_network {
+        rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
         namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
     }
     Ok(())
