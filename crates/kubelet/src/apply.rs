@@ -172,22 +172,15 @@ impl<N: Node> Effects<N> {
         hook: Hook,
         timeout: Option<Duration>,
     ) -> Observation {
-        let handler = self.container(&container).and_then(|spec| {
-            let handler = match hook {
-                Hook::PostStart => &spec.post_start,
-                Hook::PreStop => &spec.pre_stop,
-            };
-            handler.as_ref().ok_or_else(|| "the container has no such hook".to_owned())
-        });
+        let handler = self
+            .container(&container)
+            .and_then(|spec| hook.handler(spec).ok_or_else(|| "the container has no such hook".to_owned()));
         let result = match handler {
             Ok(handler) => self.exec(&container, attempt, &handler.command, timeout).await,
             Err(message) => Err(message),
         };
         let failure = match result {
-            Ok(ran) if ran.timed_out => Some("it was cut off at the end of its time".to_owned()),
-            Ok(ran) if ran.exit_code == 0 => None,
-            Ok(ran) if output_text(&ran).is_empty() => Some(format!("exit code {}", ran.exit_code)),
-            Ok(ran) => Some(format!("exit code {}: {}", ran.exit_code, output_text(&ran))),
+            Ok(ran) => Hook::failure(ran.exit_code, ran.timed_out, &ran.output),
             Err(message) => Some(message),
         };
         Observation::HookFinished { container, attempt, hook, failure }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podspec::ContainerName;
+use podspec::{Container, ContainerName, ExecAction};
 use serde::{Deserialize, Serialize};
 
 use crate::observed::{Exit, SandboxSnapshot};
@@ -96,6 +96,28 @@ pub struct Pulled {
 pub enum Hook {
     PostStart,
     PreStop,
+}
+
+impl Hook {
+    #[must_use]
+    pub fn handler(self, container: &Container) -> Option<&ExecAction> {
+        match self {
+            Self::PostStart => container.post_start.as_ref(),
+            Self::PreStop => container.pre_stop.as_ref(),
+        }
+    }
+
+    /// The `failure` of a command that has run; `None` when it succeeded.
+    #[must_use]
+    pub fn failure(exit_code: i32, timed_out: bool, output: &[u8]) -> Option<String> {
+        let output = String::from_utf8_lossy(output);
+        match (timed_out, exit_code, output.trim_end()) {
+            (true, ..) => Some("it was cut off at the end of its time".to_owned()),
+            (false, 0, _) => None,
+            (false, code, "") => Some(format!("exit code {code}")),
+            (false, code, said) => Some(format!("exit code {code}: {said}")),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

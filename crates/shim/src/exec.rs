@@ -136,7 +136,7 @@ impl Shim {
                 }
             }
             Client::Orphan { container: (container, attempt), hook } => {
-                let failure = hook_failure(exit_code, timed_out, &output);
+                let failure = Hook::failure(exit_code, timed_out, &output);
                 let finished = Observation::HookFinished { container, attempt, hook, failure };
                 if let Some(orphan) = &mut self.orphan {
                     orphan.take_in(finished);
@@ -197,15 +197,6 @@ impl Capture {
                 }
             }
         }
-    }
-}
-
-fn hook_failure(exit_code: i32, timed_out: bool, output: &[u8]) -> Option<String> {
-    let output = String::from_utf8_lossy(output);
-    match (timed_out, exit_code) {
-        (true, _) => Some("the hook was cut off at the end of its grace period".to_owned()),
-        (false, 0) => None,
-        (false, code) => Some(format!("the hook's command exited with {code}: {}", output.trim_end())),
     }
 }
 

@@ -143,10 +143,7 @@ impl Shim {
 
     fn run_hook(&mut self, key: ContainerKey, hook: Hook, timeout: Option<Duration>) -> Option<Observation> {
         let container = self.launch.pod.spec.container(&key.0);
-        let handler = container.and_then(|container| match hook {
-            Hook::PostStart => container.post_start.as_ref(),
-            Hook::PreStop => container.pre_stop.as_ref(),
-        });
+        let handler = container.and_then(|container| hook.handler(container));
         let args = handler.map(|handler| handler.command.clone()).unwrap_or_default();
         let failure = self.begin_hook(&key, hook, &args, timeout).err()?;
         let (container, attempt) = key;
