@@ -10,6 +10,7 @@ mod config;
 mod container;
 mod environment;
 mod error;
+mod etc;
 mod expansion;
 mod mounts;
 mod qos;
@@ -30,6 +31,7 @@ pub use config::{
 };
 pub use container::container_config;
 pub use error::ConfigError;
+pub use etc::{EtcFiles, etc_files};
 pub use qos::{QosClass, qos_class};
 pub use resources::pod_memory_limit_bytes;
 pub use sandbox::{sandbox_config, shm_path};
