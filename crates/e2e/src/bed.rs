@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
 
 use crate::engine::{Engine, Finished};
 use crate::leaks::{self, PodWatch};
@@ -66,6 +67,15 @@ impl Bed {
         wait::until(&format!("{count} pod directories"), SOON, || {
             (fs::read_dir(&pods_dir).ok()?.count() == count).then_some(())
         })
+    }
+
+    /// The process of the one pod's shim.
+    pub(crate) fn shim_pid(&self) -> Result<Pid> {
+        let pods_dir = self.root().join("var/lib/monopod/pods");
+        let pod = fs::read_dir(&pods_dir)?.next().context("no pod's directory")??.path();
+        let record: Value = serde_json::from_slice(&fs::read(pod.join("sandbox.json"))?)?;
+        let pid = record["record"]["shim_pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        pid.and_then(Pid::from_raw).with_context(|| format!("no shim in {record}"))
     }
 
     /// Where the pods' logs are.

@@ -10,6 +10,7 @@ use podspec::{ContainerName, PodUid};
 use ports::{ExecResult, ExecStreams, Observer, PodContext, PortError, RuntimeService, StartContainerError};
 use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody};
 
+use crate::bury::bury;
 use crate::claim::{Claim, claim};
 use crate::client::Client;
 use crate::dirs;
@@ -17,6 +18,8 @@ use crate::error::{CallError, RuntimeError};
 use crate::launch::Program;
 use crate::sandbox::blocking;
 
+/// A kill is a write to a cgroup or a few signals; a shim that takes this long hangs.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const CREATE_CONTAINER_ERROR: &str = "CreateContainerError";
 
 /// Runs each pod's containers under a shim of its own. Needs a tokio runtime.
@@ -91,6 +94,23 @@ impl ShimRuntime {
             ReplyBody::Done => Ok(()),
             _ => Err(CallError::Unexpected.into()),
         }
+    }
+
+    /// The last resort has to work: a shim that hangs is killed, and its containers with it. That it is
+    /// gone is observed as the loss of the sandbox.
+    async fn kill(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> Result<(), RuntimeError> {
+        let request = RequestBody::KillContainer { container: container.clone(), attempt };
+        if let Ok(killed) = tokio::time::timeout(KILL_TIMEOUT, self.done(pod, request)).await {
+            return killed;
+        }
+        tracing::warn!(pod = %pod.pod.name, "killing the pod's shim: {}", CallError::Timeout(KILL_TIMEOUT));
+        let errors = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
+        if errors.is_empty() { Ok(()) } else { Err(RuntimeError::Leftovers(errors)) }
     }
 
     async fn forget_and_remove(
@@ -174,8 +194,7 @@ impl RuntimeService for ShimRuntime {
         container: &ContainerName,
         attempt: u32,
     ) -> Result<(), PortError> {
-        let request = RequestBody::KillContainer { container: container.clone(), attempt };
-        self.done(pod, request).await.map_err(|error| PortError::chain(&error))
+        self.kill(pod, container, attempt).await.map_err(|error| PortError::chain(&error))
     }
 
     async fn exec_sync(

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
@@ -17,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     grace_period_then_kill,
     sigterm_stops_as_well,
     during_start,
+    a_hanging_shim_does_not_hold_up_a_forced_stop,
     output_pipe_closed,
 ];
 
@@ -90,6 +91,20 @@ fn during_start(bed: &Bed) -> Result<()> {
         engine.wait(SOON)?;
         bed.expect_settled()?;
     }
+    Ok(())
+}
+
+/// The last resort does not depend on the shim.
+fn a_hanging_shim_does_not_hold_up_a_forced_stop(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let mut engine = bed.start_pod(&Pod::new("hang").sidecar("side", "serve").app("main", "serve"))?;
+    bed.trace.wait("main start", SOON)?;
+    let shim = bed.shim_pid()?;
+    kill_process(shim, Signal::STOP)?;
+    engine.signal(Signal::INT)?;
+    engine.wait_output("* stopping", SOON)?;
+    engine.signal(Signal::INT)?;
+    engine.wait(SOON)?.expect_code(0)?.expect_output("killing the pod's shim")?;
     Ok(())
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
-use crate::pod::Pod;
+use crate::pod::{Pod, mount};
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
@@ -18,6 +19,7 @@ pub(crate) const TESTS: &[Test] = tests![
     container_policy_overrides_the_pods,
     rule_restarts_on_its_exit_code,
     deadline_ends_the_pod,
+    a_dead_shim_is_a_lost_sandbox,
 ];
 
 fn never_leaves_it(bed: &Bed) -> Result<()> {
@@ -108,4 +110,31 @@ fn deadline_ends_the_pod(bed: &Bed) -> Result<()> {
     finished.expect_code(1)?.expect_output("DeadlineExceeded")?;
     ensure!(finished.elapsed >= Duration::from_secs(2), "ended after {:?}", finished.elapsed);
     bed.trace.expect_order(&["main start", "main stop"])
+}
+
+/// The pod gets a new sandbox and initialises again; its volumes stay.
+fn a_dead_shim_is_a_lost_sandbox(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let keeps = json!({"volumeMounts": [mount("kept", "/kept")]});
+    let pod = Pod::new("lost")
+        .spec(&json!({"restartPolicy": "Always"}))
+        .volume(json!({"name": "kept", "emptyDir": {}}))
+        .init_with("init", "echo run >> /kept/runs; say run $(wc -l < /kept/runs)", &keeps)
+        .sidecar("side", "serve")
+        .app("main", "serve");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    let shim = bed.shim_pid()?;
+    rustix::process::kill_process(shim, Signal::KILL)?;
+    bed.trace.wait_count("main start", 2, SOON)?;
+    ensure!(bed.shim_pid()? != shim, "the dead shim is still on record");
+    bed.interrupt(engine)?.expect_code(0)?;
+    bed.trace.expect_order(&[
+        "init run 1",
+        "main start",
+        "init run 2",
+        "side start",
+        "main start",
+        "main stop",
+    ])
 }
