@@ -1,15 +1,18 @@
 //! Starting a shim's process.
 
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use linux_sys::process::pidfd_open;
 use ports::PodContext;
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -34,8 +37,10 @@ impl Default for Program {
 /// reaped when it ends.
 pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
+    let lent = lend(&program.path)?;
+    let path = lent.as_ref().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
     // Without pre_exec, environment kept small: the engine's memory is not copied to start a process.
-    let child = Command::new(&program.path)
+    let child = Command::new(path.as_ref().unwrap_or(&program.path))
         .arg0("monopod")
         .args(&program.args)
         .env_clear()
@@ -46,6 +51,18 @@ pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStre
         .spawn()?;
     reap(child)?;
     Ok(ours)
+}
+
+/// A container can have `/proc/self/exe` executed, which is then the shim's program. Through this copy of
+/// its mount nobody can write to it, also when no process of it is left to keep the file busy. `None` for
+/// a program from another mount namespace.
+fn lend(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    match linux_sys::mount::lend(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn shim_log(pod: &PodContext) -> io::Result<File> {

@@ -9,7 +9,7 @@ use podspec::ContainerName;
 use ports::{ExecStreams, RuntimeService};
 
 use crate::Case;
-use crate::bed::Bed;
+use crate::bed::{Bed, shims_of};
 
 pub(crate) const CASES: &[Case] = &[
     ("commands_run_in_their_container", commands_run_in_their_container),
@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     ("a_command_gets_the_callers_descriptors", a_command_gets_the_callers_descriptors),
     ("many_commands_run_at_once", many_commands_run_at_once),
+    ("nobody_can_change_the_shims_program_through_a_process", shim_program_is_lent_read_only),
 ];
 
 const POD: &str = "containers:\n- {name: a, image: i, command: [sh, -c, 'echo up; sleep 1000']}\n- {name: b, image: i, command: ['true']}";
@@ -61,6 +62,18 @@ fn a_command_that_takes_too_long_is_killed_with_its_children(bed: &Bed) {
     crate::bed::wait_until("its children are gone", || {
         running.exec("a", others, None, 100).unwrap().output == b"0\n"
     });
+    running.end();
+}
+
+/// Any process of it would do, also one a container made by executing `/proc/self/exe`.
+fn shim_program_is_lent_read_only(bed: &Bed) {
+    let engine = bed.engine();
+    let running = engine.create(&bed.pod(POD, true));
+    let [shim] = shims_of(&running.pod.run_dir)[..] else { panic!("one shim") };
+    let program = File::open(format!("/proc/{shim}/exe")).unwrap();
+    let same = program.metadata().unwrap().permissions();
+    let changed = program.set_permissions(same).unwrap_err();
+    assert_eq!(changed.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     running.end();
 }
 
