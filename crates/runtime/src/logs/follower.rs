@@ -12,6 +12,8 @@ use super::directory::{Directory, LogFile};
 use super::watcher::Shared;
 
 const CHUNK_BYTES_MAX: u64 = 256 << 10;
+/// What is held of a line without an end: far more than the longest that is written. More is no log.
+const UNFINISHED_BYTES_MAX: usize = 1 << 20;
 
 /// Yields a container's log in the order in which it was written.
 #[derive(Debug)]
@@ -149,6 +151,9 @@ impl Reading {
             self.offset += length as u64;
             let whole = memchr::memrchr(b'\n', &lines[held..]).map_or(0, |newline| held + newline + 1);
             self.unfinished = lines.split_off(whole);
+            if self.unfinished.len() > UNFINISHED_BYTES_MAX {
+                self.unfinished = Vec::new();
+            }
             if !lines.is_empty() {
                 let after_gap = std::mem::take(&mut self.after_gap);
                 return Ok(Some(LogChunk { attempt: self.attempt, after_gap, lines }));
@@ -168,7 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::LogWatcher;
-    use super::LogFollower;
+    use super::{LogFollower, UNFINISHED_BYTES_MAX};
 
     struct Dir(PathBuf);
 
@@ -255,6 +260,23 @@ mod tests {
         let first = follower.next_chunk().await.unwrap().unwrap();
         let second = follower.next_chunk().await.unwrap().unwrap();
         assert!(!first.after_gap && second.after_gap);
+    }
+
+    #[tokio::test]
+    async fn a_line_without_end_is_not_held() {
+        let dir = Dir::new("endless");
+        let watcher = LogWatcher::new().unwrap();
+        dir.append("0.log", "a");
+        let mut file = fs::File::options().append(true).open(dir.0.join("0.log")).unwrap();
+        file.write_all(&vec![b'x'; 3 * UNFINISHED_BYTES_MAX]).unwrap();
+        let mut follower = watcher.follow(&dir.0, 0).unwrap();
+        assert_eq!(next(&mut follower, 1).await, ["0:a"]);
+        assert!(follower.read_on().unwrap().is_none());
+        let reading = follower.reading.as_ref().unwrap();
+        assert!(reading.unfinished.capacity() <= 2 * UNFINISHED_BYTES_MAX);
+        file.write_all(b"\n").unwrap();
+        dir.append("0.log", "b");
+        assert_eq!(next(&mut follower, 1).await, ["0:b"]);
     }
 
     #[tokio::test]
