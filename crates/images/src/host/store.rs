@@ -18,6 +18,8 @@ use super::{HostImageError, on_host};
 
 /// Of what is being made; whatever has it while the lock is free is left over.
 const NEW: &str = ".new";
+/// Every user may write to an image's `/tmp`, which is why none but root gets that far on the host.
+const STORE_MODE: u32 = 0o700;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -78,7 +80,9 @@ impl Store {
 
     /// Waits for other engines that make the image.
     pub(super) fn lock(&self) -> Result<Lock<'_>, HostImageError> {
-        fs::create_dir_all(&self.directory).map_err(failed_to_write(&self.directory))?;
+        fs::create_dir_all(&self.directory)
+            .and_then(|()| fs::set_permissions(&self.directory, Permissions::from_mode(STORE_MODE)))
+            .map_err(failed_to_write(&self.directory))?;
         let path = self.directory.join("lock");
         let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
         let file = locked.map_err(|source| HostImageError::Lock { path, source })?;

@@ -144,6 +144,14 @@ fn the_skeleton_of_a_merged_usr_host() {
 }
 
 #[test]
+fn other_users_of_the_host_cannot_reach_into_an_image() {
+    let (host, Some(store)) = (debian(), Directory::for_layers()) else { return };
+    image(&host, &store).ensure().expect("an image");
+    let found = fs::metadata(store.path().join("host")).expect("the store");
+    assert_eq!(found.mode() & 0o7777, 0o700);
+}
+
+#[test]
 fn real_directories_are_layers_of_their_own() {
     let (host, Some(store)) = (Directory::new(), Directory::for_layers()) else { return };
     for path in ["usr/bin/env", "bin/sh", "lib/ld.so", "nix/store/x-system/sw/bin/ls"] {
