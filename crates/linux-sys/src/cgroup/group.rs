@@ -69,12 +69,15 @@ impl Group {
     /// Sets limits. Returns the controllers that were needed and are not to be had on this machine.
     ///
     /// # Errors
-    /// When the kernel refuses a value.
+    /// When the kernel refuses a value, and when devices cannot be confined at all.
     pub fn limit(&self, limits: &Limits) -> Result<Vec<&'static str>, CgroupError> {
         let writes = if self.v2 { v2::writes(limits) } else { v1::writes(limits) };
         let mut missing = BTreeSet::new();
         for write in writes {
             let Some(directory) = self.directory_with(write.controller)? else {
+                if write.controller == "devices" {
+                    return Err(CgroupError::NoDevices);
+                }
                 if !write.optional {
                     missing.insert(write.controller);
                 }

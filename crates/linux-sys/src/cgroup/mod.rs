@@ -36,6 +36,11 @@ pub enum CgroupError {
     Read { path: PathBuf, source: io::Error },
     #[error("cannot load the device rules of cgroup {}", path.display())]
     Devices { path: PathBuf, source: io::Error },
+    #[error(
+        "this machine has no cgroup controller for devices, without which containers could use all of them: \
+         mount the v1 hierarchy \"devices\", or boot with cgroup v2 alone"
+    )]
+    NoDevices,
     #[error("cannot remove cgroup {}", path.display())]
     Remove { path: PathBuf, source: io::Error },
 }
@@ -129,7 +134,8 @@ impl Hierarchy {
 
 #[cfg(test)]
 mod tests {
-    use super::Hierarchies;
+    use super::{CgroupError, Hierarchies, Limits};
+    use crate::device_filter::DeviceRule;
 
     const HYBRID: &str = "\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -178,6 +184,14 @@ mod tests {
         let groups: Vec<_> =
             hierarchies.all.iter().map(|hierarchy| super::mountinfo::group_in(text, hierarchy)).collect();
         assert_eq!(groups, [Some("/a:b"), Some("/"), None, Some("/user.slice"), Some("/session")]);
+    }
+
+    #[test]
+    fn rules_for_devices_are_never_passed_over() {
+        let rule = DeviceRule { allow: false, kind: 'a', major: None, minor: None, access: "rwm".to_owned() };
+        let limits = Limits { devices: vec![rule], ..Limits::default() };
+        let group = Hierarchies::from_mountinfo(HYBRID).unwrap().group("monopod-none");
+        assert!(matches!(group.limit(&limits), Err(CgroupError::NoDevices)));
     }
 
     #[test]
