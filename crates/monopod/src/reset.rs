@@ -65,9 +65,14 @@ fn refuse_owned(pod_dir: &Path) -> Result<()> {
     }
 }
 
+/// Links are not followed: what they lead to is none of ours.
 fn pod_dirs(pods_dir: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(pods_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        entries => entries?.map(|entry| entry.map(|entry| entry.path())).collect(),
+        entries => {
+            let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|found| found.is_dir());
+            let entries = entries?.filter(|entry| entry.as_ref().map_or(true, is_directory));
+            entries.map(|entry| entry.map(|entry| entry.path())).collect()
+        }
     }
 }

@@ -60,14 +60,44 @@ fn bury_abandoned(pod_dir: &Path, uid: &str, paths: &Paths) -> io::Result<Option
     Ok(Some(errors))
 }
 
-/// None when `dir` does not exist.
+/// None when `dir` does not exist. Links are not followed: what they lead to is none of ours.
 fn directories(dir: &Path, errors: &mut Vec<String>) -> Vec<PathBuf> {
     match fs::read_dir(dir) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect(),
+        Ok(entries) => entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|found| found.is_dir()))
+            .map(|entry| entry.path())
+            .collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             errors.push(format!("cannot list {}: {error}", dir.display()));
             Vec::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use ports::Paths;
+
+    use super::sweep;
+
+    #[test]
+    fn what_a_link_leads_to_is_left_alone() {
+        let root = std::env::temp_dir().join(format!("monopod-sweep-{}", std::process::id()));
+        let (pods, outside) = (root.join("data/pods"), root.join("outside"));
+        fs::create_dir_all(&pods).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("owner.lock"), "bound\n").unwrap();
+        symlink(&outside, pods.join("uid")).unwrap();
+        let paths =
+            Paths { data_dir: root.join("data"), run_dir: root.join("run"), log_dir: root.join("log") };
+        let swept = sweep(&paths);
+        assert!(swept.pods.is_empty() && swept.errors.is_empty(), "{swept:?}");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        fs::remove_dir_all(root).unwrap();
     }
 }
