@@ -212,6 +212,8 @@ pub struct ResourceLimits {
     pub cpu_period_us: Option<u64>,
     pub memory_limit_bytes: Option<u64>,
     pub pids_limit: Option<u64>,
+    /// Out of memory, all processes end and not one of them (v2 only).
+    pub oom_ends_all: bool,
     /// In order; an empty list leaves devices unconfined.
     pub devices: Vec<DeviceRule>,
 }

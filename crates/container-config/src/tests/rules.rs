@@ -359,6 +359,7 @@ fn the_pods_cgroup_holds_what_its_containers_take_together() {
     use ContainerKind::{App, Init, Sidecar};
     let limits = |init: Vec<Container>, apps: Vec<Container>| {
         let limits = crate::resources::pod_resource_limits(&spec(init, apps));
+        assert!(!limits.oom_ends_all, "one container out of memory must not end the others");
         (limits.cpu_shares, limits.cpu_quota_us, limits.memory_limit_bytes)
     };
     let limited = |kind, milli| sized(kind, resources((milli, milli), (64, 64)));

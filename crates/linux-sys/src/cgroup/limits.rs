@@ -12,6 +12,8 @@ pub struct Limits {
     /// Of memory and swap together.
     pub memory_limit_bytes: Option<u64>,
     pub pids_limit: Option<u64>,
+    /// Out of memory, all processes of the group end and not one of them; v1 cannot.
+    pub oom_ends_all: bool,
     /// In order, the last that matches decides; an empty list leaves devices unconfined.
     pub devices: Vec<DeviceRule>,
 }

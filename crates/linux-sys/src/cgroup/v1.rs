@@ -69,6 +69,7 @@ mod tests {
             cpu_period_us: Some(100_000),
             memory_limit_bytes: Some(1 << 20),
             pids_limit: Some(64),
+            oom_ends_all: true,
             devices: vec![rule(false, 'a', None, None, "rwm"), rule(true, 'c', Some(1), Some(3), "rw")],
         };
         let lines: Vec<String> =

@@ -25,8 +25,9 @@ pub(super) fn writes(limits: &Limits) -> Vec<Write> {
     if let Some(limit) = limits.pids_limit {
         writes.push(Write::required("pids", "pids.max", limit));
     }
-    // The kubelet's default on v2: out of memory, a container ends as a whole.
-    writes.push(Write::optional("memory", "memory.oom.group", 1));
+    if limits.oom_ends_all {
+        writes.push(Write::optional("memory", "memory.oom.group", 1));
+    }
     writes
 }
 
@@ -62,6 +63,7 @@ mod tests {
             cpu_quota_us: Some(20_000),
             memory_limit_bytes: Some(1 << 20),
             pids_limit: Some(64),
+            oom_ends_all: true,
             ..Limits::default()
         };
         let lines: Vec<String> =

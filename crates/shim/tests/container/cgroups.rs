@@ -50,6 +50,7 @@ fn limits_are_written_and_seen_inside(bed: &Bed) {
         cpu_period_us: Some(100_000),
         memory_limit_bytes: Some(64 << 20),
         pids_limit: Some(50),
+        oom_ends_all: true,
         devices: Vec::new(),
     };
     let running = bed.spawn(&config).unwrap();
