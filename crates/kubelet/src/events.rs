@@ -9,7 +9,7 @@ use lifecycle::{
     Verdict, Wait,
 };
 use podspec::time::go_duration;
-use podspec::{Container, ContainerKind, ContainerName, Moment, Pod, RestartPolicy};
+use podspec::{Container, ContainerKind, ContainerName, Moment, Pod};
 
 use crate::journal::{Entry, Happening};
 
@@ -202,8 +202,8 @@ fn stop_container(name: &ContainerName, reason: StopReason, out: &mut Events<'_>
     let message = match (reason, out.pod.spec.container(name)) {
         (StopReason::PostStartHookFailed, _) | (_, None) => "FailedPostStartHook".to_owned(),
         (StopReason::StartupProbeFailed, Some(container)) if container.kind == ContainerKind::App => {
-            let policy = container.restart.policy.unwrap_or(out.pod.spec.restart_policy);
-            let again = if policy == RestartPolicy::Never { "" } else { ", will be restarted" };
+            let again = lifecycle::expects_restart(&out.pod.spec, container);
+            let again = if again { ", will be restarted" } else { "" };
             format!("Container {name} failed startup probe{again}")
         }
         (StopReason::StartupProbeFailed, Some(_)) => format!("Init container {name} failed startup probe"),

@@ -41,6 +41,7 @@ pub use observed::{
     StartError, StopReason, VolumesState,
 };
 pub use plan::{Plan, plan};
+pub use restart::expects_restart;
 pub use status::{Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
 
 /// The version of [`Observed`] and of the journal on disk; raised when either changes shape.

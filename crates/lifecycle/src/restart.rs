@@ -26,6 +26,13 @@ pub(crate) struct Trigger<'a> {
     pub(crate) stopped: bool,
 }
 
+/// Whether a container that is being stopped alone is expected to start again, as the event of its
+/// stop says: the policy's word, for without an exit code no rule can match yet.
+#[must_use]
+pub fn expects_restart(spec: &PodSpec, container: &Container) -> bool {
+    container.restart.policy.unwrap_or(spec.restart_policy) != RestartPolicy::Never
+}
+
 /// The first rule that matches decides, then the container's policy, then the pod's. Sidecars are
 /// always restarted. An ordinary init container that succeeded never runs again, and the pod's
 /// `Always` means `OnFailure` to it. One that was stopped because its startup probe failed has failed
