@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use podspec::Pod;
+use podspec::{Pod, PodUid};
 
 use crate::config::{SandboxConfig, Tmpfs};
 use crate::resources::pod_resource_limits;
@@ -22,9 +22,15 @@ pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> 
         host_network: pod.spec.host_network,
         share_process_namespace: pod.spec.share_process_namespace,
         tmpfs,
-        cgroup: format!("monopod/pod{}", pod.uid),
+        cgroup: pod_cgroup(&pod.uid),
         resources: pod_resource_limits(&pod.spec),
     }
+}
+
+/// The pod's cgroup, relative to each hierarchy's root.
+#[must_use]
+pub fn pod_cgroup(uid: &PodUid) -> String {
+    format!("monopod/pod{uid}")
 }
 
 /// Where the pod's `/dev/shm` is mounted on the host, in the shim's mount namespace.

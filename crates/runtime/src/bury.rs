@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use container_config::pod_cgroup;
 use lifecycle::{ContainerRecord, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::clock::boot_id;
 use linux_sys::lock::try_exclusive;
 use linux_sys::process::{pidfd_open, pidfd_send_signal};
+use podspec::PodUid;
 use ports::PortError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -60,6 +62,16 @@ pub(crate) fn bury(pod_dir: &Path, run_dir: &Path) -> Vec<String> {
         Ok(None) => return Vec::new(),
         Err(error) => return vec![PortError::chain(&error).0],
     };
+    // Everything in the group is killed: a damaged record must not lead to another one.
+    let uid = pod_dir.file_name().and_then(|name| name.to_str()).map(PodUid::new);
+    if uid.is_none_or(|uid| record.cgroup != pod_cgroup(&uid)) {
+        let path = SandboxRecord::path(pod_dir);
+        return vec![format!(
+            "{} names cgroup {:?}, which is not this pod's: end what is left of the pod and remove its directory",
+            path.display(),
+            record.cgroup
+        )];
+    }
     let mut errors = Vec::new();
     if let Err(error) = kill_shim(&record, pod_dir, run_dir) {
         errors.push(format!("cannot kill the pod's shim (process {}): {error}", record.shim_pid));
@@ -145,4 +157,27 @@ fn wait_for_end(pidfd: &OwnedFd, limit: Duration) -> io::Result<bool> {
 fn subdirectories(dir: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(dir).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
     entries.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use shim_protocol::{SandboxRecord, write_record};
+
+    use super::bury;
+
+    #[test]
+    fn a_record_that_names_a_foreign_cgroup_buries_nothing() {
+        let dir = std::env::temp_dir().join(format!("monopod-bury-{}", std::process::id()));
+        let pod_dir = dir.join("uid");
+        fs::create_dir_all(&pod_dir).unwrap();
+        let cgroup = "monopod/podother";
+        let record =
+            SandboxRecord { attempt: 0, shim_pid: 0, boot_id: String::new(), cgroup: cgroup.to_owned() };
+        write_record(&SandboxRecord::path(&pod_dir), &record).unwrap();
+        let errors = bury(&pod_dir, &dir.join("run"));
+        assert!(matches!(&errors[..], [only] if only.contains(cgroup)), "{errors:?}");
+        fs::remove_dir_all(dir).unwrap();
+    }
 }
