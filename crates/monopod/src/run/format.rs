@@ -88,8 +88,7 @@ impl Format {
             Tone::Good => GOOD,
             Tone::Bad => BAD,
         };
-        // A message of a container's or the kernel's may have several lines.
-        let text = step.text.replace('\n', "; ");
+        let text = on_one_line(&step.text);
         if color {
             let _ = write!(line, "{tint}{text}{RESET}");
         } else {
@@ -182,6 +181,12 @@ impl PodNames {
     }
 }
 
+/// A message may be a container's: it has no say over the terminal, and may have several lines.
+fn on_one_line(text: &str) -> String {
+    let text = text.replace('\n', "; ");
+    text.chars().map(|c| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// One JSON object with what all have in common.
 pub(crate) fn json_line(
     kind: &str,
@@ -202,4 +207,15 @@ pub(crate) fn json_line(
     let mut line = Value::Object(out).to_string().into_bytes();
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_one_line;
+
+    #[test]
+    fn a_containers_message_has_no_say_over_the_terminal() {
+        assert_eq!(on_one_line("a\nb\tc"), "a; b\tc");
+        assert_eq!(on_one_line("x\x1b[2J\ry\0\u{9b}1m"), "x\u{fffd}[2J\u{fffd}y\u{fffd}\u{fffd}1m");
+    }
 }
