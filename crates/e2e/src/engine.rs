@@ -75,7 +75,7 @@ impl Engine {
         Ok(Finished { status, stdout: lossy(&self.stdout), stderr: lossy(&self.stderr), elapsed })
     }
 
-    fn pid(&self) -> Result<Pid> {
+    pub(crate) fn pid(&self) -> Result<Pid> {
         let raw = i32::try_from(self.child.id()).context("pid out of range")?;
         Pid::from_raw(raw).context("pid 0")
     }

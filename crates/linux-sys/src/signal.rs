@@ -88,6 +88,41 @@ pub fn reset() {
     }
 }
 
+/// Gives signals their default action and unblocks them in this thread, whatever the parent left behind.
+/// A program whose SIGCHLD is ignored never learns how its children ended.
+///
+/// # Errors
+/// For an unknown signal, and those whose action is fixed.
+pub fn restore(signals: &[i32]) -> io::Result<()> {
+    for &signal in signals {
+        // SAFETY: installs no code of ours.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    unblock(signals)
+}
+
+/// # Errors
+/// For an unknown signal.
+pub fn unblock(signals: &[i32]) -> io::Result<()> {
+    change_mask(libc::SIG_UNBLOCK, &set_of(signals)?)
+}
+
+/// Whether this process ignores a signal, as `nohup` makes its program ignore SIGHUP.
+///
+/// # Errors
+/// For an unknown signal.
+pub fn is_ignored(signal: i32) -> io::Result<bool> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null pointer changes nothing; the current action is written to a live buffer.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has filled it.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
 fn set_of(signals: &[i32]) -> io::Result<libc::sigset_t> {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set; sigaddset changes an initialised one.
@@ -129,6 +164,24 @@ mod tests {
         poll(&mut [PollFd::new(&signals, PollFlags::IN)], None).unwrap();
         let arrived = signals.next_signal().unwrap().unwrap();
         assert_eq!(arrived.signal, libc::SIGUSR2);
+    }
+
+    #[test]
+    fn what_a_parent_left_ignored_and_blocked_is_restored() {
+        let child = clone_child(Namespaces::NONE, None, || {
+            let _blocks = SignalFd::new(&[libc::SIGCHLD, libc::SIGHUP]).ok();
+            // SAFETY: installs no code of ours.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            let was_ignored = super::is_ignored(libc::SIGCHLD).unwrap_or(false);
+            let restored =
+                super::restore(&[libc::SIGCHLD]).is_ok() && super::unblock(&[libc::SIGHUP]).is_ok();
+            let is_ignored = super::is_ignored(libc::SIGCHLD).unwrap_or(true);
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+            let unblocked = status.contains("SigBlk:\t0000000000000000");
+            i32::from(!(was_ignored && restored && !is_ignored && unblocked))
+        })
+        .unwrap();
+        assert_eq!(wait(child.pidfd.as_fd()).unwrap(), crate::process::ExitStatus::Code(0));
     }
 
     #[test]

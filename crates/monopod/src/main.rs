@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
+use linux_sys::signal;
+use rustix::process::Signal;
 use tracing::level_filters::LevelFilter;
 
 use cli::{Cli, Command, LogFormat};
@@ -24,6 +26,7 @@ use node::Node;
 const SHIM: &str = "shim";
 
 fn main() -> ExitCode {
+    expect_signals();
     // Before anything else: a shim is there for as long as its pod and has to stay small.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SHIM) {
         return shim::main();
@@ -53,6 +56,14 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
             Ok(print(&script))
         }
     }
+}
+
+/// Who started this program may have left signals ignored or blocked, without which neither engine nor
+/// shim can work. Failing that they are as they are.
+fn expect_signals() {
+    let [interrupt, terminate, hangup] = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
+    let _ = signal::restore(&[Signal::CHILD.as_raw()]);
+    let _ = signal::unblock(&[interrupt, terminate, hangup]);
 }
 
 /// A reader that has gone is no failure.

@@ -1,5 +1,7 @@
 //! Ctrl-C stops in order; a second one forces.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -7,6 +9,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
+use crate::outcome::skip;
 use crate::pod::Pod;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
@@ -17,6 +20,8 @@ pub(crate) const TESTS: &[Test] = tests![
     grace_period_then_kill,
     sigterm_stops_as_well,
     during_start,
+    nohup_outlives_its_terminal,
+    started_with_signals_ignored_and_blocked,
     a_hanging_shim_does_not_hold_up_a_forced_stop,
     output_pipe_closed,
 ];
@@ -94,6 +99,39 @@ fn during_start(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+fn nohup_outlives_its_terminal(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(&Pod::new("nohup").app("main", "serve"))?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(bed.program());
+    let engine = bed.start(command.arg("--root").arg(bed.root()).arg("run").arg(manifest))?;
+    bed.trace.wait("main start", SOON)?;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", engine.pid()?.as_raw_nonzero()))?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+    let ignored = u64::from_str_radix(ignored.trim(), 16)?;
+    ensure!(ignored & 1 == 1, "SIGHUP is not ignored: {ignored:x}");
+    bed.interrupt(engine)?.expect_code(0)?;
+    Ok(())
+}
+
+/// As some supervisors start programs: the ends of containers have to be noticed all the same.
+fn started_with_signals_ignored_and_blocked(bed: &Bed) -> Result<()> {
+    require_root()?;
+    if !Path::new("/usr/bin/perl").exists() {
+        return skip("needs perl to start a program with blocked signals");
+    }
+    let manifest = bed.manifest(&Pod::new("blocked").app("one", "say ended").app("two", "serve"))?;
+    let script = "use POSIX; $SIG{CHLD} = 'IGNORE';
+        sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGINT, SIGTERM, SIGCHLD)); exec @ARGV";
+    let mut command = Command::new("perl");
+    command.args(["-e", script]).arg(bed.program()).arg("--root").arg(bed.root());
+    let mut engine = bed.start(command.arg("run").arg(manifest))?;
+    engine.wait_output("* completed", SOON)?;
+    bed.trace.wait("two start", SOON)?;
+    bed.interrupt(engine)?.expect_code(0)?;
+    bed.trace.expect_order(&["two start", "two stop"])
+}
+
 /// The last resort does not depend on the shim.
 fn a_hanging_shim_does_not_hold_up_a_forced_stop(bed: &Bed) -> Result<()> {
     require_root()?;
@@ -121,7 +159,7 @@ fn output_pipe_closed(bed: &Bed) -> Result<()> {
         bed.root().display(),
         manifest.display()
     );
-    let finished = bed.finish(std::process::Command::new("sh").arg("-c").arg(script))?;
+    let finished = bed.finish(Command::new("sh").arg("-c").arg(script))?;
     finished.expect_no_output("panicked")?;
     Ok(())
 }

@@ -246,22 +246,36 @@ async fn drained(pods: &[Running]) {
 }
 
 /// SIGINT, SIGTERM, and SIGHUP of a terminal that goes away.
-struct Signals([Signal; 3]);
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` under `nohup`.
+    hangup: Option<Signal>,
+}
 
 impl Signals {
     fn install() -> io::Result<Self> {
-        let [interrupt, terminate, hangup] =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-        Ok(Self([interrupt?, terminate?, hangup?]))
+        let hangup = SignalKind::hangup();
+        let outlives_terminal = linux_sys::signal::is_ignored(hangup.as_raw_value())?;
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: (!outlives_terminal).then(|| signal(hangup)).transpose()?,
+        })
     }
 
     /// Cancel-safe.
     async fn next(&mut self) {
-        let Self([interrupt, terminate, hangup]) = self;
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
         }
     }
 }
