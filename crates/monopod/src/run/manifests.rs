@@ -11,6 +11,8 @@ use podspec::{IDENTITY_BYTES, LoadErrors, LoadedPod, Pod};
 
 /// Files read from one directory.
 const FILES_MAX: usize = 1_000;
+/// Linux's `NAME_MAX`.
+const FILE_NAME_BYTES_MAX: usize = 255;
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Why the manifests are refused: every reason of every file, one line each.
@@ -43,6 +45,7 @@ pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Man
         }
     }
     errors.extend(duplicate_names(&loaded));
+    errors.extend(names_too_long(&loaded));
     if !errors.is_empty() {
         return Err(Refused(errors));
     }
@@ -140,6 +143,19 @@ fn duplicate_names(loaded: &[LoadedPod]) -> Vec<String> {
     errors
 }
 
+/// A pod's log directory is `NAMESPACE_NAME_UID`.
+fn names_too_long(loaded: &[LoadedPod]) -> impl Iterator<Item = String> {
+    loaded.iter().filter_map(|LoadedPod { location, admitted }| {
+        let Pod { namespace, name, uid, .. } = &admitted.pod;
+        let bytes = format!("{namespace}_{name}_{uid}").len();
+        let excess = bytes.checked_sub(FILE_NAME_BYTES_MAX).filter(|excess| *excess > 0)?;
+        Some(format!(
+            "{location}: metadata.name: Too long: its log directory, NAMESPACE_NAME_UID, would have a name of \
+             {bytes} bytes, and file systems take {FILE_NAME_BYTES_MAX}: shorten the name by {excess}"
+        ))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -174,5 +190,21 @@ mod tests {
         assert!(text.contains("pod default/b is also in"), "{text}");
         assert!(text.contains("/none.yaml: cannot be read"), "{text}");
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_name_too_long_for_its_log_directory_is_refused_before_anything_is_made() {
+        let path = std::env::temp_dir().join(format!("monopod-long-{}.yaml", std::process::id()));
+        // default_NAME_UID has 8 + 1 + 36 bytes beside the name.
+        for (length, refused) in [(210, false), (211, true), (253, true)] {
+            fs::write(&path, manifest(&"p".repeat(length))).unwrap();
+            let read = read(std::slice::from_ref(&path), None);
+            assert_eq!(read.is_err(), refused, "{length}");
+            if let Err(errors) = read {
+                let text = errors.to_string();
+                assert!(text.ends_with(&format!("shorten the name by {}", length - 210)), "{text}");
+            }
+        }
+        fs::remove_file(&path).unwrap();
     }
 }
