@@ -88,6 +88,8 @@ fn detach() -> io::Result<SignalFd> {
         Ok(_) | Err(rustix::io::Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
+    // What executes it may be a descriptor, whose number would be its name.
+    rustix::thread::set_name(c"monopod-shim")?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     SignalFd::new(&SIGNALS)
