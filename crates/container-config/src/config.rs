@@ -60,6 +60,9 @@ pub struct NodeFacts {
     pub capabilities: u64,
     /// The `/sys/devices/system/cpu/cpu*/thermal_throttle` that exist: hidden from containers.
     pub thermal_throttle_paths: Vec<String>,
+    /// The limit on open files this process was started with, which containers get too: its own, and
+    /// so its shims', may be raised since.
+    pub open_files: Option<Rlimit>,
 }
 
 /// The sandbox of a pod: namespaces shared by its containers, and file systems held for it.

@@ -67,7 +67,7 @@ fn process(
         umask: UMASK,
         capabilities,
         no_new_privileges: container.security.allow_privilege_escalation == Some(false),
-        rlimits: Vec::new(),
+        rlimits: node.open_files.into_iter().collect(),
         oom_score_adj: qos::oom_score_adj(&pod.spec, container, node.memory_bytes),
         seccomp,
     })

@@ -92,6 +92,7 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     }
     preflight::check()?;
     let node = Node::new(paths(cli)?)?;
+    node_facts::raise_open_files();
     let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
     Ok(outcome.report())
 }

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use container_config::NodeFacts;
 use linux_sys::credentials::permitted_capabilities;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
+/// `RLIMIT_NOFILE`, by the number it has on every architecture this builds for.
+const RLIMIT_NOFILE: u32 = 7;
 const CPUS: &str = "/sys/devices/system/cpu";
 
 pub(crate) fn read() -> io::Result<NodeFacts> {
@@ -15,7 +18,26 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),
+        open_files: Some(open_files()),
     })
+}
+
+/// Engine and shims hold several descriptors for each container: as many as they may have at all.
+/// To be called after [`read`], for containers keep what this process was started with.
+pub(crate) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("many pods at once may run out of open files: {error}");
+    }
+}
+
+fn open_files() -> container_config::Rlimit {
+    let limit = getrlimit(Resource::Nofile);
+    // No number is no limit.
+    let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    let (soft, hard) = (number(limit.current), number(limit.maximum));
+    container_config::Rlimit { resource: RLIMIT_NOFILE, soft, hard }
 }
 
 /// `MemTotal:       24612345 kB`; 0 when it is not there, as if there were none to share.

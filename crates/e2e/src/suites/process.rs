@@ -1,5 +1,7 @@
 //! What a container's process finds: user, arguments, environment, pid namespace, working directory.
 
+use std::process::Command;
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 
@@ -20,6 +22,7 @@ pub(crate) const TESTS: &[Test] = tests![
     termination_message,
     killed_by_a_signal,
     orphans_do_not_outlive_the_container,
+    few_open_files,
 ];
 
 fn own_pid_namespace(bed: &Bed) -> Result<()> {
@@ -125,4 +128,18 @@ fn orphans_do_not_outlive_the_container(bed: &Bed) -> Result<()> {
     }
     ensure!(bed.trace.count("main end") == 2, "{:?}", bed.trace.lines());
     Ok(())
+}
+
+/// What the engine and its shims need is theirs; containers keep the limit the engine was started with.
+fn few_open_files(bed: &Bed) -> Result<()> {
+    require_root()?;
+    const CONTAINERS: usize = 30;
+    let names: Vec<String> = (0..CONTAINERS).map(|n| format!("app-{n}")).collect();
+    let script = "say has $(ulimit -Sn); until [ $(grep -c has /trace/log) -eq 30 ]; do sleep 0.05; done";
+    let pod = names.iter().fold(Pod::new("few-files"), |pod, name| pod.app(name, script));
+    let run = bed.run_command();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    bed.finish(limited.arg(bed.manifest(&pod)?))?.expect_code(0)?;
+    names.iter().try_for_each(|name| bed.trace.expect_order(&[&format!("{name} has 64")]))
 }

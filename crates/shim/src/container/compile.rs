@@ -211,13 +211,16 @@ fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<S
 
 /// Inside the container, from the shim's rights to the program's.
 fn process_steps(process: &Process) -> Result<Vec<Step>, SpawnError> {
-    let limits = process.rlimits.iter().map(|rlimit| Step::ResourceLimit {
+    let mut steps = vec![
+        Step::ChangeDirectory(c_string(process.cwd.as_str(), "the working directory")?),
+        Step::Umask(process.umask),
+    ];
+    // After the last step that opens a file: this process still has the shim's, perhaps more than the
+    // container may have. Before capabilities are given up, for raising a limit takes one.
+    steps.extend(process.rlimits.iter().map(|rlimit| Step::ResourceLimit {
         resource: rlimit.resource,
         limit: Limit { soft: rlimit.soft, hard: rlimit.hard },
-    });
-    let mut steps: Vec<Step> = limits.collect();
-    steps.push(Step::ChangeDirectory(c_string(process.cwd.as_str(), "the working directory")?));
-    steps.push(Step::Umask(process.umask));
+    }));
     steps.extend(identity_steps(process));
     steps.push(Step::CloseOnExec);
     Ok(steps)
