@@ -20,8 +20,10 @@ mod wait;
 use std::process::ExitCode;
 
 use options::{Command, parse};
+use rustix::process::Signal;
 
 fn main() -> ExitCode {
+    expect_signals();
     match start() {
         Ok(counts) => {
             let runner::Counts { passed, failed, skipped } = counts;
@@ -32,6 +34,15 @@ fn main() -> ExitCode {
             eprintln!("e2e: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// A shell's background job ignores SIGINT, and so would an engine started from it until it takes signals:
+/// one that is sent at once would be lost and not end it.
+fn expect_signals() {
+    let signals = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
+    if let Err(error) = linux_sys::signal::restore(&signals) {
+        eprintln!("e2e: signals are as the caller left them: {error}");
     }
 }
 

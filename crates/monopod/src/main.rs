@@ -62,8 +62,9 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
 /// shim can work. Failing that they are as they are.
 fn expect_signals() {
     let [interrupt, terminate, hangup] = [Signal::INT, Signal::TERM, Signal::HUP].map(Signal::as_raw);
-    let _ = signal::restore(&[Signal::CHILD.as_raw()]);
-    let _ = signal::unblock(&[interrupt, terminate, hangup]);
+    // What asks for the end before anybody listens has to end the program, not be lost.
+    let _ = signal::restore(&[Signal::CHILD.as_raw(), interrupt, terminate]);
+    let _ = signal::unblock(&[hangup]);
 }
 
 /// A reader that has gone is no failure.

@@ -198,6 +198,7 @@ impl Running<'_> {
             memory_bytes: 1 << 30,
             capabilities: (1 << 40) - 1,
             thermal_throttle_paths: Vec::new(),
+            open_files: None,
         };
         let container = self.pod.pod.spec.container(&ContainerName::new(name)).unwrap();
         let mut facts = self.facts.clone();
