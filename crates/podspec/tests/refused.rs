@@ -146,14 +146,14 @@ fn kinds() {
     file(
         "kind: Service\napiVersion: v1\nmetadata: {name: db}\n",
         &expect![[r#"
-        pod.yaml:1: document 1, pod "db": Service (v1) is not supported, only Pod and List (v1): remove the document
-    "#]],
+            pod.yaml:1: document 1: Service "db" (v1) is not supported, only Pod and List (v1): remove the document
+        "#]],
     );
     file(
         "kind: Job\napiVersion: batch/v1\nmetadata: {name: job}\n",
         &expect![[r#"
-        pod.yaml:1: document 1, pod "job": Job (batch/v1) is not supported, only Pod and List (v1): make a Pod of its spec.template (with a metadata.name)
-    "#]],
+            pod.yaml:1: document 1: Job "job" (batch/v1) is not supported, only Pod and List (v1): make a Pod of its spec.template (with a metadata.name)
+        "#]],
     );
     file(
         "kind: List\napiVersion: v1\n",
@@ -212,7 +212,7 @@ items:
             pod.yaml:4: document 1, pod "Web": metadata.name: Invalid value: "Web": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
             pod.yaml:7: document 1, pod "Web": spec.containers[0].image: Required value
             pod.yaml:11:18: document 2: not valid YAML: mismatched bracket '[' closed by '}'
-            pod.yaml:13: document 3, pod "settings": ConfigMap (v1) is not supported, only Pod and List (v1): remove the document
+            pod.yaml:13: document 3: ConfigMap "settings" (v1) is not supported, only Pod and List (v1): remove the document
             pod.yaml:27: document 4, item 2, pod "b": spec.containers: Required value
         "#]],
     );

@@ -51,7 +51,11 @@ impl Sorter<'_> {
                 let implied = (kind == "PodList").then_some("Pod");
                 self.list(node, &location, depth, implied);
             }
-            (Some(kind), Some(version)) => self.error(location, wrong_kind(kind, version)),
+            (Some(kind), Some(version)) => {
+                let problem = wrong_kind(kind, version, location.pod.as_deref());
+                // It is no pod's name.
+                self.error(Location { pod: None, ..location }, problem);
+            }
         }
     }
 
@@ -91,7 +95,7 @@ fn pod_name(node: &Node) -> Option<String> {
     name.text().filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
-fn wrong_kind(kind: &str, api_version: &str) -> Problem {
+fn wrong_kind(kind: &str, api_version: &str, name: Option<&str>) -> Problem {
     let remedy = match kind {
         "Pod" => "write \"apiVersion: v1\"",
         "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "ReplicationController" | "Job" => {
@@ -101,7 +105,8 @@ fn wrong_kind(kind: &str, api_version: &str) -> Problem {
         "PodTemplate" => "make a Pod of its template (with a metadata.name)",
         _ => "remove the document",
     };
-    Problem::WrongKind { kind: kind.to_owned(), api_version: api_version.to_owned(), remedy }
+    let name = name.map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    Problem::WrongKind { object: format!("{kind}{name}"), api_version: api_version.to_owned(), remedy }
 }
 
 #[cfg(test)]
@@ -131,7 +136,7 @@ mod tests {
         assert_eq!(
             errors("kind: Deployment\napiVersion: apps/v1\nmetadata: {name: web}\n"),
             [concat!(
-                "f.yaml:1: document 1, pod \"web\": Deployment (apps/v1) is not supported, only Pod and List (v1): ",
+                "f.yaml:1: document 1: Deployment \"web\" (apps/v1) is not supported, only Pod and List (v1): ",
                 "make a Pod of its spec.template (with a metadata.name)"
             )]
         );

@@ -57,8 +57,9 @@ pub enum Problem {
     NotAMapping(&'static str),
     #[error("{field} is missing: write \"{field}: {expected}\"")]
     KindMissing { field: &'static str, expected: &'static str },
-    #[error("{kind} ({api_version}) is not supported, only Pod and List (v1): {remedy}")]
-    WrongKind { kind: String, api_version: String, remedy: &'static str },
+    /// `object` is its kind and, if it has one, its name.
+    #[error("{object} ({api_version}) is not supported, only Pod and List (v1): {remedy}")]
+    WrongKind { object: String, api_version: String, remedy: &'static str },
     #[error("a List has its Pods under items, as a list")]
     NoItems,
     #[error("{0}{hint}", hint = Hint(.0.hint.as_deref()))]
