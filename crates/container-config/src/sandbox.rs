@@ -38,3 +38,16 @@ pub fn pod_cgroup(uid: &PodUid) -> String {
 pub fn shm_path(pod_dir: &Path) -> PathBuf {
     pod_dir.join("shm")
 }
+
+/// The group of the shims, beside the groups of the pods.
+#[must_use]
+pub fn shims_cgroup(pod_cgroup: &Path) -> PathBuf {
+    pod_cgroup.parent().unwrap_or(Path::new("")).join("shims")
+}
+
+/// The groups that a pod's shares with all others, in the order in which they can be removed: whoever
+/// finds them empty does.
+pub fn shared_cgroups(pod_cgroup: &Path) -> impl Iterator<Item = PathBuf> {
+    let parent = pod_cgroup.parent().filter(|parent| !parent.as_os_str().is_empty());
+    [shims_cgroup(pod_cgroup)].into_iter().chain(parent.map(Path::to_owned))
+}

@@ -99,6 +99,15 @@ pub enum Hook {
 }
 
 impl Hook {
+    /// Of its field in `v1.Lifecycle`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PostStart => "postStart",
+            Self::PreStop => "preStop",
+        }
+    }
+
     #[must_use]
     pub fn handler(self, container: &Container) -> Option<&ExecAction> {
         match self {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use container_config::pod_cgroup;
+use container_config::{pod_cgroup, shared_cgroups};
 use lifecycle::{ContainerRecord, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::clock::boot_id;
@@ -80,7 +80,8 @@ pub(crate) fn bury(pod_dir: &Path, run_dir: &Path) -> Vec<String> {
         Ok(hierarchies) => {
             let removed = hierarchies.group(&record.cgroup).remove();
             errors.extend(removed.iter().map(|error| PortError::chain(error).0));
-            remove_empty_parents(&hierarchies, &record.cgroup);
+            shared_cgroups(Path::new(&record.cgroup))
+                .for_each(|group| hierarchies.tracking_group(group).remove_if_empty());
         }
         Err(error) => errors.push(PortError::chain(&error).0),
     }
@@ -118,15 +119,6 @@ pub(crate) fn recorded_exits(pod_dir: &Path) -> Vec<Observation> {
             Some(Observation::ContainerExited { container, attempt, exit: exit? })
         })
         .collect()
-}
-
-/// The cgroups above the pod's and the one of the shims: whoever leaves last removes them.
-fn remove_empty_parents(hierarchies: &Hierarchies, cgroup: &str) {
-    let Some(parent) = Path::new(cgroup).parent().filter(|parent| parent.file_name().is_some()) else {
-        return;
-    };
-    hierarchies.tracking_group(parent.join("shims")).remove_if_empty();
-    hierarchies.tracking_group(parent).remove_if_empty();
 }
 
 /// The process of the record is the shim if it holds the pod's lock, was started since this boot, and

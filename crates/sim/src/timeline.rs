@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use lifecycle::{
-    Action, Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Hook, Observation, PodStatus,
+    Action, Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Observation, PodStatus,
     ProbeOutcome,
 };
 
@@ -71,7 +71,7 @@ fn action_text(action: &Action) -> Option<String> {
         Action::RunHook { container, hook, timeout, .. } => {
             let seconds = timeout.map(|t| t.as_secs_f64().round());
             let limit = seconds.map(|s| format!(", at most {s}s")).unwrap_or_default();
-            format!("{} {container}{limit}", hook_text(*hook))
+            format!("{} {container}{limit}", hook.name())
         }
         Action::SignalContainer { container, .. } => format!("signal {container}"),
         Action::KillContainer { container, .. } => format!("kill {container}"),
@@ -93,7 +93,7 @@ fn observation_text(observation: &Observation) -> Option<String> {
         Observation::ContainerExited { container, exit, .. } => format!("{container} {}", exit_text(exit)),
         Observation::HookFinished { container, hook, failure, .. } => {
             let how = if failure.is_some() { "failed" } else { "done" };
-            format!("{} {container} {how}", hook_text(*hook))
+            format!("{} {container} {how}", hook.name())
         }
         Observation::ProbeFinished { container, outcome, .. } => {
             let how = match outcome {
@@ -112,13 +112,6 @@ fn observation_text(observation: &Observation) -> Option<String> {
         | Observation::ContainerStarted { .. }
         | Observation::ContainerRemoved { .. } => return None,
     })
-}
-
-fn hook_text(hook: Hook) -> &'static str {
-    match hook {
-        Hook::PostStart => "postStart",
-        Hook::PreStop => "preStop",
-    }
 }
 
 fn exit_text(exit: &Exit) -> String {

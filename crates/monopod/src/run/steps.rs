@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kubelet::{Entry, Happening};
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
+    Action, Decision, Exit, ExitReason, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
     Verdict, Wait,
 };
 use podspec::time::go_duration;
@@ -109,7 +109,7 @@ impl Steps {
                 out.pod("sandbox_recreated", Tone::Plain, "gets a new sandbox".to_owned());
             }
             Action::RunHook { container, hook, .. } => {
-                let name = hook_name(*hook);
+                let name = hook.name();
                 out.container(container, "hook_started", Tone::Plain, format!("runs its {name} hook"));
             }
             Action::SignalContainer { container, .. } => {
@@ -241,7 +241,7 @@ impl Draft<'_> {
                 self.container(container, "create_failed", Tone::Bad, text);
             }
             Observation::HookFinished { container, hook, failure: Some(failure), .. } => {
-                let text = format!("{} hook failed: {failure}", hook_name(*hook));
+                let text = format!("{} hook failed: {failure}", hook.name());
                 self.container(container, "hook_failed", Tone::Bad, text);
             }
             Observation::ProbeFinished { container, outcome, .. } => self.probed(container, outcome),
@@ -302,13 +302,6 @@ impl Draft<'_> {
     fn remaining(&self, until: BootTime) -> String {
         let left = until.since(self.at.boot);
         go_duration(Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() > 0)))
-    }
-}
-
-fn hook_name(hook: Hook) -> &'static str {
-    match hook {
-        Hook::PostStart => "postStart",
-        Hook::PreStop => "preStop",
     }
 }
 

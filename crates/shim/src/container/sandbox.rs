@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use container_config::{SandboxConfig, Tmpfs};
+use container_config::{SandboxConfig, Tmpfs, shared_cgroups, shims_cgroup};
 use linux_sys::cgroup::{Group, Hierarchies};
 use linux_sys::namespace::{self, Namespaces};
 use linux_sys::process::{self, Child};
@@ -29,9 +29,6 @@ pub struct Sandbox {
     /// Those in which this process had to leave the engine's group.
     left: Hierarchies,
 }
-
-/// Of the shims, beside the groups of the pods.
-const SHIMS: &str = "shims";
 
 impl Sandbox {
     /// Makes this process the holder of a pod's sandbox: namespaces, host name, loopback, memory
@@ -105,7 +102,7 @@ impl Sandbox {
         // Only to leave the shims' group empty; where the root takes no processes, the last to leave
         // is the end of this one, and another shim removes the group.
         let _ = self.left.tracking_group("").enter();
-        remove_parents(&self.hierarchies, &self.cgroup);
+        remove_shared(&self.hierarchies, &self.cgroup);
         errors
     }
 
@@ -149,7 +146,7 @@ pub fn remove_pod_cgroup(cgroup: &str) -> Vec<TeardownError> {
         Err(error) => return vec![error.into()],
     };
     let errors = hierarchies.group(cgroup).remove();
-    remove_parents(&hierarchies, Path::new(cgroup));
+    remove_shared(&hierarchies, Path::new(cgroup));
     errors.into_iter().map(TeardownError::from).collect()
 }
 
@@ -172,7 +169,7 @@ fn occupy_stdio() -> Result<(), SandboxError> {
 /// Moves this process out of the engine's groups: what ends the engine must not end its pods. On v2
 /// that takes 10 to 20 ms, so a child does it while the sandbox is made.
 fn leave_engine(occupied: Hierarchies, pod: &Path) -> Result<(), SandboxError> {
-    let shims = shims_beside(pod);
+    let shims = shims_cgroup(pod);
     let (v1, v2) = occupied.by_version();
     v1.tracking_group(&shims).enter()?;
     if let Some(v2) = v2 {
@@ -186,16 +183,8 @@ fn leave_engine(occupied: Hierarchies, pod: &Path) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn shims_beside(pod: &Path) -> PathBuf {
-    pod.parent().unwrap_or(Path::new("")).join(SHIMS)
-}
-
-/// The groups above a pod's belong to all engines; whoever finds them empty removes them.
-fn remove_parents(hierarchies: &Hierarchies, pod: &Path) {
-    hierarchies.tracking_group(shims_beside(pod)).remove_if_empty();
-    if let Some(parent) = pod.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        hierarchies.tracking_group(parent).remove_if_empty();
-    }
+fn remove_shared(hierarchies: &Hierarchies, pod: &Path) {
+    shared_cgroups(pod).for_each(|group| hierarchies.tracking_group(group).remove_if_empty());
 }
 
 fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
