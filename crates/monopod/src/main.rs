@@ -1,9 +1,7 @@
-//! The program: command line and wiring only.
+//! The program: command line only.
 
 mod cli;
 mod logs;
-mod node;
-mod node_facts;
 mod outcome;
 mod preflight;
 mod reset;
@@ -20,7 +18,7 @@ use tracing::level_filters::LevelFilter;
 
 use cli::{Cli, Command, LogFormat};
 use kubelet::Paths;
-use node::Node;
+use node::{Node, Program};
 
 /// The hidden first argument of the per-pod supervisor.
 const SHIM: &str = "shim";
@@ -92,8 +90,8 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
         outcome::say(format_args!("warning: {warning}"));
     }
     preflight::check()?;
-    let node = Node::new(paths(cli)?)?;
-    node_facts::raise_open_files();
+    let node = Node::new(paths(cli)?, Program::default())?;
+    node::raise_open_files();
     let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
     Ok(outcome.report())
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use kubelet::{Kubelet, PodView, Subscription};
 use lifecycle::Phase;
+use node::Node;
 use podspec::{Pod, PodUid};
 use ports::Clock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +26,6 @@ use tokio::time::timeout;
 
 use crate::cli;
 use crate::logs::LogFiles;
-use crate::node::Node;
 use crate::outcome::{self, Outcome};
 use format::{Format, Style};
 use output::{Ended, Output};
@@ -112,7 +112,7 @@ impl Run {
 
     fn add(&mut self, pod: Pod) -> Result<()> {
         let name = format!("pod {}/{}", pod.namespace, pod.name);
-        self.node.claim(&pod).with_context(|| format!("cannot begin {name}"))?;
+        self.node.claim(&pod, true).with_context(|| format!("cannot begin {name}"))?;
         let watched: Subscription =
             self.kubelet.add_pod(pod.clone()).with_context(|| format!("cannot begin {name}"))?;
         self.pods.push(Running { pod, view: watched.view.clone(), ended: None });

@@ -1,18 +1,27 @@
 //! The node that pods run on: which implementation stands behind each port.
 
-use anyhow::{Context, Result};
+mod facts;
+
+use std::io;
+
 use container_config::NodeFacts;
 use images::Images;
 use kubelet::Paths;
 use linux_sys::clock;
 use podspec::{BootTime, Moment, Pod, WallTime};
-use runtime::{Program, ShimRuntime};
+use ports::PortError;
+use runtime::ShimRuntime;
 use volumes::Volumes;
 
-use crate::node_facts;
+pub use facts::raise_open_files;
+pub use runtime::Program;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find out what this machine has")]
+pub struct FactsError(#[source] io::Error);
 
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     paths: Paths,
     facts: NodeFacts,
     runtime: ShimRuntime,
@@ -22,11 +31,14 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Reads what there is to know of this machine; makes nothing on it.
-    pub(crate) fn new(paths: Paths) -> Result<Self> {
-        let facts = node_facts::read().context("cannot find out what this machine has")?;
+    /// Reads what there is to know of this machine; makes nothing on it. `shim`: what to run as a shim.
+    ///
+    /// # Errors
+    /// When the machine does not say what it has.
+    pub fn new(paths: Paths, shim: Program) -> Result<Self, FactsError> {
+        let facts = facts::read().map_err(FactsError)?;
         Ok(Self {
-            runtime: ShimRuntime::new(Program::default()),
+            runtime: ShimRuntime::new(shim),
             images: Images::new(&paths.data_dir.join("images"), true),
             volumes: Volumes::new(facts.memory_bytes),
             clock: SystemClock,
@@ -35,17 +47,22 @@ impl Node {
         })
     }
 
-    pub(crate) fn paths(&self) -> &Paths {
+    #[must_use]
+    pub fn paths(&self) -> &Paths {
         &self.paths
     }
 
-    /// Makes the pod's directory this engine's, before anything is written there.
-    pub(crate) fn claim(&self, pod: &Pod) -> Result<()> {
-        Ok(self.runtime.claim(&self.paths.context(pod.clone(), true))?)
+    /// Makes the pod's directory this engine's, before anything is written there. `bound`: the pod ends
+    /// with this engine.
+    ///
+    /// # Errors
+    /// When the pod belongs to another living engine.
+    pub fn claim(&self, pod: &Pod, bound: bool) -> Result<(), PortError> {
+        self.runtime.claim(&self.paths.context(pod.clone(), bound))
     }
 
     /// Removes what engines that died under the same root have left, without keeping anybody waiting.
-    pub(crate) fn sweep(&self) {
+    pub fn sweep(&self) {
         let paths = self.paths.clone();
         tokio::task::spawn_blocking(move || {
             let swept = runtime::sweep(&paths);
@@ -87,7 +104,7 @@ impl kubelet::Node for Node {
 }
 
 #[derive(Debug)]
-pub(crate) struct SystemClock;
+pub struct SystemClock;
 
 impl ports::Clock for SystemClock {
     fn now(&self) -> Moment {

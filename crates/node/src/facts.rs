@@ -24,7 +24,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
 
 /// Engine and shims hold several descriptors for each container: as many as they may have at all.
 /// To be called after [`read`], for containers keep what this process was started with.
-pub(crate) fn raise_open_files() {
+pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
