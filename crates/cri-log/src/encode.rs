@@ -47,6 +47,11 @@ impl Encoder {
         self.hold(&chunk[line_start..], &mut headers, records);
     }
 
+    /// Gives back what longer lines took than the one that is held.
+    pub fn release_memory(&mut self) {
+        self.held.shrink_to_fit();
+    }
+
     /// Appends what is held at the end of the stream. Its tag is `P`, as containerd's is: the container
     /// wrote no newline, so a reader prints none.
     pub fn finish(&mut self, at: Timestamp, records: &mut Vec<u8>) {
@@ -215,6 +220,20 @@ mod tests {
             assert_eq!(printed(&whole), text, "round {round}");
             assert!(records(&whole).iter().all(|(_, text)| text.len() <= TEXT_BYTES_MAX));
         }
+    }
+
+    #[test]
+    fn memory_is_given_back_and_what_is_held_is_not() {
+        let mut encoder = Encoder::new(Stream::Stdout);
+        let mut out = Vec::new();
+        encoder.push(&[b'x'; TEXT_BYTES_MAX], at(), &mut out);
+        encoder.push(b"\nrest", at(), &mut out);
+        assert!(encoder.held.capacity() >= TEXT_BYTES_MAX);
+        encoder.release_memory();
+        assert!(encoder.held.capacity() < 100);
+        out.clear();
+        encoder.push(b"\n", at(), &mut out);
+        assert_eq!(printed(&out), b"rest\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod exec;
 pub mod fd_passing;
 pub mod in_root;
 pub mod lock;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod process;

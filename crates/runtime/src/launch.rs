@@ -19,6 +19,10 @@ use tokio::io::unix::AsyncFd;
 /// Beyond this a new shim starts the file again; one shim writes a bounded number of lines.
 const SHIM_LOG_BYTES_MAX: u64 = 1 << 20;
 
+/// glibc keeps small freed blocks for each thread, scattered over pages that it then cannot give back. A shim
+/// allocates little and lives long.
+const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+
 /// What to run as a shim.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -44,6 +48,7 @@ pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStre
         .arg0("monopod")
         .args(&program.args)
         .env_clear()
+        .env(ALLOCATOR.0, ALLOCATOR.1)
         .current_dir(&pod.run_dir)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())

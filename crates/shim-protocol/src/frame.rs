@@ -43,6 +43,11 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(received);
     }
 
+    /// Gives back what messages took that have been yielded.
+    pub fn release_memory(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
     /// The next whole message, if it has arrived.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ pub(crate) const DESCRIPTORS_PER_EXEC: usize = 3;
 const OUTGOING_BYTES_MAX: usize = 32 << 20;
 /// Descriptors received for messages that have not been read whole yet.
 const DESCRIPTORS_MAX: usize = 16 * DESCRIPTORS_PER_EXEC;
-const READ_BYTES: usize = 64 << 10;
+/// On the stack; longer requests take several reads.
+const READ_BYTES: usize = 8 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectionError {
@@ -93,9 +94,14 @@ impl Connection {
                 Err(error) => return Err(ConnectionError::Write(error)),
             }
         }
-        // One large message does not stay in memory for the pod's life.
-        self.outgoing.shrink_to(READ_BYTES);
         Ok(())
+    }
+
+    /// Gives back what large messages took.
+    pub(crate) fn release_memory(&mut self) {
+        self.incoming.release_memory();
+        self.descriptors.shrink_to_fit();
+        self.outgoing.shrink_to_fit();
     }
 
     pub(crate) fn has_output(&self) -> bool {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use linux_sys::clock::boot_id;
@@ -76,7 +75,7 @@ pub(crate) fn run() -> Result<(), LaunchError> {
 
 /// Descriptor 0 becomes /dev/null, so that nothing this process starts has the socket.
 fn take_socket() -> io::Result<UnixStream> {
-    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let socket = rustix::stdio::stdin().try_clone_to_owned()?;
     rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
     Ok(UnixStream::from(socket))
 }

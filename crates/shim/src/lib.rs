@@ -11,6 +11,7 @@ mod connection;
 mod ending;
 mod exec;
 mod exit;
+mod footprint;
 mod launch;
 mod log_file;
 mod log_pump;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use cri_log::{Encoder, Stream, Timestamp};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use crate::clock;
@@ -19,19 +20,21 @@ pub(crate) const DRAIN_BYTES_MAX: usize = 4 * PIPE_BYTES;
 /// A full pipe stops the container; the default of 64 KiB does so often.
 const PIPE_BYTES: usize = 256 << 10;
 const CHUNK_BYTES: usize = 64 << 10;
-/// Encoding buffers that grew over this are given back.
-const RECORDS_BYTES_KEPT: usize = 256 << 10;
+/// Reads up to this length cost no memory that is worth giving back.
+const FEW_BYTES: usize = 8 << 10;
 
-/// Buffers shared by all pumps of a shim.
-#[derive(Debug)]
+/// Buffers shared by all pumps of a shim. Only as much of them takes memory as was ever filled.
+#[derive(Debug, Default)]
 pub(crate) struct Scratch {
     chunk: Vec<u8>,
     records: Vec<u8>,
+    read_bytes_max: usize,
 }
 
 impl Scratch {
-    pub(crate) fn new() -> Self {
-        Self { chunk: vec![0; CHUNK_BYTES], records: Vec::new() }
+    /// Whether it takes more memory than a container needs that writes a line now and then.
+    pub(crate) fn is_large(&self) -> bool {
+        self.read_bytes_max > FEW_BYTES
     }
 }
 
@@ -90,8 +93,7 @@ impl LogPump {
         while bytes_left > 0 {
             let at = clock::wall();
             scratch.records.clear();
-            let chunk =
-                pipe.read(&mut scratch.chunk, Timestamp::new(at), &mut scratch.records, &mut bytes_left);
+            let chunk = pipe.read(scratch, Timestamp::new(at), &mut bytes_left);
             if !scratch.records.is_empty()
                 && let Err(error) = self.file.append(&scratch.records, at)
             {
@@ -106,8 +108,13 @@ impl LogPump {
                 }
             }
         }
-        scratch.records.clear();
-        scratch.records.shrink_to(RECORDS_BYTES_KEPT);
+    }
+
+    /// Gives back what long lines took.
+    pub(crate) fn release_memory(&mut self) {
+        for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            pipe.encoder.release_memory();
+        }
     }
 
     /// Why output is being lost, said once per attempt.
@@ -142,21 +149,19 @@ fn lost(loss: &mut Option<io::Error>, has_lost: &mut bool, error: io::Error) {
 }
 
 impl Pipe {
-    fn read(
-        &mut self,
-        chunk: &mut [u8],
-        at: Timestamp,
-        records: &mut Vec<u8>,
-        bytes_left: &mut usize,
-    ) -> Chunk {
-        match rustix::io::read(&self.descriptor, &mut *chunk) {
+    fn read(&mut self, scratch: &mut Scratch, at: Timestamp, bytes_left: &mut usize) -> Chunk {
+        let Scratch { chunk, records, read_bytes_max } = scratch;
+        chunk.clear();
+        chunk.reserve(CHUNK_BYTES);
+        match rustix::io::read(&self.descriptor, spare_capacity(chunk)) {
             // A terminal's master says EIO when the last process on it is gone.
             Ok(0) | Err(Errno::IO) => {
                 self.encoder.finish(at, records);
                 Chunk::End
             }
             Ok(length) => {
-                self.encoder.push(&chunk[..length], at, records);
+                self.encoder.push(chunk, at, records);
+                *read_bytes_max = length.max(*read_bytes_max);
                 *bytes_left = bytes_left.saturating_sub(length);
                 Chunk::Records
             }
@@ -168,5 +173,35 @@ impl Pipe {
                 Chunk::End
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cri_log::Stream;
+    use rustix::pipe::pipe;
+
+    use super::{FEW_BYTES, LogPump, Scratch, TURN_BYTES_MAX};
+    use crate::log_file::LogFile;
+    use crate::poll::Poller;
+
+    #[test]
+    fn only_a_burst_of_output_makes_the_buffers_large() {
+        let dir = std::env::temp_dir().join(format!("monopod-pump-{}", std::process::id()));
+        let (reader, writer) = pipe().unwrap();
+        let log = LogFile::open(&dir, 0).unwrap();
+        let mut pump = LogPump::new(log, reader, None, 1, &Poller::new().unwrap()).unwrap();
+        let mut scratch = Scratch::default();
+        let mut output = |bytes: usize| {
+            rustix::io::write(&writer, &vec![b'x'; bytes]).unwrap();
+            pump.pump(Stream::Stdout, TURN_BYTES_MAX, &mut scratch);
+            scratch.is_large()
+        };
+        assert!(!output(100));
+        assert!(!output(FEW_BYTES));
+        assert!(output(FEW_BYTES + 1));
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -15,6 +15,7 @@ use shim_protocol::{Message, Reply, ReplyBody, SandboxLaunch};
 use crate::connection::{Connection, ConnectionError};
 use crate::container::{Container, Sandbox};
 use crate::exec::RunningExec;
+use crate::footprint;
 use crate::log_pump::{LogPump, Scratch, TURN_BYTES_MAX};
 use crate::note;
 use crate::orphan::Orphan;
@@ -39,6 +40,8 @@ pub(crate) struct Shim {
     /// Set when there is nothing left to supervise.
     pub(crate) over: bool,
     pub(crate) scratch: Scratch,
+    /// When memory is to be given back.
+    pub(crate) release_at: Option<BootTime>,
     pub(crate) listener: Option<UnixListener>,
     signals: SignalFd,
     last_key: u32,
@@ -96,7 +99,8 @@ impl Shim {
             stop: None,
             orphan: None,
             over: false,
-            scratch: Scratch::new(),
+            scratch: Scratch::default(),
+            release_at: Some(footprint::release_time()),
             listener: Some(parts.listener),
             signals: parts.signals,
             last_key: 0,
@@ -111,6 +115,7 @@ impl Shim {
         loop {
             self.expire_execs();
             self.settle();
+            self.release_memory();
             if self.over {
                 return Ok(());
             }
@@ -170,6 +175,9 @@ impl Shim {
     }
 
     fn serve(&mut self, source: Source) -> io::Result<()> {
+        if !matches!(source, Source::Log(..) | Source::Deadline) {
+            self.release_later();
+        }
         match source {
             Source::Signals => self.receive_signals()?,
             Source::Deadline => {}
@@ -275,12 +283,15 @@ impl Shim {
             let container = container.clone();
             self.report_lost_output(container, &loss);
         }
+        if self.scratch.is_large() {
+            self.release_later();
+        }
     }
 
     fn next_deadline(&self) -> Option<BootTime> {
         let execs = self.execs.values().filter_map(|exec| exec.deadline);
         let stop = self.stop.as_ref().map(|stop| stop.deadline);
         let orphan = self.orphan.as_ref().and_then(|orphan| orphan.wake_at());
-        execs.chain(stop).chain(orphan).min()
+        execs.chain(stop).chain(orphan).chain(self.release_at).min()
     }
 }
