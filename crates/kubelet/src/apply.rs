@@ -11,7 +11,7 @@ use podspec::time::go_duration;
 use podspec::{Container, ContainerName, PullPolicy};
 use ports::{
     ExecResult, ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError,
-    VolumeService,
+    StartedContainer, VolumeService,
 };
 
 use crate::Node;
@@ -134,7 +134,9 @@ impl<N: Node> Effects<N> {
 
     async fn start_container(&self, container: ContainerName, attempt: u32, image_id: &str) -> Observation {
         match self.try_start_container(&container, attempt, image_id).await {
-            Ok(id) => Observation::ContainerStarted { container, attempt, id },
+            Ok(StartedContainer { id, started }) => {
+                Observation::ContainerStarted { container, attempt, id, started }
+            }
             Err(StartContainerError::Create { reason, message }) => {
                 Observation::ContainerCreateFailed { container, attempt, reason, message }
             }
@@ -149,7 +151,7 @@ impl<N: Node> Effects<N> {
         name: &ContainerName,
         attempt: u32,
         image_id: &str,
-    ) -> Result<String, StartContainerError> {
+    ) -> Result<StartedContainer, StartContainerError> {
         let container = self.container(name).map_err(config_error)?;
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let facts = facts.ok_or_else(|| config_error("the pod has no sandbox".to_owned()))?;

@@ -17,9 +17,15 @@ impl Observed {
             _ => at,
         };
         self.sandbox = SandboxState::Ready { attempt: snapshot.attempt, since, ip: snapshot.ip.clone() };
-        for record in &snapshot.containers {
+        let mut records: Vec<&ContainerRecord> = snapshot.containers.iter().collect();
+        // In the order in which an engine would have learned of them: one end may be due to another.
+        records.sort_by_key(|record| record.exit.as_ref().map(|exit| exit.finished.boot));
+        for record in records {
             self.count_start(spec, &record.name, record.attempt, at);
             self.adopt_record(record, snapshot.attempt);
+            if let Some(exit) = &record.exit {
+                self.exited(spec, &record.name, record.attempt, exit, at);
+            }
         }
         let known = |name: &ContainerName, number: u32| {
             snapshot.containers.iter().any(|r| r.name == *name && r.attempt == number)
@@ -34,14 +40,18 @@ impl Observed {
         let container = self.containers.entry(record.name.clone()).or_default();
         let newest = container.current.as_ref().map(|a| a.number);
         if newest.is_none_or(|number| number < record.attempt) {
-            let attempt = Attempt::recorded(record.attempt, run, sandbox, &record.id, record.state());
+            let attempt = Attempt::starting(record.attempt, run, sandbox, "");
             container.previous = container.current.replace(attempt);
-        } else if let Some(attempt) =
-            container.current.as_mut().filter(|a| a.number == record.attempt && a.alive())
-        {
-            record.id.clone_into(&mut attempt.id);
-            attempt.state = record.state();
         }
+        self.update(&record.name, record.attempt, |attempt| {
+            if attempt.alive() {
+                record.id.clone_into(&mut attempt.id);
+                attempt.state = AttemptState::Running { since: record.started };
+                // What was issued may never have been sent.
+                attempt.stop_signal_sent = record.stop_signal_sent;
+                attempt.kill_sent = record.kill_sent;
+            }
+        });
     }
 }
 
@@ -55,15 +65,6 @@ impl ContainerObserved {
             let mut exit = killed(attempt, "The container could not be located when the pod was adopted", at);
             exit.reason = ExitReason::ContainerStatusUnknown;
             attempt.state = AttemptState::Exited(exit);
-        }
-    }
-}
-
-impl ContainerRecord {
-    fn state(&self) -> AttemptState {
-        match &self.exit {
-            Some(exit) => AttemptState::Exited(exit.clone()),
-            None => AttemptState::Running { since: self.started },
         }
     }
 }

@@ -47,8 +47,9 @@ impl Observed {
             Observation::ImageFailed { container, reason, message } => {
                 self.image_failed(spec, container, reason, message, at);
             }
-            Observation::ContainerStarted { container, attempt, id } => {
-                self.started(spec, container, *attempt, id, at);
+            Observation::ContainerStarted { container, attempt, id, started } => {
+                self.count_start(spec, container, *attempt, at);
+                self.started(container, *attempt, id, *started);
             }
             Observation::ContainerCreateFailed { container, attempt, reason, message } => {
                 let error =
@@ -78,12 +79,11 @@ impl Observed {
             self.accepted = Some(at);
             return;
         }
-        self.forget_in_flight(at);
-        // The time without an engine is nobody's grace: a stop under way has all of it again.
-        self.resumed = Some(at);
-        if let Some(deletion) = &mut self.deletion {
-            deletion.kill_at = at.boot.after(deletion.grace);
+        let attempts = self.containers.values().filter_map(|c| c.current.as_ref());
+        if !attempts.filter(|a| a.alive()).any(Attempt::being_stopped) {
+            self.resumed = Some(at);
         }
+        self.forget_in_flight(at);
     }
 
     /// A new engine does again whatever the old one had under way.
@@ -101,10 +101,6 @@ impl Observed {
         self.removing.clear();
         for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
             attempt.startup.in_flight = false;
-            if attempt.alive() {
-                // Written down before they were sent: a signal may never have left the old engine.
-                (attempt.stop_signal_sent, attempt.kill_sent) = (None, None);
-            }
             for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
                 if matches!(hook, HookState::Running { .. }) {
                     *hook = HookState::NotRun;
@@ -192,14 +188,13 @@ impl Observed {
         self.pulls.insert(container.image.clone(), failed);
     }
 
-    fn started(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, id: &str, at: Moment) {
-        self.count_start(spec, name, attempt, at);
-        let Some(container) = self.containers.get_mut(name) else { return };
-        let Some(current) = container.current.as_mut().filter(|a| a.number == attempt) else { return };
-        id.clone_into(&mut current.id);
-        if current.state == AttemptState::Starting {
-            current.state = AttemptState::Running { since: at };
-        }
+    fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, started: Moment) {
+        self.update(name, attempt, |current| {
+            id.clone_into(&mut current.id);
+            if current.state == AttemptState::Starting {
+                current.state = AttemptState::Running { since: started };
+            }
+        });
     }
 
     /// The attempt never was; the one before it is the newest again.
@@ -213,7 +208,14 @@ impl Observed {
     }
 
     /// May overtake the report of the start, which then only adds the id.
-    fn exited(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, exit: &Exit, at: Moment) {
+    pub(crate) fn exited(
+        &mut self,
+        spec: &PodSpec,
+        name: &ContainerName,
+        attempt: u32,
+        exit: &Exit,
+        at: Moment,
+    ) {
         let restarting_all =
             View::new(spec, self, at).restart_all.is_some_and(|trigger| trigger.container.name != *name);
         self.count_start(spec, name, attempt, at);

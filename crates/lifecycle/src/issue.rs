@@ -111,7 +111,7 @@ impl Observed {
 }
 
 impl Attempt {
-    fn starting(number: u32, run: u32, sandbox: u32, image_id: &str) -> Self {
+    pub(crate) fn starting(number: u32, run: u32, sandbox: u32, image_id: &str) -> Self {
         Self {
             number,
             run,
@@ -125,10 +125,6 @@ impl Attempt {
             stop_signal_sent: None,
             kill_sent: None,
         }
-    }
-
-    pub(crate) fn recorded(number: u32, run: u32, sandbox: u32, id: &str, state: AttemptState) -> Self {
-        Self { id: id.to_owned(), state, ..Self::starting(number, run, sandbox, "") }
     }
 
     pub(crate) fn hook_mut(&mut self, hook: Hook) -> &mut HookState {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podspec::{Container, ContainerName, ExecAction};
+use podspec::{Container, ContainerName, ExecAction, Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::observed::{Exit, SandboxSnapshot};
@@ -54,6 +54,7 @@ pub enum Observation {
         container: ContainerName,
         attempt: u32,
         id: String,
+        started: Moment,
     },
     /// It failed before there was a process: no attempt is counted.
     ContainerCreateFailed {

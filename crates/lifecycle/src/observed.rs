@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Observed {
     /// When this node took the pod: `status.startTime`.
     pub accepted: Option<Moment>,
-    /// When the newest engine took the pod over from an earlier one.
+    /// When an engine took the pod over that nobody was stopping. What came to pass before that and stops
+    /// the pod was learned then, and its grace is counted from then.
     #[serde(default)]
     pub resumed: Option<Moment>,
     pub deletion: Option<Deletion>,
@@ -267,9 +268,12 @@ pub struct ContainerRecord {
     pub name: ContainerName,
     pub attempt: u32,
     pub id: String,
-    /// In the shim's PID namespace.
-    pub pid: i32,
     pub started: Moment,
+    /// When the shim sent the stop signal, and SIGKILL.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub stop_signal_sent: Option<BootTime>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kill_sent: Option<BootTime>,
     /// `None` while it runs.
     pub exit: Option<Exit>,
 }

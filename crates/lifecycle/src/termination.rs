@@ -44,10 +44,10 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Counted from `began`, or from when this engine took over a stop that had begun before.
+    /// Counted from `began`, or from when an engine learned of it that took the pod over.
     pub(crate) fn new(view: &View<'_>, began: BootTime, grace: Duration) -> Self {
-        let resumed = view.observed.resumed.map_or(began, |at| at.boot.max(began));
-        Self { kill_at: resumed.after(grace) }
+        let learned = view.observed.resumed.map_or(began, |at| at.boot.max(began));
+        Self { kill_at: learned.after(grace) }
     }
 
     /// No grace but the floor.

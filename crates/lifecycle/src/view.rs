@@ -97,6 +97,11 @@ impl Attempt {
         !matches!(self.state, AttemptState::Exited(_))
     }
 
+    /// Its stop has begun: with its hook, or its signal.
+    pub(crate) fn being_stopped(&self) -> bool {
+        self.pre_stop != HookState::NotRun || self.stop_signal_sent.is_some()
+    }
+
     pub(crate) fn exit(&self) -> Option<&Exit> {
         match &self.state {
             AttemptState::Exited(exit) => Some(exit),

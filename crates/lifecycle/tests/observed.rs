@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use lifecycle::{
-    Action, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeOutcome, SandboxState, VolumesState,
-    plan,
+    Action, ContainerRecord, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeOutcome,
+    SandboxSnapshot, SandboxState, VolumesState, plan,
 };
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, PodSpec, WallTime};
 
@@ -19,7 +19,12 @@ fn late_observations_change_nothing() {
     let mut observed = running_second_attempt(&spec);
     let late = [
         Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(0) },
-        Observation::ContainerStarted { container: main.clone(), attempt: 0, id: "other".to_owned() },
+        Observation::ContainerStarted {
+            container: main.clone(),
+            attempt: 0,
+            id: "other".to_owned(),
+            started: at(20),
+        },
         Observation::ContainerCreateFailed {
             container: main.clone(),
             attempt: 0,
@@ -71,7 +76,12 @@ fn what_has_ended_stays_as_it_ended() {
     let ended = observed.clone();
     for observation in [
         Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(9) },
-        Observation::ContainerStarted { container: main.clone(), attempt: 1, id: "main-1".to_owned() },
+        Observation::ContainerStarted {
+            container: main.clone(),
+            attempt: 1,
+            id: "main-1".to_owned(),
+            started: at(5),
+        },
         Observation::ProbeFinished {
             container: main,
             attempt: 1,
@@ -113,6 +123,38 @@ fn a_terminal_phase_is_never_left() {
     }
 }
 
+/// A stop signal that was written down and never left the engine is due again; one that the shim sent is not.
+#[test]
+fn only_the_shim_knows_which_signals_were_sent() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    for sent in [None, Some(at(21).boot)] {
+        let mut observed = running_second_attempt(&spec);
+        observed.observe(&spec, &Observation::DeletionRequested { grace: Duration::from_secs(30) }, at(20));
+        settle(&spec, &mut observed, 20);
+        let record = ContainerRecord {
+            name: main.clone(),
+            attempt: 1,
+            id: "main-1".to_owned(),
+            started: at(5),
+            stop_signal_sent: sent,
+            kill_sent: None,
+            exit: None,
+        };
+        let snapshot = SandboxSnapshot { attempt: 0, ip: "127.0.0.1".to_owned(), containers: vec![record] };
+        observed.observe(&spec, &Observation::Accepted, at(25));
+        observed.observe(&spec, &Observation::Adopted(snapshot), at(25));
+        let signal = Action::SignalContainer { container: main.clone(), attempt: 1 };
+        let due = plan(&spec, &observed, at(25)).actions.contains(&signal);
+        assert_eq!(due, sent.is_none(), "{sent:?}");
+        assert_eq!(
+            observed.deletion.map(|deletion| deletion.kill_at),
+            Some(at(50).boot),
+            "the grace goes on"
+        );
+    }
+}
+
 /// The same again after writing and reading, and without the fields that came later.
 #[test]
 fn a_checkpoint_reads_back_also_without_newer_fields() {
@@ -145,10 +187,26 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
         (0, Observation::VolumesReady),
         (0, Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".to_owned() }),
         (0, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
-        (0, Observation::ContainerStarted { container: main.clone(), attempt: 0, id: "main-0".to_owned() }),
+        (
+            0,
+            Observation::ContainerStarted {
+                container: main.clone(),
+                attempt: 0,
+                id: "main-0".to_owned(),
+                started: at(0),
+            },
+        ),
         (5, Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(1) }),
         (5, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
-        (5, Observation::ContainerStarted { container: main, attempt: 1, id: "main-1".to_owned() }),
+        (
+            5,
+            Observation::ContainerStarted {
+                container: main,
+                attempt: 1,
+                id: "main-1".to_owned(),
+                started: at(5),
+            },
+        ),
     ] {
         observed.observe(spec, &observation, at(seconds));
         settle(spec, &mut observed, seconds);

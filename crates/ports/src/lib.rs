@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use container_config::{ContainerConfig, ImageConfig, SandboxConfig, SandboxFacts, Tmpfs};
 use lifecycle::{Exit, Observation, Pulled};
-use podspec::{ContainerName, Pod, PullPolicy, Volume};
+use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
 
 pub use paths::Paths;
 
@@ -53,6 +53,13 @@ impl PortError {
         }
         Self(text)
     }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StartedContainer {
+    pub id: String,
+    /// When its process was made.
+    pub started: Moment,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,7 +112,7 @@ pub trait RuntimeService: Send + Sync + 'static {
         pod: &Arc<PodContext>,
         attempt: u32,
         config: ContainerConfig,
-    ) -> impl Future<Output = Result<String, StartContainerError>> + Send;
+    ) -> impl Future<Output = Result<StartedContainer, StartContainerError>> + Send;
 
     fn signal_container(
         &self,
@@ -193,5 +200,5 @@ pub trait VolumeService: Send + Sync + 'static {
 
 /// Both clocks, read together.
 pub trait Clock: Send + Sync + 'static {
-    fn now(&self) -> podspec::Moment;
+    fn now(&self) -> Moment;
 }

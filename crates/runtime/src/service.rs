@@ -6,8 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use container_config::{ContainerConfig, SandboxConfig, SandboxFacts};
+use lifecycle::ContainerRecord;
 use podspec::{ContainerName, PodUid};
-use ports::{ExecResult, ExecStreams, Observer, PodContext, PortError, RuntimeService, StartContainerError};
+use ports::{
+    ExecResult, ExecStreams, Observer, PodContext, PortError, RuntimeService, StartContainerError,
+    StartedContainer,
+};
 use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody};
 
 use crate::bury::bury;
@@ -64,10 +68,12 @@ impl ShimRuntime {
         pod: &PodContext,
         attempt: u32,
         config: ContainerConfig,
-    ) -> Result<String, StartContainerError> {
+    ) -> Result<StartedContainer, StartContainerError> {
         let request = RequestBody::StartContainer { attempt, config: Box::new(config) };
         match self.call(pod, request, Vec::new()).await {
-            Ok(ReplyBody::Started(record)) => Ok(record.id),
+            Ok(ReplyBody::Started(ContainerRecord { id, started, .. })) => {
+                Ok(StartedContainer { id, started })
+            }
             Ok(ReplyBody::StartFailed(exit)) => Err(StartContainerError::Start(exit)),
             Ok(ReplyBody::CreateFailed { message }) => Err(create_error(message)),
             Ok(_) => Err(create_error(CallError::Unexpected.to_string())),
@@ -174,7 +180,7 @@ impl RuntimeService for ShimRuntime {
         pod: &Arc<PodContext>,
         attempt: u32,
         config: ContainerConfig,
-    ) -> Result<String, StartContainerError> {
+    ) -> Result<StartedContainer, StartContainerError> {
         self.start(pod, attempt, config).await
     }
 

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
+use lifecycle::ContainerRecord;
 use podspec::ContainerName;
 use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir, attempt_record_path};
 
-use crate::container::Container;
+use crate::clock;
 use crate::note;
-use crate::supervisor::{ContainerKey, Shim};
+use crate::supervisor::{ContainerKey, Live, Shim};
 
 impl Shim {
     pub(crate) fn carry_out(&mut self, Request { id, body }: Request) {
@@ -29,12 +30,20 @@ impl Shim {
     }
 
     /// The container's stop signal to its main process.
-    pub(crate) fn signal(&self, key: &ContainerKey) -> ReplyBody {
-        self.on_live(key, |container, stop_signal| container.signal(stop_signal))
+    pub(crate) fn signal(&mut self, key: &ContainerKey) -> ReplyBody {
+        self.on_live(key, |live, record| {
+            live.container.signal(live.stop_signal)?;
+            record.stop_signal_sent = Some(clock::boot());
+            Ok(())
+        })
     }
 
-    pub(crate) fn kill(&self, key: &ContainerKey) -> ReplyBody {
-        self.on_live(key, |container, _| container.kill_all())
+    pub(crate) fn kill(&mut self, key: &ContainerKey) -> ReplyBody {
+        self.on_live(key, |live, record| {
+            live.container.kill_all()?;
+            record.kill_sent = Some(clock::boot());
+            Ok(())
+        })
     }
 
     pub(crate) fn record_path(&self, (container, attempt): &ContainerKey) -> PathBuf {
@@ -47,13 +56,13 @@ impl Shim {
 
     /// Nothing to do for one that has exited.
     fn on_live(
-        &self,
+        &mut self,
         key: &ContainerKey,
-        act: impl FnOnce(&Container, i32) -> std::io::Result<()>,
+        act: impl FnOnce(&Live, &mut ContainerRecord) -> std::io::Result<()>,
     ) -> ReplyBody {
-        let Some(supervised) = self.containers.get(key) else { return unknown(key) };
+        let Some(supervised) = self.containers.get_mut(key) else { return unknown(key) };
         let Some(live) = &supervised.live else { return ReplyBody::Done };
-        match act(&live.container, live.stop_signal) {
+        match act(live, &mut supervised.record) {
             Ok(()) => ReplyBody::Done,
             Err(error) => failed(&format!("cannot signal container {:?}: {error}", key.0.as_str())),
         }

@@ -80,8 +80,15 @@ impl Shim {
         for warning in &spawned.warnings {
             note::warning(&format!("container {name}: {warning}"));
         }
-        let pid = spawned.container.pid();
-        let record = ContainerRecord { name: name.clone(), attempt, id, pid, started, exit: None };
+        let record = ContainerRecord {
+            name: name.clone(),
+            attempt,
+            id,
+            started,
+            stop_signal_sent: None,
+            kill_sent: None,
+            exit: None,
+        };
         let live_key = self.next_key();
         match self.watch_and_record(key, live_key, log, spawned.output, &record) {
             Ok(pump) => {
@@ -122,8 +129,9 @@ impl Shim {
             name: key.0.clone(),
             attempt: key.1,
             id: random_id().unwrap_or_default(),
-            pid: 0,
             started: at,
+            stop_signal_sent: None,
+            kill_sent: None,
             exit: Some(exit.clone()),
         };
         if let Err(error) = write_record(&self.record_path(key), &record) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lifecycle::{Action, Exit, ExitReason, Hook, Observation, ProbeOutcome};
-use podspec::ContainerName;
+use lifecycle::{Action, ContainerRecord, Exit, ExitReason, Hook, Observation, ProbeOutcome};
+use podspec::{BootTime, ContainerName};
 
 use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, StartScript};
 use crate::world::{Pending, World, nth};
@@ -24,6 +24,7 @@ impl<'s> World<'s> {
                 self.run_probe(container, *attempt, *timeout);
             }
             Action::SignalContainer { container, attempt } => {
+                self.mark(container, |record, now| record.stop_signal_sent = Some(now));
                 let behaviour = self.behaviour(container);
                 let exit = ExitScript::Code(behaviour.term_exit);
                 if let Some(after) = behaviour.term {
@@ -31,6 +32,7 @@ impl<'s> World<'s> {
                 }
             }
             Action::KillContainer { container, attempt } => {
+                self.mark(container, |record, now| record.kill_sent = Some(now));
                 self.ends(Duration::ZERO, container, *attempt, ExitScript::Code(137));
             }
             Action::RemoveContainer { container, attempt } => {
@@ -41,6 +43,13 @@ impl<'s> World<'s> {
                 self.later(self.scenario.stop, Observation::SandboxStopped { attempt: *attempt });
             }
             Action::RemoveVolumes => self.later(self.scenario.stop, Observation::VolumesRemoved),
+        }
+    }
+
+    fn mark(&mut self, container: &ContainerName, mark: impl FnOnce(&mut ContainerRecord, BootTime)) {
+        let now = self.moment().boot;
+        if let Some(record) = self.alive.get_mut(container) {
+            mark(record, now);
         }
     }
 

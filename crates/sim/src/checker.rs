@@ -31,7 +31,7 @@ pub struct Checker {
     had_processes: bool,
     /// The pod is being stopped, and nothing is to be started any more.
     stop: Option<Stop>,
-    /// When the newest engine took over.
+    /// When an engine took over a pod that nobody was stopping.
     resumed: Duration,
     restarting_all: bool,
     failed_pulls: BTreeSet<String>,
@@ -54,7 +54,6 @@ struct Stop {
     began: Duration,
     /// SIGKILL comes at this time, but for the floor.
     by: Duration,
-    grace: Duration,
     overdue: bool,
 }
 
@@ -126,9 +125,8 @@ impl Checker {
         match observation {
             Observation::Accepted if self.accepted => {
                 self.processes.values_mut().for_each(Process::engine_restarted);
-                self.resumed = at;
-                if let Some(stop) = &mut self.stop {
-                    stop.by = at + stop.grace;
+                if self.stop.is_none() {
+                    self.resumed = at;
                 }
                 if self.volumes == Part::Coming {
                     self.volumes = if self.stop.is_some() { Part::Ready } else { Part::None };

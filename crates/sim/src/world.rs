@@ -239,10 +239,17 @@ impl<'s> World<'s> {
         let lives = self.count(Some(container), "run");
         let (run, exit) = (nth(&behaviour.run, lives), nth(&behaviour.exit, lives));
         let (id, started) = (format!("{container}-{attempt}"), self.moment());
-        let record =
-            ContainerRecord { name: container.clone(), attempt, id: id.clone(), pid: 1, started, exit: None };
+        let record = ContainerRecord {
+            name: container.clone(),
+            attempt,
+            id: id.clone(),
+            started,
+            stop_signal_sent: None,
+            kill_sent: None,
+            exit: None,
+        };
         self.alive.insert(container.clone(), record);
-        let started = Observation::ContainerStarted { container: container.clone(), attempt, id };
+        let started = Observation::ContainerStarted { container: container.clone(), attempt, id, started };
         self.expect(self.now + report_after, Pending::Observe(started));
         if let Some(run) = run {
             self.ends(run, container, attempt, exit);

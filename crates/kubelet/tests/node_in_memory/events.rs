@@ -25,7 +25,12 @@ fn image_failed(reason: &str) -> Happening {
 
 fn started(container: &str) -> Happening {
     let (container, id) = (container.into(), "id".into());
-    Happening::Observed(Observation::ContainerStarted { container, attempt: 0, id })
+    Happening::Observed(Observation::ContainerStarted {
+        container,
+        attempt: 0,
+        id,
+        started: Moment::default(),
+    })
 }
 
 fn probed(outcome: ProbeOutcome) -> Happening {

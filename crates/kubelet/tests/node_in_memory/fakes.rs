@@ -15,7 +15,7 @@ use lifecycle::{
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
 use ports::{
     Clock, ExecResult, ExecStreams, ImageError, ImageService, Observer, PodContext, PortError,
-    RuntimeService, StartContainerError, VolumeService,
+    RuntimeService, StartContainerError, StartedContainer, VolumeService,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -220,7 +220,7 @@ impl RuntimeService for FakeNode {
         pod: &Arc<PodContext>,
         attempt: u32,
         config: ContainerConfig,
-    ) -> Result<String, StartContainerError> {
+    ) -> Result<StartedContainer, StartContainerError> {
         let name = config.name;
         checkpoint_has(pod, |observed| {
             observed.containers[&name].current.as_ref().is_some_and(|current| current.number == attempt)
@@ -230,10 +230,12 @@ impl RuntimeService for FakeNode {
             name: name.clone(),
             attempt,
             id: format!("{name}-{attempt}"),
-            pid: 1,
             started: self.now(),
+            stop_signal_sent: None,
+            kill_sent: None,
             exit: None,
         };
+        let started = StartedContainer { id: record.id.clone(), started: record.started };
         {
             let mut sandboxes = self.world.sandboxes.lock().unwrap();
             let sandbox = sandboxes.get_mut(&pod.pod.uid).expect("a container in a sandbox");
@@ -246,7 +248,7 @@ impl RuntimeService for FakeNode {
             self.exit_after(pod, &name, attempt, runs, code);
         }
         self.finish().await;
-        Ok(format!("{name}-{attempt}"))
+        Ok(started)
     }
 
     async fn signal_container(

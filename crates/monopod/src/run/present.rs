@@ -292,8 +292,12 @@ mod tests {
 
     /// Two attempts; of the second the exit is known before the start.
     fn happenings() -> Vec<Happening> {
-        let started =
-            |attempt| Observation::ContainerStarted { container: "app".into(), attempt, id: "id".into() };
+        let started = |attempt| Observation::ContainerStarted {
+            container: "app".into(),
+            attempt,
+            id: "id".into(),
+            started: Moment::default(),
+        };
         let exited = |attempt| {
             let finished = Moment::default().after(Duration::from_millis(5));
             let (reason, message) = (ExitReason::Error, String::new());

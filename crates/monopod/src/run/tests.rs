@@ -49,6 +49,7 @@ fn started(container: &str, attempt: u32) -> Happening {
         container: container.into(),
         attempt,
         id: "id".into(),
+        started: at(0),
     })
 }
 

@@ -214,7 +214,10 @@ impl Running<'_> {
         }
         let config =
             container_config::container_config(&self.pod.pod, container, &image, &facts, &node).unwrap();
-        self.engine.bed.wait(self.engine.runtime.start_container(&self.pod, attempt, config))
+        self.engine
+            .bed
+            .wait(self.engine.runtime.start_container(&self.pod, attempt, config))
+            .map(|made| made.id)
     }
 
     pub(crate) fn signal(&self, name: &str, attempt: u32) {

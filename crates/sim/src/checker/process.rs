@@ -211,7 +211,6 @@ impl Process {
     /// A new engine does again what was under way.
     pub(super) fn engine_restarted(&mut self) {
         self.probe_in_flight = false;
-        (self.signalled, self.killed) = (None, false);
         for hook in [&mut self.post_start, &mut self.pre_stop] {
             if *hook == HookLife::Running {
                 *hook = HookLife::None;

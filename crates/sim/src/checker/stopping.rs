@@ -20,7 +20,7 @@ impl Checker {
         let ended = self.all_ended();
         let stop = |began: Duration, grace, overdue| {
             let by = began.max(self.resumed) + grace;
-            Stop { began, by, grace, overdue }
+            Stop { began, by, overdue }
         };
         let causes = [
             deadline.map(|began| stop(began, polite, true)),
@@ -67,10 +67,8 @@ impl Checker {
         let by = at + grace;
         self.stop = Some(match self.stop {
             // A deletion in the very moment of the deadline comes first.
-            Some(stop) if !stop.overdue || stop.began < at => {
-                Stop { by: stop.by.min(by), grace: stop.grace.min(grace), ..stop }
-            }
-            _ => Stop { began: at, by, grace, overdue: false },
+            Some(stop) if !stop.overdue || stop.began < at => Stop { by: stop.by.min(by), ..stop },
+            _ => Stop { began: at, by, overdue: false },
         });
         self.restarting_all = false;
     }
