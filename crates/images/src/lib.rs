@@ -3,6 +3,7 @@
 
 mod filesystem;
 mod host;
+mod layer;
 mod reference;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,217 @@
+//! An archive made into the directory and the recipe of a layer.
+
+use std::fs::File;
+use std::io::{Read, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use flate2::Crc;
+use rustix::fs::fstat;
+
+use super::archive::{Archive, BLOCK_BYTES};
+use super::error::{LayerError, Refusal};
+use super::member::{Headers, Kind, Member};
+use super::name::{Named, components, named};
+use super::recipe::RecipeWriter;
+use super::tree::{Blocked, Tree, c_string, failed};
+
+/// What an archive may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Headers, including those that extend others.
+    pub(crate) entries_max: u64,
+    /// Of the archive, not compressed.
+    pub(crate) archive_bytes_max: u64,
+    /// Of all files together.
+    pub(crate) content_bytes_max: u64,
+}
+
+impl Default for Limits {
+    /// Ten times what the largest images have, and nothing a machine could not do.
+    fn default() -> Self {
+        const GIB: u64 = 1 << 30;
+        Self { entries_max: 4_000_000, archive_bytes_max: 256 * GIB, content_bytes_max: 256 * GIB }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Unpacked {
+    /// `sha256:HEX` of the archive.
+    pub(crate) diff_id: String,
+    /// Of the archive.
+    pub(crate) size_bytes: u64,
+    /// Of the files' contents.
+    pub(crate) content_bytes: u64,
+    pub(crate) entries: u64,
+    /// Directories without an entry of their own, for [`super::settle`]; the empty path is the root.
+    pub(crate) implied: Vec<PathBuf>,
+}
+
+/// Unpacks an archive, which is not compressed, into the empty directory `fs_dir`, and writes its
+/// recipe into the new file `recipe`. The archive is read to its very end.
+///
+/// Nothing is synced. After an error `fs_dir` and `recipe` hold what was made until then.
+///
+/// # Errors
+/// Names the entry that is not taken, and why.
+#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
+pub(crate) fn unpack(
+    archive: impl Read,
+    fs_dir: &Path,
+    recipe: &Path,
+    limits: &Limits,
+) -> Result<Unpacked, LayerError> {
+    let mut unpack = Unpack {
+        archive: Archive::new(archive, limits.archive_bytes_max),
+        tree: Tree::open(fs_dir)?,
+        recipe: RecipeWriter::create(recipe)?,
+        content_bytes: 0,
+        content_bytes_max: limits.content_bytes_max,
+    };
+    let mut headers = Headers { read: 0, max: limits.entries_max };
+    while let Some(member) = headers.next(&mut unpack.archive, &mut unpack.recipe)? {
+        unpack.member(&member).map_err(|blocked| match blocked {
+            Blocked::Refused(why) => member.refused(why),
+            Blocked::Failed(error) => error,
+        })?;
+    }
+    unpack.rest()?;
+    let Unpack { archive, tree, recipe, content_bytes, .. } = unpack;
+    let implied = tree.finish()?;
+    let (size_bytes, hash) = archive.finish();
+    recipe.finish(size_bytes, &hash)?;
+    let diff_id = super::digest_text(&hash);
+    Ok(Unpacked { diff_id, size_bytes, content_bytes, entries: headers.read, implied })
+}
+
+struct Unpack<R> {
+    archive: Archive<R>,
+    tree: Tree,
+    recipe: RecipeWriter,
+    content_bytes: u64,
+    content_bytes_max: u64,
+}
+
+impl<R: Read> Unpack<R> {
+    fn member(&mut self, member: &Member) -> Result<(), Blocked> {
+        match named(&member.name)? {
+            Named::Ignored => {}
+            Named::Root if member.kind == Kind::Directory => self.tree.set_root(&member.attributes)?,
+            Named::Root => return Err(Refusal::Root.into()),
+            Named::Opaque { directory } => {
+                self.tree.enter(&directory)?;
+                self.tree.hide_below()?;
+            }
+            Named::Whiteout { parent, name } => {
+                self.tree.enter(&parent)?;
+                self.tree.add_whiteout(name)?;
+            }
+            Named::Entry { parent, name } => return self.entry(member, &parent, name),
+        }
+        Ok(self.skip(member.bytes)?)
+    }
+
+    fn entry(&mut self, member: &Member, parent: &[&[u8]], name: &[u8]) -> Result<(), Blocked> {
+        let Member { attributes, .. } = member;
+        if let Kind::Link(target) = &member.kind {
+            if target.is_empty() {
+                return Err(Refusal::LinkTargetEmpty.into());
+            }
+            let outside =
+                |_| Refusal::LinkTargetOutside { target: std::ffi::OsStr::from_bytes(target).into() };
+            let target = components(target).map_err(outside)?;
+            return self.tree.add_link(&target, (parent, name), &mut self.recipe);
+        }
+        self.tree.enter(parent)?;
+        match &member.kind {
+            Kind::File => return self.file(member, name),
+            Kind::Directory => self.tree.add_directory(name, attributes, &mut self.recipe)?,
+            Kind::Symlink(target) if target.is_empty() || target.contains(&0) => {
+                return Err(Refusal::LinkTargetEmpty.into());
+            }
+            Kind::Symlink(target) => self.tree.add_symlink(name, target, attributes, &mut self.recipe)?,
+            Kind::Fifo => self.tree.add_fifo(name, attributes, &mut self.recipe)?,
+            // A container's devices are not an image's business; but it replaces what was there.
+            Kind::Device | Kind::Link(_) => self.tree.remove(name, &mut self.recipe)?,
+        }
+        Ok(self.skip(member.bytes)?)
+    }
+
+    fn file(&mut self, member: &Member, name: &[u8]) -> Result<(), Blocked> {
+        if member.bytes > self.content_bytes_max - self.content_bytes {
+            return Err(Refusal::ContentTooLarge { max: self.content_bytes_max }.into());
+        }
+        self.content_bytes += member.bytes;
+        let mut file = self.tree.add_file(name, member.attributes.mode, &mut self.recipe)?;
+        let path = self.tree.path_of(&c_string(name));
+        let crc = self.copy(member.bytes, &mut file, &path)?;
+        let failed = |action| {
+            let path = path.clone();
+            move |error| failed(action, path, error)
+        };
+        let is = fstat(&file).map_err(failed("look at"))?;
+        let given = member.attributes.give(file.as_fd(), &is);
+        given.map_err(|(action, error)| failed(action)(error))?;
+        if member.bytes > 0 {
+            let number = self.recipe.content(path.as_os_str().as_bytes(), member.bytes, crc)?;
+            self.tree.contents.insert(is.st_ino, number);
+        }
+        Ok(self.padding(member.bytes)?)
+    }
+
+    /// Returns the content's checksum.
+    fn copy(&mut self, bytes: u64, file: &mut File, path: &Path) -> Result<u32, LayerError> {
+        let mut crc = Crc::new();
+        let mut left = bytes;
+        while left > 0 {
+            let chunk = self.archive.chunk(left)?;
+            if chunk.is_empty() {
+                return Err(LayerError::Truncated { within: "a file" });
+            }
+            crc.update(chunk);
+            left -= chunk.len() as u64;
+            file.write_all(chunk).map_err(|source| LayerError::File {
+                action: "write",
+                path: path.to_owned(),
+                source,
+            })?;
+        }
+        Ok(crc.sum())
+    }
+
+    /// What is not made into a file is kept in the recipe.
+    fn skip(&mut self, bytes: u64) -> Result<(), LayerError> {
+        self.keep(bytes)?;
+        self.padding(bytes)
+    }
+
+    fn padding(&mut self, bytes: u64) -> Result<(), LayerError> {
+        let block = BLOCK_BYTES as u64;
+        self.keep((block - bytes % block) % block)
+    }
+
+    fn keep(&mut self, bytes: u64) -> Result<(), LayerError> {
+        let mut left = bytes;
+        while left > 0 {
+            let chunk = self.archive.chunk(left)?;
+            if chunk.is_empty() {
+                return Err(LayerError::Truncated { within: "an entry" });
+            }
+            self.recipe.literal(chunk)?;
+            left -= chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// What follows the end mark has no meaning; programs pad archives to a round size.
+    fn rest(&mut self) -> Result<(), LayerError> {
+        loop {
+            let chunk = self.archive.chunk(u64::MAX)?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            self.recipe.literal(chunk)?;
+        }
+    }
+}
