@@ -9,7 +9,7 @@ use std::time::Duration;
 use podspec::{BootTime, ContainerName, Moment};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Observed {
     /// When this node took the pod: `status.startTime`.
     pub accepted: Option<Moment>,
@@ -41,7 +41,7 @@ pub struct Observed {
 }
 
 /// A deletion with the shortest grace asked for so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Deletion {
     pub requested: Moment,
     /// The pod's containers get SIGKILL here, but never less than the floor after their stop signal.
@@ -49,7 +49,7 @@ pub struct Deletion {
     pub grace: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Finished {
     pub at: Moment,
     pub succeeded: bool,
@@ -58,7 +58,7 @@ pub struct Finished {
     pub message: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum VolumesState {
     #[default]
     Absent,
@@ -73,7 +73,7 @@ pub enum VolumesState {
     Removed,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum SandboxState {
     /// None was ever made.
     #[default]
@@ -106,7 +106,7 @@ pub enum SandboxState {
     },
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ContainerObserved {
     /// The image resolved for the next start; taken by that start.
     pub image_id: Option<String>,
@@ -122,7 +122,7 @@ pub struct ContainerObserved {
 }
 
 /// The restart backoff of one container: `delay` applies to the next restart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Backoff {
     pub delay: Duration,
     /// When the last restart was decided.
@@ -133,7 +133,7 @@ pub struct Backoff {
 }
 
 /// `waiting.reason` and `.message` of a container that could not be made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct StartError {
     /// `CreateContainerError`, `CreateContainerConfigError`.
     pub reason: String,
@@ -142,7 +142,7 @@ pub struct StartError {
     pub delay: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum PullState {
     /// `after` is the backoff of the failed pull before it, `failure` what is said of it meanwhile.
     Pulling {
@@ -159,14 +159,14 @@ pub enum PullState {
     },
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct PullFailure {
     pub reason: String,
     pub message: String,
 }
 
 /// One start of one container. `number` is also its restart count and its log file's.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Attempt {
     pub number: u32,
     /// The initialisation run it belongs to.
@@ -183,14 +183,14 @@ pub struct Attempt {
     pub kill_sent: Option<BootTime>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum AttemptState {
     Starting,
     Running { since: Moment },
     Exited(Exit),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Exit {
     /// 128 + signal for a signalled process.
     pub code: i32,
@@ -202,7 +202,7 @@ pub struct Exit {
     pub finished: Moment,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum ExitReason {
     Completed,
     Error,
@@ -219,7 +219,7 @@ pub enum StopReason {
     PostStartHookFailed,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ProbeState {
     pub in_flight: bool,
     pub last_started: Option<BootTime>,
@@ -232,7 +232,7 @@ pub struct ProbeState {
     pub decided: Option<Moment>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum ProbeVerdict {
     #[default]
     Unknown,
@@ -240,7 +240,7 @@ pub enum ProbeVerdict {
     Failure,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum HookState {
     #[default]
     NotRun,
@@ -263,7 +263,7 @@ pub struct SandboxSnapshot {
 }
 
 /// The shim's durable record of one attempt.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct ContainerRecord {
     pub name: ContainerName,
     pub attempt: u32,

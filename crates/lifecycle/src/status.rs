@@ -20,7 +20,7 @@ pub struct PodStatus {
     pub containers: Vec<ContainerStatus>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Phase {
     Pending,
     Running,

@@ -10,6 +10,7 @@ mod status;
 mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use lifecycle::{Action, Observation, PodStatus};
@@ -19,9 +20,9 @@ use process::{FLOOR, Life, Process};
 use status::LastStatus;
 
 /// Feed it everything in order; it panics at the first broken promise.
-#[derive(Debug)]
-pub struct Checker {
-    spec: PodSpec,
+#[derive(Clone, Debug)]
+pub struct Checker<'s> {
+    spec: &'s PodSpec,
     processes: BTreeMap<ContainerName, Process>,
     run: u32,
     accepted: bool,
@@ -38,7 +39,7 @@ pub struct Checker {
     last: LastStatus,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 enum Part {
     #[default]
     None,
@@ -49,7 +50,7 @@ enum Part {
     Gone,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Hash, Debug)]
 struct Stop {
     began: Duration,
     /// SIGKILL comes at this time, but for the floor.
@@ -57,11 +58,11 @@ struct Stop {
     overdue: bool,
 }
 
-impl Checker {
+impl<'s> Checker<'s> {
     #[must_use]
-    pub fn new(spec: &PodSpec) -> Self {
+    pub fn new(spec: &'s PodSpec) -> Self {
         Self {
-            spec: spec.clone(),
+            spec,
             processes: spec.all_containers().map(|c| (c.name.clone(), Process::default())).collect(),
             run: 0,
             accepted: false,
@@ -236,7 +237,7 @@ impl Checker {
         &self.processes[&container.name]
     }
 
-    fn container(&self, name: &ContainerName) -> &Container {
+    fn container(&self, name: &ContainerName) -> &'s Container {
         self.spec.container(name).unwrap_or_else(|| panic!("there is no container {name}"))
     }
 
@@ -248,5 +249,28 @@ impl Checker {
     fn no_process_alive(&self, what: &str) {
         let alive: Vec<_> = self.processes.iter().filter(|(_, p)| p.alive()).map(|(name, _)| name).collect();
         assert!(alive.is_empty(), "cannot {what} while {alive:?} run");
+    }
+}
+
+/// Two that watch the same pod and are equal in this promise the same from here on.
+impl Hash for Checker<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self {
+            spec: _,
+            processes,
+            run,
+            accepted,
+            volumes,
+            sandbox,
+            sandbox_attempt,
+            had_processes,
+            stop,
+            resumed,
+            restarting_all,
+            failed_pulls,
+            last,
+        } = self;
+        (processes, run, accepted, volumes, sandbox, sandbox_attempt, had_processes).hash(state);
+        (stop, resumed, restarting_all, failed_pulls, last).hash(state);
     }
 }

@@ -9,6 +9,7 @@
 
 mod answers;
 pub mod checker;
+mod engine;
 mod script;
 mod timeline;
 mod words;

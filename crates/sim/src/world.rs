@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lifecycle::{
-    ContainerRecord, Exit, ExitReason, Observation, Observed, SandboxSnapshot, SandboxState, plan,
-};
-use podspec::{BootTime, ContainerName, Moment, WallTime};
+use lifecycle::{ContainerRecord, Exit, ExitReason, Observation, SandboxSnapshot, SandboxState};
+use podspec::{ContainerName, Moment};
 
-use crate::checker::Checker;
+use crate::engine::{self, Engine};
 use crate::script::{Event, ExitScript, Scenario};
 use crate::timeline::Timeline;
 
@@ -58,8 +56,7 @@ pub(crate) enum Pending {
 pub(crate) struct World<'s> {
     pub(crate) scenario: &'s Scenario,
     pub(crate) now: Duration,
-    observed: Observed,
-    checker: Checker,
+    engine: Engine<'s>,
     timeline: Timeline,
     pending: BTreeMap<(Duration, u64), Pending>,
     sequence: u64,
@@ -80,8 +77,7 @@ impl<'s> World<'s> {
         Self {
             scenario,
             now: Duration::ZERO,
-            observed: Observed::default(),
-            checker: Checker::new(&scenario.spec),
+            engine: Engine::new(&scenario.spec),
             timeline: Timeline::new(scenario.show_messages),
             pending: BTreeMap::new(),
             sequence: 0,
@@ -99,7 +95,7 @@ impl<'s> World<'s> {
         let next = self.pending.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next.into_iter().chain(self.wake).min() else {
             self.timeline.note(self.now, "nothing more to come");
-            self.checker.idle();
+            self.engine.idle();
             return false;
         };
         if at > self.scenario.until + UNTIL_SLACK {
@@ -189,7 +185,7 @@ impl<'s> World<'s> {
         self.observe(&Observation::Accepted);
         let (SandboxState::Creating { attempt }
         | SandboxState::Ready { attempt, .. }
-        | SandboxState::Stopping { attempt }) = self.observed.sandbox
+        | SandboxState::Stopping { attempt }) = self.engine.observed.sandbox
         else {
             return;
         };
@@ -203,34 +199,21 @@ impl<'s> World<'s> {
     }
 
     fn observe(&mut self, observation: &Observation) {
-        self.timeline.observation(self.now, observation);
-        self.checker.observation(self.now, observation);
-        self.observed.observe(&self.scenario.spec, observation, self.moment());
+        self.engine.observe(self.now, observation, &mut self.timeline);
     }
 
     /// One plan, its actions, and the check that planning again would add nothing.
     fn plan_and_apply(&mut self) -> bool {
-        let (spec, now) = (&self.scenario.spec, self.moment());
-        let planned = plan(spec, &self.observed, now);
-        for action in &planned.actions {
-            self.timeline.action(self.now, action);
-            self.checker.action(self.now, action);
-            self.observed.issue(spec, action, now);
+        let now = self.now;
+        for action in &self.engine.plan(now).actions {
+            self.engine.issue(now, action, &mut self.timeline);
             self.answer(action);
         }
-        let settled = plan(spec, &self.observed, now);
-        assert_eq!(settled.actions, [], "not at the fixpoint at {:?}", self.now);
-        self.timeline.status(self.now, &settled.status);
-        self.checker.status(self.now, &settled.status);
-        self.wake = settled.wake_after.map(|after| self.now + after);
-        if settled.at_rest {
-            self.timeline.note(self.now, "at rest");
-            self.checker.at_rest(&settled.status);
-            let deletion_to_come =
-                self.pending.values().any(|p| matches!(p, Pending::Outside(Event::Delete { .. })));
-            return deletion_to_come && self.observed.deletion.is_none();
-        }
-        true
+        let settled = self.engine.settle(now, &mut self.timeline);
+        self.wake = settled.wake;
+        let deletion_to_come =
+            self.pending.values().any(|p| matches!(p, Pending::Outside(Event::Delete { .. })));
+        !settled.at_rest || (deletion_to_come && self.engine.observed.deletion.is_none())
     }
 
     /// A process is made, and reported `report_after`.
@@ -299,8 +282,7 @@ impl<'s> World<'s> {
     }
 
     pub(crate) fn moment(&self) -> Moment {
-        let nanos = i64::try_from(self.now.as_nanos()).unwrap_or(i64::MAX);
-        Moment { boot: BootTime(nanos), wall: WallTime(nanos) }
+        engine::moment(self.now)
     }
 }
 

@@ -7,7 +7,7 @@ use podspec::{ContainerName, Moment, RestartRuleAction};
 
 use super::{Checker, Part, process};
 
-impl Checker {
+impl Checker<'_> {
     pub(super) fn exited(&mut self, name: &ContainerName, exit: &Exit, at: Duration) {
         if !self.processes[name].alive() {
             return;

@@ -8,7 +8,7 @@ use podspec::{Container, ContainerKind, ExitCodeOperator, RestartPolicy, Restart
 /// The shortest time between stop signal and SIGKILL.
 pub(super) const FLOOR: Duration = Duration::from_secs(2);
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) enum Life {
     #[default]
     None,
@@ -17,7 +17,7 @@ pub(super) enum Life {
     Exited,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) enum HookLife {
     #[default]
     None,
@@ -26,7 +26,7 @@ pub(super) enum HookLife {
     Failed,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct LastExit {
     pub(super) code: i32,
     pub(super) oom: bool,
@@ -35,7 +35,7 @@ pub(super) struct LastExit {
     pub(super) sandbox: Option<u32>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub(super) struct Process {
     pub(super) life: Life,
     /// The number of the newest attempt that had a process, or is starting.

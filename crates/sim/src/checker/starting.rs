@@ -7,7 +7,7 @@ use podspec::{Container, ContainerKind, ContainerName};
 use super::process::Life;
 use super::{Checker, Part};
 
-impl Checker {
+impl Checker<'_> {
     pub(super) fn create_sandbox(&mut self, attempt: u32) {
         self.no_process_alive("create a sandbox");
         assert!(self.stop.is_none(), "a sandbox for a pod that stops");

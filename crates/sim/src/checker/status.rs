@@ -9,7 +9,7 @@ use super::process::{HookLife, Life};
 use super::{Checker, Part};
 
 /// What later statuses must not take back.
-#[derive(Debug, Default)]
+#[derive(Clone, Hash, Debug, Default)]
 pub(super) struct LastStatus {
     phase: Option<Phase>,
     initialized: bool,
@@ -26,7 +26,7 @@ impl LastStatus {
     }
 }
 
-pub(super) fn check(checker: &Checker, status: &PodStatus) {
+pub(super) fn check(checker: &Checker<'_>, status: &PodStatus) {
     let last = &checker.last;
     if let Some(phase) = last.phase.filter(|phase| terminal(*phase)) {
         assert_eq!(status.phase, phase, "a terminal phase was left");
@@ -49,7 +49,7 @@ pub(super) fn check(checker: &Checker, status: &PodStatus) {
     assert!(status.containers.is_sorted_by_key(|c| &c.name), "containerStatuses are sorted by name");
 }
 
-fn check_container(checker: &Checker, status: &ContainerStatus) {
+fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
     let name = &status.name;
     let (container, process) = (checker.container(name), &checker.processes[name]);
     let hook_over = container.post_start.is_none()
@@ -76,7 +76,7 @@ fn check_container(checker: &Checker, status: &ContainerStatus) {
 }
 
 /// The pod succeeded if every app did, nobody failed to initialise it, and it was in time.
-pub(super) fn check_outcome(checker: &Checker, status: &PodStatus) {
+pub(super) fn check_outcome(checker: &Checker<'_>, status: &PodStatus) {
     let spec = &checker.spec;
     let apps =
         spec.containers.iter().all(|c| checker.of(c).last_exit.as_ref().is_some_and(|exit| exit.code == 0));

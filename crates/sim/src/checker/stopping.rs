@@ -8,7 +8,7 @@ use podspec::{Container, ContainerKind, ContainerName, RestartPolicy};
 use super::process::{self, FLOOR, Life};
 use super::{Checker, Part, Stop};
 
-impl Checker {
+impl Checker<'_> {
     /// Of all causes there are the earliest; later ones change nothing.
     pub(super) fn look_for_stop(&mut self, now: Duration) {
         if self.stop.is_some() {

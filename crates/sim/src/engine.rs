@@ -1,0 +1,85 @@
+//! The engine's half of every simulation: observe, plan, issue, and the checks of each step.
+
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use lifecycle::{Action, Observation, Observed, Plan, plan};
+use podspec::{BootTime, Moment, PodSpec, WallTime};
+
+use crate::checker::Checker;
+use crate::timeline::Timeline;
+
+/// What `plan` decides from, and the checker that watches it.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine<'s> {
+    pub(crate) spec: &'s PodSpec,
+    pub(crate) observed: Observed,
+    checker: Checker<'s>,
+}
+
+/// What is left to do after a plan's actions are issued.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(crate) struct Settled {
+    /// Nothing is to be done before.
+    pub(crate) wake: Option<Duration>,
+    pub(crate) at_rest: bool,
+}
+
+impl<'s> Engine<'s> {
+    pub(crate) fn new(spec: &'s PodSpec) -> Self {
+        Self { spec, observed: Observed::default(), checker: Checker::new(spec) }
+    }
+
+    pub(crate) fn observe(&mut self, now: Duration, observation: &Observation, timeline: &mut Timeline) {
+        timeline.observation(now, observation);
+        self.checker.observation(now, observation);
+        self.observed.observe(self.spec, observation, moment(now));
+    }
+
+    pub(crate) fn plan(&self, now: Duration) -> Plan {
+        plan(self.spec, &self.observed, moment(now))
+    }
+
+    pub(crate) fn issue(&mut self, now: Duration, action: &Action, timeline: &mut Timeline) {
+        timeline.action(now, action);
+        self.checker.action(now, action);
+        self.observed.issue(self.spec, action, moment(now));
+    }
+
+    /// Called when all of a plan's actions are issued.
+    ///
+    /// # Panics
+    /// When planning again would add something, now or before the time the plan asks to be woken at, or
+    /// when the status breaks a promise.
+    pub(crate) fn settle(&mut self, now: Duration, timeline: &mut Timeline) -> Settled {
+        let settled = self.plan(now);
+        assert_eq!(settled.actions, [], "not at the fixpoint at {now:?}");
+        let wake = settled.wake_after.map(|after| now + after);
+        assert_ne!(wake, Some(now), "woken at once, for nothing");
+        timeline.status(now, &settled.status);
+        self.checker.status(now, &settled.status);
+        if settled.at_rest {
+            timeline.note(now, "at rest");
+            self.checker.at_rest(&settled.status);
+        }
+        Settled { wake, at_rest: settled.at_rest }
+    }
+
+    /// Called when nothing is under way and no time is waited for.
+    pub(crate) fn idle(&self) {
+        self.checker.idle();
+    }
+}
+
+impl Hash for Engine<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { spec: _, observed, checker } = self;
+        (observed, checker).hash(state);
+    }
+}
+
+/// Both clocks begin at zero.
+pub(crate) fn moment(now: Duration) -> Moment {
+    let nanos = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    Moment { boot: BootTime(nanos), wall: WallTime(nanos) }
+}
