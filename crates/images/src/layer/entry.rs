@@ -150,6 +150,7 @@ impl Tree {
         self.check_depth(&name)?;
         let (action, done) = match self.kind_of(&name)? {
             None => {
+                self.note_whiteout(&name)?;
                 let mode = Mode::empty();
                 ("make the whiteout", mknodat(self.top(), &name, FileType::CharacterDevice, mode, 0))
             }

@@ -18,8 +18,8 @@ pub(crate) enum LayerError {
     TooManyEntries { max: u64 },
     #[error("the archive has more than {max} bytes, which is the limit")]
     TooLong { max: u64 },
-    #[error("the archive has files in too many directories without an entry of their own")]
-    TooManyImplied,
+    #[error("the archive has too many whiteouts, or too many directories without an entry of their own")]
+    TooMuchToNote,
     #[error("entry {entry:?}: {why}")]
     Refused { entry: PathBuf, why: Refusal },
     #[error("cannot {action} {path:?}")]

@@ -22,8 +22,8 @@ use super::{DEPTH_MAX, PATH_BYTES_MAX};
 
 /// How many links are followed on the way to one entry; as in Linux.
 const LINKS_MAX: usize = 40;
-/// Of the paths of directories without an entry of their own.
-const IMPLIED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Of the paths of whiteouts and of directories without an entry of their own.
+const NOTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 /// Opens a directory and nothing else.
 pub(super) const DIRECTORY: OFlags =
@@ -34,7 +34,8 @@ pub(super) struct Tree {
     /// The directory worked in, below those above it; the first is the root.
     levels: Vec<Level>,
     pub(super) implied: BTreeSet<PathBuf>,
-    implied_bytes: usize,
+    whiteouts: Vec<PathBuf>,
+    noted_bytes: usize,
     /// Which content of the recipe a file holds, by inode.
     pub(super) contents: HashMap<u64, u64>,
 }
@@ -75,16 +76,22 @@ impl Tree {
             Ok(Level { name: CString::default(), fd, times, path_bytes: 0 })
         };
         let root = open().map_err(|error| failed("open", fs_dir.to_owned(), error))?;
-        let implied = BTreeSet::from([PathBuf::new()]);
-        Ok(Self { levels: vec![root], implied, implied_bytes: 0, contents: HashMap::new() })
+        Ok(Self {
+            levels: vec![root],
+            implied: BTreeSet::from([PathBuf::new()]),
+            whiteouts: vec![],
+            noted_bytes: 0,
+            contents: HashMap::new(),
+        })
     }
 
-    /// Directories without an entry of their own, those above before those below.
-    pub(super) fn finish(mut self) -> Result<Vec<PathBuf>, LayerError> {
+    /// Directories without an entry of their own, those above before those below; whiteouts, of which
+    /// some may be gone.
+    pub(super) fn finish(mut self) -> Result<(Vec<PathBuf>, Vec<PathBuf>), LayerError> {
         self.leave_to(1)?;
         let Level { fd, times, .. } = &self.levels[0];
         futimens(fd, times).map_err(|error| failed("set the times of", PathBuf::from("/"), error))?;
-        Ok(self.implied.into_iter().collect())
+        Ok((self.implied.into_iter().collect(), self.whiteouts))
     }
 
     /// Makes the directory that `path` leads to the one worked in. What is missing is made.
@@ -139,14 +146,22 @@ impl Tree {
     }
 
     fn push_implied(&mut self, name: &CString, is_opaque: bool) -> Result<(), Blocked> {
-        let path = self.path_of(name);
-        self.implied_bytes += path.as_os_str().len();
-        if self.implied_bytes > IMPLIED_BYTES_MAX {
-            return Err(LayerError::TooManyImplied.into());
-        }
+        let path = self.noted(name)?;
         let fd = self.make_directory(name, is_opaque)?;
         self.implied.insert(path);
         self.push(name, fd)
+    }
+
+    pub(super) fn note_whiteout(&mut self, name: &CString) -> Result<(), LayerError> {
+        let path = self.noted(name)?;
+        self.whiteouts.push(path);
+        Ok(())
+    }
+
+    fn noted(&mut self, name: &CString) -> Result<PathBuf, LayerError> {
+        let path = self.path_of(name);
+        self.noted_bytes += path.as_os_str().len();
+        if self.noted_bytes > NOTED_BYTES_MAX { Err(LayerError::TooMuchToNote) } else { Ok(path) }
     }
 
     pub(super) fn make_directory(&self, name: &CString, is_opaque: bool) -> Result<OwnedFd, Blocked> {

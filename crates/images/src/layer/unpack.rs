@@ -46,12 +46,14 @@ pub(crate) struct Unpacked {
     pub(crate) entries: u64,
     /// Directories without an entry of their own, for [`super::settle`]; the empty path is the root.
     pub(crate) implied: Vec<PathBuf>,
+    /// For [`super::settle`].
+    pub(crate) whiteouts: Vec<PathBuf>,
 }
 
 /// Unpacks an archive, which is not compressed, into the empty directory `fs_dir`, and writes its
 /// recipe into the new file `recipe`. The archive is read to its very end.
 ///
-/// Nothing is synced. After an error `fs_dir` and `recipe` hold what was made until then.
+/// The layer is not to be used before [`super::settle`]. Nothing is synced. After an error `fs_dir` and `recipe` hold what was made until then.
 ///
 /// # Errors
 /// Names the entry that is not taken, and why.
@@ -78,11 +80,11 @@ pub(crate) fn unpack(
     }
     unpack.rest()?;
     let Unpack { archive, tree, recipe, content_bytes, .. } = unpack;
-    let implied = tree.finish()?;
+    let (implied, whiteouts) = tree.finish()?;
     let (size_bytes, hash) = archive.finish();
     recipe.finish(size_bytes, &hash)?;
     let diff_id = super::digest_text(&hash);
-    Ok(Unpacked { diff_id, size_bytes, content_bytes, entries: headers.read, implied })
+    Ok(Unpacked { diff_id, size_bytes, content_bytes, entries: headers.read, implied, whiteouts })
 }
 
 struct Unpack<R> {

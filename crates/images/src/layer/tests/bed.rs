@@ -59,13 +59,18 @@ impl Bed {
         let result = unpack(archive, &self.fs(), &self.recipe(), limits);
         self.check_outside();
         if let Ok(unpacked) = &result {
-            let mut again = vec![];
-            let diff_id = repack(&self.fs(), &self.recipe(), &mut again).expect("an archive");
-            assert!(again == archive, "another archive");
-            assert_eq!(diff_id, unpacked.diff_id);
+            assert_eq!(self.check_repack(archive), unpacked.diff_id);
             assert_eq!(unpacked.size_bytes, archive.len() as u64);
         }
         result
+    }
+
+    /// Returns the diff ID.
+    pub(super) fn check_repack(&self, archive: &[u8]) -> String {
+        let mut again = vec![];
+        let diff_id = repack(&self.fs(), &self.recipe(), &mut again).expect("an archive");
+        assert!(again == archive, "another archive");
+        diff_id
     }
 
     /// The text of the error.
