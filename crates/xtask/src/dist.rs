@@ -1,4 +1,4 @@
-//! The release artefact: one static, non-PIE executable from the installed toolchain.
+//! Release artefacts: static, non-PIE executables from the installed toolchain.
 //!
 //! `--target` is named although it is the host's: only then do the flags spare build scripts and procedural
 //! macros, which cannot be static. Not PIE, because relocations would cost every shim private memory.
@@ -18,13 +18,18 @@ const ET_EXEC: u16 = 2;
 const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
 
-/// Builds and checks it; its path.
+/// Builds and checks the program; its path.
 pub(crate) fn build() -> Result<PathBuf> {
+    build_package("monopod")
+}
+
+/// Builds the package's program like the release's.
+pub(crate) fn build_package(package: &str) -> Result<PathBuf> {
     let triple = host_triple()?;
     let mut command =
-        cargo(&["build", "--locked", "--profile", "dist", "--package", "monopod", "--target", &triple]);
+        cargo(&["build", "--locked", "--profile", "dist", "--package", package, "--target", &triple]);
     run(command.env("RUSTFLAGS", FLAGS))?;
-    let path = target_dir()?.join(triple).join("dist/monopod");
+    let path = target_dir()?.join(triple).join("dist").join(package);
     check_static(&path)?;
     let size_kib = fs::metadata(&path)?.len() / 1024;
     println!("{}: static, not position-independent, {size_kib} KiB", path.display());

@@ -1,5 +1,6 @@
 //! `cargo xtask COMMAND`: the repository's checks and its release build.
 
+mod bench;
 mod ci;
 mod counts;
 mod dist;
@@ -17,9 +18,11 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   tidy         check the crate graph, the purity of the core, sizes, words and links
   test         the daily suite: unit tests, then end-to-end suites (as root; else skipped with the reason)
-  test --all   the daily suite, then a cgroup v2 machine in qemu, then 200 kills of the engine
+  test --all   the daily suite, then a cgroup v2 machine in qemu, 200 kills of the engine, and `bench --quick`
   ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
+  bench [--quick] [--json FILE]
+               what starts, shims and logs cost, beside the floor (as root); --quick to see that it works
   qemu [FILE]  only the cgroup v2 machine; FILE is a static program to try instead of the release binary";
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ["test", "--all"] => suites::all(suites::Skips::Allowed)?.conclude(),
         ["ci"] => ci::check(),
         ["dist"] => dist::build().map(drop),
+        ["bench", ref flags @ ..] => bench::measure(flags),
         ["qemu"] => qemu::run(None)?.conclude(),
         ["qemu", program] => qemu::run(Some(Path::new(program)))?.conclude(),
         _ => bail!("{USAGE}"),

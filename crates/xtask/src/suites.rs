@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::bench;
 use crate::counts::Counts;
 use crate::qemu;
 use crate::shell::{cargo, exists, run, run_tests, target_dir};
@@ -14,6 +15,7 @@ const KILLS: &str = "200";
 const ALLOWED_SKIPS: &[&str] = &[QEMU];
 const QEMU: &str = "qemu";
 const SOAK: &str = "soak";
+const BENCH: &str = "bench";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Skips {
@@ -35,6 +37,7 @@ pub(crate) fn all(skips: Skips) -> Result<Counts> {
     let mut total = daily(skips)?;
     total += judge(QEMU, qemu::run(None)?, skips);
     total += judge(SOAK, soak()?, skips);
+    total += judge(BENCH, bench::works()?, skips);
     Ok(total)
 }
 

@@ -1,0 +1,168 @@
+//! The place where everything is run: copies of both programs, and roots of engines.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use container_config::{EtcFiles, SandboxFacts, container_config, etc_files, sandbox_config, shm_path};
+use kubelet::Node as _;
+use linux_sys::cgroup::Hierarchies;
+use linux_sys::remove_tree::remove_tree;
+use node::{Node, Program};
+use podspec::{IDENTITY_BYTES, Pod, PullPolicy, VolumeSource};
+use ports::{ImageService, Paths};
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::floor::Plan;
+
+/// On a disk, as pods are by default.
+const PARENT: &str = "/var/tmp";
+/// What the shim says of a pod without a network.
+const IP: &str = "127.0.0.1";
+
+/// Removed with everything in it when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Bed {
+    dir: PathBuf,
+}
+
+impl Bed {
+    /// The programs are copied, because pages of a file that was just linked are counted otherwise than
+    /// those of one that was installed.
+    pub(crate) fn new(program: &Path) -> Result<Self> {
+        let bed = Self { dir: Path::new(PARENT).join(format!("monopod-bench-{}", std::process::id())) };
+        fs::create_dir_all(bed.dir.join("exchange"))
+            .with_context(|| format!("cannot make {}", bed.dir.display()))?;
+        fs::copy(program, bed.dir.join("monopod"))
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+        fs::copy("/proc/self/exe", bed.program()).context("cannot copy this program")?;
+        Ok(bed)
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// This program's copy.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.dir.join("bench")
+    }
+
+    /// A directory that containers may share.
+    pub(crate) fn exchange(&self) -> PathBuf {
+        self.dir.join("exchange")
+    }
+
+    /// The root that is used again and again.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    pub(crate) fn paths(root: &Path) -> Paths {
+        Paths {
+            data_dir: root.join("var/lib/monopod"),
+            run_dir: root.join("run/monopod"),
+            log_dir: root.join("var/log/pods"),
+        }
+    }
+
+    /// Writes pods to one file.
+    pub(crate) fn file(&self, name: &str, pods: &[Value]) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        let documents: Vec<String> = pods.iter().map(ToString::to_string).collect();
+        fs::write(&path, documents.join("\n---\n"))?;
+        Ok(path)
+    }
+
+    /// `monopod run` of the file's pods.
+    pub(crate) fn run(&self, root: &Path, file: &Path) -> Command {
+        let mut command = Command::new(self.dir.join("monopod"));
+        command.arg("--root").arg(root).arg("run").arg(file).stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn floor(&self, plan: &Path) -> Command {
+        let mut command = Command::new(self.program());
+        command.arg("floor").arg(plan).stdin(Stdio::piped());
+        command
+    }
+
+    /// Writes what the floor makes for the pod: exactly what the engine would.
+    pub(crate) fn plan(&self, name: &str, pod: &Value, hold: bool) -> Result<PathBuf> {
+        let mut identity = [0; IDENTITY_BYTES];
+        fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut identity))?;
+        let loaded = podspec::load_pods(name, &pod.to_string(), || identity)?;
+        let [loaded] = &loaded[..] else { bail!("{name} is not one pod") };
+        let dir = self.dir.join(name);
+        let plan = plan_of(&loaded.admitted.pod, dir.clone(), &Self::paths(&self.root()), hold)?;
+        let path = dir.with_extension("json");
+        fs::write(&path, serde_json::to_vec(&plan)?)?;
+        Ok(path)
+    }
+
+    /// The only pod under a root.
+    pub(crate) fn pod_dir(root: &Path) -> Result<PathBuf> {
+        let mut dirs = Self::pod_dirs(root)?;
+        ensure!(dirs.len() == 1, "{} pods instead of one", dirs.len());
+        Ok(dirs.remove(0))
+    }
+
+    pub(crate) fn pod_dirs(root: &Path) -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(Self::paths(root).pods_dir())?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let mut reset = Command::new(self.dir.join("monopod"));
+        reset.arg("--root").arg(self.root()).arg("reset").stdin(Stdio::null());
+        if let Err(error) = Engine::start_into(&mut reset, Stdio::null()).and_then(Engine::finish) {
+            eprintln!("bench: cannot clean up: {error:#}");
+        }
+        for error in remove_tree(&self.dir) {
+            eprintln!("bench: cannot clean up: {error}: {}", error.source);
+        }
+    }
+}
+
+fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
+    let node = Node::new(paths.clone(), Program::default())?;
+    let tokio = tokio::runtime::Builder::new_current_thread().build()?;
+    let (image, _) = tokio.block_on(node.images().ensure("localhost/host", PullPolicy::Never))?;
+    let spec = &pod.spec;
+    let of_host = || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
+    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(spec, IP, of_host);
+    let etc = dir.join("etc");
+    let volumes = spec.volumes.iter().map(|volume| match &volume.source {
+        VolumeSource::HostPath { path, .. } => Ok((volume.name.to_string(), PathBuf::from(path))),
+        _ => bail!("volume {} is not a path of the host", volume.name),
+    });
+    let facts = SandboxFacts {
+        hostname: spec.hostname.clone(),
+        etc_hosts: etc.join("hosts"),
+        etc_hostname: etc.join("hostname"),
+        resolv_conf: etc.join("resolv.conf"),
+        shm: shm_path(&dir),
+        volumes: volumes.collect::<Result<_>>()?,
+        cgroup_v2: Hierarchies::detect()?.is_v2(),
+        ip: IP.to_owned(),
+    };
+    let containers = spec.containers.iter().map(|container| {
+        container_config(pod, container, &image, &facts, node.facts()).context("cannot configure a container")
+    });
+    Ok(Plan {
+        containers: containers.collect::<Result<_>>()?,
+        files: vec![
+            (facts.etc_hosts.clone(), hosts),
+            (facts.etc_hostname.clone(), format!("{hostname}\n")),
+            (facts.resolv_conf.clone(), resolv_conf),
+        ],
+        sandbox: sandbox_config(pod, &dir, Vec::new()),
+        dir,
+        hold,
+    })
+}

@@ -1,0 +1,136 @@
+//! One process that is measured, and what its containers say.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use linux_sys::clock::boot_ns;
+use linux_sys::process::{pidfd_open, pidfd_send_signal};
+use rustix::process::Signal;
+use std::os::fd::AsFd;
+
+use crate::inside::STAMP;
+use crate::wait;
+
+const READ_BYTES: usize = 16 << 10;
+
+/// Killed when it is dropped before its end.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    child: Child,
+    /// Boot clock, before the process was made.
+    pub(crate) began_ns: i64,
+    /// `None` for a program whose output goes elsewhere.
+    stdout: Option<ChildStdout>,
+    said: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) began_ns: i64,
+    /// Boot clock, after it was reaped.
+    pub(crate) ended_ns: i64,
+    pub(crate) stdout: String,
+}
+
+/// The times that containers say they began, by name. Boot clock.
+pub(crate) type Stamps = BTreeMap<String, i64>;
+
+impl Engine {
+    /// Starts a program whose output is read here.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        Self::start_into(command, Stdio::piped())
+    }
+
+    pub(crate) fn start_into(command: &mut Command, stdout: Stdio) -> Result<Self> {
+        command.stdout(stdout);
+        let began_ns = boot_ns();
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let stdout = child.stdout.take();
+        Ok(Self { child, began_ns, stdout, said: Vec::new() })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `count` containers have begun.
+    pub(crate) fn wait_stamps(&mut self, count: usize) -> Result<Stamps> {
+        loop {
+            let found = stamps(&String::from_utf8_lossy(&self.said));
+            if found.len() >= count {
+                return Ok(found);
+            }
+            ensure!(self.read()?, "the end came before {count} containers began");
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        Ok(pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal.as_raw())?)
+    }
+
+    /// What is written to its standard input ends.
+    pub(crate) fn close_stdin(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    /// Waits for the end, which has to be a success.
+    pub(crate) fn finish(mut self) -> Result<Finished> {
+        while self.read()? {}
+        wait::readable(pidfd_open(i32::try_from(self.child.id())?)?, "the end of a measured program")?;
+        let status = self.child.wait()?;
+        let ended_ns = boot_ns();
+        let stdout = String::from_utf8_lossy(&self.said).into_owned();
+        ensure!(status.success(), "a measured program failed ({status}):\n{stdout}");
+        Ok(Finished { began_ns: self.began_ns, ended_ns, stdout })
+    }
+
+    /// False at the end.
+    fn read(&mut self) -> Result<bool> {
+        let Some(stdout) = &mut self.stdout else { return Ok(false) };
+        wait::readable(&*stdout, "output of a measured program")?;
+        let mut bytes = [0; READ_BYTES];
+        let length = stdout.read(&mut bytes)?;
+        self.said.extend_from_slice(&bytes[..length]);
+        Ok(length > 0)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+impl Finished {
+    pub(crate) fn stamps(&self) -> Stamps {
+        stamps(&self.stdout)
+    }
+}
+
+/// From whole lines alone; `run` puts a container's name before what it wrote.
+fn stamps(text: &str) -> Stamps {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let stamp = |line: &str| {
+        let mut words = line.split_whitespace().skip_while(|word| *word != STAMP).skip(1);
+        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+    };
+    whole.lines().filter_map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stamps;
+
+    #[test]
+    fn stamps_are_read_from_whole_lines_of_either_program() {
+        let text = "app | stamp app 12\nstamp decided 7\napp * started\nb | stamp b 13\nstamp c 1";
+        let found: Vec<_> = stamps(text).into_iter().collect();
+        assert_eq!(found, [("app".to_owned(), 12), ("b".to_owned(), 13), ("decided".to_owned(), 7)]);
+    }
+}

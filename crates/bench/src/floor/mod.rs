@@ -1,0 +1,79 @@
+//! The floor: what a start costs when nothing is done but what the kernel has to do.
+//!
+//! A program of one process and one thread that makes the namespaces, cgroups and mounts of a pod, sets each
+//! container's limits, credentials and seccomp filter, and executes its program. All values are those of
+//! [`ContainerConfig`]; nothing is supervised, recorded, logged or checked, and paths are taken as they are. It
+//! shares no code with the shim, so that what the shim does too much shows.
+
+mod file_system;
+mod process;
+mod sandbox;
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use container_config::{ContainerConfig, SandboxConfig, shared_cgroups};
+use linux_sys::clock::boot_ns;
+use linux_sys::process::{pidfd_send_signal, wait};
+use linux_sys::remove_tree::remove_tree;
+use rustix::mount::{UnmountFlags, unmount};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::inside::STAMP;
+
+/// One pod.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// Made and removed; everything else is below it.
+    pub(crate) dir: PathBuf,
+    /// Files to make, and what is in them.
+    pub(crate) files: Vec<(PathBuf, String)>,
+    pub(crate) sandbox: SandboxConfig,
+    /// In the order of their start; each is executed before the next one is begun, as in a pod.
+    pub(crate) containers: Vec<ContainerConfig>,
+    /// The containers are killed at the end of standard input; otherwise they end by themselves.
+    pub(crate) hold: bool,
+}
+
+/// The name in the stamp of the moment before anything is made.
+pub(crate) const DECIDED: &str = "decided";
+
+pub(crate) fn main(plan: &Path) -> Result<()> {
+    let plan: Plan = serde_json::from_slice(&fs::read(plan)?)?;
+    println!("{STAMP} {DECIDED} {}", boot_ns());
+    let sandbox = sandbox::enter(&plan)?;
+    let mut running = Vec::new();
+    for config in &plan.containers {
+        let started = process::start(&sandbox, &plan.dir, config);
+        running.push(started.with_context(|| format!("cannot start container {}", config.name))?);
+    }
+    if plan.hold {
+        io::stdin().read_to_end(&mut Vec::new())?;
+    }
+    for process in &running {
+        if plan.hold {
+            pidfd_send_signal(process.pidfd.as_fd(), Signal::KILL.as_raw())?;
+        }
+        wait(process.pidfd.as_fd())?;
+    }
+    remove(&plan, &sandbox)
+}
+
+fn remove(plan: &Plan, sandbox: &sandbox::Sandbox) -> Result<()> {
+    for tmpfs in &plan.sandbox.tmpfs {
+        unmount(&tmpfs.path, UnmountFlags::DETACH)?;
+    }
+    if let Some(error) = sandbox.hierarchies.group(&plan.sandbox.cgroup).remove().into_iter().next() {
+        return Err(error.into());
+    }
+    shared_cgroups(Path::new(&plan.sandbox.cgroup))
+        .for_each(|group| sandbox.hierarchies.group(group).remove_if_empty());
+    match remove_tree(&plan.dir).into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the containers of a pod share.
+
+use std::ffi::CString;
+use std::fs;
+
+use anyhow::{Context, Result};
+use container_config::{ResourceLimits, SandboxConfig};
+use linux_sys::cgroup::{Hierarchies, Limits};
+use linux_sys::device_filter::DeviceRule;
+use linux_sys::namespace::{self, Namespaces};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+
+use super::Plan;
+
+#[derive(Debug)]
+pub(super) struct Sandbox {
+    pub(super) hierarchies: Hierarchies,
+    pub(super) cgroup: String,
+}
+
+/// This process is the one that holds the namespaces.
+pub(super) fn enter(plan: &Plan) -> Result<Sandbox> {
+    let SandboxConfig { hostname, tmpfs, cgroup, resources, .. } = &plan.sandbox;
+    let hierarchies = Hierarchies::detect()?;
+    let group = hierarchies.group(cgroup);
+    group.create()?;
+    group.limit(&limits(resources))?;
+    for (path, text) in &plan.files {
+        fs::create_dir_all(path.parent().unwrap_or(path))
+            .and_then(|()| fs::write(path, text))
+            .with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    namespace::unshare(Namespaces::MOUNT | Namespaces::IPC | Namespaces::UTS | Namespaces::NET)
+        .context("cannot make namespaces")?;
+    mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    rustix::system::sethostname(hostname.as_bytes())?;
+    namespace::set_loopback_up()?;
+    for tmpfs in tmpfs {
+        fs::create_dir_all(&tmpfs.path)?;
+        let size = tmpfs.size_bytes.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
+        let options = CString::new(format!("mode={:o}{size}", tmpfs.mode))?;
+        mount(c"tmpfs", &tmpfs.path, c"tmpfs", MountFlags::empty(), options.as_c_str())?;
+    }
+    Ok(Sandbox { hierarchies, cgroup: cgroup.clone() })
+}
+
+pub(super) fn limits(resources: &ResourceLimits) -> Limits {
+    let devices = resources.devices.iter().map(|rule| DeviceRule {
+        allow: rule.allow,
+        kind: rule.kind,
+        major: rule.major,
+        minor: rule.minor,
+        access: rule.access.clone(),
+    });
+    Limits {
+        cpu_shares: resources.cpu_shares,
+        cpu_quota_us: resources.cpu_quota_us,
+        cpu_period_us: resources.cpu_period_us,
+        memory_limit_bytes: resources.memory_limit_bytes,
+        pids_limit: resources.pids_limit,
+        oom_ends_all: resources.oom_ends_all,
+        devices: devices.collect(),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a start, a shim and a log line cost. `cargo xtask bench` builds this and the release binary, and
+//! runs both.
+//!
+//! One program with three parts: it measures; it is the floor ([`floor`]) that starts are measured beside;
+//! and it is what runs in the containers of both ([`inside`]), so that both start the same program.
+
+mod bed;
+mod engine;
+mod floor;
+mod inside;
+mod machine;
+mod pod;
+mod report;
+mod stats;
+mod table;
+mod wait;
+mod workload;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use bed::Bed;
+use report::Report;
+use workload::Size;
+
+const USAGE: &str =
+    "usage: bench MONOPOD [--quick] [--json FILE]   (as root; `cargo xtask bench` builds both programs)";
+
+fn main() -> ExitCode {
+    let began = linux_sys::clock::boot_ns();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        // First: its time is what is measured.
+        ["stamp", name] => inside::stamp(name, began),
+        ["hold", name] => inside::hold(name, began),
+        ["describe"] => inside::describe(),
+        ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
+        ["floor", plan] => floor::main(Path::new(plan)),
+        _ => measure(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[&str]) -> Result<()> {
+    let options = Options::parse(args)?;
+    if !rustix::process::geteuid().is_root() {
+        bail!("needs root, as monopod does: it makes namespaces, mounts and cgroups");
+    }
+    let mut report = Report::new(options.size);
+    let bed = Bed::new(&options.program)?;
+    workload::measure(&bed, options.size, &options.program, &mut report)?;
+    report.finish();
+    print!("{}", table::table(&report));
+    if let Some(path) = &options.json {
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Options {
+    program: PathBuf,
+    size: Size,
+    json: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(args: &[&str]) -> Result<Self> {
+        let [program, flags @ ..] = args else { bail!("{USAGE}") };
+        let mut options = Self { program: PathBuf::from(program), size: Size::Full, json: None };
+        let mut flags = flags.iter();
+        while let Some(flag) = flags.next() {
+            match (*flag, flags.as_slice()) {
+                ("--quick", _) => options.size = Size::Quick,
+                ("--json", [file, ..]) => {
+                    options.json = Some(PathBuf::from(file));
+                    flags.next();
+                }
+                _ => bail!("{USAGE}"),
+            }
+        }
+        Ok(options)
+    }
+}

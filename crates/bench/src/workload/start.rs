@@ -1,0 +1,181 @@
+//! Starts: of a whole `monopod run`, and from the decision to start until all containers run.
+//!
+//! A start is measured until the first instruction of the last container, which says the time itself.
+//! Engine and floor take turns, every second round in the opposite order, so that whatever else the machine
+//! does meets both.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use kubelet::{Happening, journal};
+use linux_sys::remove_tree::remove_tree;
+use rustix::process::Signal;
+
+use super::Size;
+use crate::bed::Bed;
+use crate::engine::{Engine, Stamps};
+use crate::floor::DECIDED;
+use crate::pod;
+use crate::report::{Report, Row};
+
+const NAMES: [&str; 3] = ["one", "two", "three"];
+const NANOS_PER_MS: f64 = 1e6;
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Cold,
+    Warm,
+    /// Of one container that exits at once.
+    Floor,
+    Start(usize),
+    FloorStart(usize),
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::Floor,
+    Kind::Warm,
+    Kind::Cold,
+    Kind::FloorStart(1),
+    Kind::Start(1),
+    Kind::FloorStart(3),
+    Kind::Start(3),
+];
+
+pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
+    let files = Files::new(bed)?;
+    let mut rows = rows();
+    for round in 0..size.warm_up() + size.starts() {
+        let mut kinds = KINDS;
+        if round % 2 == 1 {
+            kinds.reverse();
+        }
+        for kind in kinds {
+            let took = files.measure(bed, kind).with_context(|| format!("cannot measure {kind:?}"))?;
+            if round < size.warm_up() {
+                continue;
+            }
+            for (name, ns) in took {
+                let row = rows.iter_mut().find(|row| row.name == name).context("a row without a name")?;
+                #[expect(clippy::cast_precision_loss, reason = "below 2^53: a hundred days")]
+                row.samples.push(ns as f64 / NANOS_PER_MS);
+            }
+        }
+    }
+    rows.into_iter().for_each(|row| report.add(row));
+    report.compare("run.warm", "floor.run", Some(3.0));
+    report.compare("run.warm.first", "floor.run.first", None);
+    report.compare("start.1", "floor.start.1", Some(3.0));
+    report.compare("start.3", "floor.start.3", Some(3.0));
+    report.at_most("run.cold.first", 60.0);
+    Ok(())
+}
+
+fn rows() -> Vec<Row> {
+    [
+        ("run.cold", "monopod run, whole process, empty root"),
+        ("run.cold.first", "  until the container's first instruction"),
+        ("run.warm", "monopod run, whole process, root in use"),
+        ("run.warm.first", "  until the container's first instruction"),
+        ("run.warm.decided", "  until the decision to start"),
+        ("floor.run", "floor, whole process"),
+        ("floor.run.first", "  until the container's first instruction"),
+        ("start.1", "decision until 1 container runs"),
+        ("floor.start.1", "  floor"),
+        ("start.3", "decision until 3 containers run"),
+        ("floor.start.3", "  floor"),
+    ]
+    .map(|(name, what)| Row::new(name, what, "ms"))
+    .into()
+}
+
+type Took = Vec<(&'static str, i64)>;
+
+#[derive(Debug)]
+struct Files {
+    exits: PathBuf,
+    floor_exits: PathBuf,
+    /// Of one and of three containers.
+    holds: [(PathBuf, PathBuf); 2],
+}
+
+impl Files {
+    fn new(bed: &Bed) -> Result<Self> {
+        let pod = |name: &str, what, count| {
+            let containers: Vec<_> = NAMES[..count].iter().map(|name| (*name, vec![what, *name])).collect();
+            pod::manifest(name, &bed.program(), None, &containers)
+        };
+        let exits = pod("exits", "stamp", 1);
+        let hold = |count: usize| -> Result<_> {
+            let pod = pod("holds", "hold", count);
+            let file = bed.file(&format!("hold-{count}.yaml"), std::slice::from_ref(&pod))?;
+            Ok((file, bed.plan(&format!("floor-hold-{count}"), &pod, true)?))
+        };
+        Ok(Self {
+            floor_exits: bed.plan("floor-exits", &exits, false)?,
+            exits: bed.file("exits.yaml", &[exits])?,
+            holds: [hold(1)?, hold(3)?],
+        })
+    }
+
+    fn measure(&self, bed: &Bed, kind: Kind) -> Result<Took> {
+        let (file, plan) = &self.holds[usize::from(matches!(kind, Kind::Start(3) | Kind::FloorStart(3)))];
+        match kind {
+            Kind::Cold => self.cold(bed),
+            Kind::Warm => {
+                let run = Engine::start(&mut bed.run(&bed.root(), &self.exits))?.finish()?;
+                let first = last(&run.stamps())?;
+                Ok(vec![("run.warm", run.ended_ns - run.began_ns), ("run.warm.first", first - run.began_ns)])
+            }
+            Kind::Floor => {
+                let run = Engine::start(&mut bed.floor(&self.floor_exits))?.finish()?;
+                let first = last(&run.stamps())?;
+                Ok(vec![
+                    ("floor.run", run.ended_ns - run.began_ns),
+                    ("floor.run.first", first - run.began_ns),
+                ])
+            }
+            Kind::Start(count) => start(bed, file, count),
+            Kind::FloorStart(count) => {
+                let mut floor = Engine::start(&mut bed.floor(plan))?;
+                let stamps = floor.wait_stamps(count + 1)?;
+                floor.close_stdin();
+                floor.finish()?;
+                let decided = stamps.get(DECIDED).context("the floor did not say when it began")?;
+                let name = if count == 1 { "floor.start.1" } else { "floor.start.3" };
+                Ok(vec![(name, last(&stamps)? - decided)])
+            }
+        }
+    }
+
+    /// With a root of its own, in which nothing is.
+    fn cold(&self, bed: &Bed) -> Result<Took> {
+        let root = bed.dir().join("cold");
+        let run = Engine::start(&mut bed.run(&root, &self.exits))?.finish()?;
+        if let Some(error) = remove_tree(&root).into_iter().next() {
+            return Err(error.into());
+        }
+        let first = last(&run.stamps())?;
+        Ok(vec![("run.cold", run.ended_ns - run.began_ns), ("run.cold.first", first - run.began_ns)])
+    }
+}
+
+/// The decision is the first action in the pod's journal, which is read while the containers wait.
+fn start(bed: &Bed, file: &std::path::Path, count: usize) -> Result<Took> {
+    let mut run = Engine::start(&mut bed.run(&bed.root(), file))?;
+    let last = last(&run.wait_stamps(count)?)?;
+    let entries = journal::read(&Bed::pod_dir(&bed.root())?)?;
+    let decided = entries.iter().find(|entry| matches!(entry.what, Happening::Issued(_)));
+    let decided = decided.context("no decision in the pod's journal")?.at.boot.0;
+    let began = run.began_ns;
+    run.signal(Signal::INT)?;
+    run.finish()?;
+    Ok(match count {
+        1 => vec![("start.1", last - decided), ("run.warm.decided", decided - began)],
+        _ => vec![("start.3", last - decided)],
+    })
+}
+
+fn last(stamps: &Stamps) -> Result<i64> {
+    let containers = stamps.iter().filter(|(name, _)| *name != DECIDED);
+    containers.map(|(_, at)| *at).max().context("no container said when it began")
+}

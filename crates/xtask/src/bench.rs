@@ -1,0 +1,35 @@
+//! Measuring: the release binary and, built the same way, the program that measures it.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::counts::Counts;
+use crate::dist;
+use crate::shell::{is_root, run};
+
+const NEEDS_ROOT: &str = "needs root, as monopod does";
+
+/// `flags` are those of the program.
+pub(crate) fn measure(flags: &[&str]) -> Result<()> {
+    if !is_root()? {
+        bail!("bench {NEEDS_ROOT}");
+    }
+    let monopod = dist::build()?;
+    run(Command::new(dist::build_package("bench")?).arg(monopod).args(flags))
+}
+
+/// That it works at all: figures of a machine that does other things too mean nothing.
+pub(crate) fn works() -> Result<Counts> {
+    if !is_root()? {
+        println!("Skipped({NEEDS_ROOT})  bench");
+        return Ok(Counts { skipped: 1, ..Counts::default() });
+    }
+    match measure(&["--quick"]) {
+        Ok(()) => Ok(Counts { passed: 1, ..Counts::default() }),
+        Err(error) => {
+            println!("FAILED  bench: {error:#}");
+            Ok(Counts { failed: 1, ..Counts::default() })
+        }
+    }
+}
