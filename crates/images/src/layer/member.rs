@@ -3,8 +3,9 @@
 //! Where tar programs differ this reads as Go's `archive/tar`, on which the other engines are built, so
 //! that an archive means the same here: only regular files have content, whatever the size says.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io::Read;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use rustix::fs::Timespec;
@@ -19,6 +20,8 @@ use super::recipe::RecipeWriter;
 
 /// Of one extended header.
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
+/// Of a name in an error.
+const SHOWN_BYTES_MAX: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -237,7 +240,8 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// For an error. A name may have as many bytes as an extended header.
 fn shown(name: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(name))
+    let Some(start) = name.get(..SHOWN_BYTES_MAX) else { return OsStr::from_bytes(name).into() };
+    OsString::from_vec([start, b"..."].concat()).into()
 }

@@ -34,7 +34,7 @@ pub(crate) use {
 
 /// How many bytes are read or copied at once.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Of the longest path of an entry, below the layer's root. Linux's own limit, less its NUL.
+/// Of the longest path, with the `/` it begins with in a container. Linux's own limit, less its NUL.
 const PATH_BYTES_MAX: usize = 4095;
 const NAME_BYTES_MAX: usize = 255;
 /// How many directories may be inside one another. As many are open at once.

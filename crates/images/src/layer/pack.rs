@@ -52,7 +52,7 @@ pub(crate) fn pack(directory: &Path, out: impl Write) -> Result<Packed, LayerErr
     };
     let attributes = attributes_of(&root).map_err(|error| failed("look at", directory.to_owned(), error))?;
     pack.header(&Entry { path: b"./", kind: b'5', attributes: &attributes, size: 0, link: b"" })?;
-    pack.directory(&root, &mut vec![], 1)?;
+    pack.directory(&root, &mut vec![], 0)?;
     let end = [0; 2 * BLOCK_BYTES];
     pack.out.write_all(&end).and_then(|()| pack.out.flush()).map_err(written)?;
     Ok(pack.packed)

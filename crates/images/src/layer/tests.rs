@@ -1,6 +1,8 @@
 //! Archives made for the purpose, unpacked beside things that must stay as they are.
 
+mod absurd;
 mod archives;
+mod attacks;
 mod bed;
 mod packed;
 mod plain;

@@ -22,8 +22,6 @@ use super::{DEPTH_MAX, PATH_BYTES_MAX};
 
 /// How many links are followed on the way to one entry; as in Linux.
 const LINKS_MAX: usize = 40;
-/// Of the paths of whiteouts and of directories without an entry of their own.
-const NOTED_BYTES_MAX: usize = 16 * 1024 * 1024;
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 /// Opens a directory and nothing else.
 pub(super) const DIRECTORY: OFlags =
@@ -35,7 +33,9 @@ pub(super) struct Tree {
     levels: Vec<Level>,
     pub(super) implied: BTreeSet<PathBuf>,
     whiteouts: Vec<PathBuf>,
-    noted_bytes: usize,
+    /// Of both.
+    noted_bytes: u64,
+    noted_bytes_max: u64,
     /// Which content of the recipe a file holds, by inode.
     pub(super) contents: HashMap<u64, u64>,
 }
@@ -69,7 +69,7 @@ impl From<LayerError> for Blocked {
 }
 
 impl Tree {
-    pub(super) fn open(fs_dir: &Path) -> Result<Self, LayerError> {
+    pub(super) fn open(fs_dir: &Path, noted_bytes_max: u64) -> Result<Self, LayerError> {
         let open = || {
             let fd = openat(CWD, fs_dir, DIRECTORY, Mode::empty())?;
             let times = times_of(&fstat(&fd)?);
@@ -81,6 +81,7 @@ impl Tree {
             implied: BTreeSet::from([PathBuf::new()]),
             whiteouts: vec![],
             noted_bytes: 0,
+            noted_bytes_max,
             contents: HashMap::new(),
         })
     }
@@ -160,8 +161,8 @@ impl Tree {
 
     fn noted(&mut self, name: &CString) -> Result<PathBuf, LayerError> {
         let path = self.path_of(name);
-        self.noted_bytes += path.as_os_str().len();
-        if self.noted_bytes > NOTED_BYTES_MAX { Err(LayerError::TooMuchToNote) } else { Ok(path) }
+        self.noted_bytes += path.as_os_str().len() as u64;
+        if self.noted_bytes > self.noted_bytes_max { Err(LayerError::TooMuchToNote) } else { Ok(path) }
     }
 
     pub(super) fn make_directory(&self, name: &CString, is_opaque: bool) -> Result<OwnedFd, Blocked> {
@@ -190,7 +191,7 @@ impl Tree {
 
     /// Links make ways that are longer than the names of entries.
     pub(super) fn check_depth(&self, name: &CString) -> Result<(), Refusal> {
-        if self.levels.len() > DEPTH_MAX {
+        if self.levels.len() - 1 > DEPTH_MAX {
             return Err(Refusal::TooDeep);
         }
         if self.path_bytes_with(name) > PATH_BYTES_MAX { Err(Refusal::PathTooLong) } else { Ok(()) }

@@ -25,13 +25,20 @@ pub(crate) struct Limits {
     pub(crate) archive_bytes_max: u64,
     /// Of all files together.
     pub(crate) content_bytes_max: u64,
+    /// Of the paths of whiteouts and of directories without an entry of their own, which are remembered.
+    pub(crate) noted_bytes_max: u64,
 }
 
 impl Default for Limits {
     /// Ten times what the largest images have, and nothing a machine could not do.
     fn default() -> Self {
         const GIB: u64 = 1 << 30;
-        Self { entries_max: 4_000_000, archive_bytes_max: 256 * GIB, content_bytes_max: 256 * GIB }
+        Self {
+            entries_max: 4_000_000,
+            archive_bytes_max: 256 * GIB,
+            content_bytes_max: 256 * GIB,
+            noted_bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -66,7 +73,7 @@ pub(crate) fn unpack(
 ) -> Result<Unpacked, LayerError> {
     let mut unpack = Unpack {
         archive: Archive::new(archive, limits.archive_bytes_max),
-        tree: Tree::open(fs_dir)?,
+        tree: Tree::open(fs_dir, limits.noted_bytes_max)?,
         recipe: RecipeWriter::create(recipe)?,
         content_bytes: 0,
         content_bytes_max: limits.content_bytes_max,
