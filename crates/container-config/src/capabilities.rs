@@ -130,7 +130,7 @@ pub(crate) fn sets(asked: &Capabilities, uid: u32, available: u64) -> Result<Cap
         bounding &= !parse(name)?;
     }
     let held = if uid == 0 { bounding } else { 0 };
-    Ok(CapabilitySets { bounding, effective: held, permitted: held, inheritable: 0, ambient: 0 })
+    Ok(CapabilitySets { bounding, effective: held, permitted: held })
 }
 
 fn is_all(name: &str) -> bool {

@@ -128,14 +128,12 @@ pub struct Process {
     pub seccomp: Vec<SockFilter>,
 }
 
-/// Bit sets by capability number.
+/// Bit sets by capability number. None is inheritable or ambient: Kubernetes has no field for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CapabilitySets {
     pub bounding: u64,
     pub effective: u64,
     pub permitted: u64,
-    pub inheritable: u64,
-    pub ambient: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -174,10 +172,6 @@ pub enum MountKind {
     Devpts,
     /// tmpfs with the standard device nodes and links; nothing of the host's /dev.
     Dev,
-    Tmpfs {
-        size_bytes: Option<u64>,
-        mode: u32,
-    },
     /// The container's own cgroup subtree, read-only, in the layout of the host (v1 or v2).
     Cgroup,
     Bind(BindSource),
@@ -214,7 +208,6 @@ pub struct ResourceLimits {
     pub cpu_quota_us: Option<u64>,
     pub cpu_period_us: Option<u64>,
     pub memory_limit_bytes: Option<u64>,
-    pub pids_limit: Option<u64>,
     /// Out of memory, all processes end and not one of them (v2 only).
     pub oom_ends_all: bool,
     /// In order; an empty list leaves devices unconfined.

@@ -21,7 +21,6 @@ pub(crate) fn resource_limits(container: &Container) -> ResourceLimits {
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
         memory_limit_bytes: resources.memory_limit.filter(|bytes| *bytes > 0),
-        pids_limit: None,
         // As the kubelet: what is left of a container after an OOM kill is seldom of use.
         oom_ends_all: true,
         devices: device_rules(),
@@ -46,7 +45,6 @@ pub(crate) fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
         memory_limit_bytes: pod_memory_limit_bytes(pod),
-        pids_limit: None,
         // One container's end must not be every other's.
         oom_ends_all: false,
         devices: Vec::new(),

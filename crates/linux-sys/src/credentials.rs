@@ -28,17 +28,18 @@ pub fn limit_bounding(keep: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sets the three sets, without those this kernel does not know.
+/// Sets two sets, without those this kernel does not know, and empties the others: a capability that is
+/// not inheritable cannot be ambient.
 ///
 /// # Errors
 /// `EPERM` for capabilities outside the permitted set.
-pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<(), Errno> {
+pub fn set_capabilities(effective: u64, permitted: u64) -> Result<(), Errno> {
     rustix::thread::set_capabilities(
         None,
         CapabilitySets {
             effective: CapabilitySet::from_bits_retain(effective),
             permitted: CapabilitySet::from_bits_retain(permitted),
-            inheritable: CapabilitySet::from_bits_retain(inheritable),
+            inheritable: CapabilitySet::empty(),
         },
     )
 }
@@ -61,22 +62,6 @@ pub fn new_session_keyring() -> Result<(), Errno> {
 /// `capget(2)`'s.
 pub fn permitted_capabilities() -> Result<u64, Errno> {
     Ok(rustix::thread::capabilities(None)?.permitted.bits())
-}
-
-/// Makes exactly these ambient; they have to be permitted and inheritable.
-///
-/// # Errors
-/// `EPERM` when they are not.
-pub fn set_ambient(ambient: u64) -> Result<(), Errno> {
-    rustix::thread::clear_ambient_capability_set()?;
-    for number in 0..CAPABILITIES_MAX {
-        let bit = 1 << number;
-        if ambient & bit != 0 {
-            let capability = CapabilitySet::from_bits_retain(bit);
-            rustix::thread::configure_capability_in_ambient_set(capability, true)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -104,9 +89,9 @@ mod tests {
         let dropped = || {
             let fewer = permitted_capabilities().unwrap_or(0) & 0xff;
             limit_bounding(fewer).is_ok()
-                && set_capabilities(fewer, fewer, 0).is_ok()
+                && set_capabilities(fewer, fewer).is_ok()
                 && permitted_capabilities() == Ok(fewer)
-                && set_capabilities(0x1ff, 0x1ff, 0) == Err(Errno::PERM)
+                && set_capabilities(0x1ff, 0x1ff) == Err(Errno::PERM)
         };
         assert_eq!(exit_code(dropped), ExitStatus::Code(0));
     }

@@ -20,6 +20,8 @@ pub const RDONLY: u64 = 0x1;
 pub const NOSUID: u64 = 0x2;
 pub const NODEV: u64 = 0x4;
 pub const NOEXEC: u64 = 0x8;
+/// Instead of `relatime`.
+pub const STRICTATIME: u64 = 0x20;
 
 /// Whether a change covers one mount or everything mounted below it too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

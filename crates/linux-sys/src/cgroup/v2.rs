@@ -22,9 +22,6 @@ pub(super) fn writes(limits: &Limits) -> Vec<Write> {
         writes.push(Write::required("memory", "memory.max", bytes));
         writes.push(Write::optional("memory", "memory.swap.max", 0));
     }
-    if let Some(limit) = limits.pids_limit {
-        writes.push(Write::required("pids", "pids.max", limit));
-    }
     if limits.oom_ends_all {
         writes.push(Write::optional("memory", "memory.oom.group", 1));
     }
@@ -62,7 +59,6 @@ mod tests {
             cpu_shares: Some(1024),
             cpu_quota_us: Some(20_000),
             memory_limit_bytes: Some(1 << 20),
-            pids_limit: Some(64),
             oom_ends_all: true,
             ..Limits::default()
         };
@@ -75,7 +71,6 @@ mod tests {
                 "cpu.max 20000 100000",
                 "memory.max 1048576",
                 "memory.swap.max 0",
-                "pids.max 64",
                 "memory.oom.group 1"
             ]
         );

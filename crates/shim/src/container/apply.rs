@@ -79,14 +79,13 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
             rustix::thread::set_keep_capabilities(true)?;
             rustix::thread::set_thread_uid(Uid::from_raw(*uid))
         }
-        Step::SetCapabilities { effective, permitted, inheritable } => {
-            credentials::set_capabilities(*effective, *permitted, *inheritable)
+        Step::SetCapabilities { effective, permitted } => {
+            credentials::set_capabilities(*effective, *permitted)
         }
         Step::RaiseCapabilities => {
             let permitted = credentials::permitted_capabilities()?;
-            credentials::set_capabilities(permitted, permitted, 0)
+            credentials::set_capabilities(permitted, permitted)
         }
-        Step::SetAmbient(ambient) => credentials::set_ambient(*ambient),
         Step::EndWithParent => rustix::process::set_parent_process_death_signal(Some(Signal::KILL)),
         Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
         Step::LoadSeccomp(program) => seccomp::load(program),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use container_config::{ContainerConfig, Mount, MountKind, MountOptions, Process};
 use linux_sys::cgroup::{Group, Hierarchy};
 use linux_sys::in_root::Missing;
-use linux_sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY};
+use linux_sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, STRICTATIME};
 use linux_sys::rlimit::Limit;
 use linux_sys::seccomp::Instruction;
 use rustix::fs::Gid;
@@ -41,6 +41,7 @@ pub(super) struct PreparedTerminal {
 
 /// What containerd gives a container's /dev.
 const DEV_SIZE: &str = "65536k";
+const DEV_ATTRIBUTES: u64 = STRICTATIME;
 
 pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![Step::Reset];
@@ -142,14 +143,8 @@ fn mount_step(
         }
         MountKind::Dev => {
             let options = vec![(c"mode", option("755")?), (c"size", option(DEV_SIZE)?)];
-            Step::MountDev(new(c"tmpfs", options))
-        }
-        MountKind::Tmpfs { size_bytes, mode } => {
-            let mut options = vec![(c"mode", option(&format!("{mode:o}"))?)];
-            if let Some(bytes) = size_bytes {
-                options.push((c"size", option(&bytes.to_string())?));
-            }
-            Step::Mount(new(c"tmpfs", options))
+            let dev = new(c"tmpfs", options);
+            Step::MountDev(NewMount { attributes: dev.attributes | DEV_ATTRIBUTES, ..dev })
         }
         MountKind::Cgroup if cgroup_v2 => Step::Mount(new(c"cgroup2", Vec::new())),
         MountKind::Cgroup => {
@@ -237,14 +232,7 @@ fn identity_steps(process: &Process) -> Vec<Step> {
         Step::SetUid(process.uid),
         Step::EndWithParent,
     ];
-    let capabilities = [
-        Step::SetCapabilities {
-            effective: sets.effective,
-            permitted: sets.permitted,
-            inheritable: sets.inheritable,
-        },
-        Step::SetAmbient(sets.ambient),
-    ];
+    let capabilities = Step::SetCapabilities { effective: sets.effective, permitted: sets.permitted };
     let instruction = |filter: &container_config::SockFilter| Instruction {
         code: filter.0,
         jt: filter.1,
@@ -254,13 +242,13 @@ fn identity_steps(process: &Process) -> Vec<Step> {
     let program: Vec<Instruction> = process.seccomp.iter().map(instruction).collect();
     let seccomp = (!program.is_empty()).then_some(Step::LoadSeccomp(program));
     if process.no_new_privileges {
-        steps.extend(capabilities);
+        steps.push(capabilities);
         steps.push(Step::NoNewPrivileges);
         steps.extend(seccomp);
     } else {
         steps.push(Step::RaiseCapabilities);
         steps.extend(seccomp);
-        steps.extend(capabilities);
+        steps.push(capabilities);
     }
     steps
 }
@@ -398,7 +386,6 @@ mod tests {
             "change to user 1000",
             "bind the process to the shim",
             "set capabilities",
-            "set ambient capabilities",
             "set no_new_privs",
             "load the seccomp filter",
             "close file descriptors",

@@ -242,13 +242,14 @@ impl Root {
     }
 }
 
-/// A file system that is mounted nowhere yet.
+/// A file system that is mounted nowhere yet. Its source has its name, which is what programs look for.
 pub(super) fn new_mount(
     file_system: &CStr,
     options: &[(&'static CStr, CString)],
     attributes: u64,
 ) -> Result<OwnedFd, Errno> {
     let context = fsopen(file_system, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, c"source", file_system)?;
     for (key, value) in options {
         fsconfig_set_string(&context, *key, value.as_c_str())?;
     }

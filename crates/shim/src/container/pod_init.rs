@@ -20,7 +20,7 @@ pub(super) fn start() -> Result<Child, SpawnError> {
         Step::EmptyRoot,
         Step::PivotRoot,
         Step::LimitBounding(0),
-        Step::SetCapabilities { effective: 0, permitted: 0, inheritable: 0 },
+        Step::SetCapabilities { effective: 0, permitted: 0 },
         Step::EndWithParent,
         Step::NoNewPrivileges,
     ];

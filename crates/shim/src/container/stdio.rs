@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use linux_sys::mount;
 use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 
@@ -42,8 +43,9 @@ pub(super) fn terminal(uid: u32, attributes: u64) -> Result<Terminal, SpawnError
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let master = openat(&devpts, c"ptmx", flags, Mode::empty())?;
         unlockpt(&master)?;
-        let slave =
-            ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        // CLOEXEC would stay among the flags of the open file, for the container to see.
+        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        fcntl_setfd(&slave, FdFlags::CLOEXEC)?;
         fchown(&slave, Some(Uid::from_raw(uid)), None)?;
         Ok((master, slave))
     };

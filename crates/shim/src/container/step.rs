@@ -66,14 +66,13 @@ pub(super) enum Step {
     SetGid(u32),
     /// Keeping capabilities.
     SetUid(u32),
+    /// And no inheritable ones, with which the ambient ones go too.
     SetCapabilities {
         effective: u64,
         permitted: u64,
-        inheritable: u64,
     },
     /// What is permitted becomes effective again, for the steps before [`Step::SetCapabilities`].
     RaiseCapabilities,
-    SetAmbient(u64),
     /// Ends with the shim.
     EndWithParent,
     NoNewPrivileges,
@@ -168,7 +167,6 @@ impl fmt::Display for Step {
             Self::SetGid(gid) => write!(f, "change to group {gid}"),
             Self::SetUid(uid) => write!(f, "change to user {uid}"),
             Self::SetCapabilities { .. } | Self::RaiseCapabilities => f.write_str("set capabilities"),
-            Self::SetAmbient(_) => f.write_str("set ambient capabilities"),
             Self::EndWithParent => f.write_str("bind the process to the shim"),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::LoadSeccomp(_) => f.write_str("load the seccomp filter"),

@@ -107,13 +107,7 @@ impl Bed {
                 gid: 0,
                 groups: Vec::new(),
                 umask: 0o022,
-                capabilities: CapabilitySets {
-                    bounding: caps,
-                    effective: caps,
-                    permitted: caps,
-                    inheritable: 0,
-                    ambient: 0,
-                },
+                capabilities: CapabilitySets { bounding: caps, effective: caps, permitted: caps },
                 no_new_privileges: false,
                 rlimits: Vec::new(),
                 oom_score_adj: 0,
@@ -288,7 +282,6 @@ fn kernel_mounts() -> Vec<Mount> {
         mount("/dev", MountKind::Dev, MountOptions { nosuid: true, ..NONE }),
         mount("/dev/pts", MountKind::Devpts, MountOptions { nosuid: true, noexec: true, ..NONE }),
         mount("/dev/mqueue", MountKind::Mqueue, INERT),
-        mount("/dev/shm", MountKind::Tmpfs { size_bytes: Some(1 << 20), mode: 0o1777 }, INERT),
         mount("/sys", MountKind::Sysfs, read_only),
         mount("/sys/fs/cgroup", MountKind::Cgroup, read_only),
     ]

@@ -40,7 +40,7 @@ fn read_any(directories: &[PathBuf], file: &str) -> Option<String> {
 }
 
 fn limits_are_written_and_seen_inside(bed: &Bed) {
-    needs_controllers(&["cpu", "memory", "pids"]);
+    needs_controllers(&["cpu", "memory"]);
     bed.enter();
     let mut config = bed.shell("echo ready; read x");
     config.process.args[2] = "echo ready; exec sleep 1000".to_owned();
@@ -49,7 +49,6 @@ fn limits_are_written_and_seen_inside(bed: &Bed) {
         cpu_quota_us: Some(50_000),
         cpu_period_us: Some(100_000),
         memory_limit_bytes: Some(64 << 20),
-        pids_limit: Some(50),
         oom_ends_all: true,
         devices: Vec::new(),
     };
@@ -64,15 +63,9 @@ fn limits_are_written_and_seen_inside(bed: &Bed) {
             ("cpu.max", "50000 100000"),
             ("memory.max", "67108864"),
             ("memory.oom.group", "1"),
-            ("pids.max", "50"),
         ]
     } else {
-        &[
-            ("cpu.shares", "512"),
-            ("cpu.cfs_quota_us", "50000"),
-            ("memory.limit_in_bytes", "67108864"),
-            ("pids.max", "50"),
-        ]
+        &[("cpu.shares", "512"), ("cpu.cfs_quota_us", "50000"), ("memory.limit_in_bytes", "67108864")]
     };
     for (file, value) in expected {
         assert_eq!(read_any(&groups, file).as_deref(), Some(*value), "{file}");

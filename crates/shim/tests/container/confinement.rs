@@ -2,6 +2,7 @@
 
 use container_config::{CapabilitySets, SockFilter};
 use linux_sys::process::ExitStatus;
+use rustix::thread::CapabilitySet;
 
 use crate::Case;
 use crate::bed::{Bed, DEFAULT_CAPABILITIES, finish, read_line};
@@ -9,7 +10,7 @@ use crate::bed::{Bed, DEFAULT_CAPABILITIES, finish, read_line};
 pub(crate) const CASES: &[Case] = &[
     ("capabilities_are_as_asked", capabilities_are_as_asked),
     ("a_user_without_capabilities_has_none", a_user_without_capabilities_has_none),
-    ("ambient_capabilities_reach_the_program", ambient_capabilities_reach_the_program),
+    ("ambient_capabilities_of_the_engine_stay_behind", ambient_capabilities_of_the_engine_stay_behind),
     ("a_seccomp_filter_holds_with_and_without_no_new_privs", seccomp_holds),
     ("masked_and_read_only_paths_hold", masked_and_read_only_paths_hold),
     ("nothing_of_the_hosts_devices_can_be_changed", host_devices_stay_as_they_are),
@@ -19,7 +20,6 @@ pub(crate) const CASES: &[Case] = &[
 
 const STATUS: &str = "grep -E '^(Cap|Seccomp:|NoNewPrivs|Uid|Gid|Groups)' /proc/self/status | tr '\\t' ' '";
 const KILL: u64 = 1 << 5;
-const NET_BIND: u64 = 1 << 10;
 
 fn status(bed: &Bed, change: impl FnOnce(&mut container_config::Process)) -> Vec<String> {
     let mut config = bed.shell(STATUS);
@@ -41,8 +41,7 @@ fn capabilities_are_as_asked(bed: &Bed) {
         assert_has(&found, &format!("{set}: {:016x}", 0));
     }
     let found = status(bed, |process| {
-        process.capabilities =
-            CapabilitySets { bounding: KILL, effective: KILL, permitted: KILL, ..CapabilitySets::default() };
+        process.capabilities = CapabilitySets { bounding: KILL, effective: KILL, permitted: KILL };
     });
     for set in ["CapPrm", "CapEff", "CapBnd"] {
         assert_has(&found, &format!("{set}: {KILL:016x}"));
@@ -67,20 +66,18 @@ fn a_user_without_capabilities_has_none(bed: &Bed) {
     }
 }
 
-fn ambient_capabilities_reach_the_program(bed: &Bed) {
+/// Those of a service manager's `AmbientCapabilities=`, say.
+fn ambient_capabilities_of_the_engine_stay_behind(bed: &Bed) {
+    let mut sets = rustix::thread::capabilities(None).unwrap();
+    sets.inheritable = CapabilitySet::NET_BIND_SERVICE;
+    rustix::thread::set_capabilities(None, sets).unwrap();
+    rustix::thread::configure_capability_in_ambient_set(CapabilitySet::NET_BIND_SERVICE, true).unwrap();
     bed.enter();
-    let found = status(bed, |process| {
-        process.uid = 1000;
-        process.capabilities = CapabilitySets {
-            bounding: DEFAULT_CAPABILITIES,
-            effective: NET_BIND,
-            permitted: NET_BIND,
-            inheritable: NET_BIND,
-            ambient: NET_BIND,
-        };
-    });
-    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        assert_has(&found, &format!("{set}: {NET_BIND:016x}"));
+    for no_new_privileges in [false, true] {
+        let found = status(bed, |process| process.no_new_privileges = no_new_privileges);
+        for set in ["CapInh", "CapAmb"] {
+            assert_has(&found, &format!("{set}: {:016x}", 0));
+        }
     }
 }
 

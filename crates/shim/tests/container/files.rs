@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("the_termination_message_reaches_the_host", the_termination_message_reaches_the_host),
     ("the_sandbox_has_its_names_and_memory", the_sandbox_has_its_names_and_memory),
     ("dev_has_the_standard_nodes", dev_has_the_standard_nodes),
+    ("kernel_file_systems_have_their_usual_names", kernel_file_systems_have_their_usual_names),
     ("nothing_of_the_host_stays_mounted", nothing_of_the_host_stays_mounted),
 ];
 
@@ -61,7 +62,7 @@ fn a_read_only_root_keeps_its_volumes_writable(bed: &Bed) {
     fs::create_dir(&volume).unwrap();
     bed.enter();
     let script = "for d in / /usr /etc /usr/local; do touch $d/x 2>/dev/null && echo wrote $d; done; \
-                  touch /v/x /usr/share/v/x /dev/shm/x && echo fine; pwd";
+                  touch /v/x /usr/share/v/x && echo fine; pwd";
     let mut config = bed.shell(script);
     config.root.read_only = true;
     config.process.cwd = "/work".to_owned();
@@ -123,12 +124,32 @@ fn the_sandbox_has_its_names_and_memory(bed: &Bed) {
 fn dev_has_the_standard_nodes(bed: &Bed) {
     bed.enter();
     let script = "ls /dev | tr '\\n' ' '; cat /dev/null; head -c 3 /dev/zero | wc -c; head -c1 /dev/urandom | wc -c; \
-                  echo x > /dev/null; echo err > /dev/stdout; stat -c %a:%t:%T /dev/null; ls -A /dev/mqueue /dev/shm";
+                  echo x > /dev/null; echo err > /dev/stdout; stat -c %a:%t:%T /dev/null; ls -A /dev/mqueue";
     let mut config = bed.shell(script);
     config.process.uid = 1000;
-    let expected = "core fd full mqueue null ptmx pts random shm stderr stdin stdout termination-log tty urandom zero \
-                    3\n1\nerr\n666:1:3\n/dev/mqueue:\n\n/dev/shm:\n";
+    let expected = "core fd full mqueue null ptmx pts random stderr stdin stdout termination-log tty urandom zero \
+                    3\n1\nerr\n666:1:3\n";
     assert_eq!(bed.run(&config).ok(), expected);
+}
+
+/// As `df` and `mount` show them, and scripts look for them.
+fn kernel_file_systems_have_their_usual_names(bed: &Bed) {
+    bed.enter();
+    let found = bed.run_shell("cat /proc/self/mounts").ok();
+    let is_there = |line: &str| found.lines().any(|mount| mount.starts_with(line));
+    for line in [
+        "proc /proc proc rw,",
+        "sysfs /sys sysfs ro,",
+        // Without relatime.
+        "tmpfs /dev tmpfs rw,nosuid,size=65536k,mode=755",
+        "devpts /dev/pts devpts rw,",
+        "mqueue /dev/mqueue mqueue rw,",
+        "tmpfs /sys/firmware tmpfs ro,",
+    ] {
+        assert!(is_there(line), "no {line:?} in {found}");
+    }
+    assert!(["tmpfs", "cgroup2"].iter().any(|name| is_there(&format!("{name} /sys/fs/cgroup {name} ro,"))));
+    assert_eq!(found.matches("none ").count(), 0, "{found}");
 }
 
 fn nothing_of_the_host_stays_mounted(bed: &Bed) {

@@ -96,12 +96,13 @@ fn a_failing_step_is_named(bed: &Bed) {
 fn a_terminal_is_the_containers_own(bed: &Bed) {
     bed.enter();
     let mut config = bed.shell(
-        "tty; test -c /dev/console && echo console; ls -1 /dev/pts | cat; echo > /dev/tty; stat -c %u /dev/pts/0",
+        "tty; test -c /dev/console && echo console; ls -1 /dev/pts | cat; echo > /dev/tty; stat -c %u /dev/pts/0; \
+         grep flags /proc/self/fdinfo/2 | cut -f2",
     );
     config.tty = true;
     config.process.uid = 1000;
     let finished = bed.run(&config);
-    assert_eq!(finished.stdout, "/dev/pts/0\r\nconsole\r\n0\r\nptmx\r\n\r\n1000\r\n");
+    assert_eq!(finished.stdout, "/dev/pts/0\r\nconsole\r\n0\r\nptmx\r\n\r\n1000\r\n02\r\n");
     assert_eq!(finished.status, ExitStatus::Code(0));
 }
 
