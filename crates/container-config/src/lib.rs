@@ -35,3 +35,4 @@ pub use etc::{EtcFiles, etc_files};
 pub use qos::{QosClass, qos_class};
 pub use resources::pod_memory_limit_bytes;
 pub use sandbox::{pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_path};
+pub use seccomp::{Verdict as SyscallVerdict, runtime_default_verdicts};

@@ -16,6 +16,7 @@ pub mod device_filter;
 pub mod exec;
 pub mod fd_passing;
 pub mod in_root;
+pub mod inspect;
 pub mod lock;
 pub mod memory;
 pub mod mount;

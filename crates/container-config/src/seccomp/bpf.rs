@@ -8,7 +8,7 @@ use crate::config::SockFilter;
 
 /// What a filter says to one system call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub enum Verdict {
     Allow,
     /// Fails with this errno.
     Errno(u16),

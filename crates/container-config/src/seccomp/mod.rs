@@ -12,6 +12,7 @@ mod syscalls;
 mod tests;
 
 use crate::config::SockFilter;
+pub use bpf::Verdict;
 use profile::Machine;
 
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +26,14 @@ compile_error!("the seccomp profile has no system call numbers for this architec
 /// was built for.
 pub(crate) fn runtime_default(bounding: u64) -> Vec<SockFilter> {
     program(NATIVE, bounding)
+}
+
+/// The same profile by the names of the system calls, of which one may be missing from some of the
+/// machine's tables: for whoever confines a process by other means. A name that is not here fails
+/// with EPERM.
+#[must_use]
+pub fn runtime_default_verdicts(bounding: u64) -> Vec<(&'static str, Verdict)> {
+    profile::by_name(NATIVE, bounding)
 }
 
 /// One section per system call table that the machine has.

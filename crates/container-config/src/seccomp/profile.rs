@@ -68,6 +68,16 @@ pub(super) fn ranges(abi: Abi, bounding: u64) -> Vec<Range> {
     ranges
 }
 
+/// What is in one of the machine's tables.
+pub(super) fn by_name(machine: Machine, bounding: u64) -> Vec<(&'static str, Verdict)> {
+    let is_there = |numbers: &[u16; 3]| machine.abis().iter().any(|abi| numbers[*abi as usize] != ABSENT);
+    SYSCALLS
+        .iter()
+        .filter(|(_, _, numbers)| is_there(numbers))
+        .map(|(name, rule, _)| (*name, verdict(*rule, bounding)))
+        .collect()
+}
+
 fn extend(ranges: &mut Vec<Range>, start: u32, verdict: Verdict) {
     if ranges.last().is_none_or(|last| last.verdict != verdict) {
         ranges.push(Range { start, verdict });

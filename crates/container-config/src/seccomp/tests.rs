@@ -1,6 +1,6 @@
 //! Every verdict, read by an interpreter of the program itself.
 
-use super::bpf::{ENOSYS, EPERM};
+use super::bpf::{ENOSYS, EPERM, Verdict};
 use super::profile::{Abi, Machine};
 use super::program;
 use super::syscalls::{ABSENT, Rule, SYSCALLS};
@@ -212,4 +212,16 @@ fn numbers_are_those_of_the_c_library() {
         memfd_secret SYS_memfd_secret set_mempolicy_home_node SYS_set_mempolicy_home_node
         sync_file_range SYS_sync_file_range accept4 SYS_accept4 recvmmsg SYS_recvmmsg
     );
+}
+
+#[test]
+fn names_have_the_verdicts_of_their_numbers() {
+    let verdicts = super::runtime_default_verdicts(bit("SYS_PTRACE"));
+    let of = |name: &str| verdicts.iter().find(|(known, _)| *known == name).map(|(_, verdict)| *verdict);
+    assert_eq!(of("read"), Some(Verdict::Allow));
+    assert_eq!(of("kcmp"), Some(Verdict::Allow));
+    assert_eq!(of("mount"), Some(Verdict::Errno(EPERM)));
+    assert_eq!(of("clone3"), Some(Verdict::Errno(ENOSYS)));
+    assert_eq!(of("keyctl"), None);
+    assert_eq!(of("stat64").is_some(), cfg!(target_arch = "x86_64"), "a call of the i386 table alone");
 }

@@ -2,6 +2,7 @@
 
 mod co_located;
 mod command_line;
+mod differential;
 mod examples;
 mod hooks;
 mod image_errors;
@@ -39,6 +40,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "interrupt", tests: interrupt::TESTS },
     Suite { name: "killed_engine", tests: killed_engine::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
+    Suite { name: "differential", tests: differential::TESTS },
 ];
 
 /// Skips the test unless it runs as root.
