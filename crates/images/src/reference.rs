@@ -78,8 +78,13 @@ impl Reference {
         })
     }
 
+    /// Whether it is `localhost/host`, which nothing else may be called.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.is("localhost", "host")
+    }
+
     /// Whether it names this repository, by any digest or by the default tag.
-    pub(crate) fn is(&self, domain: &str, path: &str) -> bool {
+    fn is(&self, domain: &str, path: &str) -> bool {
         self.domain == domain && self.path == path && self.tag.as_deref().is_none_or(|tag| tag == DEFAULT_TAG)
     }
 }

@@ -23,7 +23,8 @@ async fn images_of_registries_are_refused_by_policy() {
         assert_eq!(
             refusal(&images, "busybox", policy).await,
             "ErrImagePull: failed to pull image \"docker.io/library/busybox:latest\": this monopod cannot pull \
-             from registries; image: localhost/host runs the programs of this machine"
+             from registries; load an archive of the image with `monopod image load`; image: localhost/host \
+             runs the programs of this machine"
         );
     }
     assert_eq!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lifecycle::Observed;
 use podspec::Pod;
-use shim_protocol::{RecordError, checkpoint_path, read_record, write_record};
+use shim_protocol::{RecordError, checkpoint_path, pod_path, read_record, write_record};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -16,7 +16,7 @@ pub enum CheckpointError {
 }
 
 pub(crate) fn save_pod(pod_dir: &Path, pod: &Pod) -> Result<(), RecordError> {
-    write_record(&pod_dir.join("pod.json"), pod)
+    write_record(&pod_path(pod_dir), pod)
 }
 
 /// The pod whose directory this is.
@@ -24,7 +24,7 @@ pub(crate) fn save_pod(pod_dir: &Path, pod: &Pod) -> Result<(), RecordError> {
 /// # Errors
 /// When there is no record of it, or one that this version cannot read.
 pub fn load_pod(pod_dir: &Path) -> Result<Pod, CheckpointError> {
-    read_record(&pod_dir.join("pod.json"))
+    read_record(&pod_path(pod_dir))
         .map_err(|source| CheckpointError::Pod { pod_dir: pod_dir.to_owned(), source })
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::image::Image;
+
 #[derive(Debug, Parser)]
 #[command(
     name = "monopod",
@@ -26,6 +28,7 @@ Examples:
   sudo monopod run examples/sidecar.yaml        run a pod, follow its logs, Ctrl-C stops it in order
   sudo monopod run web.yaml db.yaml             several pods side by side
   sudo monopod --root /tmp/try run pod.yaml     with everything below a directory of its own
+  sudo monopod image load web.tar               an image for pods to use
   monopod run --help                            more about run";
 
 /// Before or after the command.
@@ -60,6 +63,8 @@ pub(crate) enum Command {
     /// Run pods in the foreground: start them, follow every log, show what happens, stop in order
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    /// Load, list, inspect and remove images
+    Image(Image),
     /// Remove all that engines under the root have made: pods, logs, images
     #[command(after_help = RESET_HELP)]
     Reset(Reset),

@@ -1,6 +1,7 @@
 //! The program: command line only.
 
 mod cli;
+mod image;
 mod logs;
 mod outcome;
 mod preflight;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
+        Command::Image(options) => image::image(options, &paths(cli)?),
         Command::Reset(options) => {
             preflight::check()?;
             Ok(reset::reset(&paths(cli)?, options.keep_images)?.report())

@@ -10,6 +10,7 @@ mod client;
 mod dirs;
 mod error;
 mod etc;
+mod image_use;
 mod launch;
 pub mod logs;
 mod sandbox;
@@ -17,6 +18,7 @@ mod service;
 mod sweep;
 
 pub use claim::{Claim, ClaimError, claim};
+pub use image_use::{ImageUse, image_uses};
 pub use launch::Program;
 pub use service::ShimRuntime;
 pub use sweep::{Swept, sweep};

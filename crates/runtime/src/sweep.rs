@@ -61,7 +61,7 @@ fn bury_abandoned(pod_dir: &Path, uid: &str, paths: &Paths) -> io::Result<Option
 }
 
 /// None when `dir` does not exist. Links are not followed: what they lead to is none of ours.
-fn directories(dir: &Path, errors: &mut Vec<String>) -> Vec<PathBuf> {
+pub(crate) fn directories(dir: &Path, errors: &mut Vec<String>) -> Vec<PathBuf> {
     match fs::read_dir(dir) {
         Ok(entries) => entries
             .flatten()

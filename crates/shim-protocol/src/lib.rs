@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use frame::{FrameBuffer, FrameError, encode};
 pub use record::{
     RecordError, SHIM_LOCK_NAME, SandboxRecord, attempt_dir, attempt_record_path, checkpoint_path,
-    containers_dir, read_record, write_record,
+    containers_dir, pod_path, read_record, write_record,
 };
 
 /// The version of messages and records; raised whenever either changes shape.

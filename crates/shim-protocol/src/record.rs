@@ -62,6 +62,12 @@ impl SandboxRecord {
 /// In the pod directory; locked by the shim for as long as it lives.
 pub const SHIM_LOCK_NAME: &str = "shim.lock";
 
+/// The pod itself, for an engine that has no manifest of it.
+#[must_use]
+pub fn pod_path(pod_dir: &Path) -> PathBuf {
+    pod_dir.join("pod.json")
+}
+
 /// What the engine knows of the pod, for whoever decides after it.
 #[must_use]
 pub fn checkpoint_path(pod_dir: &Path) -> PathBuf {

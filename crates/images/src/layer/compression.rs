@@ -22,7 +22,6 @@ const ZSTD_EMPTY: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0];
 ///
 /// # Errors
 /// When nothing can be read, or what is read is compressed by a program that is not supported.
-#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
 pub(crate) fn decompress(mut compressed: impl BufRead) -> io::Result<impl Read> {
     let mut magic = Vec::with_capacity(MAGIC_BYTES);
     compressed.by_ref().take(MAGIC_BYTES as u64).read_to_end(&mut magic)?;

@@ -7,7 +7,7 @@ use super::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 
 /// Entries are named as in the archive, quoted: a name may hold any byte.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LayerError {
+pub enum LayerError {
     #[error("cannot read the archive")]
     Read { source: io::Error },
     #[error("the archive ends within {within}: it is cut off")]
@@ -40,7 +40,7 @@ pub(crate) enum LayerError {
 
 /// Why an entry is not taken.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     #[error("its name leads up with `..`")]
     Upwards,
     #[error("its name has a NUL")]

@@ -22,15 +22,14 @@ mod settle;
 mod tree;
 mod unpack;
 
-#[expect(unused_imports, reason = "the store, to come, uses them")]
-pub(crate) use {
-    compression::decompress,
-    error::{LayerError, Refusal},
-    pack::{Packed, pack},
-    repack::repack,
-    settle::settle,
-    unpack::{Limits, Unpacked, unpack},
-};
+pub(crate) use compression::decompress;
+pub use error::{LayerError, Refusal};
+pub(crate) use settle::settle;
+#[cfg(test)]
+pub(crate) use unpack::Unpacked;
+pub(crate) use unpack::{Limits, unpack};
+#[cfg_attr(not(test), expect(unused_imports, reason = "saving and importing, to come, use them"))]
+pub(crate) use {pack::pack, repack::repack};
 
 /// How many bytes are read or copied at once.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -29,7 +29,6 @@ use super::unpack::Unpacked;
 ///
 /// # Errors
 /// Names the file.
-#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
 pub(crate) fn settle(fs_dir: &Path, unpacked: &Unpacked, lower: &[PathBuf]) -> Result<(), LayerError> {
     let open = |path: &Path| {
         openat(CWD, path, DIRECTORY, Mode::empty()).map_err(|error| failed("open", path.to_owned(), error))

@@ -64,7 +64,6 @@ pub(crate) struct Unpacked {
 ///
 /// # Errors
 /// Names the entry that is not taken, and why.
-#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
 pub(crate) fn unpack(
     archive: impl Read,
     fs_dir: &Path,

@@ -1,0 +1,99 @@
+//! Removing: names first, then what no image needs any more.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use ports::PortError;
+
+use super::error::StoreError;
+use super::index::Entry;
+use super::staging::Staging;
+use super::{Store, chain_ids, files};
+use crate::digest::Digest;
+
+/// What a living pod has of images.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PodImages {
+    /// `NAMESPACE/NAME`
+    pub pod: String,
+    /// `image` of its containers, as written.
+    pub names: Vec<String>,
+    /// The IDs of images its containers were or are about to be made from.
+    pub ids: Vec<String>,
+}
+
+/// Says what living pods have, each time anew.
+pub type LivingPods<'f> = &'f dyn Fn() -> Result<Vec<PodImages>, PortError>;
+
+impl Store {
+    /// Removes what no name and no living pod needs: layers, configurations, leavings. `gone` are names
+    /// that were taken from images a moment ago: a pod may just be starting from one. False when somebody
+    /// is adding; then it is left to the next removal.
+    pub(crate) fn collect(&self, gone: &[(String, Entry)], pods: LivingPods<'_>) -> Result<bool, StoreError> {
+        let Some(_lock) = self.try_lock()? else { return Ok(false) };
+        let pods = pods().map_err(|error| StoreError::Pods { source: error })?;
+        let mut images: BTreeSet<Digest> =
+            self.index()?.names.into_values().map(|entry| entry.image).collect();
+        images.extend(pods.iter().flat_map(|pod| &pod.ids).filter_map(|id| Digest::parse(id)));
+        let is_named = |name: &str| pods.iter().any(|pod| pod.is_from(name));
+        images.extend(gone.iter().filter(|(name, _)| is_named(name)).map(|(_, entry)| entry.image));
+        self.keep_only(&images)?;
+        Ok(true)
+    }
+
+    /// `None` when somebody has it. There is nothing to collect before there is a lock.
+    fn try_lock(&self) -> Result<Option<File>, StoreError> {
+        let path = self.lock_path();
+        let failed = |source| StoreError::Lock { path: path.clone(), source };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    fn keep_only(&self, images: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let mut layers = BTreeSet::new();
+        for image in images {
+            layers.extend(self.oci_config(*image)?.iter().flat_map(|config| chain_ids(&config.diff_ids)));
+        }
+        let trash = Staging::new(&self.staging_dir())?;
+        // Layers last: as long as a configuration is there, so are its layers.
+        remove_others(&self.configs_dir(), images, &trash)?;
+        remove_others(&self.layers_dir(), &layers, &trash)
+    }
+}
+
+impl PodImages {
+    /// Whether a container of the pod was made from the image.
+    pub(super) fn has(&self, image: Digest) -> bool {
+        let id = image.to_string();
+        self.ids.contains(&id)
+    }
+
+    /// Whether a container of the pod may be made from the image of this full name.
+    pub(crate) fn is_from(&self, name: &str) -> bool {
+        let full =
+            |written: &String| crate::Reference::parse(written).is_ok_and(|full| full.to_string() == name);
+        self.names.iter().any(full)
+    }
+}
+
+/// By way of `trash`, so that no half of one is taken for the whole.
+fn remove_others(directory: &Path, kept: &BTreeSet<Digest>, trash: &Staging) -> Result<(), StoreError> {
+    for name in files::list(directory)? {
+        if Digest::from_hex(&name).is_some_and(|digest| kept.contains(&digest)) {
+            continue;
+        }
+        let (path, away) = (directory.join(&name), trash.path().join(&name));
+        fs::rename(&path, &away).map_err(|source| StoreError::Remove { path, source })?;
+        files::remove(&away)?;
+    }
+    Ok(())
+}

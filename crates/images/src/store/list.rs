@@ -1,0 +1,124 @@
+//! `monopod image ls` and `inspect`.
+
+use serde::Serialize;
+
+use super::collect::PodImages;
+use super::error::StoreError;
+use super::remove::{RemoveError, select};
+use super::{Store, chain_ids};
+use crate::config::OciConfig;
+use crate::digest::Digest;
+
+/// A name and the image it leads to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageSummary {
+    pub name: String,
+    /// `sha256:...`
+    pub id: String,
+    /// Of the files of its layers; images may share some. `None` for the built-in image, which has none of
+    /// its own.
+    pub size_bytes: Option<u64>,
+    /// As the image says.
+    pub created: Option<String>,
+    /// Living pods that have it, as `NAMESPACE/NAME`.
+    pub pods: Vec<String>,
+}
+
+/// All there is to know of an image.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageDetails {
+    pub id: String,
+    pub names: Vec<String>,
+    /// Of the manifests it came with, and of the indexes above.
+    pub digests: Vec<Digest>,
+    pub size_bytes: u64,
+    pub pods: Vec<String>,
+    /// From the bottom.
+    pub layers: Vec<LayerDetails>,
+    /// The OCI image configuration as it came.
+    pub config: serde_json::Value,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerDetails {
+    pub diff_id: Digest,
+    pub chain_id: Digest,
+    /// Of its regular files.
+    pub size_bytes: u64,
+    /// Of its archive, uncompressed.
+    pub archive_bytes: u64,
+    pub entries: u64,
+}
+
+impl Store {
+    /// Every name, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn list(&self, pods: &[PodImages]) -> Result<Vec<ImageSummary>, StoreError> {
+        let mut summaries = Vec::new();
+        for (name, entry) in self.index()?.names {
+            let config = self.present(entry.image)?;
+            let layers = self.layer_details(entry.image, &config)?;
+            let uses = |pod: &&PodImages| pod.has(entry.image) || pod.is_from(&name);
+            summaries.push(ImageSummary {
+                id: entry.image.to_string(),
+                size_bytes: Some(layers.iter().map(|layer| layer.size_bytes).sum()),
+                created: config.created,
+                pods: pods.iter().filter(uses).map(|pod| pod.pod.clone()).collect(),
+                name,
+            });
+        }
+        Ok(summaries)
+    }
+
+    /// The image of a name or ID.
+    ///
+    /// # Errors
+    /// When there is none, or when the store cannot be read.
+    pub fn details(&self, target: &str, pods: &[PodImages]) -> Result<ImageDetails, RemoveError> {
+        let index = self.index()?;
+        let (image, _) = select(&index, target)?;
+        let layers = self.layer_details(image, &self.present(image)?)?;
+        let names = index.names_of(image);
+        let mut digests: Vec<Digest> =
+            names.iter().flat_map(|name| index.names[name].digests.iter().copied()).collect();
+        digests.sort_unstable();
+        digests.dedup();
+        let uses = |pod: &&PodImages| pod.has(image) || names.iter().any(|name| pod.is_from(name));
+        let bytes = self.config_bytes(image)?.unwrap_or_default();
+        Ok(ImageDetails {
+            id: image.to_string(),
+            digests,
+            size_bytes: layers.iter().map(|layer| layer.size_bytes).sum(),
+            pods: pods.iter().filter(uses).map(|pod| pod.pod.clone()).collect(),
+            layers,
+            config: serde_json::from_slice(&bytes).unwrap_or_default(),
+            names,
+        })
+    }
+
+    /// The configuration of an image that has a name.
+    pub(crate) fn present(&self, image: Digest) -> Result<OciConfig, StoreError> {
+        let lost = || StoreError::Lost { what: "the configuration".to_owned(), image };
+        self.oci_config(image)?.ok_or_else(lost)
+    }
+
+    fn layer_details(&self, image: Digest, config: &OciConfig) -> Result<Vec<LayerDetails>, StoreError> {
+        let details = |chain_id| {
+            let lost = || StoreError::Lost { what: format!("layer {chain_id}"), image };
+            let record = self.layer_record(chain_id)?.ok_or_else(lost)?;
+            Ok(LayerDetails {
+                diff_id: record.diff_id,
+                chain_id,
+                size_bytes: record.content_bytes,
+                archive_bytes: record.size_bytes,
+                entries: record.entries,
+            })
+        };
+        chain_ids(&config.diff_ids).into_iter().map(details).collect()
+    }
+}

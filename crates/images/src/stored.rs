@@ -1,0 +1,94 @@
+//! Images of the store, as pods ask for them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use container_config::ImageConfig;
+
+use crate::digest::Digest;
+use crate::filesystem::unfit_for_layers;
+use crate::reference::Reference;
+use crate::store::{Index, Stamp, Store, StoreError};
+
+#[derive(Debug)]
+pub(crate) struct StoredImages {
+    store: Store,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// What was read of the store; valid as long as its index is the same file.
+#[derive(Debug)]
+struct Seen {
+    stamp: Stamp,
+    index: Arc<Index>,
+    /// As many as the index has images, at most.
+    configs: BTreeMap<Digest, Arc<ImageConfig>>,
+}
+
+impl StoredImages {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, seen: Mutex::new(None) }
+    }
+
+    /// The image a reference leads to, if this engine has read it and the index is the same. Costs one
+    /// `stat`; does not block.
+    pub(crate) fn unchanged(&self, reference: &Reference) -> Option<Arc<ImageConfig>> {
+        let stamp = self.store.index_stamp().ok()?;
+        self.read_seen(|seen| {
+            let entry = (seen.stamp == stamp).then(|| seen.index.find(reference))??;
+            seen.configs.get(&entry.image).cloned()
+        })
+    }
+
+    /// The image a reference leads to.
+    pub(crate) fn find(&self, reference: &Reference) -> Result<Option<Arc<ImageConfig>>, StoreError> {
+        // Before the index is read: one that changes meanwhile is read again.
+        let stamp = self.store.index_stamp()?;
+        let seen = self.read_seen(|seen| (seen.stamp == stamp).then(|| Arc::clone(&seen.index)));
+        let index = match seen {
+            Some(index) => index,
+            None => self.see(stamp)?,
+        };
+        let Some(entry) = index.find(reference) else { return Ok(None) };
+        if let Some(config) = self.read_seen(|seen| seen.configs.get(&entry.image).cloned()) {
+            return Ok(Some(config));
+        }
+        let Some(config) = self.read(entry.image)? else {
+            let what = "the configuration".to_owned();
+            return Err(StoreError::Lost { what, image: entry.image });
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = seen.as_mut().filter(|seen| Arc::ptr_eq(&seen.index, &index)) {
+            seen.configs.insert(entry.image, Arc::clone(&config));
+        }
+        Ok(Some(config))
+    }
+
+    /// An image by its ID, which may have lost its name since.
+    pub(crate) fn inspect(&self, image: Digest) -> Result<Option<Arc<ImageConfig>>, StoreError> {
+        match self.read_seen(|seen| seen.configs.get(&image).cloned()) {
+            Some(config) => Ok(Some(config)),
+            None => self.read(image),
+        }
+    }
+
+    fn read(&self, image: Digest) -> Result<Option<Arc<ImageConfig>>, StoreError> {
+        let Some(config) = self.store.image_config(image)? else { return Ok(None) };
+        let directory = self.store.directory();
+        match unfit_for_layers(directory) {
+            Some(file_system) => Err(StoreError::UnfitFileSystem { path: directory.to_owned(), file_system }),
+            None => Ok(Some(Arc::new(config))),
+        }
+    }
+
+    fn read_seen<T>(&self, look: impl FnOnce(&Seen) -> Option<T>) -> Option<T> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(look)
+    }
+
+    fn see(&self, stamp: Stamp) -> Result<Arc<Index>, StoreError> {
+        let index = Arc::new(self.store.index()?);
+        let seen = Seen { stamp, index: Arc::clone(&index), configs: BTreeMap::new() };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        Ok(index)
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line of `monopod image`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Image {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Load the images of an archive: an OCI layout or what docker, podman or skopeo saved
+    #[command(after_help = LOAD_HELP)]
+    Load(Load),
+    /// List images
+    #[command(after_help = LS_HELP)]
+    Ls(List),
+    /// Print all there is to know of images, as JSON
+    #[command(after_help = INSPECT_HELP)]
+    Inspect {
+        /// Names or IDs
+        #[arg(required = true, value_name = "NAME|ID")]
+        images: Vec<String>,
+    },
+    /// Remove images, and the layers that no other image has
+    #[command(after_help = RM_HELP)]
+    Rm(Remove),
+}
+
+const LOAD_HELP: &str = "\
+Examples:
+  docker save busybox:1.36 | sudo monopod image load -
+  sudo monopod image load web.tar                         gzip and zstd too
+  sudo monopod image load ./layout --name localhost/web   a directory, and a name of your own
+  skopeo copy docker://busybox oci-archive:busybox.tar    where skopeo reaches a registry
+
+Everything is checked by its digest; of an archive with something wrong in it, nothing is loaded. A pod uses
+an image that was loaded when its imagePullPolicy is IfNotPresent or Never, or its name is localhost/NAME.";
+
+#[derive(Debug, Args)]
+pub(super) struct Load {
+    /// A tar archive, maybe compressed, or the directory of an OCI layout; - is standard input
+    #[arg(value_name = "FILE|DIR|-")]
+    pub(super) archive: PathBuf,
+    /// Call the image NAME, whatever the archive calls it
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+}
+
+const LS_HELP: &str = "\
+Examples:
+  sudo monopod image ls
+  sudo monopod image ls -o json | jq -r '.[].name'
+
+SIZE is that of an image's files; layers that several images have are on disk once.";
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// How the list looks
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+const INSPECT_HELP: &str = "\
+Examples:
+  sudo monopod image inspect busybox:1.36
+  sudo monopod image inspect busybox:1.36 | jq '.[0].config.config.Cmd'";
+
+const RM_HELP: &str = "\
+Examples:
+  sudo monopod image rm busybox:1.36
+  sudo monopod image rm 3f57d9401f8d            by the first digits of its ID
+
+An image that a living pod uses is refused. With --force its name is taken away; the pod keeps the files
+until it ends, and they go with the next rm.";
+
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    /// Names or IDs
+    #[arg(required = true, value_name = "NAME|ID")]
+    pub(super) images: Vec<String>,
+    /// Take names away also while pods use them, and all names of an ID
+    #[arg(short, long)]
+    pub(super) force: bool,
+}
