@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::host::tests::Directory;
 use crate::layer::{LayerError, Limits, Unpacked, repack, unpack};
 
+// statfs(2) f_type.
+const TMPFS: i64 = 0x0102_1994;
+
 pub(super) struct Bed {
     directory: Directory,
 }
@@ -15,11 +18,15 @@ pub(super) struct Bed {
 impl Bed {
     /// `None`, having said so, where tests of layers cannot run.
     pub(super) fn new() -> Option<Self> {
-        let bed = Self { directory: Directory::for_layers()? };
+        Some(Self::on(Directory::for_layers()?))
+    }
+
+    fn on(directory: Directory) -> Self {
+        let bed = Self { directory };
         fs::create_dir(bed.fs()).expect("a directory");
         fs::create_dir(bed.outside()).expect("a directory");
         fs::write(bed.outside().join("kept"), "kept").expect("a file");
-        Some(bed)
+        bed
     }
 
     /// As [`Self::new`], for tests that make whiteouts, owners, or `trusted` attributes.
@@ -29,6 +36,14 @@ impl Bed {
             return None;
         }
         Self::new()
+    }
+
+    /// As [`Self::of_root`], in memory where that can be: for tests that unpack thousands of archives.
+    pub(super) fn in_memory() -> Option<Self> {
+        let memory = Path::new("/dev/shm");
+        let is_there = rustix::fs::statfs(memory).is_ok_and(|found| found.f_type == TMPFS);
+        let bed = Self::of_root()?;
+        Some(if is_there { Self::on(Directory::below(memory)) } else { bed })
     }
 
     pub(super) fn fs(&self) -> PathBuf {
@@ -48,6 +63,15 @@ impl Bed {
 
     pub(super) fn outside(&self) -> PathBuf {
         self.directory.path().join("outside")
+    }
+
+    /// Before unpacking once more.
+    pub(super) fn clear(&self) {
+        assert!(linux_sys::remove_tree::remove_tree(&self.fs()).is_empty());
+        fs::create_dir(self.fs()).expect("a directory");
+        for name in ["recipe", "recipe.displaced"] {
+            let _ = fs::remove_file(self.directory.path().join(name));
+        }
     }
 
     /// Unpacks and, when that works, checks that the archive can be made again.
@@ -85,7 +109,7 @@ impl Bed {
         text
     }
 
-    fn check_outside(&self) {
+    pub(super) fn check_outside(&self) {
         let names = |path: &Path| {
             let entries = fs::read_dir(path).expect("a directory");
             let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
