@@ -86,10 +86,6 @@ impl Root {
             MountKind::Mqueue => kernel("mqueue", ""),
             MountKind::Devpts => kernel("devpts", "newinstance,gid=5,mode=620,ptmxmode=666"),
             MountKind::Dev => kernel("tmpfs", "mode=755,size=65536k").and_then(|()| make_devices(&target)),
-            MountKind::Tmpfs { size_bytes, mode } => {
-                let size = size_bytes.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
-                kernel("tmpfs", &format!("mode={mode:o}{size}"))
-            }
             MountKind::Cgroup if cgroup_v2 => kernel("cgroup2", ""),
             MountKind::Cgroup => mount_cgroup_v1(&target, new.options, group),
             MountKind::Bind(source) => {

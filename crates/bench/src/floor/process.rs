@@ -89,15 +89,14 @@ fn become_process(process: &Process) -> Result<()> {
         return load_seccomp(process);
     }
     let permitted = credentials::permitted_capabilities()?;
-    credentials::set_capabilities(permitted, permitted, 0)?;
+    credentials::set_capabilities(permitted, permitted)?;
     load_seccomp(process)?;
     set_capabilities(process)
 }
 
 fn set_capabilities(process: &Process) -> Result<()> {
     let sets = process.capabilities;
-    credentials::set_capabilities(sets.effective, sets.permitted, sets.inheritable)?;
-    Ok(credentials::set_ambient(sets.ambient)?)
+    Ok(credentials::set_capabilities(sets.effective, sets.permitted)?)
 }
 
 fn load_seccomp(process: &Process) -> Result<()> {
