@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use lifecycle::Observed;
-use podspec::Pod;
-use shim_protocol::{RecordError, checkpoint_path, pod_path, read_record, write_record};
+use podspec::{Moment, Pod};
+use shim_protocol::{RecordError, checkpoint_path, pod_path, read_dated_record, read_record, write_record};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -32,12 +32,19 @@ pub(crate) fn save_observed(pod_dir: &Path, observed: &Observed) -> Result<(), R
     write_record(&checkpoint_path(pod_dir), observed)
 }
 
-/// A pod without a checkpoint was never begun: the first one is written before the first effect.
-pub(crate) fn load_observed(pod_dir: &Path) -> Result<Observed, CheckpointError> {
-    match read_record(&checkpoint_path(pod_dir)) {
+/// A pod without a checkpoint was never begun: the first one is written before the first effect. Times
+/// are on the boot clock of `now`, also those of an earlier boot.
+pub(crate) fn load_observed(pod_dir: &Path, now: Moment) -> Result<Observed, CheckpointError> {
+    match read_dated_record::<Observed>(&checkpoint_path(pod_dir)) {
+        Ok(mut dated) => {
+            if !dated.of_this_boot {
+                dated.record.rebase(now);
+            }
+            Ok(dated.record)
+        }
         Err(RecordError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             Ok(Observed::default())
         }
-        read => read.map_err(|source| CheckpointError::Observed { pod_dir: pod_dir.to_owned(), source }),
+        Err(source) => Err(CheckpointError::Observed { pod_dir: pod_dir.to_owned(), source }),
     }
 }

@@ -48,7 +48,10 @@ pub enum JournalError {
     Write { path: PathBuf, source: io::Error },
     #[error("{} is not a journal of monopod", path.display())]
     NotAJournal { path: PathBuf },
-    #[error("{} has schema version {found}, this monopod knows {SCHEMA_VERSION}", path.display())]
+    #[error(
+        "{} has schema version {found}, this monopod knows {SCHEMA_VERSION}: use the version that wrote it, or `monopod reset`",
+        path.display()
+    )]
     UnknownVersion { path: PathBuf, found: u64 },
     #[error("{} line {line} is damaged", path.display())]
     Damaged { path: PathBuf, line: usize, source: serde_json::Error },
@@ -76,25 +79,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the pod's journal to go on where it ends, and returns what is in it. A file that cannot
-    /// be read as a journal of this version is moved aside and a new one begun.
+    /// Opens the pod's journal to go on where it ends, and returns what is in it. A damaged or foreign file
+    /// is moved aside and a new one begun: nothing is decided from it.
     ///
     /// # Errors
-    /// When the file system refuses.
+    /// When the file system refuses, or the journal is of another version.
     pub fn open(pod_dir: &Path) -> Result<(Self, Vec<Entry>), JournalError> {
-        let entries = match read(pod_dir) {
-            Ok(entries) => entries,
-            Err(error @ JournalError::Read { .. }) => return Err(error),
-            Err(error) => {
-                tracing::warn!(error = %error, "journal moved to {REFUSED}");
-                move_aside(pod_dir)?;
-                Vec::new()
-            }
-        };
-        drop_torn_line(&pod_dir.join(CURRENT))?;
-        let (current, bytes) = open_generation(&pod_dir.join(CURRENT))?;
-        let next_seq = entries.last().map_or(1, |entry| entry.seq + 1);
-        Ok((Self { pod_dir: pod_dir.to_owned(), current, bytes, next_seq }, entries))
+        Past::read(pod_dir)?.go_on()
     }
 
     /// Numbers `happenings` and appends them in one write. The entries are returned in any case: a
@@ -131,6 +122,41 @@ impl Journal {
             .map_err(|source| JournalError::Write { path: path.clone(), source })?;
         (self.current, self.bytes) = open_generation(&path)?;
         Ok(())
+    }
+}
+
+/// A journal that was read and not touched yet.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pod_dir: PathBuf,
+    entries: Result<Vec<Entry>, JournalError>,
+}
+
+impl Past {
+    /// # Errors
+    /// Where nobody may go on with it: when it cannot be read, or is of another version.
+    pub(crate) fn read(pod_dir: &Path) -> Result<Self, JournalError> {
+        let entries = read(pod_dir);
+        match entries {
+            Err(error @ (JournalError::Read { .. } | JournalError::UnknownVersion { .. })) => Err(error),
+            entries => Ok(Self { pod_dir: pod_dir.to_owned(), entries }),
+        }
+    }
+
+    pub(crate) fn go_on(self) -> Result<(Journal, Vec<Entry>), JournalError> {
+        let Self { pod_dir, entries } = self;
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(error = %error, "journal moved to {REFUSED}");
+                move_aside(&pod_dir)?;
+                Vec::new()
+            }
+        };
+        drop_torn_line(&pod_dir.join(CURRENT))?;
+        let (current, bytes) = open_generation(&pod_dir.join(CURRENT))?;
+        let next_seq = entries.last().map_or(1, |entry| entry.seq + 1);
+        Ok((Journal { pod_dir, current, bytes, next_seq }, entries))
     }
 }
 
@@ -295,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_newer_and_damaged_files_are_refused_and_moved_aside_by_the_writer() {
+    fn foreign_and_damaged_files_are_moved_aside_by_the_writer_and_newer_ones_left_alone() {
         let header = r#"{"journal":"monopod-pod","schema":1}"#;
         for (name, text) in [
             ("foreign", "{\"journal\":\"other\",\"schema\":1}\n".to_owned()),
@@ -314,6 +340,11 @@ mod tests {
             };
             assert!(expected, "{name}: {error:?}");
 
+            if name == "newer" {
+                assert!(matches!(Journal::open(&dir.0), Err(JournalError::UnknownVersion { found: 9, .. })));
+                assert_eq!(fs::read_to_string(dir.0.join(CURRENT)).unwrap(), text);
+                continue;
+            }
             let (mut journal, before) = Journal::open(&dir.0).unwrap();
             assert!(before.is_empty());
             journal.append(vec![failed("a")]).1.unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lifecycle::{Observation, Observed, SandboxState};
 use podspec::{Pod, PodUid};
-use ports::{Observer, Paths, PodContext, PortError, RuntimeService};
+use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService};
 use shim_protocol::RecordError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
@@ -16,7 +16,7 @@ use crate::Node;
 use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
 use crate::inbox::Inbox;
-use crate::journal::{Entry, Journal, JournalError};
+use crate::journal::{Entry, Journal, JournalError, Past};
 use crate::status::PodView;
 use crate::worker::Worker;
 
@@ -67,6 +67,8 @@ pub enum AddPodError {
 pub enum AdoptPodError {
     #[error(transparent)]
     Checkpoint(CheckpointError),
+    #[error("the record in {} is of the pod with UID {uid}: move the directory away", pod_dir.display())]
+    Misplaced { pod_dir: PathBuf, uid: PodUid },
     #[error("a pod with UID {0} is here already")]
     Exists(PodUid),
     #[error("cannot go on with the pod's journal")]
@@ -109,15 +111,20 @@ impl<N: Node> Kubelet<N> {
     /// Takes over the pod of an earlier engine, from its directory alone.
     ///
     /// # Errors
-    /// When its records cannot be read, or its sandbox lives and cannot be spoken to.
+    /// When its records cannot be read, or its sandbox lives and cannot be spoken to; nothing is changed
+    /// then.
     pub async fn adopt_pod(&self, pod_dir: &Path) -> Result<Subscription, AdoptPodError> {
         let pod = checkpoint::load_pod(pod_dir).map_err(AdoptPodError::Checkpoint)?;
-        let observed = checkpoint::load_observed(pod_dir).map_err(AdoptPodError::Checkpoint)?;
+        if self.paths.pods_dir().join(pod.uid.as_str()) != pod_dir {
+            return Err(AdoptPodError::Misplaced { pod_dir: pod_dir.to_owned(), uid: pod.uid });
+        }
         if self.pods().contains_key(&pod.uid) {
             return Err(AdoptPodError::Exists(pod.uid));
         }
+        let now = self.node.clock().now();
+        let observed = checkpoint::load_observed(pod_dir, now).map_err(AdoptPodError::Checkpoint)?;
+        let past = Past::read(pod_dir).map_err(AdoptPodError::Journal)?;
         let name = pod.name.clone();
-        let (journal, past) = Journal::open(pod_dir).map_err(AdoptPodError::Journal)?;
         let effects = self.effects(Arc::new(self.paths.context(pod, self.bound)));
         effects.inbox.observe(Observation::Accepted);
         let alive =
@@ -125,6 +132,7 @@ impl<N: Node> Kubelet<N> {
         if !alive && let Some(attempt) = sandbox_thought_alive(&observed) {
             effects.inbox.observe(Observation::SandboxLost { attempt });
         }
+        let (journal, past) = past.go_on().map_err(AdoptPodError::Journal)?;
         Ok(self.start_worker(&effects, observed, (journal, &past)))
     }
 

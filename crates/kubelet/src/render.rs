@@ -52,7 +52,7 @@ fn render_condition(condition: &Condition, view: &PodView, facts: &RenderFacts) 
     out.insert("observedGeneration".into(), json!(facts.generation));
     out.insert("status".into(), json!(if condition.status { "True" } else { "False" }));
     out.insert("lastProbeTime".into(), Value::Null);
-    let since = view.transitions.get(&condition.kind).copied().map(time);
+    let since = view.conditions.get(&condition.kind).map(|condition| time(condition.since));
     out.insert("lastTransitionTime".into(), json!(since));
     insert_some(&mut out, "reason", condition.reason.as_ref());
     insert_some(&mut out, "message", condition.message.as_ref());

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 use crate::apply::Effects;
 use crate::journal::{Entry, Happening, Journal};
-use crate::status::{PodView, Transitions};
+use crate::status::PodView;
 use crate::{Node, checkpoint};
 
 /// Plans made in a row without a new observation. `plan` converges in two or three; a plan that does
@@ -52,7 +52,6 @@ pub(crate) struct Worker<N: Node> {
     saved: Option<Observed>,
     disk_failing: bool,
     decisions: Vec<Decision>,
-    transitions: Transitions,
     journal: Journal,
     last_seq: u64,
     entries: broadcast::Sender<Arc<Entry>>,
@@ -79,7 +78,6 @@ impl<N: Node> Worker<N> {
             saved: None,
             disk_failing: false,
             decisions: decisions.unwrap_or_default(),
-            transitions: Transitions::default(),
             journal,
             last_seq: past.last().map_or(0, |entry| entry.seq),
             entries,
@@ -113,6 +111,7 @@ impl<N: Node> Worker<N> {
             happenings.push((at, Happening::Observed(observation)));
         }
         let (plan, actions) = self.settle(&mut happenings);
+        self.observed.keep_conditions(&plan.status, self.effects.node.clock().now());
         self.save_checkpoint();
         for action in actions {
             let effects = Arc::clone(&self.effects);
@@ -181,10 +180,9 @@ impl<N: Node> Worker<N> {
     }
 
     fn publish(&mut self, plan: &Plan) {
-        let now = self.effects.node.clock().now();
         let view = PodView {
             status: plan.status.clone(),
-            transitions: self.transitions.record(&plan.status, now),
+            conditions: self.observed.conditions.clone(),
             deleting: self.observed.deletion.is_some(),
             at_rest: plan.at_rest,
             seq: self.last_seq,

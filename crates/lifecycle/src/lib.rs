@@ -23,6 +23,7 @@ mod phase;
 mod plan;
 mod pod_status;
 mod probe;
+mod rebase;
 mod restart;
 mod start;
 mod status;
@@ -36,9 +37,9 @@ pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX};
 pub use decision::{Decision, StopPodReason, Verdict, Wait};
 pub use observation::{Hook, Observation, ProbeOutcome, Pulled};
 pub use observed::{
-    Attempt, AttemptState, Backoff, ContainerObserved, ContainerRecord, Deletion, Exit, ExitReason, Finished,
-    HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState, SandboxSnapshot, SandboxState,
-    StartError, StopReason, VolumesState,
+    Attempt, AttemptState, Backoff, ConditionSince, ContainerObserved, ContainerRecord, Deletion, Exit,
+    ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState,
+    SandboxSnapshot, SandboxState, StartError, StopReason, VolumesState,
 };
 pub use plan::{Plan, plan};
 pub use restart::expects_restart;

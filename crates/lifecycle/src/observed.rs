@@ -9,6 +9,8 @@ use std::time::Duration;
 use podspec::{BootTime, ContainerName, Moment};
 use serde::{Deserialize, Serialize};
 
+use crate::status::{ConditionKind, PodStatus};
+
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Observed {
     /// When this node took the pod: `status.startTime`.
@@ -29,6 +31,9 @@ pub struct Observed {
     /// Initialisation was complete once, in whatever run: the condition `Initialized` never goes back.
     #[serde(default)]
     pub was_initialized: bool,
+    /// The conditions of the newest status, and since when they are so. Nothing is decided from it.
+    #[serde(default)]
+    pub conditions: BTreeMap<ConditionKind, ConditionSince>,
     pub containers: BTreeMap<ContainerName, ContainerObserved>,
     /// Image pulls by image reference; one that succeeded leaves no entry.
     pub pulls: BTreeMap<String, PullState>,
@@ -38,6 +43,13 @@ pub struct Observed {
     pub removing: BTreeSet<(ContainerName, u32)>,
     /// The pod reached `Succeeded` or `Failed` and never leaves it.
     pub finished: Option<Finished>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ConditionSince {
+    pub status: bool,
+    /// `lastTransitionTime`: of the last change of `status` alone, as in Kubernetes.
+    pub since: Moment,
 }
 
 /// A deletion with the shortest grace asked for so far.
@@ -252,6 +264,19 @@ pub enum HookState {
         /// `None` when it succeeded.
         failure: Option<String>,
     },
+}
+
+impl Observed {
+    /// Keeps the moments at which conditions changed, which a plan alone cannot know. To be called with the
+    /// status of each plan.
+    pub fn keep_conditions(&mut self, status: &PodStatus, now: Moment) {
+        let before = std::mem::take(&mut self.conditions);
+        for condition in &status.conditions {
+            let kept = before.get(&condition.kind).filter(|before| before.status == condition.status);
+            let since = ConditionSince { status: condition.status, since: now };
+            self.conditions.insert(condition.kind, kept.copied().unwrap_or(since));
+        }
+    }
 }
 
 /// What the shim of a living sandbox knows, from its memory and its records on disk.

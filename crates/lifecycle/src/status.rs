@@ -28,7 +28,7 @@ pub enum Phase {
     Failed,
 }
 
-/// `lastTransitionTime` is added where the status is kept, by comparing with the one before.
+/// When it last changed is in [`crate::Observed::conditions`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Condition {
     pub kind: ConditionKind,
@@ -37,7 +37,7 @@ pub struct Condition {
     pub message: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum ConditionKind {
     PodReadyToStartContainers,
     Initialized,

@@ -1,7 +1,4 @@
-//! Both clocks and the boot they belong to.
-
-use std::fs;
-use std::io;
+//! Both clocks.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -19,27 +16,18 @@ pub fn wall_ns() -> i64 {
     nanoseconds(clock_gettime(ClockId::Realtime))
 }
 
-/// Changes with every boot of the machine.
-///
-/// # Errors
-/// When `/proc` is not mounted.
-pub fn boot_id() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
-}
-
 fn nanoseconds(time: Timespec) -> i64 {
     time.tv_sec.saturating_mul(NANOS_PER_SECOND).saturating_add(time.tv_nsec)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{boot_id, boot_ns, wall_ns};
+    use super::{boot_ns, wall_ns};
 
     #[test]
-    fn clocks_advance_and_the_boot_has_a_name() {
+    fn clocks_advance() {
         let (boot, wall) = (boot_ns(), wall_ns());
         assert!(boot_ns() >= boot && boot > 0);
         assert!(wall > boot);
-        assert_eq!(boot_id().unwrap().len(), 36);
     }
 }

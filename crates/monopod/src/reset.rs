@@ -1,15 +1,12 @@
 //! `monopod reset`: nothing of monopod is left under the root.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
-use runtime::{ClaimError, claim};
 
 use crate::outcome::Outcome;
 
@@ -39,40 +36,20 @@ pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
 fn remove_pods(paths: &Paths) -> Result<Vec<anyhow::Error>> {
     let deadline = Instant::now() + STOPPING_MAX;
     loop {
-        let swept = runtime::sweep(paths);
-        let left = pod_dirs(&paths.pods_dir())?;
-        if left.is_empty() || !swept.errors.is_empty() {
-            return Ok(swept.errors.into_iter().map(|error| anyhow!(error)).collect());
+        let cleared = runtime::clear(paths);
+        if let Some(pod_dir) = cleared.owned.first() {
+            bail!(
+                "not everything was reset: the pod in {} belongs to another engine that is running\n\
+                 remedy: stop the other monopod first",
+                pod_dir.display()
+            );
         }
-        for pod_dir in &left {
-            refuse_owned(pod_dir)?;
-        }
+        let Some(pod_dir) = cleared.ending.first().filter(|_| cleared.errors.is_empty()) else {
+            return Ok(cleared.errors.into_iter().map(|error| anyhow!(error)).collect());
+        };
         if Instant::now() > deadline {
-            bail!("the shim of the pod in {} does not come to an end", left[0].display());
+            bail!("the shim of the pod in {} does not come to an end", pod_dir.display());
         }
         thread::sleep(LOOK_AGAIN);
-    }
-}
-
-/// A pod without any owner is marked as left over, for the next sweep.
-fn refuse_owned(pod_dir: &Path) -> Result<()> {
-    match claim(pod_dir, true) {
-        Err(error @ ClaimError::Owned { .. }) => {
-            Err(anyhow::Error::new(error).context("not everything was reset: stop the other monopod first"))
-        }
-        Err(error) => Err(error.into()),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// Links are not followed: what they lead to is none of ours.
-fn pod_dirs(pods_dir: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(pods_dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        entries => {
-            let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|found| found.is_dir());
-            let entries = entries?.filter(|entry| entry.as_ref().map_or(true, is_directory));
-            entries.map(|entry| entry.map(|entry| entry.path())).collect()
-        }
     }
 }

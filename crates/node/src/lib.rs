@@ -1,6 +1,7 @@
 //! The node that pods run on: which implementation stands behind each port.
 
 mod facts;
+mod inheritance;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use runtime::ShimRuntime;
 use volumes::Volumes;
 
 pub use facts::raise_open_files;
+pub use inheritance::{InheritError, Inheritance, Outcome, inherit};
 pub use runtime::Program;
 
 #[derive(Debug, thiserror::Error)]

@@ -12,6 +12,8 @@ use crate::dirs;
 const LOCK_NAME: &str = "owner.lock";
 /// What the lock file of a bound pod says.
 const BOUND: &str = "bound\n";
+/// What that of any other says.
+const LASTING: &str = "";
 
 /// Held for as long as the pod is this engine's.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Claim {
 pub enum ClaimError {
     #[error("cannot lock the pod's directory {}", path.display())]
     Lock { path: PathBuf, source: io::Error },
-    #[error("the pod in {} belongs to another engine that is running", path.display())]
+    #[error("the pod in {} belongs to another engine that is running: stop that one first", path.display())]
     Owned { path: PathBuf },
 }
 
@@ -37,9 +39,37 @@ pub fn claim(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
     let path = pod_dir.join(LOCK_NAME);
     let lock = try_exclusive(&path).map_err(failed)?;
     let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;
-    // The same file, so that the lock stays.
-    fs::write(&path, if bound { BOUND } else { "" }).map_err(failed)?;
+    let text = if bound { BOUND } else { LASTING };
+    if fs::read_to_string(&path).map_err(failed)? != text {
+        // The same file, so that the lock stays.
+        fs::write(&path, text).map_err(failed)?;
+    }
     Ok(Claim { _lock: lock })
+}
+
+/// Every pod's directory has been claimed once.
+pub(crate) fn is_a_pods(dir: &Path) -> bool {
+    dir.join(LOCK_NAME).exists()
+}
+
+/// A pod that was found, and whose engine is dead.
+#[derive(Debug)]
+pub(crate) struct Orphaned {
+    pub(crate) claim: Claim,
+    pub(crate) bound: bool,
+}
+
+/// Takes a pod that was found; nothing in its directory is changed.
+///
+/// # Errors
+/// When it belongs to a living engine.
+pub(crate) fn claim_found(pod_dir: &Path) -> Result<Orphaned, ClaimError> {
+    let path = pod_dir.join(LOCK_NAME);
+    let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
+    let lock = try_exclusive(&path).map_err(failed)?;
+    let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;
+    let bound = fs::read_to_string(&path).map_err(failed)? == BOUND;
+    Ok(Orphaned { claim: Claim { _lock: lock }, bound })
 }
 
 /// Takes a bound pod whose engine is dead; `None` for every other.

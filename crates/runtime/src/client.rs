@@ -16,7 +16,9 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bury::{bury, recorded_exits};
+use crate::clock;
 use crate::error::CallError;
+use crate::sandbox::blocking;
 
 /// Requests waiting to be sent; callers beyond that wait for room.
 const REQUESTS_MAX: usize = 64;
@@ -141,24 +143,25 @@ impl Connection {
             return;
         }
         // Whoever waits learns it before the burial, which takes a moment.
-        self.pending.clear();
+        let garbled = matches!(error, ConnectionError::Frame(_));
+        for waiting in std::mem::take(&mut self.pending).into_values() {
+            // The caller may have gone.
+            let _ = waiting.send(Err(if garbled { CallError::Garbled } else { CallError::Gone }));
+        }
         self.requests.close();
         if self.end_expected.load(Ordering::Acquire) {
             return;
         }
         let Watched { pod, attempt, observer } = self.watched;
         tracing::warn!(pod = %pod.pod.name, "sandbox lost: {}", PortError::chain(&error));
-        let context = Arc::clone(&pod);
-        let buried = tokio::task::spawn_blocking(move || {
-            let errors = bury(&context.pod_dir, &context.run_dir);
-            (errors, recorded_exits(&context.pod_dir))
-        });
-        let (errors, exits) = buried.await.unwrap_or_default();
-        for error in errors {
+        for error in blocking(&pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await {
             tracing::warn!(pod = %pod.pod.name, "a lost sandbox leaves something: {error}");
         }
-        for exit in exits {
-            observer.observe(exit);
+        for exit in recorded_exits(&pod.pod_dir, clock::now()) {
+            match exit {
+                Ok(exit) => observer.observe(exit),
+                Err(error) => tracing::warn!("{}", PortError::chain(&error)),
+            }
         }
         observer.observe(Observation::SandboxLost { attempt });
     }
@@ -254,6 +257,7 @@ impl Connection {
                     ReplyBody::SandboxCreated { .. } => self.end_expected.store(false, Ordering::Release),
                     ReplyBody::Adopted { snapshot, .. } => {
                         self.end_expected.store(false, Ordering::Release);
+                        self.watched.attempt = snapshot.attempt;
                         // Here, so that no exit overtakes it.
                         self.watched.observer.observe(Observation::Adopted(snapshot.clone()));
                     }

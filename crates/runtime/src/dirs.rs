@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use cri_log::LogName;
 use linux_sys::remove_tree::remove_tree;
 use podspec::ContainerName;
 use ports::{PodContext, PortError};
-use shim_protocol::attempt_dir;
+use rustix::fs::{Mode, OFlags};
+use shim_protocol::{SOCKET_NAME, attempt_dir, pod_path};
 
 use crate::error::RuntimeError;
 
@@ -38,9 +41,18 @@ pub(crate) fn make(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// The pod's directory last: as long as it is there, the rest can be found from it.
+/// The pod's directory last: as long as it is there, the rest can be found from it. In it the pod's own record
+/// first: what is left without it is nobody's, and no engine takes it for a pod that was not begun yet.
 pub(crate) fn remove_pod_dirs(pod: &PodContext) -> Vec<String> {
-    [&pod.log_dir, &pod.run_dir, &pod.pod_dir].into_iter().flat_map(|dir| remove(dir)).collect()
+    let record = pod_path(&pod.pod_dir);
+    [&pod.log_dir, &pod.run_dir, &record, &pod.pod_dir].into_iter().flat_map(|path| remove(path)).collect()
+}
+
+/// To the shim that listens in `run_dir`. Through a short name: the whole path may be longer than a socket
+/// address holds.
+pub(crate) fn connect(run_dir: &Path) -> io::Result<UnixStream> {
+    let dir = rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_NAME}", dir.as_raw_fd()))
 }
 
 /// Removes the files and all logs of one attempt.

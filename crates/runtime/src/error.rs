@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use shim_protocol::{FrameError, RecordError, SOCKET_NAME};
+use shim_protocol::{FrameError, RecordError, SOCKET_NAME, VERSION};
 
 use crate::claim::ClaimError;
 
@@ -20,15 +20,19 @@ pub(crate) enum RuntimeError {
     Watch(#[source] io::Error),
     #[error("cannot create the pod's sandbox: {message}")]
     Create { message: String },
-    #[error("cannot read the record of the pod's sandbox")]
+    #[error("cannot read what is on record of the pod")]
     Record(#[source] RecordError),
     #[error(
         "cannot connect to the living shim of the pod at {}: if it is stopping the pod, try again when it has",
         dir.join(SOCKET_NAME).display()
     )]
     Connect { dir: PathBuf, source: io::Error },
-    #[error("cannot adopt the pod's sandbox: {message}")]
+    #[error("the pod's shim refuses: {message}")]
     Adopt { message: String },
+    #[error(
+        "the pod's shim speaks protocol version {version}, this monopod {VERSION}: use the version that started it, or `monopod reset`"
+    )]
+    ShimVersion { version: u32 },
     #[error("the pod has no sandbox")]
     NoSandbox,
     #[error(transparent)]
@@ -44,6 +48,10 @@ pub(crate) enum RuntimeError {
 pub(crate) enum CallError {
     #[error("the pod's shim is gone")]
     Gone,
+    #[error(
+        "the pod's shim says what this monopod does not know: use the version that started it, or `monopod reset`"
+    )]
+    Garbled,
     #[error("the request does not fit into a message")]
     Encode(#[from] FrameError),
     #[error("the pod's shim has not answered within {} s", .0.as_secs())]

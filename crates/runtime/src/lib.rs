@@ -7,10 +7,12 @@
 mod bury;
 mod claim;
 mod client;
+mod clock;
 mod dirs;
 mod error;
 mod etc;
 mod image_use;
+mod inherit;
 mod launch;
 pub mod logs;
 mod sandbox;
@@ -19,6 +21,7 @@ mod sweep;
 
 pub use claim::{Claim, ClaimError, claim};
 pub use image_use::{ImageUse, image_uses};
+pub use inherit::{Inherited, pod_dirs};
 pub use launch::Program;
 pub use service::ShimRuntime;
-pub use sweep::{Swept, sweep};
+pub use sweep::{Cleared, Swept, clear, sweep};

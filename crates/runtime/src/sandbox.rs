@@ -1,19 +1,18 @@
 //! The life of a sandbox: made, taken over from another engine, stopped.
 
 use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use container_config::{SandboxConfig, SandboxFacts};
+use lifecycle::Observation;
 use ports::{Observer, PodContext};
-use rustix::fs::{Mode, OFlags};
-use shim_protocol::{ReplyBody, RequestBody, SOCKET_NAME, SandboxLaunch, SandboxRecord, VERSION};
+use shim_protocol::{ReplyBody, RequestBody, SandboxLaunch, VERSION};
 
-use crate::bury::{bury, recorded_exits, sandbox_record, shim_ends_soon, shim_is_alive};
+use crate::bury::{bury, recorded_exits, sandbox_record, shim_is_alive};
 use crate::client::{Client, Watched};
+use crate::clock;
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
 use crate::etc;
@@ -22,6 +21,12 @@ use crate::service::ShimRuntime;
 
 /// A sandbox is made and stopped within a fraction of a second; a shim that takes this long hangs.
 const SANDBOX_TIMEOUT: Duration = Duration::from_secs(60);
+/// A shim has nothing to do but to send what it has in memory, once the loop comes to it.
+const ADOPTION_TIMEOUT: Duration = Duration::from_secs(15);
+/// A shim that lives and cannot be connected to does not listen yet, or is about to be gone.
+const SHIM_CHANGE_MAX: Duration = Duration::from_secs(2);
+/// There is no event for "it listens or has ended".
+const SHIM_CHANGE_STEP: Duration = Duration::from_millis(10);
 
 impl ShimRuntime {
     pub(crate) async fn create(
@@ -72,50 +77,60 @@ impl ShimRuntime {
         Err(failure)
     }
 
+    /// Everything on record is read before anything is changed: what this version does not know is nobody's
+    /// to bury. A shim that hangs is killed, and its sandbox is lost; one that refuses is left alone.
     pub(crate) async fn adopt(
         &self,
         pod: &Arc<PodContext>,
         observer: Arc<dyn Observer>,
     ) -> Result<Option<SandboxFacts>, RuntimeError> {
         self.claim_pod(pod)?;
-        let Some(record) = sandbox_record(&pod.pod_dir).map_err(RuntimeError::Record)? else {
-            observe_exits(pod, &observer).await;
-            return Ok(None);
-        };
-        if shim_is_alive(&pod.pod_dir).map_err(RuntimeError::Watch)? {
-            let failure = match self.take_over(pod, &record, &observer).await {
+        sandbox_record(&pod.pod_dir).map_err(RuntimeError::Record)?;
+        read_exits(pod)?;
+        let patience = Instant::now() + SHIM_CHANGE_MAX;
+        while shim_is_alive(&pod.pod_dir).map_err(RuntimeError::Watch)? {
+            match self.take_over(pod, &observer).await {
                 Ok(facts) => return Ok(Some(facts)),
-                Err(failure) => failure,
-            };
-            let context = Arc::clone(pod);
-            let ends = tokio::task::spawn_blocking(move || shim_ends_soon(&record, &context.pod_dir));
-            if !matches!(ends.await, Ok(Ok(true))) {
-                return Err(failure);
+                Err(RuntimeError::Call(error @ CallError::Timeout(_))) => {
+                    tracing::error!(pod = %pod.pod.name, "killing the pod's shim, which hangs: {error}");
+                    break;
+                }
+                Err(RuntimeError::Connect { .. } | RuntimeError::Call(CallError::Gone))
+                    if Instant::now() < patience =>
+                {
+                    tokio::time::sleep(SHIM_CHANGE_STEP).await;
+                }
+                Err(failure) => return Err(failure),
             }
         }
         let errors = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
-        observe_exits(pod, &observer).await;
-        if errors.is_empty() { Ok(None) } else { Err(RuntimeError::Leftovers(errors)) }
+        if !errors.is_empty() {
+            return Err(RuntimeError::Leftovers(errors));
+        }
+        for exit in read_exits(pod)? {
+            observer.observe(exit);
+        }
+        Ok(None)
     }
 
     /// Connects to a living shim.
     async fn take_over(
         &self,
         pod: &Arc<PodContext>,
-        record: &SandboxRecord,
         observer: &Arc<dyn Observer>,
     ) -> Result<SandboxFacts, RuntimeError> {
-        let stream = connect(&pod.run_dir)
+        let stream = dirs::connect(&pod.run_dir)
             .map_err(|source| RuntimeError::Connect { dir: pod.run_dir.clone(), source })?;
-        let (pod_of, observer) = (Arc::clone(pod), Arc::clone(observer));
-        let watched = Watched { pod: pod_of, attempt: record.attempt, observer };
+        // Which sandbox it is, its shim will say.
+        let watched = Watched { pod: Arc::clone(pod), attempt: 0, observer: Arc::clone(observer) };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
-        match client.call_within(RequestBody::Adopt { version: VERSION }, SANDBOX_TIMEOUT).await? {
+        match client.call_within(RequestBody::Adopt { version: VERSION }, ADOPTION_TIMEOUT).await? {
             ReplyBody::Adopted { version: VERSION, snapshot } => {
                 let facts = etc::write(pod, &snapshot.ip)?;
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
                 Ok(facts)
             }
+            ReplyBody::Adopted { version, .. } => Err(RuntimeError::ShimVersion { version }),
             ReplyBody::Failed { message } => Err(RuntimeError::Adopt { message }),
             _ => Err(CallError::Unexpected.into()),
         }
@@ -152,18 +167,9 @@ pub(crate) async fn blocking(
 }
 
 /// Exits that a shim recorded and nobody may have been told.
-async fn observe_exits(pod: &Arc<PodContext>, observer: &Arc<dyn Observer>) {
-    let context = Arc::clone(pod);
-    let exits = tokio::task::spawn_blocking(move || recorded_exits(&context.pod_dir)).await;
-    for exit in exits.unwrap_or_default() {
-        observer.observe(exit);
-    }
-}
-
-/// Through a short name: the whole path may be longer than a socket address holds.
-fn connect(run_dir: &Path) -> std::io::Result<UnixStream> {
-    let dir = rustix::fs::open(run_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET_NAME}", dir.as_raw_fd()))
+fn read_exits(pod: &PodContext) -> Result<Vec<Observation>, RuntimeError> {
+    let exits = recorded_exits(&pod.pod_dir, clock::now()).into_iter();
+    exits.collect::<Result<_, _>>().map_err(RuntimeError::Record)
 }
 
 /// What a dead shim said last.

@@ -35,7 +35,7 @@ pub struct ShimRuntime {
 
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    claim: Option<Claim>,
+    pub(crate) claim: Option<Claim>,
     pub(crate) client: Option<Arc<Client>>,
 }
 

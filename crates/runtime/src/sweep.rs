@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ports::Paths;
+use ports::{Paths, PortError};
+use shim_protocol::pod_path;
 
-use crate::bury::{bury, shim_is_alive};
-use crate::claim::claim_abandoned;
+use crate::bury::{bury, bury_unread, shim_is_alive};
+use crate::claim::{ClaimError, claim_abandoned, claim_found};
 use crate::dirs::remove;
 
 /// What a sweep did.
@@ -29,7 +30,7 @@ pub fn sweep(paths: &Paths) -> Swept {
         let Some(uid) = pod_dir.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             continue;
         };
-        match bury_abandoned(&pod_dir, &uid, paths) {
+        match bury_abandoned(&pod_dir, paths) {
             Ok(None) => {}
             Ok(Some(errors)) if errors.is_empty() => swept.pods.push(uid),
             Ok(Some(errors)) => swept.errors.extend(errors),
@@ -39,25 +40,73 @@ pub fn sweep(paths: &Paths) -> Swept {
     swept
 }
 
+/// What a clearance left.
+#[derive(Debug, Default)]
+pub struct Cleared {
+    /// Pods that belong to a living engine.
+    pub owned: Vec<PathBuf>,
+    /// Pods whose shims are stopping them, since their engine is dead.
+    pub ending: Vec<PathBuf>,
+    /// What could not be looked at or removed.
+    pub errors: Vec<String>,
+}
+
+/// Kills and removes every pod without an engine, whatever is on record of it. Blocks.
+#[must_use]
+pub fn clear(paths: &Paths) -> Cleared {
+    let mut cleared = Cleared::default();
+    for pod_dir in directories(&paths.pods_dir(), &mut cleared.errors) {
+        let errors = match claim_found(&pod_dir) {
+            Err(ClaimError::Owned { path }) => {
+                cleared.owned.push(path);
+                continue;
+            }
+            Err(error) => vec![PortError::chain(&error).0],
+            Ok(orphaned) if orphaned.bound && shim_is_alive(&pod_dir).unwrap_or(false) => {
+                cleared.ending.push(pod_dir);
+                continue;
+            }
+            Ok(_claim) => {
+                let run_dir = run_dir(&pod_dir, paths);
+                let errors = bury_unread(&pod_dir, &run_dir);
+                if errors.is_empty() { remove_left(&pod_dir, paths) } else { errors }
+            }
+        };
+        cleared.errors.extend(errors);
+    }
+    cleared
+}
+
 /// `None` for a pod that is somebody's.
-fn bury_abandoned(pod_dir: &Path, uid: &str, paths: &Paths) -> io::Result<Option<Vec<String>>> {
+fn bury_abandoned(pod_dir: &Path, paths: &Paths) -> io::Result<Option<Vec<String>>> {
     let Some(_claim) = claim_abandoned(pod_dir)? else { return Ok(None) };
     if shim_is_alive(pod_dir)? {
         return Ok(None);
     }
-    let run_dir = paths.pod_run_dir(uid);
-    let mut errors = bury(pod_dir, &run_dir);
-    if !errors.is_empty() {
-        // The pod's directory says where the rest is.
-        return Ok(Some(errors));
-    }
-    let suffix = format!("_{uid}");
+    Ok(Some(bury_left(pod_dir, paths)))
+}
+
+/// Buries and removes a pod without engine and shim. The caller holds its claim.
+pub(crate) fn bury_left(pod_dir: &Path, paths: &Paths) -> Vec<String> {
+    let errors = bury(pod_dir, &run_dir(pod_dir, paths));
+    // As long as something is left, the pod's directory says where.
+    if errors.is_empty() { remove_left(pod_dir, paths) } else { errors }
+}
+
+fn run_dir(pod_dir: &Path, paths: &Paths) -> PathBuf {
+    paths.pod_run_dir(&pod_dir.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Found by the pod's UID alone.
+fn remove_left(pod_dir: &Path, paths: &Paths) -> Vec<String> {
+    let mut errors = Vec::new();
+    let suffix = format!("_{}", pod_dir.file_name().unwrap_or_default().to_string_lossy());
     let logs = directories(&paths.log_dir, &mut errors);
     let logs = logs.into_iter().filter(|dir| dir.to_str().is_some_and(|dir| dir.ends_with(&suffix)));
-    for dir in logs.chain([run_dir, pod_dir.to_owned()]) {
-        errors.extend(remove(&dir));
+    for path in logs.chain([run_dir(pod_dir, paths), pod_path(pod_dir), pod_dir.to_owned()]) {
+        errors.extend(remove(&path));
     }
-    Ok(Some(errors))
+    errors
 }
 
 /// None when `dir` does not exist. Links are not followed: what they lead to is none of ours.

@@ -1,12 +1,14 @@
 //! Records on disk, each in a file of its own, replaced by rename so that a reader sees all or nothing.
 //!
-//! In the pod directory: `sandbox.json` ([`SandboxRecord`]), `checkpoint.json`
+//! Each says of which boot of the machine it is, for the boot clock's times in it mean nothing on another.
+//! In the pod directory: `pod.json` ([`podspec::Pod`]), `sandbox.json` ([`SandboxRecord`]), `checkpoint.json`
 //! ([`lifecycle::Observed`]) and, per attempt, `containers/NAME/ATTEMPT/record.json`
 //! ([`lifecycle::ContainerRecord`]).
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use podspec::ContainerName;
 use serde::de::DeserializeOwned;
@@ -14,13 +16,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
 
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// What an engine that finds a pod directory must know to adopt or bury its sandbox.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SandboxRecord {
     pub attempt: u32,
     pub shim_pid: i32,
-    /// `/proc/sys/kernel/random/boot_id` at creation: after a reboot nothing of it is alive.
-    pub boot_id: String,
     /// The pod's cgroup, relative to each hierarchy's root.
     pub cgroup: String,
 }
@@ -43,7 +45,16 @@ pub enum RecordError {
 #[derive(Serialize, Deserialize)]
 struct Envelope<T> {
     schema: u64,
+    /// `/proc/sys/kernel/random/boot_id` when it was written.
+    boot_id: String,
     record: T,
+}
+
+/// A record, and whether the boot clock's times in it are those of now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dated<T> {
+    pub record: T,
+    pub of_this_boot: bool,
 }
 
 /// The schema alone, read first so that a newer record's body is never guessed at.
@@ -62,7 +73,7 @@ impl SandboxRecord {
 /// In the pod directory; locked by the shim for as long as it lives.
 pub const SHIM_LOCK_NAME: &str = "shim.lock";
 
-/// The pod itself, for an engine that has no manifest of it.
+/// The pod itself: written before anything is made for it, and the first file to go when it is removed.
 #[must_use]
 pub fn pod_path(pod_dir: &Path) -> PathBuf {
     pod_dir.join("pod.json")
@@ -98,7 +109,8 @@ pub fn attempt_record_path(attempt_dir: &Path) -> PathBuf {
 /// When the file system refuses; the old record is then still there.
 pub fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordError> {
     let failed = |source| RecordError::Write { path: path.to_owned(), source };
-    let envelope = Envelope { schema: u64::from(VERSION), record };
+    let boot_id = this_boot().map_err(failed)?.to_owned();
+    let envelope = Envelope { schema: u64::from(VERSION), boot_id, record };
     let text = serde_json::to_vec(&envelope).map_err(|error| failed(io::Error::other(error)))?;
     let temporary = path.with_extension("json.new");
     fs::write(&temporary, text).map_err(failed)?;
@@ -108,11 +120,94 @@ pub fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordE
 /// # Errors
 /// When it cannot be read, is no record, or is of a version this program does not know.
 pub fn read_record<T: DeserializeOwned>(path: &Path) -> Result<T, RecordError> {
+    read_dated_record(path).map(|dated| dated.record)
+}
+
+/// [`read_record`] for records whose times count.
+///
+/// # Errors
+/// As there.
+pub fn read_dated_record<T: DeserializeOwned>(path: &Path) -> Result<Dated<T>, RecordError> {
     let text = fs::read(path).map_err(|source| RecordError::Read { path: path.to_owned(), source })?;
     let malformed = |source| RecordError::Malformed { path: path.to_owned(), source };
     let Schema { schema } = serde_json::from_slice(&text).map_err(malformed)?;
     if schema != u64::from(VERSION) {
         return Err(RecordError::UnknownVersion { path: path.to_owned(), found: schema });
     }
-    serde_json::from_slice::<Envelope<T>>(&text).map(|envelope| envelope.record).map_err(malformed)
+    let Envelope { boot_id, record, .. } = serde_json::from_slice::<Envelope<T>>(&text).map_err(malformed)?;
+    let this_boot = this_boot().map_err(|source| RecordError::Read { path: BOOT_ID.into(), source })?;
+    Ok(Dated { record, of_this_boot: boot_id == this_boot })
+}
+
+/// The same for as long as any process lives, so it is read once.
+fn this_boot() -> io::Result<&'static str> {
+    static THIS_BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(id) = THIS_BOOT.get() {
+        return Ok(id);
+    }
+    let id = fs::read_to_string(BOOT_ID)?;
+    Ok(THIS_BOOT.get_or_init(|| id.trim_end().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::{Dated, RecordError, SandboxRecord, read_dated_record, read_record, write_record};
+
+    fn record() -> SandboxRecord {
+        SandboxRecord { attempt: 1, shim_pid: 2, cgroup: "c".to_owned() }
+    }
+
+    fn file(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("monopod-record-{name}-{}.json", std::process::id()))
+    }
+
+    #[test]
+    fn every_record_cut_short_is_refused() {
+        let path = file("cut");
+        write_record(&path, &record()).unwrap();
+        let text = fs::read(&path).unwrap();
+        for length in 0..text.len() {
+            fs::write(&path, &text[..length]).unwrap();
+            let read = read_record::<SandboxRecord>(&path);
+            assert!(matches!(read, Err(RecordError::Malformed { .. })), "{length} bytes: {read:?}");
+        }
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_named_whatever_is_in_it() {
+        let path = file("newer");
+        for text in [
+            r#"{"schema":2,"boot_id":"x","record":{"attempt":0}}"#,
+            r#"{"schema":2,"other":[1]}"#,
+            r#"{"record":[],"schema":2}"#,
+        ] {
+            fs::write(&path, text).unwrap();
+            let read = read_record::<SandboxRecord>(&path);
+            assert!(matches!(read, Err(RecordError::UnknownVersion { found: 2, .. })), "{text}: {read:?}");
+        }
+        for text in
+            ["", "\0\0\0\0", "[]", "{}", r#"{"schema":"1"}"#, r#"{"schema":1,"boot_id":"x","record":{}}"#]
+        {
+            fs::write(&path, text).unwrap();
+            let read = read_record::<SandboxRecord>(&path);
+            assert!(matches!(read, Err(RecordError::Malformed { .. })), "{text}: {read:?}");
+        }
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_record_knows_of_which_boot_it_is() {
+        let path = file("boot");
+        write_record(&path, &record()).unwrap();
+        assert_eq!(read_dated_record(&path).unwrap(), Dated { record: record(), of_this_boot: true });
+        let text = fs::read_to_string(&path).unwrap();
+        let id = fs::read_to_string(super::BOOT_ID).unwrap();
+        fs::write(&path, text.replace(id.trim_end(), "another")).unwrap();
+        assert_eq!(read_dated_record(&path).unwrap(), Dated { record: record(), of_this_boot: false });
+        fs::remove_file(&path).unwrap();
+    }
 }

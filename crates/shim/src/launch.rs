@@ -5,7 +5,6 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use linux_sys::clock::boot_id;
 use linux_sys::lock;
 use linux_sys::signal::SignalFd;
 use shim_protocol::{
@@ -141,11 +140,9 @@ fn listen() -> io::Result<UnixListener> {
 
 fn record(launch: &SandboxLaunch) -> Result<(), LaunchError> {
     let path = SandboxRecord::path(&launch.pod_dir);
-    let failed = |source| LaunchError::Record(RecordError::Write { path: path.clone(), source });
     let record = SandboxRecord {
         attempt: launch.attempt,
         shim_pid: rustix::process::getpid().as_raw_pid(),
-        boot_id: boot_id().map_err(failed)?,
         cgroup: launch.config.cgroup.clone(),
     };
     write_record(&path, &record).map_err(LaunchError::Record)

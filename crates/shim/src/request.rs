@@ -70,7 +70,9 @@ impl Shim {
 
     fn adopt(&self, version: u32) -> ReplyBody {
         if version != VERSION {
-            return failed(&format!("the shim speaks protocol version {VERSION}, the engine {version}"));
+            return failed(&format!(
+                "it speaks protocol version {VERSION}, the engine {version}: use the version that started the pod, or `monopod reset`"
+            ));
         }
         ReplyBody::Adopted { version: VERSION, snapshot: self.snapshot() }
     }

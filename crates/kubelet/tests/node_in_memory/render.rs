@@ -30,7 +30,7 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             init_containers: Vec::new(),
             containers: vec![container],
         };
-        let view = PodView { status, transitions: BTreeMap::new(), deleting: false, at_rest: false, seq: 0 };
+        let view = PodView { status, conditions: BTreeMap::new(), deleting: false, at_rest: false, seq: 0 };
         let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
         let pod = crate::fakes::pod("u1", "Always", &[], &["main"]);
         let status = render::pod_status(&pod, &view, &facts);

@@ -176,7 +176,7 @@ impl<L: LogSource> Presenter<L> {
         let ready = view.status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
         let ready = ready.is_some_and(|condition| condition.status);
         if ready && !self.shown_ready {
-            let at = view.transitions.get(&ConditionKind::Ready).copied().unwrap_or_default();
+            let at = view.conditions.get(&ConditionKind::Ready).map(|ready| ready.since).unwrap_or_default();
             let step =
                 Step { at, container: None, step: "ready", text: "ready".to_owned(), tone: Tone::Good };
             self.output.line(self.format.step(&self.watched.pod.pod, &step)).await;
@@ -310,7 +310,7 @@ mod tests {
 
     fn at_rest(spec: &PodSpec, seq: u64) -> PodView {
         let status = lifecycle::plan(spec, &Observed::default(), Moment::default()).status;
-        PodView { status, transitions: Default::default(), deleting: false, at_rest: true, seq }
+        PodView { status, conditions: Default::default(), deleting: false, at_rest: true, seq }
     }
 
     /// What is shown of [`happenings`] when the presenter may be `behind` entries behind.

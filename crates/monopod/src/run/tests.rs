@@ -239,7 +239,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
             ],
             containers: vec![status("app", waiting, 0)],
         },
-        transitions: std::collections::BTreeMap::default(),
+        conditions: std::collections::BTreeMap::default(),
         deleting: false,
         at_rest: true,
         seq: 9,
