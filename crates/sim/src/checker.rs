@@ -4,13 +4,13 @@
 //! shares no logic with the planner.
 
 mod ends;
+mod key;
 mod process;
 mod starting;
 mod status;
 mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use lifecycle::{Action, Observation, PodStatus};
@@ -50,7 +50,7 @@ enum Part {
     Gone,
 }
 
-#[derive(Clone, Copy, Hash, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Stop {
     began: Duration,
     /// SIGKILL comes at this time, but for the floor.
@@ -249,28 +249,5 @@ impl<'s> Checker<'s> {
     fn no_process_alive(&self, what: &str) {
         let alive: Vec<_> = self.processes.iter().filter(|(_, p)| p.alive()).map(|(name, _)| name).collect();
         assert!(alive.is_empty(), "cannot {what} while {alive:?} run");
-    }
-}
-
-/// Two that watch the same pod and are equal in this promise the same from here on.
-impl Hash for Checker<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self {
-            spec: _,
-            processes,
-            run,
-            accepted,
-            volumes,
-            sandbox,
-            sandbox_attempt,
-            had_processes,
-            stop,
-            resumed,
-            restarting_all,
-            failed_pulls,
-            last,
-        } = self;
-        (processes, run, accepted, volumes, sandbox, sandbox_attempt, had_processes).hash(state);
-        (stop, resumed, restarting_all, failed_pulls, last).hash(state);
     }
 }

@@ -1,13 +1,17 @@
 //! The engine's half of every simulation: observe, plan, issue, and the checks of each step.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 use std::time::Duration;
 
 use lifecycle::{Action, Observation, Observed, Plan, plan};
 use podspec::{BootTime, Moment, PodSpec, WallTime};
 
 use crate::checker::Checker;
+use crate::exhaustive::key::Key;
 use crate::timeline::Timeline;
+
+/// Longer than anything is waited for.
+const LONG: Duration = Duration::from_secs(86_400);
 
 /// What `plan` decides from, and the checker that watches it.
 #[derive(Clone, Debug)]
@@ -56,6 +60,8 @@ impl<'s> Engine<'s> {
         assert_eq!(settled.actions, [], "not at the fixpoint at {now:?}");
         let wake = settled.wake_after.map(|after| now + after);
         assert_ne!(wake, Some(now), "woken at once, for nothing");
+        let before = wake.map_or(now + LONG, |wake| wake - Duration::from_nanos(1));
+        assert_eq!(self.plan(before).actions, [], "asked to be woken at {wake:?}, too late");
         timeline.status(now, &settled.status);
         self.checker.status(now, &settled.status);
         if settled.at_rest {
@@ -71,10 +77,12 @@ impl<'s> Engine<'s> {
     }
 }
 
-impl Hash for Engine<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { spec: _, observed, checker } = self;
-        (observed, checker).hash(state);
+impl Engine<'_> {
+    /// Adds what tells this engine at `now` from another.
+    pub(crate) fn key(&self, now: BootTime, hasher: &mut impl Hasher) {
+        let Self { spec, observed, checker } = self;
+        Key { spec, now, hasher }.observed(observed);
+        checker.key(now, hasher);
     }
 }
 

@@ -10,6 +10,7 @@
 mod answers;
 pub mod checker;
 mod engine;
+pub mod exhaustive;
 mod script;
 mod timeline;
 mod words;

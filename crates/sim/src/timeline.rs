@@ -13,11 +13,17 @@ pub(crate) struct Timeline {
     text: String,
     last_status: String,
     messages: bool,
+    silent: bool,
 }
 
 impl Timeline {
     pub(crate) fn new(messages: bool) -> Self {
         Self { messages, ..Self::default() }
+    }
+
+    /// One that is not written: where the same steps are taken a million times.
+    pub(crate) fn silent() -> Self {
+        Self { silent: true, ..Self::default() }
     }
 
     pub(crate) fn take_text(&mut self) -> String {
@@ -30,18 +36,27 @@ impl Timeline {
     }
 
     pub(crate) fn action(&mut self, at: Duration, action: &Action) {
+        if self.silent {
+            return;
+        }
         if let Some(text) = action_text(action) {
             self.line(at, "->", &text);
         }
     }
 
     pub(crate) fn observation(&mut self, at: Duration, observation: &Observation) {
+        if self.silent {
+            return;
+        }
         if let Some(text) = observation_text(observation) {
             self.line(at, "<-", &text);
         }
     }
 
     pub(crate) fn status(&mut self, at: Duration, status: &PodStatus) {
+        if self.silent {
+            return;
+        }
         let mut text = status_text(status);
         if self.messages {
             text.push_str(&messages_text(status));
@@ -53,7 +68,14 @@ impl Timeline {
     }
 
     pub(crate) fn note(&mut self, at: Duration, text: &str) {
-        self.line(at, "..", text);
+        if !self.silent {
+            self.line(at, "..", text);
+        }
+    }
+
+    /// What is made to happen.
+    pub(crate) fn event(&mut self, text: &str) {
+        let _ = writeln!(self.text, "          >> {text}");
     }
 
     fn line(&mut self, at: Duration, mark: &str, text: &str) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lifecycle::{Exit, ExitReason, SandboxSnapshot};
-use podspec::{ContainerName, Moment, RestartRuleAction};
+use podspec::{BootTime, ContainerName, Moment, RestartRuleAction};
 
 use super::{Checker, Part, process};
 
@@ -49,7 +49,12 @@ impl Checker<'_> {
                 }
                 None => {
                     self.count_restart(&record.name, at);
-                    self.with(&record.name, |process, spec| process.started(spec));
+                    let signalled = record.stop_signal_sent.map(boot);
+                    let killed = record.kill_sent.is_some();
+                    self.with(&record.name, |process, spec| {
+                        process.started(spec);
+                        (process.signalled, process.killed) = (signalled, killed);
+                    });
                 }
             }
         }
@@ -66,11 +71,15 @@ impl Checker<'_> {
 
 fn killed(at: Duration) -> Exit {
     let nanos = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
-    let finished = Moment { boot: podspec::BootTime(nanos), wall: podspec::WallTime(nanos) };
+    let finished = Moment { boot: BootTime(nanos), wall: podspec::WallTime(nanos) };
     let (code, reason) = (137, ExitReason::Error);
     Exit { code, signal: Some(9), reason, message: String::new(), started: None, finished }
 }
 
 fn moment(at: Moment) -> Duration {
-    Duration::from_nanos(u64::try_from(at.boot.0).unwrap_or(0))
+    boot(at.boot)
+}
+
+fn boot(at: BootTime) -> Duration {
+    Duration::from_nanos(u64::try_from(at.0).unwrap_or(0))
 }

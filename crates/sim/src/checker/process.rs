@@ -26,7 +26,7 @@ pub(super) enum HookLife {
     Failed,
 }
 
-#[derive(Clone, Hash, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LastExit {
     pub(super) code: i32,
     pub(super) oom: bool,
@@ -35,19 +35,19 @@ pub(super) struct LastExit {
     pub(super) sandbox: Option<u32>,
 }
 
-#[derive(Clone, Hash, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     pub(super) life: Life,
     /// The number of the newest attempt that had a process, or is starting.
     pub(super) attempt: Option<u32>,
     /// What it was before the attempt that is starting.
-    before: Option<Box<Process>>,
+    pub(super) before: Option<Box<Process>>,
     pub(super) last_exit: Option<LastExit>,
     pub(super) post_start: HookLife,
     pub(super) pre_stop: HookLife,
-    probe_successes: u32,
-    probe_failures: u32,
-    probe_in_flight: bool,
+    pub(super) probe_successes: u32,
+    pub(super) probe_failures: u32,
+    pub(super) probe_in_flight: bool,
     pub(super) signalled: Option<Duration>,
     pub(super) killed: bool,
     pub(super) image_ready: bool,
@@ -58,7 +58,7 @@ pub(super) struct Process {
     /// The start was tried to its end in this run, with whatever result: the next app may start.
     pub(super) tried_in_run: bool,
     /// The next restart comes this long after an exit, and when the last one was counted.
-    backoff: Option<(Duration, Duration)>,
+    pub(super) backoff: Option<(Duration, Duration)>,
 }
 
 impl Process {

@@ -1,0 +1,153 @@
+//! When two states are the same for the search: when what can follow is the same, as far as the lifecycle's
+//! rules go. Moments count by how long ago they are; those that no rule looks at any more, and what only a
+//! status tells (the exit before the last, the start of a process), do not count.
+
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use lifecycle::{
+    Attempt, AttemptState, Backoff, ContainerObserved, Deletion, Exit, Finished, HookState, Observed,
+    ProbeState, PullState, SandboxState, StartError, VolumesState,
+};
+use podspec::{BootTime, Container, PodSpec};
+
+/// After this a restart backoff is forgotten.
+const BACKOFF_KEPT: Duration = Duration::from_secs(600);
+
+pub(crate) struct Key<'k, H> {
+    pub(crate) spec: &'k PodSpec,
+    pub(crate) now: BootTime,
+    pub(crate) hasher: &'k mut H,
+}
+
+impl<H: Hasher> Key<'_, H> {
+    pub(crate) fn observed(&mut self, observed: &Observed) {
+        let Observed { accepted, resumed, deletion, volumes, sandbox, run, initialized, .. } = observed;
+        let Observed { was_initialized, containers, pulls, garbage, removing, finished, .. } = observed;
+        if self.spec.active_deadline.is_some() {
+            self.ago(accepted.map(|at| at.boot));
+        }
+        self.ago(resumed.map(|at| at.boot));
+        self.add((run, initialized, was_initialized, garbage, removing));
+        self.add(deletion.is_some());
+        if let Some(Deletion { requested, kill_at, grace }) = deletion {
+            self.ago(Some(requested.boot));
+            self.left(*kill_at);
+            self.add(grace);
+        }
+        self.volumes(volumes);
+        self.sandbox(sandbox);
+        for container in self.spec.all_containers() {
+            self.add(containers.contains_key(&container.name));
+            if let Some(seen) = containers.get(&container.name) {
+                self.container(container, seen);
+            }
+        }
+        for (image, pull) in pulls {
+            self.add(image);
+            self.pull(pull);
+        }
+        let Some(Finished { at: _, succeeded, reason, message: _ }) = finished else { return };
+        self.add((succeeded, reason));
+    }
+
+    fn volumes(&mut self, volumes: &VolumesState) {
+        self.add(std::mem::discriminant(volumes));
+        if let VolumesState::Failed { message: _, at, delay } = volumes {
+            self.left(at.boot.after(*delay));
+        }
+    }
+
+    fn sandbox(&mut self, sandbox: &SandboxState) {
+        self.add(std::mem::discriminant(sandbox));
+        match sandbox {
+            SandboxState::Absent => {}
+            SandboxState::Creating { attempt }
+            | SandboxState::Stopping { attempt }
+            | SandboxState::Ready { attempt, since: _, ip: _ } => self.add(attempt),
+            SandboxState::Lost { attempt, at } | SandboxState::Stopped { attempt, at } => {
+                self.add(attempt);
+                self.ago(Some(at.boot));
+            }
+            SandboxState::CreateFailed { attempt, message: _, at, delay } => {
+                self.add(attempt);
+                self.left(at.boot.after(*delay));
+            }
+        }
+    }
+
+    fn container(&mut self, container: &Container, seen: &ContainerObserved) {
+        let ContainerObserved { image_id, current, previous, outgoing, start_error, backoff } = seen;
+        self.add(image_id);
+        self.add((current.is_some(), previous.is_some(), start_error.is_some(), backoff.is_some()));
+        if let Some(StartError { reason, message: _, at, delay }) = start_error {
+            self.add(reason);
+            self.left(at.boot.after(*delay));
+        }
+        if let Some(Backoff { delay, decided, waited }) = backoff {
+            self.add((delay, waited, self.now.since(*decided) > BACKOFF_KEPT / 2));
+        }
+        let Some(current) = current else { return };
+        self.attempt(container, current);
+        if current.state == AttemptState::Starting {
+            // It may turn out that it never was.
+            for attempt in previous.iter().chain(outgoing) {
+                self.attempt(container, attempt);
+            }
+        }
+    }
+
+    fn attempt(&mut self, container: &Container, attempt: &Attempt) {
+        let Attempt {
+            number, run, sandbox, id: _, image_id: _, state, startup, post_start, pre_stop, ..
+        } = attempt;
+        self.add((number, run, sandbox, std::mem::discriminant(state)));
+        match state {
+            AttemptState::Starting => {}
+            AttemptState::Running { since } if container.startup_probe.is_some() => {
+                self.ago(Some(since.boot));
+            }
+            AttemptState::Running { since: _ } => {}
+            AttemptState::Exited(Exit { code, signal: _, reason, message: _, started: _, finished }) => {
+                self.add((code, reason));
+                self.ago(Some(finished.boot));
+            }
+        }
+        let ProbeState { in_flight, last_started, successes, failures, errors, verdict, decided } = startup;
+        self.add((in_flight, successes, failures, errors, verdict));
+        self.ago(*last_started);
+        self.ago(decided.map(|at| at.boot));
+        for hook in [post_start, pre_stop] {
+            self.add(std::mem::discriminant(hook));
+            if let HookState::Done { at, failure } = hook {
+                self.add(failure.is_some());
+                self.ago(Some(*at).filter(|_| failure.is_some()));
+            }
+        }
+        self.ago(attempt.stop_signal_sent);
+        self.ago(attempt.kill_sent);
+    }
+
+    fn pull(&mut self, pull: &PullState) {
+        match pull {
+            PullState::Pulling { after, failure } => self.add((after, failure)),
+            PullState::Failed { reason, message: _, at, delay } => {
+                self.add((reason, delay));
+                self.ago(Some(at.boot));
+            }
+        }
+    }
+
+    fn add(&mut self, value: impl Hash) {
+        value.hash(self.hasher);
+    }
+
+    fn ago(&mut self, at: Option<BootTime>) {
+        self.add(at.map(|at| self.now.0 - at.0));
+    }
+
+    /// Nobody looks at how long ago it was when it is over.
+    fn left(&mut self, until: BootTime) {
+        self.add(until.since(self.now));
+    }
+}

@@ -1,0 +1,68 @@
+//! Every order of events in small pods, and every way a termination can take its time.
+//! `SIM_WORLDS=EVENTS,ENDS,IRREGULAR` searches within other bounds.
+
+use std::io::Write as _;
+use std::time::Instant;
+
+use sim::exhaustive::{Bounds, Figures, every, orders, pods};
+
+/// Failures that are shown.
+const SHOWN_MAX: usize = 3;
+/// Pods of up to so many containers are searched further.
+const TINY: usize = 2;
+
+#[test]
+fn small_pods_left_alone() {
+    search("small pods", &pods::small(), Bounds { events: 8, ends: 4, irregular: 0, rests: 2 });
+}
+
+#[test]
+fn small_pods_and_a_mishap() {
+    search("small pods, one mishap", &pods::small(), Bounds { events: 8, ends: 1, irregular: 1, rests: 1 });
+}
+
+#[test]
+fn tiny_pods_to_the_end() {
+    let mut pods = pods::small();
+    pods.retain(|pod| pod.lines().count() <= 1 + TINY);
+    search("tiny pods", &pods, Bounds { events: 8, ends: 8, irregular: 0, rests: 3 });
+    search("tiny pods, two mishaps", &pods, Bounds { events: 8, ends: 2, irregular: 2, rests: 2 });
+}
+
+#[test]
+fn containers_with_policies_of_their_own() {
+    let bounds = Bounds { events: 8, ends: 3, irregular: 0, rests: 1 };
+    search("own policies", &pods::with_own_policies(), bounds);
+}
+
+#[test]
+fn probes_hooks_rules_and_deadlines() {
+    search("furnished pods", &pods::furnished(), Bounds { events: 8, ends: 1, irregular: 1, rests: 1 });
+}
+
+fn search(what: &str, pods: &[String], bounds: Bounds) {
+    let bounds = given_bounds().map_or(bounds, |given| Bounds { rests: bounds.rests, ..given });
+    let begun = Instant::now();
+    let (figures, failures) = every(pods, |pod| orders(pod, bounds));
+    report(what, pods.len(), figures, begun);
+    let shown = failures.iter().take(SHOWN_MAX).cloned().collect::<String>();
+    assert!(failures.is_empty(), "{what}: a promise is broken in {} pods\n{shown}", failures.len());
+}
+
+/// Not `println`: the figures are for whoever reads the log, and the test harness keeps to itself what a
+/// test that passes prints.
+fn report(what: &str, pods: usize, figures: Figures, begun: Instant) {
+    let Figures { states, transitions, worlds } = figures;
+    let took = begun.elapsed().as_secs_f64();
+    let _ = writeln!(
+        std::io::stderr(),
+        "{what}: {pods} pods, {worlds} worlds, {states} states, {transitions} transitions, {took:.1} s"
+    );
+}
+
+fn given_bounds() -> Option<Bounds> {
+    let text = std::env::var("SIM_WORLDS").ok()?;
+    let numbers: Vec<usize> = text.split(',').map(|n| n.parse().expect("SIM_WORLDS is numbers")).collect();
+    let [events, ends, irregular] = numbers[..] else { panic!("SIM_WORLDS is EVENTS,ENDS,IRREGULAR") };
+    Some(Bounds { events, ends, irregular, rests: 0 })
+}
