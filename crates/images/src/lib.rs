@@ -6,11 +6,13 @@ mod config;
 mod digest;
 mod filesystem;
 mod host;
+mod import;
 mod layer;
 mod load;
 mod reference;
 mod store;
 mod stored;
+mod tar_writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,15 +22,16 @@ use lifecycle::Pulled;
 use podspec::PullPolicy;
 use ports::{ImageError, ImageService, PortError};
 
-pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, Source};
+pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 pub use digest::Digest;
 use host::HostImage;
 pub use host::HostImageError;
+pub use import::{Applets, AppletsError, ElfError, ImportError, ImportOptions, ImportedProcess};
 pub use layer::{LayerError, Refusal};
 pub use reference::{ParseError, Reference};
 pub use store::{
     ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, RemoveError, Removed,
-    Store, StoreError,
+    SelectError, Store, StoreError,
 };
 use stored::StoredImages;
 

@@ -7,10 +7,12 @@ mod load;
 mod members;
 mod oci;
 mod platform;
+mod save;
 mod tar_index;
 
 pub use error::ArchiveError;
 pub use load::{LoadOptions, Loaded, Progress, Source};
+pub use save::{SaveError, SaveFormat};
 
 /// Of an archive that is kept while it is read, since it is compressed or comes through a pipe.
 const ARCHIVE_BYTES_MAX: u64 = 256 << 30;

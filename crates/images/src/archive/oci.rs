@@ -13,16 +13,16 @@ use crate::digest::Digest;
 
 pub(super) const INDEX: &str = "index.json";
 /// The full name, as containerd and Docker write it.
-const NAME: &str = "io.containerd.image.name";
+pub(super) const NAME: &str = "io.containerd.image.name";
 /// By the specification a tag alone; others write a full name.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// What BuildKit says about an image, beside it.
 const ATTESTATION: &str = "vnd.docker.reference.type";
 
 /// The media types of indexes and of manifests.
-const INDEXES: [&str; 2] =
+pub(super) const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-const MANIFESTS: [&str; 2] =
+pub(super) const MANIFESTS: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
 const OLD_MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v1+";
 
@@ -191,7 +191,11 @@ fn layer(descriptor: Descriptor) -> Result<FoundLayer, ArchiveError> {
 pub(super) fn blob(digest: &str) -> Result<(Digest, String), ArchiveError> {
     let parsed = Digest::parse(digest)
         .ok_or_else(|| ArchiveError::Digest { file: INDEX.to_owned(), text: digest.to_owned() })?;
-    Ok((parsed, format!("blobs/sha256/{}", parsed.hex())))
+    Ok((parsed, blob_file(parsed)))
+}
+
+pub(super) fn blob_file(digest: Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 fn names(annotations: Option<&BTreeMap<String, String>>) -> Vec<String> {

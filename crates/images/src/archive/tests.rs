@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{ArchiveError, INDEX_DEPTH_MAX, LoadOptions, Loaded, Source};
+use super::{ArchiveError, INDEX_DEPTH_MAX, LoadOptions, Loaded, SaveError, SaveFormat, Source};
 use crate::config::Platform;
 use crate::digest::Digest;
 use crate::host::tests::Directory;
@@ -405,4 +405,38 @@ fn a_layer_that_was_lost_comes_back_with_the_next_load() {
     assert!(error.contains("load it again"), "{error}");
     bed.load(&bytes).unwrap();
     assert!(bed.store.image_config(id).unwrap().is_some());
+}
+
+#[test]
+fn what_is_saved_is_the_same_image() {
+    let Some(bed) = Bed::new() else { return };
+    let loaded = bed.load(&oci("x/a:1").tar()).unwrap();
+    bed.load_as(bed.file(&oci("x/a:1").tar()), Some("x/b:1")).unwrap();
+    for format in [SaveFormat::Docker, SaveFormat::Oci] {
+        let save = |targets: &[&str]| {
+            let targets: Vec<String> = targets.iter().map(|&target| target.into()).collect();
+            let mut bytes = Vec::new();
+            bed.store.save(&targets, format, &mut bytes).map(|()| bytes)
+        };
+        let bytes = save(&["x/a:1"]).unwrap();
+        assert!(bytes == save(&["x/a:1", "x/a:1"]).unwrap(), "the same bytes each time, and once");
+        let Some(other) = Bed::new() else { return };
+        assert_eq!(other.load(&bytes).unwrap(), loaded);
+        other.expect_one_image(2);
+        let Some(other) = Bed::new() else { return };
+        other.load(&save(&[&loaded[0].id.hex()[..12]]).unwrap()).unwrap();
+        assert_eq!(other.names(), ["docker.io/x/a:1", "docker.io/x/b:1"], "by its ID, with all its names");
+        assert!(matches!(save(&["x/a:1", "x/none"]), Err(SaveError::Select(_))));
+    }
+}
+
+#[test]
+fn files_that_changed_are_not_saved() {
+    let Some(bed) = Bed::new() else { return };
+    let id = bed.load(&oci("x/a:1").tar()).unwrap()[0].id;
+    let image = bed.store.image_config(id).unwrap().unwrap();
+    fs::write(image.layers[0].lower[0].join("b"), "3").unwrap();
+    let saved = bed.store.save(&["x/a:1".into()], SaveFormat::Docker, &mut Vec::new());
+    let chain = ports::PortError::chain(&saved.unwrap_err()).0;
+    assert!(chain.contains("load it again"), "{chain}");
 }

@@ -24,12 +24,12 @@ mod unpack;
 
 pub(crate) use compression::decompress;
 pub use error::{LayerError, Refusal};
+pub(crate) use pack::pack;
+pub(crate) use repack::repack;
 pub(crate) use settle::settle;
 #[cfg(test)]
 pub(crate) use unpack::Unpacked;
 pub(crate) use unpack::{Limits, unpack};
-#[cfg_attr(not(test), expect(unused_imports, reason = "saving and importing, to come, use them"))]
-pub(crate) use {pack::pack, repack::repack};
 
 /// How many bytes are read or copied at once.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -38,7 +38,6 @@ pub(crate) struct Packed {
 ///
 /// # Errors
 /// Names the file that cannot be read, changed while it was read, or cannot be in an archive.
-#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
 pub(crate) fn pack(directory: &Path, out: impl Write) -> Result<Packed, LayerError> {
     let root = openat(CWD, directory, DIRECTORY, Mode::empty());
     let root = root.map_err(|error| failed("open", directory.to_owned(), error))?;

@@ -23,7 +23,6 @@ use super::{CHUNK_BYTES, PATH_BYTES_MAX, digest_text};
 ///
 /// # Errors
 /// Also when a file or the recipe is no longer what it was; by then part of the archive is written.
-#[cfg_attr(not(test), expect(dead_code, reason = "the store, to come, uses it"))]
 pub(crate) fn repack(fs_dir: &Path, recipe: &Path, out: impl Write) -> Result<String, LayerError> {
     let directory = File::open(fs_dir).map_err(|source| LayerError::File {
         action: "open",

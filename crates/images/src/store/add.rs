@@ -48,9 +48,7 @@ impl Store {
         if let Some(file_system) = unfit_for_layers(directory) {
             return Err(StoreError::UnfitFileSystem { path: directory.clone(), file_system });
         }
-        let path = self.lock_path();
-        let locked = File::create(&path).and_then(|file| file.lock_shared().map(|()| file));
-        let lock = locked.map_err(|source| StoreError::Lock { path, source })?;
+        let lock = self.keep()?;
         for directory in [self.configs_dir(), self.layers_dir()] {
             files::make_directory(&directory)?;
         }

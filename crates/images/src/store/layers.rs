@@ -29,6 +29,10 @@ impl Store {
         self.layer_dir(chain).join("fs")
     }
 
+    pub(crate) fn layer_recipe(&self, chain: Digest) -> PathBuf {
+        self.layer_dir(chain).join("recipe")
+    }
+
     /// `None` when there is no such layer.
     pub(crate) fn layer_record(&self, chain: Digest) -> Result<Option<LayerRecord>, StoreError> {
         files::read_record(&self.layer_dir(chain).join("layer.json"), RECORD_BYTES_MAX)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::collect::PodImages;
 use super::error::StoreError;
-use super::remove::{RemoveError, select};
+use super::select::{SelectError, select};
 use super::{Store, chain_ids};
 use crate::config::OciConfig;
 use crate::digest::Digest;
@@ -79,9 +79,9 @@ impl Store {
     ///
     /// # Errors
     /// When there is none, or when the store cannot be read.
-    pub fn details(&self, target: &str, pods: &[PodImages]) -> Result<ImageDetails, RemoveError> {
+    pub fn details(&self, target: &str, pods: &[PodImages]) -> Result<ImageDetails, SelectError> {
         let index = self.index()?;
-        let (image, _) = select(&index, target)?;
+        let image = select(&index, target)?.image;
         let layers = self.layer_details(image, &self.present(image)?)?;
         let names = index.names_of(image);
         let mut digests: Vec<Digest> =

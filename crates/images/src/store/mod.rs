@@ -13,17 +13,21 @@ mod list;
 mod lookup;
 mod merged;
 mod remove;
+mod select;
 mod staging;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub(crate) use add::{Adding, Displaced, NewImage};
 pub use collect::{LivingPods, PodImages};
 pub use error::{ConfigError, StoreError};
 pub(crate) use index::{Index, Stamp};
-pub(crate) use layers::chain_ids;
+pub(crate) use layers::{LayerRecord, chain_ids};
 pub use list::{ImageDetails, ImageSummary, LayerDetails};
 pub use remove::{RemoveError, Removed};
+pub use select::SelectError;
+pub(crate) use select::Selected;
 
 use crate::digest::Digest;
 
@@ -90,6 +94,17 @@ impl Store {
 
     fn layer_dir(&self, chain: Digest) -> PathBuf {
         self.layers_dir().join(chain.hex())
+    }
+
+    pub(crate) fn select(&self, index: &Index, target: &str) -> Result<Selected, SelectError> {
+        select::select(index, target)
+    }
+
+    /// As long as the lock is there, nothing that is in the store goes away. Waits while somebody removes.
+    pub(crate) fn keep(&self) -> Result<File, StoreError> {
+        let path = self.lock_path();
+        let locked = File::create(&path).and_then(|file| file.lock_shared().map(|()| file));
+        locked.map_err(|source| StoreError::Lock { path, source })
     }
 
     fn change_index<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, StoreError> {

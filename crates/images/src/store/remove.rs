@@ -4,11 +4,8 @@ use super::Store;
 use super::collect::{LivingPods, PodImages};
 use super::error::StoreError;
 use super::index::{Entry, Index};
+use super::select::{SelectError, Selected, select};
 use crate::digest::Digest;
-use crate::reference::Reference;
-
-/// Of an image ID, so that a short word is not taken for one.
-const ID_DIGITS_MIN: usize = 4;
 
 /// What was taken away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,16 +19,12 @@ pub struct Removed {
 
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    #[error("there is no image {image:?}: `monopod image ls` lists what there is")]
-    Unknown { image: String },
-    #[error("several images have an ID that begins with {image:?}: give more of it")]
-    Ambiguous { image: String },
+    #[error(transparent)]
+    Select(#[from] SelectError),
     #[error("image {image} has several names, {}: name the one to remove, or remove all with --force", names.join(" and "))]
     SeveralNames { image: Digest, names: Vec<String> },
     #[error("image {image} is in use by pod {}: stop it first, or take away the name alone with --force", pods.join(", "))]
     InUse { image: String, pods: Vec<String> },
-    #[error("localhost/host is built in: it is made again whenever a pod wants it")]
-    BuiltIn,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,12 +42,12 @@ impl Store {
         select(&self.index()?, target)?;
         let living = pods().map_err(|source| StoreError::Pods { source })?;
         let taken = self.change_index(|index| {
-            let (id, names) = select(index, target)?;
+            let selected = select(index, target)?;
             if !force {
-                refuse(index, target, id, &names, &living)?;
+                refuse(index, target, &selected, &living)?;
             }
-            let taken = names.into_iter().filter_map(|name| index.names.remove_entry(&name));
-            Ok::<_, RemoveError>((id, taken.collect::<Vec<(String, Entry)>>()))
+            let taken = selected.names.into_iter().filter_map(|name| index.names.remove_entry(&name));
+            Ok::<_, RemoveError>((selected.image, taken.collect::<Vec<(String, Entry)>>()))
         })?;
         let (id, gone) = taken?;
         self.collect(&gone, pods)?;
@@ -63,48 +56,14 @@ impl Store {
     }
 }
 
-/// The image, and the names that are meant: a name before an ID.
-pub(super) fn select(index: &Index, target: &str) -> Result<(Digest, Vec<String>), RemoveError> {
-    let unknown = || RemoveError::Unknown { image: target.to_owned() };
-    let reference = Reference::parse(target).ok();
-    if reference.as_ref().is_some_and(Reference::is_built_in) {
-        return Err(RemoveError::BuiltIn);
-    }
-    let name = reference.map(|reference| reference.to_string());
-    if let Some((name, entry)) = name.and_then(|name| index.names.get_key_value(&name)) {
-        return Ok((entry.image, vec![name.clone()]));
-    }
-    let digits = target.strip_prefix("sha256:").unwrap_or(target);
-    let is_id = digits.len() >= ID_DIGITS_MIN && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    if !is_id {
-        return Err(unknown());
-    }
-    let begins = |image: &Digest| image.hex().starts_with(digits);
-    let mut images: Vec<Digest> = index.names.values().map(|entry| entry.image).filter(begins).collect();
-    images.sort_unstable();
-    images.dedup();
-    match images.as_slice() {
-        [] => Err(unknown()),
-        [image] => Ok((*image, index.names_of(*image))),
-        _ => Err(RemoveError::Ambiguous { image: target.to_owned() }),
-    }
-}
-
 /// A pod needs the name it was written with for its next start, and the image's last name keeps it.
-fn refuse(
-    index: &Index,
-    target: &str,
-    id: Digest,
-    names: &[String],
-    pods: &[PodImages],
-) -> Result<(), RemoveError> {
-    let is_by_id =
-        !names.iter().any(|name| Reference::parse(target).is_ok_and(|full| full.to_string() == *name));
-    if is_by_id && names.len() > 1 {
-        return Err(RemoveError::SeveralNames { image: id, names: names.to_vec() });
+fn refuse(index: &Index, target: &str, selected: &Selected, pods: &[PodImages]) -> Result<(), RemoveError> {
+    let Selected { image, names, by_id } = selected;
+    if *by_id && names.len() > 1 {
+        return Err(RemoveError::SeveralNames { image: *image, names: names.clone() });
     }
-    let is_last = index.names_of(id).len() == names.len();
-    let needs = |pod: &&PodImages| names.iter().any(|name| pod.is_from(name)) || is_last && pod.has(id);
+    let is_last = index.names_of(*image).len() == names.len();
+    let needs = |pod: &&PodImages| names.iter().any(|name| pod.is_from(name)) || is_last && pod.has(*image);
     let users: Vec<String> = pods.iter().filter(needs).map(|pod| pod.pod.clone()).collect();
     if users.is_empty() {
         return Ok(());

@@ -16,6 +16,12 @@ pub(super) enum Command {
     /// Load the images of an archive: an OCI layout or what docker, podman or skopeo saved
     #[command(after_help = LOAD_HELP)]
     Load(Load),
+    /// Write images to an archive for docker, podman, skopeo, or another monopod
+    #[command(after_help = SAVE_HELP)]
+    Save(Save),
+    /// Make an image of a directory, a tar archive, or a static program
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
     /// List images
     #[command(after_help = LS_HELP)]
     Ls(List),
@@ -49,6 +55,74 @@ pub(super) struct Load {
     /// Call the image NAME, whatever the archive calls it
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
+}
+
+const SAVE_HELP: &str = "\
+Examples:
+  sudo monopod image save busybox:1.36 -o busybox.tar
+  sudo monopod image save localhost/web localhost/db | ssh host sudo monopod image load -
+  sudo monopod image save localhost/web --format oci -o web.tar
+
+What is saved has the image ID it had. Layers are not compressed: pipe it through gzip or zstd.";
+
+#[derive(Debug, Args)]
+pub(super) struct Save {
+    /// Names or IDs
+    #[arg(required = true, value_name = "NAME|ID")]
+    pub(super) images: Vec<String>,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// docker: what docker save writes and all read; oci: an OCI image layout
+    #[arg(long, value_name = "FORMAT", default_value = "docker")]
+    pub(super) format: ArchiveFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum ArchiveFormat {
+    Docker,
+    Oci,
+}
+
+const IMPORT_HELP: &str = "\
+Examples:
+  sudo monopod image import /usr/bin/busybox localhost/busybox         with a link for each of its applets
+  sudo monopod image import ./server localhost/server --env PORT=80    a static program of your own
+  sudo monopod image import ./rootfs localhost/base --cmd 'sh -l'
+  docker export web | sudo monopod image import - localhost/web --entrypoint /bin/web
+
+The same files and options give the same image ID. A program called busybox* or toybox* is run once, as user
+nobody, with --list to learn its applets. A program that is linked dynamically is refused: import a directory
+that has its libraries too, or run it with image: localhost/host.";
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// A directory, a tar archive (maybe compressed), or a static program; - is an archive on standard input
+    #[arg(value_name = "DIR|FILE|-")]
+    pub(super) source: PathBuf,
+    /// What to call the image; localhost/... is never pulled
+    pub(super) name: String,
+    /// Links to the program in /bin: sh,ls,cat or auto, which asks it with --list
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(super) applets: Vec<String>,
+    /// The entrypoint: words, or a JSON array of them
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub(super) entrypoint: String,
+    /// The command: words, or a JSON array of them
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    pub(super) cmd: String,
+    /// A variable; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Where its containers start
+    #[arg(long, value_name = "DIR")]
+    pub(super) workdir: Option<String>,
+    /// Who its containers run as: a user or a uid
+    #[arg(long, value_name = "USER")]
+    pub(super) user: Option<String>,
+    /// A label; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) label: Vec<String>,
 }
 
 const LS_HELP: &str = "\

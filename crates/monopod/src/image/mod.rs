@@ -1,9 +1,12 @@
 //! `monopod image`: the image store, with or without engines beside.
 
 mod cli;
+mod import;
 mod output;
+mod save;
 mod table;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -25,6 +28,8 @@ pub(crate) fn image(options: &Image, paths: &Paths) -> Result<ExitCode> {
     let pods = || living_pods(paths);
     match &options.command {
         Command::Load(options) => load(&store, options, &pods),
+        Command::Save(options) => save::save(&store, options),
+        Command::Import(options) => import::import(&store, options, &pods),
         Command::Ls(options) => list(&store, options, &pods()?),
         Command::Inspect { images } => inspect(&store, images, &pods()?),
         Command::Rm(options) => Ok(remove(&store, options, &pods)),
@@ -37,16 +42,10 @@ fn living_pods(paths: &Paths) -> Result<Vec<PodImages>, PortError> {
 }
 
 fn load(store: &Store, options: &Load, pods: images::LivingPods<'_>) -> Result<ExitCode> {
-    let source = match options.archive.as_os_str() == "-" {
-        true => Source::Stdin,
-        false => Source::Path(options.archive.clone()),
-    };
-    let name = match options.name.as_deref().map(parse_name) {
-        Some(Err(error)) => {
-            outcome::report(&error);
-            return Ok(ExitCode::from(REFUSED));
-        }
-        name => name.transpose()?,
+    let source = source(&options.archive);
+    let name = match options.name.as_deref().map(|name| parse_name("--name", name)).transpose() {
+        Ok(name) => name,
+        Err(error) => return Ok(refused(&error)),
     };
     let loaded = store
         .load(&source, &LoadOptions { name }, pods, &mut output::progress())
@@ -61,12 +60,23 @@ fn load(store: &Store, options: &Load, pods: images::LivingPods<'_>) -> Result<E
     Ok(crate::print(text.as_bytes()))
 }
 
-fn parse_name(name: &str) -> Result<Reference> {
-    let reference = Reference::parse(name).with_context(|| format!("--name {name}"))?;
+/// `-` is standard input.
+fn source(path: &Path) -> Source {
+    if path.as_os_str() == "-" { Source::Stdin } else { Source::Path(path.to_owned()) }
+}
+
+fn parse_name(argument: &str, name: &str) -> Result<Reference> {
+    let reference = Reference::parse(name).with_context(|| format!("{argument} {name:?}"))?;
     if reference.digest.is_some() {
-        bail!("--name {name}: a digest cannot be given; give a tag");
+        bail!("{argument} {name:?}: a digest cannot be given; give a tag");
     }
     Ok(reference)
+}
+
+/// The command line was refused; nothing was begun.
+fn refused(error: &anyhow::Error) -> ExitCode {
+    outcome::report(error);
+    ExitCode::from(REFUSED)
 }
 
 fn list(store: &Store, options: &List, pods: &[PodImages]) -> Result<ExitCode> {
