@@ -20,6 +20,9 @@ pub(crate) const DRAIN_BYTES_MAX: usize = 4 * PIPE_BYTES;
 /// A full pipe stops the container; the default of 64 KiB does so often.
 const PIPE_BYTES: usize = 256 << 10;
 const CHUNK_BYTES: usize = 64 << 10;
+/// Records of one turn are written together from this length on: a file system takes a few long writes for
+/// less than many short ones. At most those of one more chunk come on top.
+const RECORDS_BYTES: usize = 256 << 10;
 /// Reads up to this length cost no memory that is worth giving back.
 const FEW_BYTES: usize = 8 << 10;
 
@@ -41,12 +44,9 @@ impl Scratch {
 /// Both streams of one attempt and the file they go to.
 #[derive(Debug)]
 pub(crate) struct LogPump {
-    file: LogFile,
+    log: Log,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
-    /// The first failure to write, until it is taken.
-    loss: Option<io::Error>,
-    has_lost: bool,
 }
 
 #[derive(Debug)]
@@ -55,10 +55,12 @@ struct Pipe {
     encoder: Encoder,
 }
 
-enum Chunk {
-    Records,
-    NothingNow,
-    End,
+#[derive(Debug)]
+struct Log {
+    file: LogFile,
+    /// The first failure to write, until it is taken.
+    loss: Option<io::Error>,
+    has_lost: bool,
 }
 
 impl LogPump {
@@ -79,35 +81,50 @@ impl LogPump {
         };
         let stdout = Some(pipe(stdout, Stream::Stdout)?);
         let stderr = stderr.map(|descriptor| pipe(descriptor, Stream::Stderr)).transpose()?;
-        Ok(Self { file, stdout, stderr, loss: None, has_lost: false })
+        Ok(Self { log: Log { file, loss: None, has_lost: false }, stdout, stderr })
     }
 
-    /// Reads what is there, at most `bytes_max`.
+    /// Reads what is there, at most about `bytes_max`, and writes the records of it.
     pub(crate) fn pump(&mut self, stream: Stream, bytes_max: usize, scratch: &mut Scratch) {
+        let mut bytes_left = bytes_max;
+        while bytes_left > 0 {
+            let Some(length) = self.read(stream, scratch) else { break };
+            bytes_left = bytes_left.saturating_sub(length);
+            if scratch.records.len() >= RECORDS_BYTES {
+                self.log.write(&mut scratch.records);
+            }
+        }
+        self.log.write(&mut scratch.records);
+    }
+
+    /// One read, and its records. How many bytes came; `None` when there are none now, or never again.
+    fn read(
+        &mut self,
+        stream: Stream,
+        Scratch { chunk, records, read_bytes_max }: &mut Scratch,
+    ) -> Option<usize> {
         let slot = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        let Some(pipe) = slot else { return };
-        let mut bytes_left = bytes_max;
-        while bytes_left > 0 {
-            let at = clock::wall();
-            scratch.records.clear();
-            let chunk = pipe.read(scratch, Timestamp::new(at), &mut bytes_left);
-            if !scratch.records.is_empty()
-                && let Err(error) = self.file.append(&scratch.records, at)
-            {
-                lost(&mut self.loss, &mut self.has_lost, error);
+        let pipe = slot.as_mut()?;
+        chunk.clear();
+        chunk.reserve(CHUNK_BYTES);
+        match rustix::io::read(&pipe.descriptor, spare_capacity(chunk)) {
+            // A terminal's master says EIO when the last process on it is gone.
+            Ok(0) | Err(Errno::IO) => {}
+            Ok(length) => {
+                pipe.encoder.push(chunk, Timestamp::new(clock::wall()), records);
+                *read_bytes_max = length.max(*read_bytes_max);
+                return Some(length);
             }
-            match chunk {
-                Chunk::Records => {}
-                Chunk::NothingNow => break,
-                Chunk::End => {
-                    *slot = None;
-                    break;
-                }
-            }
+            Err(Errno::INTR) => return Some(0),
+            Err(Errno::AGAIN) => return None,
+            Err(error) => note::error("cannot read a container's output", &io::Error::from(error)),
         }
+        pipe.encoder.finish(Timestamp::new(clock::wall()), records);
+        *slot = None;
+        None
     }
 
     /// Gives back what long lines took.
@@ -119,7 +136,7 @@ impl LogPump {
 
     /// Why output is being lost, said once per attempt.
     pub(crate) fn take_loss(&mut self) -> Option<io::Error> {
-        self.loss.take()
+        self.log.loss.take()
     }
 
     /// After the container's end: reads the rest and closes the file. What [`Self::take_loss`] would say.
@@ -129,50 +146,25 @@ impl LogPump {
         }
         // Ends that somebody still holds open.
         for mut pipe in [self.stdout.take(), self.stderr.take()].into_iter().flatten() {
-            let at = clock::wall();
-            scratch.records.clear();
-            pipe.encoder.finish(Timestamp::new(at), &mut scratch.records);
-            if let Err(error) = self.file.append(&scratch.records, at) {
-                lost(&mut self.loss, &mut self.has_lost, error);
-            }
+            pipe.encoder.finish(Timestamp::new(clock::wall()), &mut scratch.records);
         }
-        self.loss
+        self.log.write(&mut scratch.records);
+        self.log.loss
     }
 }
 
-/// One line for a fault that may repeat with every record.
-fn lost(loss: &mut Option<io::Error>, has_lost: &mut bool, error: io::Error) {
-    if !std::mem::replace(has_lost, true) {
-        note::error("cannot write a container's log, and so loses its output", &error);
-        *loss = Some(error);
-    }
-}
-
-impl Pipe {
-    fn read(&mut self, scratch: &mut Scratch, at: Timestamp, bytes_left: &mut usize) -> Chunk {
-        let Scratch { chunk, records, read_bytes_max } = scratch;
-        chunk.clear();
-        chunk.reserve(CHUNK_BYTES);
-        match rustix::io::read(&self.descriptor, spare_capacity(chunk)) {
-            // A terminal's master says EIO when the last process on it is gone.
-            Ok(0) | Err(Errno::IO) => {
-                self.encoder.finish(at, records);
-                Chunk::End
-            }
-            Ok(length) => {
-                self.encoder.push(chunk, at, records);
-                *read_bytes_max = length.max(*read_bytes_max);
-                *bytes_left = bytes_left.saturating_sub(length);
-                Chunk::Records
-            }
-            Err(Errno::INTR) => Chunk::Records,
-            Err(Errno::AGAIN) => Chunk::NothingNow,
-            Err(error) => {
-                note::error("cannot read a container's output", &io::Error::from(error));
-                self.encoder.finish(at, records);
-                Chunk::End
-            }
+impl Log {
+    /// Writes whole records and empties the buffer. One line is noted for a fault that may repeat with every
+    /// record.
+    fn write(&mut self, records: &mut Vec<u8>) {
+        if !records.is_empty()
+            && let Err(error) = self.file.append(records, clock::wall())
+            && !std::mem::replace(&mut self.has_lost, true)
+        {
+            note::error("cannot write a container's log, and so loses its output", &error);
+            self.loss = Some(error);
         }
+        records.clear();
     }
 }
 

@@ -12,6 +12,7 @@
 //! Fields may be added; none changes its meaning.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use kubelet::events::{Event, EventType};
 use podspec::{ContainerName, Pod, WallTime};
@@ -98,18 +99,28 @@ impl Format {
         line.into_bytes()
     }
 
-    pub(crate) fn log(&self, pod: &Pod, log: LogLine<'_>) -> Vec<u8> {
-        if self.style == Style::Json {
-            return json_line("log", log.at, pod, Some(log.container), |out| {
+    /// What all lines of a container begin with, after the time: for [`Self::log`].
+    pub(crate) fn log_prefix(&self, pod: &Pod, container: &ContainerName) -> String {
+        self.name(pod, Some(container), '|')
+    }
+
+    /// Appends a line. Containers may write millions of them a second, so nothing is made anew for each.
+    pub(crate) fn log(&self, pod: &Pod, prefix: &str, log: LogLine<'_>, out: &mut Vec<u8>) {
+        let Style::Text { timestamps, .. } = self.style else {
+            let line = json_line("log", log.at, pod, Some(log.container), |out| {
                 out.insert("attempt".into(), json!(log.attempt));
                 out.insert("stream".into(), json!(if log.stderr { "stderr" } else { "stdout" }));
                 out.insert("line".into(), json!(String::from_utf8_lossy(log.text)));
             });
+            return out.extend_from_slice(&line);
+        };
+        if timestamps {
+            // A vector takes everything.
+            let _ = write!(out, "{} ", log.at);
         }
-        let mut line = self.prefix(log.at, pod, Some(log.container), '|').into_bytes();
-        line.extend_from_slice(log.text);
-        line.push(b'\n');
-        line
+        out.extend_from_slice(prefix.as_bytes());
+        out.extend_from_slice(log.text);
+        out.push(b'\n');
     }
 
     /// Events are for machines: people see the steps.
@@ -133,21 +144,25 @@ impl Format {
 
     /// `TIME NAME | `, padded to the common width.
     fn prefix(&self, at: WallTime, pod: &Pod, container: Option<&ContainerName>, separator: char) -> String {
-        let Style::Text { color, timestamps } = self.style else { return String::new() };
+        let name = self.name(pod, container, separator);
+        match self.style {
+            Style::Text { timestamps: true, .. } => format!("{at} {name}"),
+            _ => name,
+        }
+    }
+
+    /// `NAME | `, padded to the common width.
+    fn name(&self, pod: &Pod, container: Option<&ContainerName>, separator: char) -> String {
+        let Style::Text { color, .. } = self.style else { return String::new() };
         let label = self.label(pod, container);
         let width = self.width;
-        let mut out = String::new();
-        if timestamps {
-            let _ = write!(out, "{at} ");
-        }
         if color {
             let index = self.labels.iter().position(|held| *held == label).unwrap_or(0);
             let tint = PALETTE[index % PALETTE.len()];
-            let _ = write!(out, "{tint}{label:width$} {separator}{RESET} ");
+            format!("{tint}{label:width$} {separator}{RESET} ")
         } else {
-            let _ = write!(out, "{label:width$} {separator} ");
+            format!("{label:width$} {separator} ")
         }
-        out
     }
 
     fn label(&self, pod: &Pod, container: Option<&ContainerName>) -> String {

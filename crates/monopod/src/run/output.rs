@@ -8,8 +8,8 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-/// Lines handed over and not yet written.
-const LINES_WAITING_MAX: usize = 256;
+/// Lines, or batches of one container's lines, handed over and not yet written.
+const LINES_WAITING_MAX: usize = 64;
 /// Lines are written together up to this many bytes.
 const BATCH_BYTES_MAX: usize = 64 << 10;
 

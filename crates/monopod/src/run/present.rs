@@ -22,7 +22,7 @@ use super::output::Output;
 use super::steps::{Step, Steps, Tone};
 
 /// Lines of one attempt are handed over together up to this many bytes.
-const BATCH_BYTES_MAX: usize = 32 << 10;
+const BATCH_BYTES_MAX: usize = 128 << 10;
 
 /// Where the lines of containers come from.
 pub(crate) trait LogSource: Send + Sync + 'static {
@@ -42,6 +42,7 @@ pub(crate) struct Lines {
     pub(crate) container: ContainerName,
     pub(crate) attempt: u32,
     format: Arc<Format>,
+    prefix: String,
     output: Output,
     batch: Vec<u8>,
 }
@@ -51,7 +52,7 @@ impl Lines {
     pub(crate) async fn line(&mut self, at: WallTime, stderr: bool, text: &[u8]) {
         let (container, attempt) = (&self.container, self.attempt);
         let line = LogLine { at, container, attempt, stderr, text };
-        self.batch.extend_from_slice(&self.format.log(&self.pod.pod, line));
+        self.format.log(&self.pod.pod, &self.prefix, line, &mut self.batch);
         if self.batch.len() >= BATCH_BYTES_MAX {
             self.flush().await;
         }
@@ -195,6 +196,7 @@ impl<L: LogSource> Presenter<L> {
             container: container.clone(),
             attempt,
             format: Arc::clone(&self.format),
+            prefix: self.format.log_prefix(&self.watched.pod.pod, container),
             output: self.output.clone(),
             batch: Vec::new(),
         };

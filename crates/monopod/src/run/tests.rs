@@ -170,7 +170,9 @@ fn lines_are_aligned_coloured_and_dated() {
         let container = ContainerName::new(container);
         let at = WallTime::from_unix(1_475_712_009, 5_000);
         let line = LogLine { at, container: &container, attempt: 0, stderr: true, text: b"hello \xff" };
-        String::from_utf8_lossy(&format.log(pod, line)).replace('\u{fffd}', "<?>")
+        let mut out = Vec::new();
+        format.log(pod, &format.log_prefix(pod, &container), line, &mut out);
+        String::from_utf8_lossy(&out).replace('\u{fffd}', "<?>")
     };
     let one = Format::new(TEXT, &pods[..1]);
     let several = Format::new(Style::Text { color: false, timestamps: true }, &pods);

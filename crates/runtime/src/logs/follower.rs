@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cri_log::{Record, decode};
+use rustix::buffer::spare_capacity;
 
 use super::directory::{Directory, LogFile};
 use super::watcher::Shared;
@@ -145,9 +145,9 @@ impl Reading {
             let size = usize::try_from(available.min(CHUNK_BYTES_MAX)).unwrap_or(0);
             let mut lines = std::mem::take(&mut self.unfinished);
             let held = lines.len();
-            lines.resize(held + size, 0);
-            let length = self.file.read_at(&mut lines[held..], self.offset)?;
-            lines.truncate(held + length);
+            // At least one byte, to see that there is none.
+            lines.reserve(size.max(1));
+            let length = rustix::io::pread(&self.file, spare_capacity(&mut lines), self.offset)?;
             self.offset += length as u64;
             let whole = memchr::memrchr(b'\n', &lines[held..]).map_or(0, |newline| held + newline + 1);
             self.unfinished = lines.split_off(whole);
