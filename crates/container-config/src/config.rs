@@ -182,6 +182,8 @@ pub struct BindSource {
     pub path: PathBuf,
     /// With everything mounted below it.
     pub recursive: bool,
+    /// The pod's volume that it is, for errors.
+    pub volume: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

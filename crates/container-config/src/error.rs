@@ -25,13 +25,15 @@ pub enum ConfigError {
         "no command specified: the image has no entrypoint and no command, so set command in the container"
     )]
     NoCommand,
-    #[error("workingDir {path:?} is not an absolute path")]
+    #[error("workingDir {path:?} is not an absolute path: begin it with /")]
     RelativeWorkingDir { path: String },
     #[error("{field} contains a NUL byte, which no process can be given: {value:?}")]
     NulByte { field: String, value: String },
     #[error("volumeMount {mount_path} names volume \"{volume}\", which the pod does not have")]
     UnknownVolume { mount_path: String, volume: String },
-    #[error("mountPath {mount_path} cannot be used: nothing can be mounted over / or inside /proc")]
+    #[error(
+        "mountPath {mount_path} cannot be used: nothing can be mounted over / or inside /proc; choose another"
+    )]
     ForbiddenMountPath { mount_path: String },
     #[error(
         "unknown capability \"{name}\" in securityContext.capabilities: names are as in capabilities(7), \

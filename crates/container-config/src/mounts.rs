@@ -76,10 +76,10 @@ fn kernel_mounts() -> [Mount; 6] {
 fn pod_mounts(container: &Container, facts: &SandboxFacts) -> [Mount; 4] {
     let file_options = MountOptions { read_only: container.security.read_only_root_filesystem, ..NONE };
     [
-        bind("/etc/hostname", &facts.etc_hostname, false, file_options),
-        bind("/etc/hosts", &facts.etc_hosts, false, file_options),
-        bind("/etc/resolv.conf", &facts.resolv_conf, false, file_options),
-        bind("/dev/shm", &facts.shm, false, INERT),
+        bind("/etc/hostname", &facts.etc_hostname, file_options),
+        bind("/etc/hosts", &facts.etc_hosts, file_options),
+        bind("/etc/resolv.conf", &facts.resolv_conf, file_options),
+        bind("/dev/shm", &facts.shm, INERT),
     ]
 }
 
@@ -95,13 +95,15 @@ fn volume_mounts(container: &Container, facts: &SandboxFacts) -> Result<Vec<Moun
             return Err(ConfigError::ForbiddenMountPath { mount_path: volume_mount.mount_path.clone() });
         }
         let options = MountOptions { read_only: volume_mount.read_only, ..NONE };
-        Ok(bind(&target, source, true, options))
+        let source =
+            BindSource { path: source.clone(), recursive: true, volume: Some(volume_mount.name.to_string()) };
+        Ok(Mount { target, kind: MountKind::Bind(source), options })
     };
     container.volume_mounts.iter().map(mount).collect()
 }
 
-fn bind(target: &str, source: &Path, recursive: bool, options: MountOptions) -> Mount {
-    let source = BindSource { path: source.to_owned(), recursive };
+fn bind(target: &str, source: &Path, options: MountOptions) -> Mount {
+    let source = BindSource { path: source.to_owned(), recursive: false, volume: None };
     Mount { target: target.to_owned(), kind: MountKind::Bind(source), options }
 }
 

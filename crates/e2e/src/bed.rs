@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::engine::{Engine, Finished};
 use crate::leaks::{self, PodWatch};
+use crate::outcome::skip;
 use crate::pod::Pod;
 use crate::trace::Trace;
 use crate::wait;
@@ -107,6 +108,18 @@ impl Bed {
         let mut command = Command::new(self.program());
         command.arg("--root").arg(self.root()).arg("run").stdin(Stdio::null());
         command
+    }
+
+    /// [`Self::run_command`] in a mount namespace of its own, after `sh` has carried out `setup` there.
+    pub(crate) fn run_command_after(&self, setup: &str) -> Result<Command> {
+        if !Path::new("/usr/bin/unshare").exists() {
+            return skip("needs unshare (util-linux)");
+        }
+        let run = self.run_command();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec"]).arg(format!("{setup}\nexec \"$0\" \"$@\""));
+        command.arg(run.get_program()).args(run.get_args()).stdin(Stdio::null());
+        Ok(command)
     }
 
     pub(crate) fn start(&self, command: &mut Command) -> Result<Engine> {

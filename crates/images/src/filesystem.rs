@@ -14,7 +14,8 @@ const SMB2: u64 = 0xfe53_4d42;
 
 /// The file system's name, when the kernel refuses it as the upper layer of an overlay. FUSE is not
 /// among them: some take part, and mounting says which.
-pub(crate) fn unfit_for_layers(directory: &Path) -> Option<&'static str> {
+#[must_use]
+pub fn unfit_for_layers(directory: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(directory).ok()?;
     // Signed on some C libraries, and 32 bits wide in the kernel.
     match u64::try_from(found.f_type).unwrap_or_default() {

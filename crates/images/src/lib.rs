@@ -24,6 +24,7 @@ use ports::{ImageError, ImageService, PortError};
 
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 pub use digest::Digest;
+pub use filesystem::unfit_for_layers;
 use host::HostImage;
 pub use host::HostImageError;
 pub use import::{Applets, AppletsError, ElfError, ImportError, ImportOptions, ImportedProcess};

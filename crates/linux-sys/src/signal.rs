@@ -103,6 +103,18 @@ pub fn restore(signals: &[i32]) -> io::Result<()> {
     unblock(signals)
 }
 
+/// Ignores a signal, as do the programs this one executes, unless they change it.
+///
+/// # Errors
+/// For an unknown signal, and those whose action is fixed.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: installs no code of ours.
+    if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// # Errors
 /// For an unknown signal.
 pub fn unblock(signals: &[i32]) -> io::Result<()> {

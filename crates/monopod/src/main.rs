@@ -5,6 +5,7 @@ mod image;
 mod logs;
 mod outcome;
 mod preflight;
+mod remedy;
 mod reset;
 mod run;
 
@@ -46,7 +47,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Command::Run(options) => run_pods(cli, options),
         Command::Image(options) => image::image(options, &paths(cli)?),
         Command::Reset(options) => {
-            preflight::check()?;
+            preflight::check_machine()?;
             Ok(reset::reset(&paths(cli)?, options.keep_images)?.report())
         }
         Command::Version => Ok(print(concat!("monopod ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())),
@@ -65,6 +66,8 @@ fn expect_signals() {
     // What asks for the end before anybody listens has to end the program, not be lost.
     let _ = signal::restore(&[Signal::CHILD.as_raw(), interrupt, terminate]);
     let _ = signal::unblock(&[hangup]);
+    // A file may not grow over a limit the caller set: an error, as on a full disk.
+    let _ = signal::ignore(Signal::XFSZ.as_raw());
 }
 
 /// A reader that has gone is no failure.
@@ -84,15 +87,17 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     let manifests = match run::read_manifests(&options.manifests, cli.global.namespace.as_deref()) {
         Ok(manifests) => manifests,
         Err(refused) => {
-            outcome::report(&refused.into());
+            outcome::say(format_args!("error: {refused}"));
             return Ok(ExitCode::from(outcome::REFUSED));
         }
     };
     for warning in &manifests.warnings {
         outcome::say(format_args!("warning: {warning}"));
     }
-    preflight::check()?;
-    let node = Node::new(paths(cli)?, Program::default())?;
+    preflight::check_machine()?;
+    let paths = paths(cli)?;
+    preflight::check_place(&paths)?;
+    let node = Node::new(paths, Program::default())?;
     node::raise_open_files();
     let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
     Ok(outcome.report())

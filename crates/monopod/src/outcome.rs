@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::remedy;
+
 /// A pod failed, or something went wrong.
 pub(crate) const FAILURE: u8 = 1;
 /// The command line or a manifest was refused; nothing was begun.
@@ -36,10 +38,14 @@ pub(crate) fn may_color() -> bool {
     !asked_for_none && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
 }
 
-/// The whole chain of an error, once, in one line: `error: outer: inner`. Its last words may go on in
-/// lines of their own, as a remedy does.
+/// The whole chain of an error, once, in one line: `error: outer: inner`; and in one of its own what to do
+/// about it, unless the error says that itself.
 pub(crate) fn report(error: &anyhow::Error) {
-    say(format_args!("error: {error:#}"));
+    let text = format!("{error:#}");
+    match remedy::by_errno(&text).filter(|_| !text.contains("\nremedy: ")) {
+        Some(remedy) => say(format_args!("error: {text}\nremedy: {remedy}")),
+        None => say(format_args!("error: {text}")),
+    }
 }
 
 /// A line on standard error. When that is full or closed there is nobody left to tell.

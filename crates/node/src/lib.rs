@@ -63,6 +63,12 @@ impl Node {
         self.runtime.claim(&self.paths.context(pod.clone(), bound))
     }
 
+    /// Takes back [`Self::claim`] of a pod that was not begun; returns what could not be removed.
+    #[must_use]
+    pub fn abandon(&self, pod: &Pod, bound: bool) -> Vec<String> {
+        self.runtime.abandon(&self.paths.context(pod.clone(), bound))
+    }
+
     /// Removes what engines that died under the same root have left, without keeping anybody waiting.
     pub fn sweep(&self) {
         let paths = self.paths.clone();

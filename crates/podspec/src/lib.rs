@@ -7,6 +7,7 @@
 //! Nothing above this crate reads v1.Pod JSON to decide anything.
 
 mod defaults;
+mod endless;
 pub mod field;
 mod identity;
 pub mod ids;

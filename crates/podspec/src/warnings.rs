@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::endless::endless;
 use crate::field::{FieldPath, quote};
 use crate::json::{fields, integer, list, text, texts};
 use crate::quantity::Quantity;
@@ -71,45 +72,10 @@ fn endless_init(container: &Value, path: &FieldPath) -> Option<String> {
     }
     let mut words = texts(container, "command")?;
     words.extend(texts(container, "args").unwrap_or_default());
-    let endless = endless_words(&words.iter().map(String::as_str).collect::<Vec<_>>())
-        .or_else(|| endless_script(&words))?;
+    let endless = endless(&words)?;
     let name = quote(text(container, "name"));
     Some(format!(
         "{path}: init container {name} never ends ({endless}), so no container after it will start; \
          a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one"
     ))
-}
-
-/// `tail -f`, `sleep infinity`
-fn endless_words(words: &[&str]) -> Option<&'static str> {
-    let (program, arguments) = words.split_first()?;
-    match program.rsplit('/').next()? {
-        "tail" => {
-            let follows = |a: &&str| match a.strip_prefix("--") {
-                Some(long) => long.starts_with("follow") || long == "retry",
-                None => a.starts_with('-') && a.contains(['f', 'F']),
-            };
-            let ends_with_process = arguments.iter().any(|a| a.starts_with("--pid"));
-            (arguments.iter().any(follows) && !ends_with_process).then_some("tail -f")
-        }
-        "sleep" => arguments.iter().any(|a| ["infinity", "inf"].contains(a)).then_some("sleep infinity"),
-        _ => None,
-    }
-}
-
-/// A shell script whose last command does not end.
-fn endless_script(words: &[String]) -> Option<&'static str> {
-    let [shell, rest @ ..] = words else { return None };
-    if !["sh", "bash", "ash", "dash"].contains(&shell.rsplit('/').next()?) {
-        return None;
-    }
-    let flag = rest.iter().position(|w| w.starts_with('-') && w.ends_with('c'))?;
-    let script = rest.get(flag + 1)?;
-    let last = script.split([';', '\n']).map(str::trim).rfind(|c| !c.is_empty())?;
-    // Anything a shell would take apart further is not looked at.
-    if last.contains(['|', '&', '$', '`', '(', '<', '>', '"', '\'']) {
-        return None;
-    }
-    let last = last.strip_prefix("exec ").unwrap_or(last);
-    endless_words(&last.split_whitespace().collect::<Vec<_>>())
 }

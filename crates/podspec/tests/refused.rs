@@ -124,6 +124,34 @@ fn syntax() {
 }
 
 #[test]
+fn templates() {
+    for text in [
+        "kind: Pod\napiVersion: v1\nmetadata:\n  name: {{ .Release.Name }}\n",
+        "kind: Pod\napiVersion: v1\nmetadata: {name: a}\n{{- with .Values.x }}\nspec: {}\n{{- end }}\n",
+        "kind: Pod\napiVersion: v1\nspec:\n  {% if x %}\n  containers: []\n",
+        "{{- if .Values.enabled }}\nkind: Pod\n{{- end }}\n",
+    ] {
+        let errors = load_pods("pod.yaml", text, || [7; 24]).expect_err("should be refused").to_string();
+        let said: Vec<&str> =
+            errors.lines().filter(|line| line.contains("template has that was not rendered")).collect();
+        assert!(said.len() == 1 && errors.lines().count() == 1, "{text}{errors}");
+    }
+    file(
+        "kind: Pod\napiVersion: v1\nmetadata:\n  name: {{ .Release.Name }}\n",
+        &expect![[r#"
+            pod.yaml:4:26: document 1: it has {{ }} or {% %} here, as a template has that was not rendered: render it first (as with helm template), or put that in quotes if it is meant as it is
+        "#]],
+    );
+    // Quoted, it is text like any other.
+    file(
+        "kind: Pod\napiVersion: v1\nmetadata: {name: \"{{ x }}\"}\nspec: [\n",
+        &expect![[r#"
+            pod.yaml:4:7: document 1: not valid YAML: unclosed bracket '['
+        "#]],
+    );
+}
+
+#[test]
 fn kinds() {
     file(
         "metadata: {name: a}\n",

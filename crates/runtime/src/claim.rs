@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use linux_sys::lock::{Lock, try_exclusive};
+use linux_sys::remove_tree::remove_tree;
 
 use crate::dirs;
 
@@ -23,7 +24,7 @@ pub struct Claim {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    #[error("cannot lock the pod's directory {}", path.display())]
+    #[error("cannot make and lock the pod's directory {}", path.display())]
     Lock { path: PathBuf, source: io::Error },
     #[error("the pod in {} belongs to another engine that is running: stop that one first", path.display())]
     Owned { path: PathBuf },
@@ -32,10 +33,21 @@ pub enum ClaimError {
 /// Makes the pod's directory unless it exists, and takes it. `bound`: the pod ends with this engine.
 ///
 /// # Errors
-/// When it belongs to another living engine.
+/// When it belongs to another living engine. What was made is removed.
 pub fn claim(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
     let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
+    let existed = pod_dir.exists();
     dirs::make(pod_dir, dirs::DATA_DIR_MODE).map_err(failed)?;
+    take(pod_dir, bound).inspect_err(|_| {
+        if !existed {
+            // The error to report is the first one.
+            let _ = remove_tree(pod_dir);
+        }
+    })
+}
+
+fn take(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
+    let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
     let path = pod_dir.join(LOCK_NAME);
     let lock = try_exclusive(&path).map_err(failed)?;
     let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;

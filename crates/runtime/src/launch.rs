@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 
 use linux_sys::process::pidfd_open;
 use ports::PodContext;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -42,9 +44,8 @@ impl Default for Program {
 pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let lent = lend(&program.path)?;
-    let path = lent.as_ref().map(|file| PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())));
     // Without pre_exec, environment kept small: the engine's memory is not copied to start a process.
-    let child = Command::new(path.as_ref().unwrap_or(&program.path))
+    let child = Command::new(format!("/proc/self/fd/{}", lent.as_raw_fd()))
         .arg0("monopod")
         .args(&program.args)
         .env_clear()
@@ -59,19 +60,24 @@ pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStre
 }
 
 /// A container can have `/proc/self/exe` executed, which is then the shim's program. Through this copy of
-/// its mount nobody can write to it, also when no process of it is left to keep the file busy. `None` for
-/// a program from another mount namespace.
-fn lend(path: &Path) -> io::Result<Option<OwnedFd>> {
+/// its mount nobody can write to it, also when no process of it is left to keep the file busy. There is no
+/// other way to start a shim: a program that no mount of this namespace holds could be written to.
+fn lend(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    match linux_sys::mount::lend(&path) {
-        Ok(file) => Ok(Some(file)),
-        Err(Errno::INVAL) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    linux_sys::mount::lend(&path).map_err(|error| match error {
+        Errno::INVAL => io::Error::other(
+            "its program is in no mount of this mount namespace: start monopod by the path of its file",
+        ),
+        error => error.into(),
+    })
 }
 
 fn shim_log(pod: &PodContext) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(pod.pod_dir.join("shim.log"))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(pod.pod_dir.join("shim.log"))?;
     if file.metadata()?.len() > SHIM_LOG_BYTES_MAX {
         file.set_len(0)?;
     }

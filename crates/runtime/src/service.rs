@@ -22,6 +22,8 @@ use crate::error::{CallError, RuntimeError};
 use crate::launch::Program;
 use crate::sandbox::blocking;
 
+/// More than a shim itself gives a container to be set up; one that takes this long hangs.
+const START_TIMEOUT: Duration = Duration::from_secs(150);
 /// A kill is a write to a cgroup or a few signals; a shim that takes this long hangs.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const CREATE_CONTAINER_ERROR: &str = "CreateContainerError";
@@ -54,6 +56,15 @@ impl ShimRuntime {
         self.claim_pod(pod).map_err(|error| PortError::chain(&error))
     }
 
+    /// Takes back [`Self::claim`] of a pod that nothing else was begun of: its directories go.
+    /// Returns what could not be removed.
+    #[must_use]
+    pub fn abandon(&self, pod: &PodContext) -> Vec<String> {
+        let left = dirs::remove_pod_dirs(pod);
+        self.pods().remove(&pod.pod.uid);
+        left
+    }
+
     pub(crate) fn claim_pod(&self, pod: &PodContext) -> Result<(), RuntimeError> {
         let mut pods = self.pods();
         let entry = pods.entry(pod.pod.uid.clone()).or_default();
@@ -63,14 +74,22 @@ impl ShimRuntime {
         Ok(())
     }
 
+    /// A shim that does not answer is given up, and the pod's sandbox with it.
     async fn start(
         &self,
-        pod: &PodContext,
+        pod: &Arc<PodContext>,
         attempt: u32,
         config: ContainerConfig,
     ) -> Result<StartedContainer, StartContainerError> {
         let request = RequestBody::StartContainer { attempt, config: Box::new(config) };
-        match self.call(pod, request, Vec::new()).await {
+        let reply = match self.call_or_give_up(pod, request, START_TIMEOUT).await {
+            Ok(reply) => reply,
+            Err(left) => {
+                let said = std::iter::once(CallError::Timeout(START_TIMEOUT).to_string());
+                return Err(create_error(said.chain(left).collect::<Vec<_>>().join("; ")));
+            }
+        };
+        match reply {
             Ok(ReplyBody::Started(ContainerRecord { id, started, .. })) => {
                 Ok(StartedContainer { id, started })
             }
@@ -111,12 +130,28 @@ impl ShimRuntime {
         attempt: u32,
     ) -> Result<(), RuntimeError> {
         let request = RequestBody::KillContainer { container: container.clone(), attempt };
-        if let Ok(killed) = tokio::time::timeout(KILL_TIMEOUT, self.done(pod, request)).await {
-            return killed;
+        match self.call_or_give_up(pod, request, KILL_TIMEOUT).await {
+            Ok(Ok(ReplyBody::Done)) => Ok(()),
+            Ok(Ok(_)) => Err(CallError::Unexpected.into()),
+            Ok(Err(error)) => Err(error),
+            Err(left) if left.is_empty() => Ok(()),
+            Err(left) => Err(RuntimeError::Leftovers(left)),
         }
-        tracing::warn!(pod = %pod.pod.name, "killing the pod's shim: {}", CallError::Timeout(KILL_TIMEOUT));
-        let errors = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
-        if errors.is_empty() { Ok(()) } else { Err(RuntimeError::Leftovers(errors)) }
+    }
+
+    /// Kills a shim that has not answered within `limit`, and what is in its sandbox; the error is what is
+    /// left of it then.
+    async fn call_or_give_up(
+        &self,
+        pod: &Arc<PodContext>,
+        request: RequestBody,
+        limit: Duration,
+    ) -> Result<Result<ReplyBody, RuntimeError>, Vec<String>> {
+        if let Ok(reply) = tokio::time::timeout(limit, self.call(pod, request, Vec::new())).await {
+            return Ok(reply);
+        }
+        tracing::warn!(pod = %pod.pod.name, "killing the pod's shim: {}", CallError::Timeout(limit));
+        Err(blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await)
     }
 
     async fn forget_and_remove(
@@ -263,4 +298,50 @@ impl RuntimeService for ShimRuntime {
 
 fn create_error(message: String) -> StartContainerError {
     StartContainerError::Create { reason: CREATE_CONTAINER_ERROR.to_owned(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use lifecycle::Observation;
+    use podspec::IDENTITY_BYTES;
+    use ports::{Observer, PodContext};
+    use shim_protocol::RequestBody;
+
+    use super::{Entry, START_TIMEOUT, ShimRuntime};
+    use crate::client::{Client, Watched};
+    use crate::launch::Program;
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn observe(&self, _: Observation) {}
+    }
+
+    fn pod() -> Arc<PodContext> {
+        let text =
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
+        let pod = podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted.pod;
+        let dir = PathBuf::from("/no/such/directory");
+        Arc::new(PodContext { pod, pod_dir: dir.clone(), run_dir: dir.clone(), log_dir: dir, bound: true })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shim_that_hangs_is_given_up() {
+        let pod = pod();
+        let (engine, _shim_that_never_answers) = UnixStream::pair().unwrap();
+        let watched = Watched { pod: Arc::clone(&pod), attempt: 0, observer: Arc::new(Nobody) };
+        let client = Client::start(engine, watched).unwrap();
+        let runtime = ShimRuntime::new(Program::default());
+        let entry = Entry { claim: None, client: Some(Arc::new(client)) };
+        runtime.pods().insert(pod.pod.uid.clone(), entry);
+        let began = tokio::time::Instant::now();
+        let outcome = runtime.call_or_give_up(&pod, RequestBody::StopSandbox, START_TIMEOUT).await;
+        assert!(began.elapsed() >= START_TIMEOUT);
+        assert!(matches!(outcome, Err(left) if left.is_empty()), "nothing of it was there");
+    }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use shim_protocol::{Exec, ExecStdio, ReplyBody};
 
 use crate::clock;
-use crate::container::{ExecStdio as Stdio, exec};
+use crate::container::{ExecStdio as Stdio, SpawnError, exec};
 use crate::exit::exit_code;
 use crate::note;
 use crate::poll::Source;
@@ -95,7 +95,10 @@ impl Shim {
         }
         let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
         let (Some(live), Some(sandbox)) = (live, &self.sandbox) else { return Err(not_running(&key.0)) };
-        let executed = exec(sandbox, &live.container, args, stdio).map_err(|error| note::chain(&error))?;
+        let executed = exec(sandbox, &live.container, args, stdio).map_err(|error| match error {
+            SpawnError::Ended => not_running(&key.0),
+            error => note::chain(&error),
+        })?;
         let id = self.next_key();
         let output = executed.output.and_then(|pipe| self.capture(pipe, limit_bytes, id));
         let deadline = timeout.map(|timeout| clock::boot().after(timeout));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use cri_log::{LogName, RotatedFiles, must_rotate};
 use podspec::WallTime;
+use rustix::fs::OFlags;
 
 #[derive(Debug)]
 pub(crate) struct LogFile {
@@ -53,8 +54,17 @@ impl LogFile {
     }
 }
 
+/// Somebody may have put something else in its place: a link is not followed, and nothing but a file is
+/// waited for.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
 
 #[cfg(test)]
@@ -64,6 +74,7 @@ mod tests {
 
     use cri_log::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName};
     use podspec::WallTime;
+    use rustix::fs::FileType;
 
     use super::LogFile;
 
@@ -123,5 +134,17 @@ mod tests {
             LogFile::open(&dir.0, 0).unwrap().append(b"x\n", WallTime::default()).unwrap();
         }
         assert_eq!(fs::read(dir.0.join("0.log")).unwrap(), b"x\nx\n");
+    }
+
+    #[test]
+    fn what_somebody_put_in_a_files_place_is_neither_followed_nor_waited_for() {
+        let dir = Dir::new("planted");
+        fs::create_dir_all(&dir.0).unwrap();
+        std::os::unix::fs::symlink("victim", dir.0.join("0.log")).unwrap();
+        assert!(LogFile::open(&dir.0, 0).is_err());
+        assert!(!dir.0.join("victim").exists());
+        let fifo = dir.0.join("1.log");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(LogFile::open(&dir.0, 1).is_err());
     }
 }

@@ -44,7 +44,7 @@ impl Shim {
         let key = (config.name.clone(), attempt);
         match self.try_start(&key, config) {
             Ok(record) => ReplyBody::Started(record),
-            Err(StartError::Spawn(error @ SpawnError::Start { .. })) => {
+            Err(StartError::Spawn(error @ (SpawnError::Start { .. } | SpawnError::Killed))) => {
                 ReplyBody::StartFailed(self.record_start_error(&key, &error))
             }
             Err(error) => {

@@ -43,7 +43,11 @@ fn config() -> ContainerConfig {
         mounts: vec![
             mount("/proc", MountKind::Proc, INERT),
             mount("/dev/pts", MountKind::Devpts, MountOptions::default()),
-            mount("/v", MountKind::Bind(BindSource { path: "/volume".into(), recursive: true }), read_only),
+            mount(
+                "/v",
+                MountKind::Bind(BindSource { path: "/volume".into(), recursive: true, volume: None }),
+                read_only,
+            ),
         ],
         masked_paths: vec!["/proc/kcore".to_owned()],
         readonly_paths: vec!["/proc/sys".to_owned()],

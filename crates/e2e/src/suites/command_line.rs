@@ -16,7 +16,6 @@ pub(crate) const TESTS: &[Test] = tests![
     help_and_version,
     usage_error,
     a_full_standard_error_is_no_panic,
-    a_root_that_cannot_be_written_is_one_error,
     pods_of_one_name_in_two_namespaces,
     not_root_gets_the_remedy,
     manifest_from_standard_input,
@@ -49,17 +48,6 @@ fn a_full_standard_error_is_no_panic(bed: &Bed) -> Result<()> {
     let mut command = bed.run_command();
     let status = command.arg("/no/such/file").stderr(File::create("/dev/full")?).status()?;
     ensure!(status.code() == Some(2), "{status}");
-    Ok(())
-}
-
-fn a_root_that_cannot_be_written_is_one_error(bed: &Bed) -> Result<()> {
-    require_root()?;
-    let manifest = bed.manifest(&Pod::new("rootless").app("main", "say start"))?;
-    let root = bed.file("a-file", "")?;
-    let mut command = Command::new(bed.program());
-    let finished = bed.finish(command.arg("--root").arg(&root).arg("run").arg(manifest))?;
-    finished.expect_code(1)?.expect_output("cannot begin pod default/rootless")?;
-    ensure!(finished.output().lines().count() == 1, "more than the error:\n{}", finished.output());
     Ok(())
 }
 

@@ -3,9 +3,11 @@
 mod co_located;
 mod command_line;
 mod differential;
+mod environment;
 mod examples;
 mod hooks;
 mod image_errors;
+mod impossible;
 mod init;
 mod interrupt;
 mod isolation;
@@ -35,6 +37,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "resources", tests: resources::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
+    Suite { name: "environment", tests: environment::TESTS },
+    Suite { name: "impossible", tests: impossible::TESTS },
     Suite { name: "command_line", tests: command_line::TESTS },
     Suite { name: "logs", tests: logs::TESTS },
     Suite { name: "interrupt", tests: interrupt::TESTS },

@@ -76,6 +76,11 @@ impl Format {
         self.style
     }
 
+    /// Machines get every step, people none that only says the last one again.
+    pub(crate) fn shows(&self, step: &Step) -> bool {
+        self.style == Style::Json || !step.repeats
+    }
+
     pub(crate) fn step(&self, pod: &Pod, step: &Step) -> Vec<u8> {
         let Style::Text { color, .. } = self.style else {
             return json_line("step", step.at.wall, pod, step.container.as_ref(), |out| {

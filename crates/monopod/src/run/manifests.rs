@@ -75,10 +75,18 @@ fn sources(arguments: &[PathBuf], errors: &mut Vec<String>) -> Vec<PathBuf> {
                 files.len()
             )),
             Ok(files) => out.extend(files),
-            Err(error) => errors.push(format!("{}: cannot be read: {error}", argument.display())),
+            Err(error) => errors.push(format!("{}: cannot be read: {}", argument.display(), reason(&error))),
         }
     }
+    if out.iter().filter(|source| is_stdin(source)).count() > 1 {
+        errors.push("standard input (-) can be read only once: name it once".to_owned());
+        out.retain(|source| !is_stdin(source));
+    }
     out
+}
+
+fn is_stdin(source: &Path) -> bool {
+    source == Path::new("-")
 }
 
 fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -86,7 +94,8 @@ fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let named = path.extension().is_some_and(|held| EXTENSIONS.iter().any(|known| held == *known));
-        if named && path.is_file() {
+        // What cannot be looked at, as a link that leads nowhere, is an error when it is read.
+        if named && path.metadata().map_or(true, |found| found.is_file()) {
             files.push(path);
         }
     }
@@ -95,8 +104,9 @@ fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn load(source: &Path, namespace: Option<&str>) -> Result<Vec<LoadedPod>, Vec<String>> {
-    let name = if source == Path::new("-") { "standard input".into() } else { source.display().to_string() };
-    let text = read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
+    let name = if is_stdin(source) { "standard input".into() } else { source.display().to_string() };
+    let text =
+        read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {}", reason(&error))])?;
     let random = random_bytes().map_err(|error| vec![format!("/dev/urandom: cannot be read: {error}")])?;
     let loaded = match namespace {
         Some(namespace) => podspec::load_pods_into(namespace, &name, &text, random),
@@ -109,12 +119,28 @@ fn read_text(source: &Path) -> io::Result<String> {
     // One byte more than is accepted, so that too much is seen to be too much.
     let limit = INPUT_BYTES_MAX as u64 + 1;
     let mut bytes = Vec::new();
-    if source == Path::new("-") {
+    if is_stdin(source) {
         io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
     } else {
         File::open(source)?.take(limit).read_to_end(&mut bytes)?;
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
+    if bytes.len() > INPUT_BYTES_MAX {
+        let text = format!("it has more than {} MiB, which no pod has", INPUT_BYTES_MAX >> 20);
+        return Err(io::Error::other(text));
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        io::Error::other("it is not UTF-8 text: name a manifest, in YAML or JSON, and save it as UTF-8")
+    })
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file or directory: correct the path".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}: make it readable for this user, or run monopod with sudo")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Bytes for the identity of each pod.

@@ -8,6 +8,7 @@ mod steps;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub(crate) async fn run(options: &cli::Run, pods: Vec<Pod>, node: Node) -> Resul
         if let Err(error) = run.add(pod) {
             run.failures.push(error);
             run.stop();
+            break;
         }
     }
     if !run.pods.is_empty() {
@@ -113,8 +115,15 @@ impl Run {
     fn add(&mut self, pod: Pod) -> Result<()> {
         let name = format!("pod {}/{}", pod.namespace, pod.name);
         self.node.claim(&pod, true).with_context(|| format!("cannot begin {name}"))?;
-        let watched: Subscription =
-            self.kubelet.add_pod(pod.clone()).with_context(|| format!("cannot begin {name}"))?;
+        let watched: Subscription = match self.kubelet.add_pod(pod.clone()) {
+            Ok(watched) => watched,
+            Err(error) => {
+                for left in self.node.abandon(&pod, true) {
+                    tracing::warn!("something of {name} is left: {left}");
+                }
+                return Err(anyhow::Error::new(error).context(format!("cannot begin {name}")));
+            }
+        };
         self.pods.push(Running { pod, view: watched.view.clone(), ended: None });
         let uid = watched.pod.pod.uid.clone();
         let logs = Arc::clone(&self.logs);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kubelet::events::EventSource;
 use kubelet::{Entry, Happening, PodView, Subscription, journal};
-use lifecycle::{ConditionKind, Observation};
+use lifecycle::{ConditionKind, Observation, Phase};
 use podspec::{ContainerName, WallTime};
 use ports::PodContext;
 use tokio::sync::broadcast::error::RecvError;
@@ -146,8 +146,8 @@ impl<L: LogSource> Presenter<L> {
             _ => {}
         }
         let pod = &self.watched.pod.pod;
-        for step in self.steps.steps(pod, entry) {
-            self.output.line(self.format.step(pod, &step)).await;
+        for step in self.steps.steps(pod, entry).iter().filter(|step| self.format.shows(step)) {
+            self.output.line(self.format.step(pod, step)).await;
         }
         for event in self.events.events(pod, entry) {
             if let Some(line) = self.format.event(pod, &event) {
@@ -176,13 +176,17 @@ impl<L: LogSource> Presenter<L> {
     async fn show_readiness(&mut self, view: &PodView) {
         let ready = view.status.conditions.iter().find(|condition| condition.kind == ConditionKind::Ready);
         let ready = ready.is_some_and(|condition| condition.status);
-        if ready && !self.shown_ready {
-            let at = view.conditions.get(&ConditionKind::Ready).map(|ready| ready.since).unwrap_or_default();
-            let step =
-                Step { at, container: None, step: "ready", text: "ready".to_owned(), tone: Tone::Good };
-            self.output.line(self.format.step(&self.watched.pod.pod, &step)).await;
+        // A pod on its way out says so itself.
+        let ending = view.deleting || view.status.phase != Phase::Running;
+        if ready == self.shown_ready || (ending && !ready) {
+            return;
         }
         self.shown_ready = ready;
+        let (step, text, tone) =
+            if ready { ("ready", "ready", Tone::Good) } else { ("not_ready", "not ready", Tone::Plain) };
+        let at = view.conditions.get(&ConditionKind::Ready).map(|ready| ready.since).unwrap_or_default();
+        let step = Step { at, container: None, step, text: text.to_owned(), tone, repeats: false };
+        self.output.line(self.format.step(&self.watched.pod.pod, &step)).await;
     }
 
     /// Begins to follow an attempt unless it is followed, or has been.

@@ -11,6 +11,8 @@ use lifecycle::{
 use podspec::time::go_duration;
 use podspec::{BootTime, ContainerKind, ContainerName, Moment, Pod};
 
+use super::trouble::{Troubles, with_remedy};
+
 /// One thing that happened. `step` is its name for machines and does not change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Step {
@@ -20,6 +22,8 @@ pub(crate) struct Step {
     pub(crate) step: &'static str,
     pub(crate) text: String,
     pub(crate) tone: Tone,
+    /// Says what the last step of its kind said: the same thing failed again in the same way.
+    pub(crate) repeats: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct Steps {
     /// The newest attempt whose start has been said.
     started: BTreeMap<ContainerName, u32>,
     told_to_stop: BTreeSet<ContainerName>,
+    troubles: Troubles,
 }
 
 impl Steps {
@@ -53,6 +58,7 @@ impl Steps {
                 self.decisions.clone_from(decisions);
             }
         }
+        self.troubles.take_in(&entry.what, &mut out.steps);
         out.steps
     }
 
@@ -132,7 +138,7 @@ impl Steps {
                 out.pod("restarting_all", Tone::Plain, text);
             }
             (None, Verdict::Wait(Wait::VolumesRetry { until } | Wait::SandboxRetry { until })) => {
-                let text = format!("trying again in {}", out.remaining(*until));
+                let text = format!("trying again every {}", out.remaining(*until));
                 out.pod("retrying", Tone::Plain, text);
             }
             (None, Verdict::Finish { succeeded: true }) => {
@@ -178,11 +184,12 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn pod(&mut self, step: &'static str, tone: Tone, text: String) {
-        self.steps.push(Step { at: self.at, container: None, step, text, tone });
+        self.steps.push(Step { at: self.at, container: None, step, text, tone, repeats: false });
     }
 
     fn container(&mut self, name: &ContainerName, step: &'static str, tone: Tone, text: String) {
-        self.steps.push(Step { at: self.at, container: Some(name.clone()), step, text, tone });
+        let container = Some(name.clone());
+        self.steps.push(Step { at: self.at, container, step, text, tone, repeats: false });
     }
 
     fn started(&mut self, name: &ContainerName, attempt: u32) {
@@ -214,6 +221,9 @@ impl Draft<'_> {
         };
         let message = match exit.message.trim_end() {
             "" => String::new(),
+            message if exit.reason == ExitReason::StartError => {
+                format!(": {}", with_remedy("StartError", message))
+            }
             message => format!(": {message}"),
         };
         self.container(name, step, tone, format!("{text}{message}"));
@@ -223,21 +233,23 @@ impl Draft<'_> {
     fn other(&mut self, observation: &Observation) {
         match observation {
             Observation::VolumesFailed { message } => {
-                self.pod("volumes_failed", Tone::Bad, format!("cannot set up its volumes: {message}"));
+                let text = format!("cannot set up its volumes: {}", with_remedy("FailedMount", message));
+                self.pod("volumes_failed", Tone::Bad, text);
             }
             Observation::SandboxCreateFailed { message, .. } => {
-                self.pod("sandbox_failed", Tone::Bad, format!("cannot make its sandbox: {message}"));
+                let why = with_remedy("FailedCreatePodSandBox", message);
+                self.pod("sandbox_failed", Tone::Bad, format!("cannot make its sandbox: {why}"));
             }
             Observation::ImageReady { container, pulled: Some(Pulled { took, bytes }), .. } => {
                 let text = format!("image pulled in {} ({bytes} bytes)", short_duration(*took));
                 self.container(container, "image_pulled", Tone::Plain, text);
             }
             Observation::ImageFailed { container, reason, message } => {
-                let text = format!("cannot use its image ({reason}): {message}");
+                let text = format!("cannot use its image ({reason}): {}", with_remedy(reason, message));
                 self.container(container, "image_failed", Tone::Bad, text);
             }
             Observation::ContainerCreateFailed { container, reason, message, .. } => {
-                let text = format!("cannot be created ({reason}): {message}");
+                let text = format!("cannot be created ({reason}): {}", with_remedy(reason, message));
                 self.container(container, "create_failed", Tone::Bad, text);
             }
             Observation::HookFinished { container, hook, failure: Some(failure), .. } => {
@@ -255,6 +267,8 @@ impl Draft<'_> {
             ProbeOutcome::Failure(output) => {
                 ("probe_failed", Tone::Plain, format!("startup probe failed: {output}"))
             }
+            // Its end was faster, and is a step of its own.
+            ProbeOutcome::Error(error) if error.ends_with("is not running") => return,
             ProbeOutcome::Error(error) => {
                 ("probe_failed", Tone::Bad, format!("startup probe could not be run: {error}"))
             }
@@ -267,11 +281,12 @@ impl Draft<'_> {
             Wait::CrashLoopBackOff { until, .. } => {
                 ("backing_off", format!("restarting in {} (CrashLoopBackOff)", self.remaining(*until)))
             }
-            Wait::ImagePullBackOff { until, .. } => {
-                ("backing_off", format!("pulling again in {} (ImagePullBackOff)", self.remaining(*until)))
-            }
+            Wait::ImagePullBackOff { until, .. } => (
+                "backing_off",
+                format!("pulling again in {}, then less often (ImagePullBackOff)", self.remaining(*until)),
+            ),
             Wait::CreateRetry { until } => {
-                ("retrying", format!("trying again in {}", self.remaining(*until)))
+                ("retrying", format!("trying again every {}", self.remaining(*until)))
             }
             Wait::Turn { after } => {
                 let names: Vec<&str> = after.iter().map(ContainerName::as_str).collect();

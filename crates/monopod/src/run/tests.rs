@@ -71,7 +71,8 @@ fn check(happenings: Vec<Happening>, expected: &Expect) {
     let format = Format::new(TEXT, [&pod]);
     let mut text = String::new();
     for (seq, what) in (1..).zip(happenings) {
-        for step in steps.steps(&pod, &Entry { seq, at: at(seq * 1_000), what }) {
+        let all = steps.steps(&pod, &Entry { seq, at: at(seq * 1_000), what });
+        for step in all.into_iter().filter(|step| format.shows(step)) {
             text.push_str(&String::from_utf8(format.step(&pod, &step)).unwrap());
         }
     }
@@ -148,7 +149,7 @@ fn trouble_is_said_with_its_reason_and_when_it_is_tried_again() {
         ],
         &expect![[r#"
             web         * cannot set up its volumes: hostPath /x is missing
-            app         * cannot use its image (ErrImageNeverPull): not there
+            app         * cannot use its image (ErrImageNeverPull): not there; remedy: use an image that is here (localhost/host always is), or another imagePullPolicy
             app         * could not be started (StartError): exec /nope: no such file
             app         * restarting in 9s (CrashLoopBackOff)
             app         * started again (restart 1)
@@ -159,6 +160,58 @@ fn trouble_is_said_with_its_reason_and_when_it_is_tried_again() {
             web         * lost its sandbox: every container of it is dead
             web         * gets a new sandbox
             web         * failed
+        "#]],
+    );
+}
+
+#[test]
+fn what_fails_again_in_the_same_way_is_said_once() {
+    let failed = |message: &str| {
+        let (reason, message) = ("CreateContainerError".to_owned(), message.to_owned());
+        Happening::Observed(Observation::ContainerCreateFailed {
+            container: "app".into(),
+            attempt: 0,
+            reason,
+            message,
+        })
+    };
+    let retry = |at_ms| decided(&[(Some("app"), Verdict::Wait(Wait::CreateRetry { until: at(at_ms).boot }))]);
+    let mount = |path: &str| {
+        let message = format!("hostPath type check failed: {path} is not a directory");
+        Happening::Observed(Observation::VolumesFailed { message })
+    };
+    let volumes_retry =
+        |at_ms| decided(&[(None, Verdict::Wait(Wait::VolumesRetry { until: at(at_ms).boot }))]);
+    check(
+        vec![
+            mount("/x"),
+            volumes_retry(12_000),
+            mount("/x"),
+            volumes_retry(14_000),
+            mount("/y"),
+            volumes_retry(16_000),
+            Happening::Observed(Observation::VolumesReady),
+            failed("no"),
+            retry(19_000),
+            failed("no"),
+            retry(21_000),
+            failed("write x: No space left on device (os error 28)"),
+            retry(23_000),
+            started("app", 0),
+            exited("app", 0, exit(128, ExitReason::StartError, 0, 1)),
+            exited("app", 1, exit(128, ExitReason::StartError, 0, 1)),
+        ],
+        &expect![[r#"
+            web         * cannot set up its volumes: hostPath type check failed: /x is not a directory; remedy: make it on the host, or change hostPath.path or hostPath.type
+            web         * trying again every 10s
+            web         * cannot set up its volumes: hostPath type check failed: /y is not a directory; remedy: make it on the host, or change hostPath.path or hostPath.type
+            web         * trying again every 10s
+            app         * cannot be created (CreateContainerError): no
+            app         * trying again every 10s
+            app         * cannot be created (CreateContainerError): write x: No space left on device (os error 28); remedy: free some space on that file system, or move the data with --root or --data-dir
+            app         * trying again every 10s
+            app         * started
+            app         * could not be started (StartError): exec /nope: no such file
         "#]],
     );
 }
@@ -201,8 +254,14 @@ fn pods_of_one_name_are_told_apart_by_their_namespaces() {
     let mut pods = [pod("web"), pod("web")];
     pods[1].namespace = "other".to_owned();
     let format = Format::new(TEXT, &pods);
-    let ready =
-        Step { at: at(0), container: None, step: "ready", text: "ready".to_owned(), tone: Tone::Good };
+    let ready = Step {
+        at: at(0),
+        container: None,
+        step: "ready",
+        text: "ready".to_owned(),
+        tone: Tone::Good,
+        repeats: false,
+    };
     let text: Vec<u8> = pods.iter().flat_map(|pod| format.step(pod, &ready)).collect();
     expect![[r#"
         default/web             * ready

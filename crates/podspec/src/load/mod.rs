@@ -51,6 +51,11 @@ pub enum Problem {
     TooLarge { bytes: usize },
     #[error("{0}")]
     Syntax(String),
+    #[error(
+        "it has {{{{ }}}} or {{% %}} here, as a template has that was not rendered: render it first (as \
+         with helm template), or put that in quotes if it is meant as it is"
+    )]
+    Template,
     #[error("no Pod in it: every document is empty")]
     NoPod,
     #[error("a manifest is a mapping with apiVersion, kind, metadata and spec, not {0}")]
@@ -124,10 +129,18 @@ pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
     let mut errors: Vec<LoadError> = Vec::new();
     let mut documents = Vec::new();
     let empty = read.nodes.is_empty() && read.errors.is_empty();
+    let mut template = None;
     for error in read.errors {
+        if template == Some(error.document) {
+            // One that was not rendered has little else that could be read.
+            continue;
+        }
+        let is_template = looks_like_a_template(text, error.line);
+        let problem = if is_template { Problem::Template } else { Problem::Syntax(error.message) };
+        template = is_template.then_some(error.document);
         let location =
             Location { line: error.line, column: error.column, document: error.document, ..whole.clone() };
-        errors.push(LoadError { location, problem: Problem::Syntax(error.message) });
+        errors.push(LoadError { location, problem });
     }
     for (number, node) in read.nodes {
         let location = Location { document: number, ..whole.clone() };
@@ -137,4 +150,16 @@ pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
         errors.push(LoadError { location: whole, problem: Problem::NoPod });
     }
     (documents, errors)
+}
+
+/// Whether the line of an error, or the one before, has what templates of Helm, Go or Jinja have and
+/// YAML has no use for, outside of quotes.
+fn looks_like_a_template(text: &str, line: u32) -> bool {
+    let first = usize::try_from(line.saturating_sub(2)).unwrap_or(usize::MAX);
+    let is_closed = |before: &str| ['"', '\''].iter().all(|quote| before.matches(*quote).count() % 2 == 0);
+    let has_action = |line: &str| {
+        let opening = line.find("{{").or_else(|| line.find("{%"));
+        opening.is_some_and(|at| is_closed(&line[..at]))
+    };
+    text.lines().skip(first).take(2).any(has_action)
 }

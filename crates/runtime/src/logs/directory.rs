@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cri_log::LogName;
+use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
 /// Unread files held open for one follower: each may be a deleted part of 10 MiB. A reader that falls
@@ -103,7 +104,7 @@ impl Directory {
     fn open_all(&self, listing: &[(LogName, u64)]) -> io::Result<Option<Vec<Opened>>> {
         let mut opened = Vec::with_capacity(listing.len());
         for (name, inode) in listing {
-            let file = match File::open(self.path.join(name.to_string())) {
+            let file = match open(&self.path.join(name.to_string())) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 file => file?,
             };
@@ -134,5 +135,29 @@ impl Directory {
 
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Its writer made a file. What somebody put in its place is neither followed nor waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Directory;
+
+    #[test]
+    fn a_link_in_a_files_place_is_not_followed() {
+        let dir = std::env::temp_dir().join(format!("monopod-log-link-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("secret"), "x").unwrap();
+        std::os::unix::fs::symlink("secret", dir.join("0.log")).unwrap();
+        let logs = Directory::new(&dir, 0);
+        assert!(logs.scan().is_err() && logs.next_file().is_none());
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

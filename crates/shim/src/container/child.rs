@@ -17,6 +17,7 @@ use rustix::process::Signal;
 
 use super::SpawnError;
 use super::apply::{Outcome, apply};
+use super::explain::explain;
 use super::file_system::Root;
 use super::program::{ExecFailure, Program};
 use super::step::Step;
@@ -74,7 +75,7 @@ pub(super) fn start(
     .map_err(SpawnError::create("clone a process"))?;
     drop(writer);
     let Some(reader) = reader else { process::exit(EXIT_FAILED) };
-    match supervise(plan, File::from(reader), &child) {
+    match supervise(plan, File::from(reader)) {
         Ok(warnings) => Ok(Ready { child, warnings }),
         Err(error) => {
             end(&child);
@@ -132,7 +133,7 @@ fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Resul
 }
 
 /// In the parent: reads reports until execve, or the child's end, closes the pipe.
-fn supervise(plan: &Plan, mut reports: File, child: &Child) -> Result<Vec<String>, SpawnError> {
+fn supervise(plan: &Plan, mut reports: File) -> Result<Vec<String>, SpawnError> {
     let deadline = clock::boot_ns().saturating_add(SET_UP_MAX_S * NANOS_PER_SECOND);
     let mut warnings = Vec::new();
     let mut about_to_end = false;
@@ -144,9 +145,12 @@ fn supervise(plan: &Plan, mut reports: File, child: &Child) -> Result<Vec<String
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && about_to_end => {
                 return Ok(warnings);
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(killed(child)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(SpawnError::Killed),
             Err(source) => {
-                return Err(SpawnError::Start { what: "read from the new process".to_owned(), source });
+                return Err(SpawnError::Start {
+                    what: "cannot read from the new process".to_owned(),
+                    source,
+                });
             }
         }
         let [kind, _, _, _, n0, n1, n2, n3, e0, e1, e2, e3] = bytes;
@@ -162,10 +166,10 @@ fn supervise(plan: &Plan, mut reports: File, child: &Child) -> Result<Vec<String
                 return Err(program.explain(ExecFailure { errno, exists: number != 0 }));
             }
             (_, Some(step), _) => {
-                let source = io::Error::from_raw_os_error(errno);
+                let source = explain(step, Errno::from_raw_os_error(errno));
                 return Err(SpawnError::Start { what: format!("cannot {step}"), source });
             }
-            _ => return Err(killed(child)),
+            _ => return Err(SpawnError::Killed),
         }
     }
 }
@@ -177,7 +181,7 @@ fn wait_readable(reports: BorrowedFd<'_>, deadline: i64) -> Result<(), SpawnErro
         match poll(&mut [PollFd::new(&reports, PollFlags::IN)], Some(&timeout)) {
             Ok(0) => {
                 return Err(SpawnError::Start {
-                    what: "set up the container".to_owned(),
+                    what: "cannot set up the container".to_owned(),
                     source: io::Error::new(
                         io::ErrorKind::TimedOut,
                         format!("it took more than {SET_UP_MAX_S} s"),
@@ -188,17 +192,10 @@ fn wait_readable(reports: BorrowedFd<'_>, deadline: i64) -> Result<(), SpawnErro
             Err(Errno::INTR) => {}
             Err(error) => {
                 return Err(SpawnError::Start {
-                    what: "wait for the new process".to_owned(),
+                    what: "cannot wait for the new process".to_owned(),
                     source: error.into(),
                 });
             }
         }
-    }
-}
-
-fn killed(child: &Child) -> SpawnError {
-    SpawnError::Start {
-        what: "set up the container".to_owned(),
-        source: io::Error::other(format!("process {} was killed, perhaps for lack of memory", child.pid)),
     }
 }

@@ -155,6 +155,10 @@ fn mount_step(
             Step::MountCgroupV1(new(c"tmpfs", options), hierarchies.collect::<Result<_, _>>()?)
         }
         MountKind::Bind(source) => Step::Bind(Bind {
+            what: source
+                .volume
+                .as_ref()
+                .map_or_else(|| source.path.display().to_string(), |volume| format!("volume {volume:?}")),
             source: path(&source.path)?,
             recursive: source.recursive,
             kind: kind_of(&source.path, &mount.target)?,
@@ -196,6 +200,7 @@ fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<S
         return Ok(None);
     }
     Ok(Some(Step::Bind(Bind {
+        what: "the file for the termination message".to_owned(),
         source: path(file)?,
         recursive: false,
         kind: Missing::File,
@@ -324,7 +329,11 @@ mod tests {
                 mount("/sys/fs/cgroup", MountKind::Cgroup),
                 mount(
                     "/data",
-                    MountKind::Bind(BindSource { path: PathBuf::from("/dev/null"), recursive: true }),
+                    MountKind::Bind(BindSource {
+                        path: PathBuf::from("/dev/null"),
+                        recursive: true,
+                        volume: None,
+                    }),
                 ),
             ],
             masked_paths: vec!["/proc/kcore".to_owned()],
@@ -372,7 +381,7 @@ mod tests {
             "mount proc at /proc",
             "mount tmpfs at /sys/fs/cgroup",
             "mount /dev/null at /data",
-            "mount /log at /dev/termination-log",
+            "mount the file for the termination message at /dev/termination-log",
             "hide /proc/kcore",
             "make /proc/sys read-only",
             "make the working directory /work",

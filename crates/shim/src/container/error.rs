@@ -32,6 +32,14 @@ pub enum SpawnError {
     /// Before there was a process; nothing is left behind.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// Instead of what could not be done in a container whose main process is no more.
+    #[error("the container has ended")]
+    Ended,
+    /// While it was set up; it has been reaped and its cgroup removed.
+    #[error(
+        "cannot set up the container: its process was killed, perhaps for lack of memory (resources.limits.memory)"
+    )]
+    Killed,
     /// The process could not be set up or executed; it has been reaped and its cgroup removed.
     #[error("{what}")]
     Start { what: String, source: io::Error },

@@ -2,15 +2,20 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use linux_sys::cgroup::Entry;
 use linux_sys::namespace::Namespaces;
 use linux_sys::process::Child;
+use rustix::io::Errno;
 
 use super::child::{self, End, Plan, Ready};
 use super::compile::compile_exec;
 use super::program::Program;
 use super::{Container, Sandbox, SpawnError, stdio};
+
+/// The kernel ends the other processes of a namespace before it says that the first has ended.
+const ENDING_MAX: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub enum ExecStdio {
@@ -37,8 +42,31 @@ pub struct Executed {
 /// user, capabilities, seccomp, environment and working directory.
 ///
 /// # Errors
-/// When the container's main process has ended, or the command could not be executed.
+/// [`SpawnError::Ended`] when the container's main process has; when the command could not be executed.
 pub fn exec(
+    sandbox: &Sandbox,
+    container: &Container,
+    args: &[String],
+    stdio: ExecStdio,
+) -> Result<Executed, SpawnError> {
+    // The end of the main process takes the new one with it at any moment, and is all that matters then.
+    try_exec(sandbox, container, args, stdio).map_err(|error| {
+        let limit = if may_come_of_the_end(&error) { ENDING_MAX } else { Duration::ZERO };
+        if container.ends_within(limit) { SpawnError::Ended } else { error }
+    })
+}
+
+fn may_come_of_the_end(error: &SpawnError) -> bool {
+    match error {
+        SpawnError::Killed => true,
+        SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => {
+            source.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+        }
+        SpawnError::Cgroup(_) | SpawnError::Ended => false,
+    }
+}
+
+fn try_exec(
     sandbox: &Sandbox,
     container: &Container,
     args: &[String],

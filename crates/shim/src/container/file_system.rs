@@ -173,7 +173,13 @@ impl Root {
             mount::set_attributes(tree.as_fd(), bind.attributes, Extent::Mount)?;
         }
         let target = in_root::open_or_make(self.fd()?, &bind.target, bind.kind)?;
-        attach(tree.as_fd(), target.as_fd())
+        // The kernel has one and the same answer to these and to much else.
+        let is_directory = FileType::from_raw_mode(fstat(&target)?.st_mode) == FileType::Directory;
+        match bind.kind {
+            Missing::Directory if !is_directory => Err(Errno::NOTDIR),
+            Missing::File if is_directory => Err(Errno::ISDIR),
+            _ => attach(tree.as_fd(), target.as_fd()),
+        }
     }
 
     pub(super) fn mount_console(&self, terminal: BorrowedFd<'_>) -> Result<(), Errno> {

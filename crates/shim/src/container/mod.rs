@@ -12,6 +12,7 @@ mod child;
 mod compile;
 mod error;
 mod exec;
+mod explain;
 mod file_system;
 mod mount_data;
 mod pod_init;

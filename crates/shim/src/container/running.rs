@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use container_config::Process;
 use linux_sys::cgroup::{CgroupError, Group};
 use linux_sys::process::{self, Child};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::TeardownError;
 
@@ -29,6 +31,12 @@ impl Container {
     #[must_use]
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.main.pidfd.as_fd()
+    }
+
+    /// Whether the main process has ended, or does within `limit`, less than a second.
+    pub(super) fn ends_within(&self, limit: Duration) -> bool {
+        let limit = Timespec { tv_sec: 0, tv_nsec: limit.subsec_nanos().into() };
+        poll(&mut [PollFd::new(&self.main.pidfd, PollFlags::IN)], Some(&limit)).is_ok_and(|ended| ended > 0)
     }
 
     /// Sends a signal to the main process; fine when it has ended.

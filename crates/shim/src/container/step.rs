@@ -119,6 +119,8 @@ pub(super) struct V1Hierarchy {
 
 #[derive(Debug)]
 pub(super) struct Bind {
+    /// For people: a volume's name, or where on the host it is.
+    pub(super) what: String,
     pub(super) source: CString,
     pub(super) recursive: bool,
     pub(super) kind: Missing,
@@ -150,7 +152,7 @@ impl fmt::Display for Step {
             }
             Self::InputFromOwnNull => f.write_str("open /dev/null"),
             Self::Attach { target, .. } => write!(f, "mount devpts at {}", text(target)),
-            Self::Bind(bind) => write!(f, "mount {} at {}", text(&bind.source), text(&bind.target)),
+            Self::Bind(bind) => write!(f, "mount {} at {}", bind.what, text(&bind.target)),
             Self::Console(_) => f.write_str("mount the terminal at /dev/console"),
             Self::Mask(path) => write!(f, "hide {}", text(path)),
             Self::MakeReadOnly(path) => write!(f, "make {} read-only", text(path)),

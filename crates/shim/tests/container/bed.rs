@@ -270,7 +270,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 pub(crate) fn bind(source: &Path, target: &str, options: MountOptions) -> Mount {
-    let source = BindSource { path: source.to_owned(), recursive: true };
+    let source = BindSource { path: source.to_owned(), recursive: true, volume: None };
     Mount { target: target.to_owned(), kind: MountKind::Bind(source), options }
 }
 
