@@ -82,9 +82,7 @@ fn by_message(message: &str) -> Option<&'static str> {
 
 fn by_reason(reason: &str) -> Option<&'static str> {
     match reason {
-        "ErrImageNeverPull" => {
-            Some("use an image that is here (localhost/host always is), or another imagePullPolicy")
-        }
+        "ErrImageNeverPull" => Some("load it with `monopod image load`, or use image: localhost/host"),
         "InvalidImageName" => Some("write image as [REGISTRY/]NAME[:TAG], the name in lower case"),
         _ => None,
     }

@@ -51,19 +51,16 @@ pub fn exec(
 ) -> Result<Executed, SpawnError> {
     // The end of the main process takes the new one with it at any moment, and is all that matters then.
     try_exec(sandbox, container, args, stdio).map_err(|error| {
-        let limit = if may_come_of_the_end(&error) { ENDING_MAX } else { Duration::ZERO };
-        if container.ends_within(limit) { SpawnError::Ended } else { error }
+        let ended = match &error {
+            SpawnError::Killed => container.ends_within(ENDING_MAX),
+            // A process lets go of its namespaces some time before it is said to have ended.
+            SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => {
+                source.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+            }
+            SpawnError::Cgroup(_) | SpawnError::Ended => false,
+        };
+        if ended || container.ends_within(Duration::ZERO) { SpawnError::Ended } else { error }
     })
-}
-
-fn may_come_of_the_end(error: &SpawnError) -> bool {
-    match error {
-        SpawnError::Killed => true,
-        SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => {
-            source.raw_os_error() == Some(Errno::SRCH.raw_os_error())
-        }
-        SpawnError::Cgroup(_) | SpawnError::Ended => false,
-    }
 }
 
 fn try_exec(
