@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use linux_sys::process::pidfd_open;
 use ports::PodContext;
@@ -39,24 +40,47 @@ impl Default for Program {
     }
 }
 
-/// Starts a shim in the pod's run directory and returns the other end of its descriptor 0. The process is
-/// reaped when it ends.
-pub(crate) fn launch(program: &Program, pod: &PodContext) -> io::Result<UnixStream> {
-    let (ours, theirs) = UnixStream::pair()?;
-    let lent = lend(&program.path)?;
-    // Without pre_exec, environment kept small: the engine's memory is not copied to start a process.
-    let child = Command::new(format!("/proc/self/fd/{}", lent.as_raw_fd()))
-        .arg0("monopod")
-        .args(&program.args)
-        .env_clear()
-        .env(ALLOCATOR.0, ALLOCATOR.1)
-        .current_dir(&pod.run_dir)
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::from(shim_log(pod)?))
-        .spawn()?;
-    reap(child)?;
-    Ok(ours)
+/// Starts shims of one program.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    program: Program,
+    /// Kept, because to close it is to wait for all processors.
+    lent: OnceLock<OwnedFd>,
+}
+
+impl Launcher {
+    pub(crate) fn new(program: Program) -> Self {
+        Self { program, lent: OnceLock::new() }
+    }
+
+    /// Starts a shim and returns the other end of its descriptor 0. The process is reaped when it ends.
+    pub(crate) fn launch(&self, pod: &PodContext) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let lent = self.lent()?;
+        // Neither pre_exec nor a directory, which a static C library knows only how to set after a fork:
+        // the engine's memory is not copied to start a process.
+        let child = Command::new(format!("/proc/self/fd/{}", lent.as_raw_fd()))
+            .arg0("monopod")
+            .args(&self.program.args)
+            .env_clear()
+            .env(ALLOCATOR.0, ALLOCATOR.1)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(shim_log(pod)?))
+            .spawn()?;
+        reap(child)?;
+        Ok(ours)
+    }
+
+    fn lent(&self) -> io::Result<&OwnedFd> {
+        match self.lent.get() {
+            Some(lent) => Ok(lent),
+            None => {
+                let lent = lend(&self.program.path)?;
+                Ok(self.lent.get_or_init(|| lent))
+            }
+        }
+    }
 }
 
 /// A container can have `/proc/self/exe` executed, which is then the shim's program. Through this copy of

@@ -16,7 +16,6 @@ use crate::clock;
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
 use crate::etc;
-use crate::launch::launch;
 use crate::service::ShimRuntime;
 
 /// A sandbox is made and stopped within a fraction of a second; a shim that takes this long hangs.
@@ -38,7 +37,7 @@ impl ShimRuntime {
     ) -> Result<SandboxFacts, RuntimeError> {
         self.claim_pod(pod)?;
         dirs::make_pod_dirs(pod)?;
-        let stream = launch(&self.program, pod).map_err(RuntimeError::Launch)?;
+        let stream = self.launcher.launch(pod).map_err(RuntimeError::Launch)?;
         let watched = Watched { pod: Arc::clone(pod), attempt, observer };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         let launch = SandboxLaunch {

@@ -19,7 +19,7 @@ use crate::claim::{Claim, claim};
 use crate::client::Client;
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
-use crate::launch::Program;
+use crate::launch::{Launcher, Program};
 use crate::sandbox::blocking;
 
 /// More than a shim itself gives a container to be set up; one that takes this long hangs.
@@ -31,7 +31,7 @@ const CREATE_CONTAINER_ERROR: &str = "CreateContainerError";
 /// Runs each pod's containers under a shim of its own. Needs a tokio runtime.
 #[derive(Debug)]
 pub struct ShimRuntime {
-    pub(crate) program: Program,
+    pub(crate) launcher: Launcher,
     pods: Mutex<BTreeMap<PodUid, Entry>>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Entry {
 impl ShimRuntime {
     #[must_use]
     pub fn new(program: Program) -> Self {
-        Self { program, pods: Mutex::default() }
+        Self { launcher: Launcher::new(program), pods: Mutex::default() }
     }
 
     /// Makes the pod's directory this engine's. To be called before anything else is written there: should

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 
 use linux_sys::lock;
 use linux_sys::signal::SignalFd;
@@ -33,6 +34,8 @@ pub(crate) enum LaunchError {
     Protocol,
     #[error("the shim speaks protocol version {VERSION}, the engine {engine}")]
     Version { engine: u32 },
+    #[error("cannot go to the pod's run directory {}", path.display())]
+    RunDirectory { path: PathBuf, source: io::Error },
     #[error("cannot lock the pod's directory")]
     Lock(#[source] io::Error),
     #[error("another shim holds the pod's sandbox: it has to be stopped first")]
@@ -113,6 +116,8 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
     if launch.version != VERSION {
         return Err(LaunchError::Version { engine: launch.version });
     }
+    std::env::set_current_dir(&launch.run_dir)
+        .map_err(|source| LaunchError::RunDirectory { path: launch.run_dir.clone(), source })?;
     let lock = lock::try_exclusive(&launch.pod_dir.join(SHIM_LOCK_NAME)).map_err(LaunchError::Lock)?;
     let alive = lock.ok_or(LaunchError::Locked)?;
     let ip = pod_ip(launch.config.host_network);

@@ -26,8 +26,8 @@ mod supervisor;
 
 use std::process::ExitCode;
 
-/// The program of `monopod shim`. Descriptor 0 is the engine's socket, the working directory is the pod's
-/// run directory, standard error is where trouble is noted.
+/// The program of `monopod shim`. Descriptor 0 is the engine's socket, standard error is where trouble is
+/// noted. It works in the pod's run directory, which the first request names.
 #[must_use]
 pub fn main() -> ExitCode {
     match launch::run() {

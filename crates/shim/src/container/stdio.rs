@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use linux_sys::mount;
 use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
@@ -67,7 +68,15 @@ pub(super) fn devpts(attributes: u64) -> Result<OwnedFd, SpawnError> {
 
 /// The host's, whose owner and mode nobody who gets it can change.
 pub(super) fn null() -> Result<OwnedFd, SpawnError> {
-    let lent = mount::lend(c"/dev/null").map_err(SpawnError::create("lend /dev/null"))?;
+    // Kept, because to close it is to wait for all processors.
+    static LENT: OnceLock<OwnedFd> = OnceLock::new();
+    let lent = match LENT.get() {
+        Some(lent) => lent,
+        None => {
+            let lent = mount::lend(c"/dev/null").map_err(SpawnError::create("lend /dev/null"))?;
+            LENT.get_or_init(|| lent)
+        }
+    };
     let path = format!("/proc/self/fd/{}", lent.as_raw_fd());
     let opened = OpenOptions::new().read(true).write(true).open(path);
     opened.map(OwnedFd::from).map_err(SpawnError::create("open /dev/null"))
