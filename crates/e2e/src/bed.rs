@@ -70,12 +70,44 @@ impl Bed {
         })
     }
 
+    /// The directory of the one pod.
+    pub(crate) fn pod_dir(&self) -> Result<PathBuf> {
+        let pods_dir = self.root().join("var/lib/monopod/pods");
+        Ok(fs::read_dir(&pods_dir)?.next().context("no pod's directory")??.path())
+    }
+
+    /// What a file of the one pod's directory has on record.
+    fn pod_record(&self, file: &str) -> Result<Value> {
+        let path = self.pod_dir()?.join(file);
+        let text = fs::read(&path).with_context(|| path.display().to_string())?;
+        Ok(serde_json::from_slice::<Value>(&text)?["record"].take())
+    }
+
+    pub(crate) fn checkpoint(&self) -> Result<Value> {
+        self.pod_record("checkpoint.json")
+    }
+
+    pub(crate) fn attempt_record(&self, container: &str, attempt: u32) -> Result<Value> {
+        self.pod_record(&format!("containers/{container}/{attempt}/record.json"))
+    }
+
+    pub(crate) fn journal(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.pod_dir()?.join("journal.jsonl"))?)
+    }
+
+    /// The newest log file of one attempt, as it is.
+    pub(crate) fn pod_log(&self, pod: &str, container: &str, attempt: u32) -> Result<String> {
+        let mut dirs = fs::read_dir(self.pod_logs())?.flatten();
+        let prefix = format!("default_{pod}_");
+        let dir = dirs.find(|dir| dir.file_name().to_string_lossy().starts_with(&prefix));
+        let path = dir.context("no log directory")?.path().join(container).join(format!("{attempt}.log"));
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    }
+
     /// The process of the one pod's shim.
     pub(crate) fn shim_pid(&self) -> Result<Pid> {
-        let pods_dir = self.root().join("var/lib/monopod/pods");
-        let pod = fs::read_dir(&pods_dir)?.next().context("no pod's directory")??.path();
-        let record: Value = serde_json::from_slice(&fs::read(pod.join("sandbox.json"))?)?;
-        let pid = record["record"]["shim_pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let record = self.pod_record("sandbox.json")?;
+        let pid = record["shim_pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
         pid.and_then(Pid::from_raw).with_context(|| format!("no shim in {record}"))
     }
 

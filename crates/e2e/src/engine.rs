@@ -1,6 +1,7 @@
 //! One process of the program under test.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -48,6 +49,20 @@ impl Engine {
         let stdout = lossy(&self.stdout);
         let stderr = lossy(&self.stderr);
         format!("{stdout}{stderr}")
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        lossy(&self.stdout)
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        lossy(&self.stderr)
+    }
+
+    /// A line of its standard input, which has to be a pipe.
+    pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("its standard input is no pipe")?;
+        writeln!(stdin, "{line}").context("cannot write to its standard input")
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {

@@ -8,6 +8,7 @@
 mod bed;
 mod compare;
 mod engine;
+mod lasting;
 mod leaks;
 mod oci;
 mod options;
@@ -28,10 +29,16 @@ use rustix::process::Signal;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    // The two programs of the suites' own containers take everything as it is.
+    // The programs of the suites' own take everything as it is.
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["probe", file] => return conclude(probe::run(Path::new(file))),
         ["oci", file] => return conclude(oci::launch(Path::new(file))),
+        ["held", file, program, ref args @ ..] => {
+            return conclude(lasting::held::run(Path::new(file), program, args));
+        }
+        ["engine", root, shim, ref manifests @ ..] => {
+            return conclude(lasting::engine::run(Path::new(root), shim, manifests));
+        }
         _ => {}
     }
     expect_signals();

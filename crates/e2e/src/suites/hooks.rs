@@ -1,12 +1,12 @@
 //! postStart holds back the next container; preStop runs before the stop signal.
 
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bed::{Bed, SOON};
 use crate::pod::Pod;
 use crate::runner::{Test, tests};
-use crate::suites::require_root;
+use crate::suites::{hook, require_root};
 
 pub(crate) const TESTS: &[Test] = tests![
     post_start_blocks_the_next_container,
@@ -15,11 +15,6 @@ pub(crate) const TESTS: &[Test] = tests![
     pre_stop_is_cut_off_by_the_grace_period,
     pre_stop_does_not_run_after_an_own_exit,
 ];
-
-fn hook(kind: &str, script: &str) -> Value {
-    let say = format!("say() {{ echo \"hook $*\" >> /trace/log; }}; {script}");
-    json!({"lifecycle": {kind: {"exec": {"command": ["sh", "-c", say]}}}})
-}
 
 fn post_start_blocks_the_next_container(bed: &Bed) -> Result<()> {
     require_root()?;

@@ -1,5 +1,8 @@
 //! One file per subject.
 
+mod adoption;
+mod adoption_refused;
+mod adoption_shims;
 mod co_located;
 mod command_line;
 mod differential;
@@ -43,9 +46,18 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "logs", tests: logs::TESTS },
     Suite { name: "interrupt", tests: interrupt::TESTS },
     Suite { name: "killed_engine", tests: killed_engine::TESTS },
+    Suite { name: "adoption", tests: adoption::TESTS },
+    Suite { name: "adoption_shims", tests: adoption_shims::TESTS },
+    Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];
+
+/// The fields of a container with a hook, whose `say` speaks for `hook`.
+pub(crate) fn hook(kind: &str, script: &str) -> serde_json::Value {
+    let say = format!("say() {{ echo \"hook $*\" >> /trace/log; }}; {script}");
+    serde_json::json!({"lifecycle": {kind: {"exec": {"command": ["sh", "-c", say]}}}})
+}
 
 /// Skips the test unless it runs as root.
 pub(crate) fn require_root() -> anyhow::Result<()> {
