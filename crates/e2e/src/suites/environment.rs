@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = tests![
     read_only_cgroups,
     no_proc,
     hidden_processes,
+    no_devices,
     few_open_files,
     limited_file_size,
     program_that_is_in_no_mount,
@@ -206,6 +207,10 @@ fn no_proc(bed: &Bed) -> Result<()> {
 
 fn hidden_processes(bed: &Bed) -> Result<()> {
     runs_after(bed, "mount -t proc -o hidepid=2 proc /proc")
+}
+
+fn no_devices(bed: &Bed) -> Result<()> {
+    refused_after(bed, "mount -t tmpfs none /dev", &["/dev/null", "mount -t devtmpfs"])
 }
 
 fn few_open_files(bed: &Bed) -> Result<()> {

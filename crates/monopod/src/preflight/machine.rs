@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Result, anyhow, bail};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::credentials::permitted_capabilities;
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, access, makedev};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -47,6 +47,11 @@ pub(super) fn check() -> Result<()> {
     check_capabilities()?;
     check_own_program()?;
     check_cgroups()?;
+    if !rustix::fs::stat("/dev/null").is_ok_and(|found| found.st_rdev == makedev(1, 3)) {
+        bail!(
+            "/dev/null is not there, or not what it should be\nremedy: mount /dev (mount -t devtmpfs dev /dev)"
+        );
+    }
     match getrlimit(Resource::Nofile).maximum {
         Some(limit) if limit < OPEN_FILES_MIN => bail!(
             "the limit on open files is {limit}, and at least {OPEN_FILES_MIN} are needed\n\

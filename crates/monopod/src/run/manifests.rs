@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use podspec::load::INPUT_BYTES_MAX;
 use podspec::{IDENTITY_BYTES, LoadErrors, LoadedPod, Pod};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Files read from one directory.
 const FILES_MAX: usize = 1_000;
@@ -107,7 +108,8 @@ fn load(source: &Path, namespace: Option<&str>) -> Result<Vec<LoadedPod>, Vec<St
     let name = if is_stdin(source) { "standard input".into() } else { source.display().to_string() };
     let text =
         read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {}", reason(&error))])?;
-    let random = random_bytes().map_err(|error| vec![format!("/dev/urandom: cannot be read: {error}")])?;
+    let random =
+        random_bytes().map_err(|error| vec![format!("the kernel gives no random bytes: {error}")])?;
     let loaded = match namespace {
         Some(namespace) => podspec::load_pods_into(namespace, &name, &text, random),
         None => podspec::load_pods(&name, &text, random),
@@ -145,11 +147,12 @@ fn reason(error: &io::Error) -> String {
 
 /// Bytes for the identity of each pod.
 fn random_bytes() -> io::Result<impl FnMut() -> [u8; IDENTITY_BYTES]> {
-    let mut urandom = File::open("/dev/urandom")?;
+    let fill = |bytes: &mut [u8]| getrandom(bytes, GetRandomFlags::empty());
+    fill(&mut [0])?;
     Ok(move || {
         let mut bytes = [0; IDENTITY_BYTES];
-        // The kernel documents that this device never fails and never ends.
-        urandom.read_exact(&mut bytes).expect("/dev/urandom gives bytes");
+        // getrandom(2) never fails once it gave a byte, and gives so few at once.
+        fill(&mut bytes).expect("the kernel gives random bytes");
         bytes
     })
 }
@@ -187,7 +190,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use super::read;
+    use super::{INPUT_BYTES_MAX, read};
 
     fn manifest(name: &str) -> String {
         format!(
@@ -232,5 +235,33 @@ mod tests {
             }
         }
         fs::remove_file(&path).unwrap();
+    }
+
+    fn refusal(dir: &std::path::Path, name: &str, content: &[u8]) -> String {
+        let path = dir.join(name);
+        fs::write(&path, content).unwrap();
+        let text = read(&[path], None).unwrap_err().to_string();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        text
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused_in_one_line_with_what_to_do() {
+        let dir = std::env::temp_dir().join(format!("monopod-no-manifest-{}", std::process::id()));
+        fs::create_dir_all(dir.join("links")).unwrap();
+        assert!(refusal(&dir, "binary.yaml", b"\x7fELF\xff\xfe").contains("save it as UTF-8"));
+        assert!(refusal(&dir, "huge.yaml", &vec![b'a'; INPUT_BYTES_MAX + 1]).contains("more than 8 MiB"));
+        assert!(refusal(&dir, "empty.yaml", b"").contains("no Pod in it"));
+        assert!(refusal(&dir, "nul.yaml", &[0; 100]).contains("nul.yaml"));
+        std::os::unix::fs::symlink("/no/such/file", dir.join("links/a.yaml")).unwrap();
+        let text = read(&[dir.join("links")], None).unwrap_err().to_string();
+        assert!(
+            text.ends_with(
+                "links/a.yaml: cannot be read: there is no such file or directory: correct the path"
+            )
+        );
+        let twice = read(&["-".into(), "-".into()], None).unwrap_err().to_string();
+        assert_eq!(twice, "standard input (-) can be read only once: name it once");
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -249,7 +249,7 @@ mod tests {
 
     use kubelet::journal::Journal;
     use kubelet::{Entry, Happening, Subscription};
-    use lifecycle::{Exit, ExitReason, Observation, Observed};
+    use lifecycle::{ConditionKind, Exit, ExitReason, Observation, Observed, Phase};
     use podspec::{IDENTITY_BYTES, Moment, PodSpec, WallTime};
     use ports::PodContext;
     use tokio::sync::{broadcast, watch};
@@ -366,5 +366,39 @@ mod tests {
         "#]]
         .assert_eq(&in_time);
         assert_eq!(shown("late", 1).await, in_time);
+    }
+
+    /// Losing readiness is said, unless the pod is on its way out.
+    #[tokio::test]
+    async fn readiness_is_said_each_time_it_changes() {
+        let pod = context(PathBuf::from("/no/such/directory"));
+        let (_entries, entries) = broadcast::channel(1);
+        let (_views, view) = watch::channel(None);
+        let watched = Subscription { pod: Arc::clone(&pod), entries, view };
+        let sink = Sink::default();
+        let (output, ended) = Output::to(sink.clone()).unwrap();
+        let style = Style::Text { color: false, timestamps: false };
+        let format = Arc::new(Format::new(style, [&pod.pod]));
+        let mut presenter = Presenter::new(watched, Arc::new(Script), format, output);
+        for (phase, ready, deleting) in [
+            (Phase::Pending, false, false),
+            (Phase::Running, true, false),
+            (Phase::Running, true, false),
+            (Phase::Running, false, false),
+            (Phase::Running, true, false),
+            (Phase::Running, false, true),
+            (Phase::Succeeded, false, false),
+        ] {
+            let mut view = at_rest(&pod.pod.spec, 0);
+            view.status.phase = phase;
+            view.deleting = deleting;
+            let conditions = view.status.conditions.iter_mut();
+            conditions.filter(|held| held.kind == ConditionKind::Ready).for_each(|held| held.status = ready);
+            presenter.show_readiness(&view).await;
+        }
+        drop(presenter);
+        ended.await.unwrap().unwrap();
+        let text = String::from_utf8(std::mem::take(&mut *sink.0.lock().unwrap())).unwrap();
+        assert_eq!(text, "web * ready\nweb * not ready\nweb * ready\n");
     }
 }

@@ -93,6 +93,9 @@ impl Program {
             (Errno::NOEXEC, _) => {
                 io::Error::other("exec format error (built for another architecture, or a script without #!)")
             }
+            (Errno::TOOBIG, _) => io::Error::other(
+                "command, args and env together are larger than the kernel takes: make them smaller",
+            ),
             (errno, _) => errno.into(),
         };
         SpawnError::Start { what, source }
@@ -147,5 +150,6 @@ mod tests {
         assert!(text(Errno::NOENT, true).contains("interpreter or dynamic loader"));
         assert!(text(Errno::ACCESS, true).contains("permission denied"));
         assert!(text(Errno::NOEXEC, true).contains("exec format error"));
+        assert!(text(Errno::TOOBIG, true).contains("command, args and env"));
     }
 }
