@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use container_config::{EtcFiles, SandboxFacts, container_config, etc_files, sandbox_config, shm_path};
 use kubelet::Node as _;
 use linux_sys::cgroup::Hierarchies;
+use linux_sys::lock::{Lock, try_exclusive};
 use linux_sys::remove_tree::remove_tree;
 use node::{Node, Program};
 use podspec::{IDENTITY_BYTES, Pod, PullPolicy, VolumeSource};
@@ -18,28 +19,60 @@ use serde_json::Value;
 use crate::engine::Engine;
 use crate::floor::Plan;
 
-/// On a disk, as pods are by default.
-const PARENT: &str = "/var/tmp";
+/// On a disk, as pods are by default, and where only root can have put anything.
+const DIR: &str = "/var/lib/monopod-bench";
+const LOCK: &str = "lock";
+/// The roots of engines.
+const ROOT: &str = "root";
+const COLD_ROOT: &str = "cold";
 /// What the shim says of a pod without a network.
 const IP: &str = "127.0.0.1";
 
-/// Removed with everything in it when it is dropped.
+/// Removed with everything in it when it is dropped, or by the next one.
 #[derive(Debug)]
 pub(crate) struct Bed {
     dir: PathBuf,
+    /// Two at once would measure each other.
+    _lock: Lock,
 }
 
 impl Bed {
     /// The programs are copied, because pages of a file that was just linked are counted otherwise than
     /// those of one that was installed.
     pub(crate) fn new(program: &Path) -> Result<Self> {
-        let bed = Self { dir: Path::new(PARENT).join(format!("monopod-bench-{}", std::process::id())) };
-        fs::create_dir_all(bed.dir.join("exchange"))
-            .with_context(|| format!("cannot make {}", bed.dir.display()))?;
-        fs::copy(program, bed.dir.join("monopod"))
-            .with_context(|| format!("cannot copy {}", program.display()))?;
+        let dir = PathBuf::from(DIR);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {DIR}"))?;
+        let lock = try_exclusive(&dir.join(LOCK)).with_context(|| format!("cannot lock {DIR}"))?;
+        let bed = Self { dir, _lock: lock.context("another bench is running")? };
+        fs::copy(program, bed.monopod()).with_context(|| format!("cannot copy {}", program.display()))?;
+        // Of a bench that was killed.
+        bed.clear(Some(&bed.monopod()))?;
         fs::copy("/proc/self/exe", bed.program()).context("cannot copy this program")?;
+        fs::create_dir(bed.exchange()).context("cannot make the exchange directory")?;
         Ok(bed)
+    }
+
+    /// Ends what runs under the roots, and removes all but the lock and what is to be kept.
+    fn clear(&self, kept: Option<&Path>) -> Result<()> {
+        for root in [self.root(), self.cold_root()].iter().filter(|root| root.exists()) {
+            let mut reset = Command::new(self.monopod());
+            reset.arg("--root").arg(root).arg("reset").stdin(Stdio::null());
+            Engine::start_into(&mut reset, Stdio::null())?.finish()?;
+        }
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.ends_with(LOCK) || kept == Some(path.as_path()) {
+                continue;
+            }
+            if let Some(error) = remove_tree(&path).into_iter().next() {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn monopod(&self) -> PathBuf {
+        self.dir.join("monopod")
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -58,7 +91,12 @@ impl Bed {
 
     /// The root that is used again and again.
     pub(crate) fn root(&self) -> PathBuf {
-        self.dir.join("root")
+        self.dir.join(ROOT)
+    }
+
+    /// A root in which nothing is.
+    pub(crate) fn cold_root(&self) -> PathBuf {
+        self.dir.join(COLD_ROOT)
     }
 
     pub(crate) fn paths(root: &Path) -> Paths {
@@ -79,7 +117,7 @@ impl Bed {
 
     /// `monopod run` of the file's pods.
     pub(crate) fn run(&self, root: &Path, file: &Path) -> Command {
-        let mut command = Command::new(self.dir.join("monopod"));
+        let mut command = Command::new(self.monopod());
         command.arg("--root").arg(root).arg("run").arg(file).stdin(Stdio::null());
         command
     }
@@ -118,13 +156,12 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        let mut reset = Command::new(self.dir.join("monopod"));
-        reset.arg("--root").arg(self.root()).arg("reset").stdin(Stdio::null());
-        if let Err(error) = Engine::start_into(&mut reset, Stdio::null()).and_then(Engine::finish) {
-            eprintln!("bench: cannot clean up: {error:#}");
-        }
-        for error in remove_tree(&self.dir) {
-            eprintln!("bench: cannot clean up: {error}: {}", error.source);
+        let removed = self.clear(None).and_then(|()| {
+            fs::remove_file(self.dir.join(LOCK))?;
+            Ok(fs::remove_dir(&self.dir)?)
+        });
+        if let Err(error) = removed {
+            eprintln!("bench: {DIR} stays: {error:#}");
         }
     }
 }

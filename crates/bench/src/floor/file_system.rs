@@ -76,16 +76,20 @@ impl Root {
 
     fn mount_one(&self, new: &Mount, group: &Group, cgroup_v2: bool) -> Result<()> {
         let target = self.at(&new.target);
-        let kernel = |name: &str, options: &str| -> Result<()> {
+        let kernel_with = |flags, name: &str, options: &str| -> Result<()> {
             make_directory(&target)?;
-            Ok(mount(name, &target, name, flags(new.options), &*CString::new(options)?)?)
+            Ok(mount(name, &target, name, flags, &*CString::new(options)?)?)
         };
+        let kernel = |name: &str, options: &str| kernel_with(flags(new.options), name, options);
         match &new.kind {
             MountKind::Proc => kernel("proc", ""),
             MountKind::Sysfs => kernel("sysfs", ""),
             MountKind::Mqueue => kernel("mqueue", ""),
             MountKind::Devpts => kernel("devpts", "newinstance,gid=5,mode=620,ptmxmode=666"),
-            MountKind::Dev => kernel("tmpfs", "mode=755,size=65536k").and_then(|()| make_devices(&target)),
+            MountKind::Dev => {
+                kernel_with(flags(new.options) | MountFlags::STRICTATIME, "tmpfs", "mode=755,size=65536k")?;
+                make_devices(&target)
+            }
             MountKind::Cgroup if cgroup_v2 => kernel("cgroup2", ""),
             MountKind::Cgroup => mount_cgroup_v1(&target, new.options, group),
             MountKind::Bind(source) => {

@@ -149,7 +149,7 @@ impl Files {
 
     /// With a root of its own, in which nothing is.
     fn cold(&self, bed: &Bed) -> Result<Took> {
-        let root = bed.dir().join("cold");
+        let root = bed.cold_root();
         let run = Engine::start(&mut bed.run(&root, &self.exits))?.finish()?;
         if let Some(error) = remove_tree(&root).into_iter().next() {
             return Err(error.into());
