@@ -1,7 +1,7 @@
 //! End-to-end suites: the real program, as root, on real processes.
 //!
 //!     cargo run -p e2e -- [--program FILE] [--jobs N] [--no-skips] [--allow-skip TEST]... [--keep] [--list] [FILTER...]
-//!     cargo run -p e2e -- soak [--program FILE] [--jobs N] [--kills N] [--seed N]
+//!     cargo run -p e2e -- soak [--lasting] [--program FILE] [--jobs N] [--kills N] [--seed N]
 //!
 //! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.
 
@@ -18,6 +18,7 @@ mod pod;
 mod probe;
 mod runner;
 mod soak;
+mod soak_lasting;
 mod suites;
 mod trace;
 mod wait;
@@ -87,6 +88,7 @@ fn start(args: Vec<String>) -> anyhow::Result<runner::Counts> {
             Ok(runner::Counts::default())
         }
         Command::Suites(options) => runner::run(suites::ALL, &program, &options),
+        Command::Soak(options) if options.lasting => soak_lasting::run(&program, &options),
         Command::Soak(options) => soak::run(&program, &options),
     }
 }

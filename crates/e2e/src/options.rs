@@ -31,7 +31,12 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
         allowed_skips: vec![],
         keep: false,
     };
-    let mut soak = soak::Options { kills: KILLS_DEFAULT, seed: seed_of_the_moment(), jobs: JOBS_DEFAULT };
+    let mut soak = soak::Options {
+        lasting: false,
+        kills: KILLS_DEFAULT,
+        seed: seed_of_the_moment(),
+        jobs: JOBS_DEFAULT,
+    };
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
         match arg.as_str() {
@@ -40,6 +45,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
                 suites.jobs = value()?.parse().context("--jobs")?;
                 soak.jobs = suites.jobs;
             }
+            "--lasting" if is_soak => soak.lasting = true,
             "--kills" if is_soak => soak.kills = value()?.parse().context("--kills")?,
             "--seed" if is_soak => soak.seed = value()?.parse().context("--seed")?,
             "--no-skips" if !is_soak => suites.no_skips = true,

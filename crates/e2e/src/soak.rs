@@ -27,6 +27,8 @@ const RUN_MS_MAX: u64 = 400;
 
 #[derive(Debug)]
 pub(crate) struct Options {
+    /// Of an engine that comes back, not of `run`.
+    pub(crate) lasting: bool,
     pub(crate) kills: u32,
     pub(crate) seed: u64,
     pub(crate) jobs: usize,
@@ -135,7 +137,7 @@ fn draw(seed: u64, n: u32, timeline: Timeline) -> Moment {
 }
 
 /// The finaliser of splitmix64.
-fn mix(seed: u64) -> u64 {
+pub(crate) fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -40,6 +40,19 @@ pub fn remove_tree(path: &Path) -> Vec<RemoveError> {
     errors
 }
 
+/// [`remove_tree`] of a directory in which `first` goes before everything else and `last` after it: what a
+/// removal that was cut short has left can be told by them.
+#[must_use]
+pub fn remove_tree_between(dir: &Path, first: &str, last: &str) -> Vec<RemoveError> {
+    let mut errors = remove_tree(&dir.join(first));
+    let is_dir = dir.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let entries = is_dir.then(|| std::fs::read_dir(dir)).and_then(Result::ok).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name() != last) {
+        errors.extend(remove_tree(&entry.path()));
+    }
+    if errors.is_empty() { remove_tree(dir) } else { errors }
+}
+
 fn remove_at(path: &Path, errors: &mut Vec<RemoveError>) -> Result<(), Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(CWD, path, flags, Mode::empty()) {
@@ -184,7 +197,9 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
-    use super::{DEPTH_MAX, remove_tree};
+    use rustix::fs::inotify;
+
+    use super::{DEPTH_MAX, remove_tree, remove_tree_between};
 
     fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("linux-sys-remove-{name}-{}", std::process::id()));
@@ -206,6 +221,26 @@ mod tests {
         assert!(remove_tree(&link).is_empty());
         assert!(outside.join("kept").exists() && link.symlink_metadata().is_err());
         assert!(remove_tree(&outside).is_empty());
+    }
+
+    #[test]
+    fn the_first_goes_first_and_the_last_goes_last() {
+        let tree = directory("between");
+        for name in ["a", "first", "last", "other", "z"] {
+            fs::write(tree.join(name), "").unwrap();
+        }
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        inotify::add_watch(&watch, &tree, inotify::WatchFlags::DELETE).unwrap();
+        assert!(remove_tree_between(&tree, "first", "last").is_empty());
+        assert!(!tree.exists());
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut events = inotify::Reader::new(&watch, &mut buffer);
+        let mut gone = Vec::new();
+        while let Ok(event) = events.next() {
+            gone.extend(event.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+        assert_eq!((gone.len(), gone[0].as_str(), gone[4].as_str()), (5, "first", "last"), "{gone:?}");
+        assert!(remove_tree_between(&tree, "first", "last").is_empty(), "nothing there is fine");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use linux_sys::lock::{Lock, try_exclusive};
 use linux_sys::remove_tree::remove_tree;
+use shim_protocol::OWNER_LOCK_NAME;
 
 use crate::dirs;
 
-const LOCK_NAME: &str = "owner.lock";
 /// What the lock file of a bound pod says.
 const BOUND: &str = "bound\n";
 /// What that of any other says.
@@ -48,7 +48,7 @@ pub fn claim(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
 
 fn take(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
     let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
-    let path = pod_dir.join(LOCK_NAME);
+    let path = pod_dir.join(OWNER_LOCK_NAME);
     let lock = try_exclusive(&path).map_err(failed)?;
     let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;
     let text = if bound { BOUND } else { LASTING };
@@ -61,7 +61,7 @@ fn take(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
 
 /// Every pod's directory has been claimed once.
 pub(crate) fn is_a_pods(dir: &Path) -> bool {
-    dir.join(LOCK_NAME).exists()
+    dir.join(OWNER_LOCK_NAME).exists()
 }
 
 /// A pod that was found, and whose engine is dead.
@@ -76,7 +76,7 @@ pub(crate) struct Orphaned {
 /// # Errors
 /// When it belongs to a living engine.
 pub(crate) fn claim_found(pod_dir: &Path) -> Result<Orphaned, ClaimError> {
-    let path = pod_dir.join(LOCK_NAME);
+    let path = pod_dir.join(OWNER_LOCK_NAME);
     let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
     let lock = try_exclusive(&path).map_err(failed)?;
     let lock = lock.ok_or_else(|| ClaimError::Owned { path: pod_dir.to_owned() })?;
@@ -86,7 +86,7 @@ pub(crate) fn claim_found(pod_dir: &Path) -> Result<Orphaned, ClaimError> {
 
 /// Takes a bound pod whose engine is dead; `None` for every other.
 pub(crate) fn claim_abandoned(pod_dir: &Path) -> io::Result<Option<Claim>> {
-    let path = pod_dir.join(LOCK_NAME);
+    let path = pod_dir.join(OWNER_LOCK_NAME);
     match fs::read_to_string(&path) {
         Ok(text) if text == BOUND => Ok(try_exclusive(&path)?.map(|lock| Claim { _lock: lock })),
         Ok(_) => Ok(None),

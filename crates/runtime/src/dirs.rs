@@ -8,11 +8,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use cri_log::LogName;
-use linux_sys::remove_tree::remove_tree;
+use linux_sys::remove_tree::{RemoveError, remove_tree, remove_tree_between};
 use podspec::ContainerName;
 use ports::{PodContext, PortError};
 use rustix::fs::{Mode, OFlags};
-use shim_protocol::{SOCKET_NAME, attempt_dir, pod_path};
+use shim_protocol::{OWNER_LOCK_NAME, POD_RECORD_NAME, SOCKET_NAME, attempt_dir};
 
 use crate::error::RuntimeError;
 
@@ -41,11 +41,18 @@ pub(crate) fn make(path: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// The pod's directory last: as long as it is there, the rest can be found from it. In it the pod's own record
-/// first: what is left without it is nobody's, and no engine takes it for a pod that was not begun yet.
+/// The pod's directory last: as long as it is there, the rest can be found from it.
 pub(crate) fn remove_pod_dirs(pod: &PodContext) -> Vec<String> {
-    let record = pod_path(&pod.pod_dir);
-    [&pod.log_dir, &pod.run_dir, &record, &pod.pod_dir].into_iter().flat_map(|path| remove(path)).collect()
+    let mut errors: Vec<String> =
+        [&pod.log_dir, &pod.run_dir].into_iter().flat_map(|dir| remove(dir)).collect();
+    errors.extend(remove_pod_dir(&pod.pod_dir));
+    errors
+}
+
+/// The pod's own record goes first: what is left without it is no pod that has yet to begin. Its lock goes last:
+/// what has it was a pod's.
+pub(crate) fn remove_pod_dir(pod_dir: &Path) -> Vec<String> {
+    texts(&remove_tree_between(pod_dir, POD_RECORD_NAME, OWNER_LOCK_NAME))
 }
 
 /// To the shim that listens in `run_dir`. Through a short name: the whole path may be longer than a socket
@@ -70,5 +77,9 @@ pub(crate) fn remove_attempt(pod: &PodContext, container: &ContainerName, attemp
 }
 
 pub(crate) fn remove(path: &Path) -> Vec<String> {
-    remove_tree(path).iter().map(|error| PortError::chain(error).0).collect()
+    texts(&remove_tree(path))
+}
+
+fn texts(errors: &[RemoveError]) -> Vec<String> {
+    errors.iter().map(|error| PortError::chain(error).0).collect()
 }

@@ -5,11 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ports::{Paths, PortError};
-use shim_protocol::pod_path;
 
 use crate::bury::{bury, bury_unread, shim_is_alive};
 use crate::claim::{ClaimError, claim_abandoned, claim_found};
-use crate::dirs::remove;
+use crate::dirs::{remove, remove_pod_dir};
 
 /// What a sweep did.
 #[derive(Debug, Default)]
@@ -103,9 +102,10 @@ fn remove_left(pod_dir: &Path, paths: &Paths) -> Vec<String> {
     let suffix = format!("_{}", pod_dir.file_name().unwrap_or_default().to_string_lossy());
     let logs = directories(&paths.log_dir, &mut errors);
     let logs = logs.into_iter().filter(|dir| dir.to_str().is_some_and(|dir| dir.ends_with(&suffix)));
-    for path in logs.chain([run_dir(pod_dir, paths), pod_path(pod_dir), pod_dir.to_owned()]) {
+    for path in logs.chain([run_dir(pod_dir, paths)]) {
         errors.extend(remove(&path));
     }
+    errors.extend(remove_pod_dir(pod_dir));
     errors
 }
 

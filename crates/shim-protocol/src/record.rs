@@ -70,13 +70,20 @@ impl SandboxRecord {
     }
 }
 
+/// In the pod directory; locked by the pod's engine for as long as it lives. Whoever removes the directory
+/// removes [`POD_RECORD_NAME`] first and this last.
+pub const OWNER_LOCK_NAME: &str = "owner.lock";
+
+/// In the pod directory: the pod itself, written before anything is made for it.
+pub const POD_RECORD_NAME: &str = "pod.json";
+
 /// In the pod directory; locked by the shim for as long as it lives.
 pub const SHIM_LOCK_NAME: &str = "shim.lock";
 
-/// The pod itself: written before anything is made for it, and the first file to go when it is removed.
+/// [`POD_RECORD_NAME`] in this directory.
 #[must_use]
 pub fn pod_path(pod_dir: &Path) -> PathBuf {
-    pod_dir.join("pod.json")
+    pod_dir.join(POD_RECORD_NAME)
 }
 
 /// What the engine knows of the pod, for whoever decides after it.

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use lifecycle::{Action, Hook, Observation, Observed};
+use linux_sys::remove_tree::{RemoveError, remove_tree_between};
 use podspec::{BootTime, Moment};
-use shim_protocol::{RecordError, ReplyBody, checkpoint_path, read_record};
+use shim_protocol::{OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, read_record};
 
 use crate::clock;
 use crate::note;
@@ -152,9 +153,10 @@ impl Shim {
 
     /// The pod's directory last: as long as it is there, the rest can be found from it.
     fn remove_pod(&mut self) {
-        for dir in [&self.launch.log_dir, &self.launch.run_dir, &self.launch.pod_dir] {
+        for dir in [&self.launch.log_dir, &self.launch.run_dir] {
             remove_tree(dir);
         }
+        note_left(&remove_tree_between(&self.launch.pod_dir, POD_RECORD_NAME, OWNER_LOCK_NAME));
         self.over = true;
     }
 }
@@ -174,8 +176,12 @@ fn checkpoint(path: &Path) -> Observed {
 }
 
 fn remove_tree(dir: &Path) {
-    for error in linux_sys::remove_tree::remove_tree(dir) {
-        note::error("a removed pod leaves something", &error);
+    note_left(&linux_sys::remove_tree::remove_tree(dir));
+}
+
+fn note_left(errors: &[RemoveError]) {
+    for error in errors {
+        note::error("a removed pod leaves something", error);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::shell::{cargo, exists, run, run_tests, target_dir};
 
 /// How often `test --all` and `ci` kill the engine.
 const KILLS: &str = "200";
+/// And an engine that comes back.
+const LASTING_KILLS: &str = "60";
 /// What may be skipped where nothing else may, since it needs a mirror that may be down: the guest, and what
 /// is compared with Debian's packages.
 const ALLOWED_SKIPS: &[&str] = &[QEMU, "differential::crun", "differential::runc"];
@@ -74,5 +76,8 @@ fn end_to_end(skips: Skips) -> Result<Counts> {
 }
 
 fn soak() -> Result<Counts> {
-    run_tests(Command::new(target_dir()?.join("debug/e2e")).args(["soak", "--kills", KILLS]))
+    let e2e = target_dir()?.join("debug/e2e");
+    let mut total = run_tests(Command::new(&e2e).args(["soak", "--kills", KILLS]))?;
+    total += run_tests(Command::new(&e2e).args(["soak", "--lasting", "--kills", LASTING_KILLS]))?;
+    Ok(total)
 }

@@ -103,6 +103,10 @@ impl<'b> Lasting<'b> {
         self.bed.expect_settled()
     }
 
+    pub(crate) fn is_removed(&self, pod: &Value) -> bool {
+        self.events().iter().any(|event| event["event"] == "removed" && event["name"] == *pod)
+    }
+
     pub(crate) fn wait_removed(&self, pod: &str) -> Result<()> {
         let removed = self.wait_event(&format!("{pod} removed"), REMOVED, |event| {
             event["event"] == "removed" && event["name"] == pod

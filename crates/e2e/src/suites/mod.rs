@@ -1,6 +1,6 @@
 //! One file per subject.
 
-mod adoption;
+pub(crate) mod adoption;
 mod adoption_refused;
 mod adoption_shims;
 mod co_located;
