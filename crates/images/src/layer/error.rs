@@ -81,7 +81,7 @@ pub enum Refusal {
     Extension,
     #[error("its field {field} is malformed")]
     Field { field: &'static str },
-    #[error("it is a sparse file in a format that is not supported: make the archive without --sparse")]
+    #[error("its map of a sparse file is malformed")]
     Sparse,
     #[error("it is of type {:?}, which is not supported", char::from(*kind))]
     Kind { kind: u8 },

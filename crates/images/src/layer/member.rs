@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use rustix::fs::Timespec;
-use tar::Header;
+use tar::{GnuExtSparseHeader, Header};
 
 use super::archive::{Archive, BLOCK_BYTES};
 use super::attributes::{Attributes, MODE_BITS, is_kept};
@@ -17,6 +17,7 @@ use super::error::{LayerError, Refusal};
 use super::number::number;
 use super::pax;
 use super::recipe::RecipeWriter;
+use super::sparse::{self, Sparse};
 
 /// Of one extended header.
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
@@ -36,6 +37,7 @@ pub(super) struct Member {
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     File,
+    Sparse(Sparse),
     Directory,
     Symlink(Vec<u8>),
     /// A hard link.
@@ -94,10 +96,41 @@ impl Headers {
                 b'g' => drop(extension_data(header, archive, recipe)?),
                 b'L' => extension.name = Some(until_nul(extension_data(header, archive, recipe)?)),
                 b'K' => extension.link = Some(until_nul(extension_data(header, archive, recipe)?)),
+                b'S' => {
+                    let mut member = extension.member(header)?;
+                    member.kind = Kind::Sparse(gnu_sparse(header, archive, recipe)?);
+                    return Ok(Some(member));
+                }
                 _ => return extension.member(header).map(Some),
             }
         }
     }
+}
+
+/// The map of a sparse file in GNU tar's own format: in the header, and in the blocks behind it.
+fn gnu_sparse<R: Read>(
+    header: &Header,
+    archive: &mut Archive<R>,
+    recipe: &mut RecipeWriter,
+) -> Result<Sparse, LayerError> {
+    let refused = || LayerError::Refused { entry: shown(&header.path_bytes()), why: Refusal::Sparse };
+    let gnu = header.as_gnu().ok_or_else(refused)?;
+    let mut sparse = Sparse::of_gnu(gnu).ok_or_else(refused)?;
+    let mut is_extended = gnu.is_extended();
+    while is_extended {
+        let block = archive.block()?.ok_or(LayerError::Truncated { within: "an extended header" })?;
+        recipe.literal(&block)?;
+        let mut more = GnuExtSparseHeader::new();
+        more.as_mut_bytes().copy_from_slice(&block);
+        let pieces = more.sparse();
+        // What says nothing would go on for ever.
+        if pieces[0].numbytes[0] == 0 {
+            return Err(refused());
+        }
+        sparse.add(pieces).ok_or_else(refused)?;
+        is_extended = more.is_extended();
+    }
+    Ok(sparse)
 }
 
 /// Sums of old programs are of signed bytes.
@@ -147,7 +180,7 @@ struct Extension {
     gid: Option<u64>,
     modified: Option<(i64, u32)>,
     xattrs: Vec<(CString, Vec<u8>)>,
-    is_sparse: bool,
+    sparse: sparse::Records,
 }
 
 impl Extension {
@@ -171,8 +204,10 @@ impl Extension {
                 b"mtime" => {
                     self.modified = given(value).map(|v| pax::time(v).ok_or_else(malformed)).transpose()?;
                 }
-                _ if keyword.starts_with(b"GNU.sparse.") => self.is_sparse = true,
-                _ => self.xattr(keyword, value).ok_or_else(malformed)?,
+                _ => match keyword.strip_prefix(b"GNU.sparse.") {
+                    Some(keyword) => self.sparse.add(keyword, value).ok_or_else(malformed)?,
+                    None => self.xattr(keyword, value).ok_or_else(malformed)?,
+                },
             }
         }
         Ok(())
@@ -191,7 +226,8 @@ impl Extension {
 
     fn member(self, header: &Header) -> Result<Member, LayerError> {
         let old = header.as_old();
-        let name = self.name.unwrap_or_else(|| header.path_bytes().into_owned());
+        let mut records = self.sparse;
+        let name = records.name.take().or(self.name).unwrap_or_else(|| header.path_bytes().into_owned());
         let refused = |why| LayerError::Refused { entry: shown(&name), why };
         let field = |field| refused(Refusal::Field { field });
         let id = |extended: Option<u64>, bytes: &[u8], name| {
@@ -201,12 +237,13 @@ impl Extension {
         };
         let link = self.link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let link = link.unwrap_or_default();
+        let sparse = records.sparse().ok_or_else(|| refused(Refusal::Sparse))?;
         let kind = match old.linkflag[0] {
-            b'S' => return Err(refused(Refusal::Sparse)),
-            0 | b'0' | b'7' if self.is_sparse => return Err(refused(Refusal::Sparse)),
             // Before ustar there was no other way to say so.
             0 | b'0' | b'7' | b'5' if name.ends_with(b"/") => Kind::Directory,
-            0 | b'0' | b'7' => Kind::File,
+            0 | b'0' | b'7' => sparse.map_or(Kind::File, Kind::Sparse),
+            // Its map is read by who calls.
+            b'S' => Kind::File,
             b'1' => Kind::Link(link),
             b'2' => Kind::Symlink(link),
             b'3' | b'4' => Kind::Device,
@@ -216,7 +253,7 @@ impl Extension {
         };
         let size = self.size.or_else(|| number(&old.size)?.try_into().ok());
         let size = size.ok_or_else(|| refused(Refusal::Size))?;
-        let is_only_header = !matches!(old.linkflag[0], 0 | b'0' | b'7');
+        let is_only_header = !matches!(old.linkflag[0], 0 | b'0' | b'7' | b'S');
         let mode = number(&old.mode).ok_or_else(|| field("mode"))?;
         let modified = self.modified.or_else(|| Some((number(&old.mtime)?, 0)));
         let (seconds, nanoseconds) = modified.ok_or_else(|| field("mtime"))?;

@@ -4,7 +4,9 @@
 //! the directory it is unpacked into ([`tree`]); what it claims is bounded by [`Limits`].
 //!
 //! An entry below a symbolic link of the same layer goes where the link leads inside the layer, as it
-//! would in a container: with `lib -> usr/lib`, `lib/x` is `usr/lib/x`.
+//! would in a container: with `lib -> usr/lib`, `lib/x` is `usr/lib/x`. A link of a layer below is not
+//! known when a layer is unpacked; a directory in its place hides it, as with the engines that unpack
+//! each layer by itself (CRI-O, Podman, Docker's overlay2), and unlike containerd.
 
 mod archive;
 mod attributes;
@@ -19,6 +21,7 @@ mod pax;
 mod recipe;
 mod repack;
 mod settle;
+mod sparse;
 mod tree;
 mod unpack;
 

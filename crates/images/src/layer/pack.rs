@@ -33,13 +33,13 @@ pub(crate) struct Packed {
     pub(crate) skipped: u64,
 }
 
-/// Writes an archive of what is in `directory`, and of its own attributes, as `./`. Follows no links
-/// and enters no directory of another file system; an entry stands for it.
+/// Writes an archive of what is in `directory`, and of its own attributes, as `./`. Below it no links
+/// are followed and no directory of another file system is entered; an entry stands for it.
 ///
 /// # Errors
 /// Names the file that cannot be read, changed while it was read, or cannot be in an archive.
 pub(crate) fn pack(directory: &Path, out: impl Write) -> Result<Packed, LayerError> {
-    let root = openat(CWD, directory, DIRECTORY, Mode::empty());
+    let root = openat(CWD, directory, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty());
     let root = root.map_err(|error| failed("open", directory.to_owned(), error))?;
     let stat = fstat(&root).map_err(|error| failed("look at", directory.to_owned(), error))?;
     let mut pack = Pack {
@@ -77,9 +77,6 @@ struct Entry<'a> {
 impl<W: Write> Pack<'_, W> {
     /// `path` is that of the directory in the archive; it is given back as it was.
     fn directory(&mut self, fd: &OwnedFd, path: &mut Vec<u8>, depth: usize) -> Result<(), LayerError> {
-        if depth > DEPTH_MAX {
-            return Err(self.unfit(path, "it lies too deep"));
-        }
         let names = names(fd).map_err(|error| failed("list", self.shown(path), error))?;
         for name in names {
             let length = path.len();
@@ -100,6 +97,9 @@ impl<W: Write> Pack<'_, W> {
         path: &mut Vec<u8>,
         depth: usize,
     ) -> Result<(), LayerError> {
+        if depth > DEPTH_MAX {
+            return Err(self.unfit(path, "it lies too deep"));
+        }
         if is_reserved(name.to_bytes()) {
             return Err(self.unfit(path, "names that begin with `.wh.` mean that a file is removed"));
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
@@ -14,6 +15,7 @@ use super::error::{LayerError, Refusal};
 use super::member::{Headers, Kind, Member};
 use super::name::{Named, components, named};
 use super::recipe::RecipeWriter;
+use super::sparse::{Map, Sparse};
 use super::tree::{Blocked, Tree, c_string, failed};
 
 /// What an archive may have.
@@ -134,6 +136,7 @@ impl<R: Read> Unpack<R> {
         self.tree.enter(parent)?;
         match &member.kind {
             Kind::File => return self.file(member, name),
+            Kind::Sparse(sparse) => return self.sparse_file(member, sparse, name),
             Kind::Directory => self.tree.add_directory(name, attributes, &mut self.recipe)?,
             Kind::Symlink(target) if target.is_empty() || target.contains(&0) => {
                 return Err(Refusal::LinkTargetEmpty.into());
@@ -147,25 +150,66 @@ impl<R: Read> Unpack<R> {
     }
 
     fn file(&mut self, member: &Member, name: &[u8]) -> Result<(), Blocked> {
-        if member.bytes > self.content_bytes_max - self.content_bytes {
-            return Err(Refusal::ContentTooLarge { max: self.content_bytes_max }.into());
-        }
-        self.content_bytes += member.bytes;
+        self.count(member.bytes)?;
         let mut file = self.tree.add_file(name, member.attributes.mode, &mut self.recipe)?;
         let path = self.tree.path_of(&c_string(name));
         let crc = self.copy(member.bytes, &mut file, &path)?;
-        let failed = |action| {
-            let path = path.clone();
-            move |error| failed(action, path, error)
-        };
-        let is = fstat(&file).map_err(failed("look at"))?;
-        let given = member.attributes.give(file.as_fd(), &is);
-        given.map_err(|(action, error)| failed(action)(error))?;
+        let inode = finish(&file, &path, member)?;
         if member.bytes > 0 {
             let number = self.recipe.content(path.as_os_str().as_bytes(), member.bytes, crc)?;
-            self.tree.contents.insert(is.st_ino, number);
+            self.tree.contents.insert(inode, number);
         }
         Ok(self.padding(member.bytes)?)
+    }
+
+    /// All that the archive has of it is kept in the recipe too.
+    fn sparse_file(&mut self, member: &Member, sparse: &Sparse, name: &[u8]) -> Result<(), Blocked> {
+        self.count(sparse.bytes)?;
+        let (pieces, bytes) = match &sparse.pieces {
+            Some(pieces) => (pieces.clone(), member.bytes),
+            None => self.map(member.bytes)?,
+        };
+        let pieces = sparse.checked(&pieces, bytes).ok_or(Refusal::Sparse)?;
+        let file = self.tree.add_file(name, member.attributes.mode, &mut self.recipe)?;
+        let path = self.tree.path_of(&c_string(name));
+        let written = |source| LayerError::File { action: "write", path: path.clone(), source };
+        file.set_len(sparse.bytes).map_err(written)?;
+        for (mut offset, length) in pieces {
+            let end = offset + length;
+            while offset < end {
+                let chunk = self.archive.chunk(end - offset)?;
+                if chunk.is_empty() {
+                    return Err(LayerError::Truncated { within: "a file" }.into());
+                }
+                self.recipe.literal(chunk)?;
+                file.write_all_at(chunk, offset).map_err(written)?;
+                offset += chunk.len() as u64;
+            }
+        }
+        finish(&file, &path, member)?;
+        Ok(self.padding(member.bytes)?)
+    }
+
+    /// Reads the map that the content begins with. Returns the pieces, and how many bytes are left.
+    fn map(&mut self, bytes: u64) -> Result<(Vec<u64>, u64), Blocked> {
+        let mut map = Map::default();
+        let mut left = bytes;
+        loop {
+            left = left.checked_sub(BLOCK_BYTES as u64).ok_or(Refusal::Sparse)?;
+            let block = self.archive.block()?.ok_or(LayerError::Truncated { within: "a file" })?;
+            self.recipe.literal(&block)?;
+            if map.read(&block).ok_or(Refusal::Sparse)? {
+                return Ok((map.pieces, left));
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), Refusal> {
+        if bytes > self.content_bytes_max - self.content_bytes {
+            return Err(Refusal::ContentTooLarge { max: self.content_bytes_max });
+        }
+        self.content_bytes += bytes;
+        Ok(())
     }
 
     /// Returns the content's checksum.
@@ -222,4 +266,11 @@ impl<R: Read> Unpack<R> {
             self.recipe.literal(chunk)?;
         }
     }
+}
+
+/// Gives a file that is written its attributes. Returns its inode.
+fn finish(file: &File, path: &Path, member: &Member) -> Result<u64, LayerError> {
+    let looked = fstat(file).map_err(|error| ("look at", error));
+    let given = looked.and_then(|is| member.attributes.give(file.as_fd(), &is).map(|()| is.st_ino));
+    given.map_err(|(action, error)| failed(action, path.to_owned(), error))
 }

@@ -235,3 +235,42 @@ fn files_that_end_with_a_slash_are_directories() {
     bed.unpack(&archive).unwrap();
     assert_eq!(bed.listing(), "new/\nold/\nold/x = x\n");
 }
+
+#[test]
+fn maps_of_sparse_files() {
+    let sparse = |records: &[(&str, &[u8])]| Tar::new().pax(records).file("f", "content").end();
+    let mapped =
+        |size: &str, map: &[u8]| sparse(&[("GNU.sparse.size", size.as_bytes()), ("GNU.sparse.map", map)]);
+    check_refused(&mapped("10", b"0,8"), &Refusal::Sparse);
+    check_refused(&mapped("10", b"0,7,1"), &Refusal::Sparse);
+    check_refused(&mapped("10", b"4,7"), &Refusal::Sparse);
+    check_refused(&mapped("10", b"4,3,0,4"), &Refusal::Sparse);
+    check_refused(&mapped("10", b"18446744073709551615,7"), &Refusal::Sparse);
+    check_refused(&mapped("10", b"0,-7"), &Refusal::Extension);
+    check_refused(&mapped("10", &b"0,0,".repeat(70_000)), &Refusal::Extension);
+    let too_large = Refusal::ContentTooLarge { max: LIMITS.content_bytes_max };
+    check_refused(&mapped("9223372036854775807", b"0,7"), &too_large);
+    check_refused(&sparse(&[("GNU.sparse.size", b"10")]), &Refusal::Sparse);
+    check_refused(&sparse(&[("GNU.sparse.map", b"0,7")]), &Refusal::Sparse);
+    check_refused(&sparse(&[("GNU.sparse.major", b"2"), ("GNU.sparse.realsize", b"10")]), &Refusal::Sparse);
+    // Its map is to be in the content, which is too short for one, or no map.
+    let inside: [(&str, &[u8]); 2] = [("GNU.sparse.major", b"1"), ("GNU.sparse.realsize", b"10")];
+    check_refused(&sparse(&inside), &Refusal::Sparse);
+    check_refused(&Tar::new().pax(&inside).file("f", [b'1'; 1024]).end(), &Refusal::Sparse);
+    check_refused(&Tar::new().pax(&inside).file("f", b"9999999999\n".repeat(100)).end(), &Refusal::Sparse);
+    // Blocks of a map that never end, and a header that is none of GNU's.
+    let mut gnu = Header::new_gnu();
+    gnu.as_old_mut().linkflag = *b"S";
+    gnu.as_old_mut().name[0] = b'f';
+    check_refused(&Tar::new().entry(header(b'S', b"f", 0o644), b"").end(), &Refusal::Sparse);
+    for block in [0, b'1'] {
+        gnu.as_gnu_mut().expect("one").isextended = [1];
+        gnu.set_mtime(0);
+        gnu.set_uid(0);
+        gnu.set_gid(0);
+        gnu.set_mode(0o644);
+        let mut blocks = vec![block; 512 * 20];
+        blocks.iter_mut().skip(504).step_by(512).for_each(|flag| *flag = 1);
+        check_refused(&Tar::new().entry(gnu.clone(), b"").raw(&blocks).end(), &Refusal::Sparse);
+    }
+}
