@@ -1,8 +1,10 @@
 //! Memory of shims and engine while pods idle.
 
 use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use shim_protocol::{SandboxRecord, read_record};
 
@@ -11,6 +13,7 @@ use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::pod;
 use crate::report::{Report, Row};
+use crate::wait::SOON;
 
 const SHIM_PSS_KB_MAX: f64 = 200.0;
 
@@ -42,7 +45,9 @@ fn add_shims(bed: &Bed, count: usize, pods: &str, report: &mut Report) -> Result
     let mut rollups = Vec::new();
     for pod_dir in Bed::pod_dirs(&bed.root())? {
         let record: SandboxRecord = read_record(&SandboxRecord::path(&pod_dir))?;
-        rollups.push(rollup(record.shim_pid.try_into()?)?);
+        let pid = record.shim_pid.try_into()?;
+        wait_idle(pid)?;
+        rollups.push(rollup(pid)?);
     }
     for (name, what, key) in
         [("pss", "PSS", "Pss:"), ("private", "private dirty", "Private_Dirty:"), ("rss", "RSS", "Rss:")]
@@ -53,6 +58,28 @@ fn add_shims(bed: &Bed, count: usize, pods: &str, report: &mut Report) -> Result
     }
     report.at_most(&format!("shim.pss.{count}"), SHIM_PSS_KB_MAX);
     Ok(())
+}
+
+/// Until the shim has given back what the start took: as long as it means to, its timer runs.
+fn wait_idle(pid: u32) -> Result<()> {
+    let deadline = Instant::now() + SOON;
+    while timer_runs(pid)? {
+        ensure!(Instant::now() < deadline, "shim {pid} is not idle after {} s", SOON.as_secs());
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn timer_runs(pid: u32) -> Result<bool> {
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let entry = entry?;
+        if fs::read_link(entry.path())?.as_os_str() == "anon_inode:[timerfd]" {
+            let number = entry.file_name();
+            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", number.display()))?;
+            return Ok(!info.contains("it_value: (0, 0)"));
+        }
+    }
+    bail!("shim {pid} has no timer")
 }
 
 fn rollup(pid: u32) -> Result<String> {
