@@ -43,9 +43,12 @@ pub fn image_uses(paths: &Paths) -> Result<Vec<ImageUse>, PortError> {
 }
 
 fn is_abandoned(pod_dir: &Path) -> io::Result<bool> {
-    match claim_abandoned(pod_dir)? {
-        Some(_claim) => Ok(!shim_is_alive(pod_dir)?),
-        None => Ok(false),
+    match claim_abandoned(pod_dir) {
+        Ok(Some(_claim)) => Ok(!shim_is_alive(pod_dir)?),
+        Ok(None) => Ok(false),
+        // Its directory went meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
     }
 }
 
@@ -75,4 +78,35 @@ fn present<T>(record: Result<T, RecordError>) -> Result<Option<T>, RecordError> 
 
 fn cannot_look(pod_dir: &Path, error: &(dyn std::error::Error + 'static)) -> PortError {
     PortError(format!("cannot look at the pod in {}: {}", pod_dir.display(), PortError::chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ports::Paths;
+    use shim_protocol::pod_path;
+
+    use super::image_uses;
+    use crate::claim::claim;
+
+    #[test]
+    fn a_pod_that_cannot_be_read_is_no_reason_to_think_it_has_no_images() {
+        let root = std::env::temp_dir().join(format!("monopod-image-use-{}", std::process::id()));
+        let paths =
+            Paths { data_dir: root.join("data"), run_dir: root.join("run"), log_dir: root.join("log") };
+        assert_eq!(image_uses(&paths).unwrap(), [], "no pods at all");
+        let pod_dir = paths.pods_dir().join("uid");
+        let held = claim(&pod_dir, true).unwrap();
+        assert_eq!(image_uses(&paths).unwrap(), [], "a pod that has not begun");
+        fs::write(pod_path(&pod_dir), r#"{"schema":99,"record":{}}"#).unwrap();
+        let error = image_uses(&paths).unwrap_err().to_string();
+        assert!(error.contains("cannot look at the pod") && error.contains("schema version 99"), "{error}");
+        drop(held);
+        assert_eq!(image_uses(&paths).unwrap(), [], "nobody's: the next engine buries it");
+        // A daemon comes back for its pods.
+        drop(claim(&pod_dir, false).unwrap());
+        assert!(image_uses(&paths).is_err());
+        fs::remove_dir_all(root).unwrap();
+    }
 }

@@ -145,15 +145,21 @@ fn find(members: &Members, host: &Platform) -> Result<Vec<FoundImage>, ArchiveEr
         (false, true) => docker::images(members, host)?,
         (true, _) => {
             let mut images = oci::images(members, host)?;
-            let more = if is_docker { docker::names(members)? } else { Vec::new() };
-            for image in images.iter_mut().filter(|image| image.names.is_empty()) {
-                let of_image = more.iter().filter(|(id, _)| *id == image.id);
-                image.names.extend(of_image.flat_map(|(_, names)| names.iter().cloned()));
+            if is_docker && images.iter().any(|image| image.names.is_empty()) {
+                add_names(&mut images, &docker::names(members)?);
             }
             images
         }
     };
     if images.is_empty() { Err(ArchiveError::NoImages) } else { Ok(images) }
+}
+
+/// To images that have none of their own.
+fn add_names(images: &mut [FoundImage], known: &[(Digest, Vec<String>)]) {
+    for image in images.iter_mut().filter(|image| image.names.is_empty()) {
+        let of_image = known.iter().filter(|(id, _)| *id == image.id);
+        image.names.extend(of_image.flat_map(|(_, names)| names.iter().cloned()));
+    }
 }
 
 /// With full names.
