@@ -71,7 +71,9 @@ pub struct SandboxConfig {
     /// A pod on the host's network keeps the host's name instead.
     pub hostname: String,
     pub host_network: bool,
-    pub share_process_namespace: bool,
+    /// Where the shim mounts the `/proc` of the process namespace that the containers share; `None` when
+    /// each has a namespace of its own.
+    pub shared_proc: Option<PathBuf>,
     /// Mounted by the shim in its own mount namespace, so that they end with the sandbox.
     pub tmpfs: Vec<Tmpfs>,
     /// The pod's cgroup, relative to each hierarchy's root, as `monopod/pod<uid>`.

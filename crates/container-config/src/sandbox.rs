@@ -20,7 +20,7 @@ pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> 
     SandboxConfig {
         hostname: pod.spec.hostname.clone(),
         host_network: pod.spec.host_network,
-        share_process_namespace: pod.spec.share_process_namespace,
+        shared_proc: pod.spec.share_process_namespace.then(|| pod_dir.join("proc")),
         tmpfs,
         cgroup: pod_cgroup(&pod.uid),
         resources: pod_resource_limits(&pod.spec),

@@ -5,6 +5,7 @@
 //!
 //! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.
 
+mod archive;
 mod bed;
 mod compare;
 mod engine;

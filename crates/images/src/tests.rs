@@ -6,6 +6,7 @@ use podspec::PullPolicy;
 use ports::ImageService as _;
 
 use super::Images;
+use super::{Applets, ImportOptions, ImportedProcess, Reference, Source, Store};
 use crate::host::tests::Directory;
 
 const POLICIES: [PullPolicy; 3] = [PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never];
@@ -70,4 +71,50 @@ async fn the_built_in_image_is_present_under_every_policy_and_never_pulled() {
     assert!(
         refusal(&images, "localhost/host:other", PullPolicy::IfNotPresent).await.starts_with("ErrImagePull")
     );
+}
+
+/// Names `localhost/a:1` and `b:latest` lead to one image each.
+fn with_two_images(directory: &Directory) -> Store {
+    let files = directory.path().join("files");
+    std::fs::create_dir(&files).expect("a directory");
+    let store = Store::new(&directory.path().join("images"));
+    for (name, cmd) in [("localhost/a:1", "a"), ("b", "b")] {
+        let process = ImportedProcess { cmd: vec![cmd.to_owned()], ..ImportedProcess::default() };
+        let name = Reference::parse(name).expect("a name");
+        let options = ImportOptions { name, applets: Applets::Auto, process };
+        store.import(&Source::Path(files.clone()), &options, &|| Ok(Vec::new())).expect("imported");
+    }
+    store
+}
+
+#[tokio::test]
+async fn images_of_the_store_are_there_unless_they_are_to_be_pulled() {
+    if !rustix::process::geteuid().is_root() {
+        println!("Skipped(layers have owners, which needs root)");
+        return;
+    }
+    let Some(directory) = Directory::for_layers() else { return };
+    let images = Images::new(&directory.path().join("images"), true);
+    assert!(refusal(&images, "localhost/a:1", PullPolicy::IfNotPresent).await.contains("monopod image load"));
+    let store = with_two_images(&directory);
+    for policy in POLICIES {
+        let (config, pulled) = images.ensure("localhost/a:1", policy).await.expect("present");
+        assert_eq!((config.cmd.as_slice(), pulled), (&["a".to_owned()][..], None));
+        assert_eq!(images.inspect(&config.id).await.expect("present"), config);
+        let again = images.ensure("localhost/a:1", policy).await.expect("present").0;
+        assert!(std::sync::Arc::ptr_eq(&config, &again), "nothing is read again");
+    }
+    let (config, _) = images.ensure("b", PullPolicy::IfNotPresent).await.expect("present");
+    assert_eq!(images.ensure("docker.io/library/b", PullPolicy::Never).await.expect("present").0, config);
+    assert_eq!(
+        refusal(&images, "b", PullPolicy::Always).await,
+        "ErrImagePull: failed to pull image \"docker.io/library/b:latest\": this monopod cannot pull from \
+         registries, and its imagePullPolicy is Always, as it is for the tag latest unless given; set \
+         imagePullPolicy: IfNotPresent to use the image that was loaded"
+    );
+    store.remove("b", false, &|| Ok(Vec::new())).expect("removed");
+    assert!(refusal(&images, "b", PullPolicy::Never).await.starts_with("ErrImageNeverPull"), "seen at once");
+    let gone = images.inspect(&config.id).await.expect_err("removed");
+    assert_eq!(gone.reason, "ImageInspectError");
+    assert!(images.ensure("localhost/a:1", PullPolicy::Never).await.is_ok());
 }

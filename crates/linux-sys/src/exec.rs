@@ -1,6 +1,7 @@
 //! `execve(2)` with everything allocated beforehand.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use rustix::io::Errno;
@@ -28,6 +29,32 @@ pub fn execve(path: &CStr, args: &CStringArray, env: &CStringArray) -> Errno {
     // SAFETY: path is a C string; both arrays end with null and point to C strings they own.
     unsafe { libc::execve(path.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr()) };
     crate::last_errno()
+}
+
+/// Closes every descriptor from `first` on but `kept`. Async-signal-safe.
+///
+/// For a process that will execute a program or end, and touch no descriptor but `kept` until then: the values
+/// that own the others are not told.
+///
+/// # Errors
+/// `close_range(2)`'s.
+pub fn close_from_but(first: u32, kept: BorrowedFd<'_>) -> Result<(), Errno> {
+    let kept = kept.as_raw_fd().unsigned_abs();
+    let close = |from: u32, to: u32| {
+        if from > to {
+            return Ok(());
+        }
+        // SAFETY: takes no pointers. The caller uses none of them any more.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+        if result == 0 { Ok(()) } else { Err(crate::last_errno()) }
+    };
+    if kept < first {
+        return close(first, u32::MAX);
+    }
+    if kept > first {
+        close(first, kept - 1)?;
+    }
+    close(kept + 1, u32::MAX)
 }
 
 /// Marks every descriptor from `first` on to be closed by execve. Async-signal-safe.

@@ -88,6 +88,32 @@ pub fn clone_child(
     }
 }
 
+/// Goes on as two processes, of which the new one is a child of this one's parent too, and is born in the
+/// pid namespace that was joined. The new one's id in this process, `None` in the new one.
+/// Async-signal-safe, but for what a copy of a process with other threads can do.
+///
+/// Not by clone3, which filters refuse.
+///
+/// # Errors
+/// `clone(2)`'s; `ENOMEM` when the first process of the joined namespace has ended.
+pub fn fork_sibling() -> Result<Option<i32>, Errno> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM or a stack this is fork.
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    match i32::try_from(result) {
+        Ok(0) => Ok(None),
+        Ok(pid @ 1..) => Ok(Some(pid)),
+        _ => Err(crate::last_errno()),
+    }
+}
+
+/// Whether it is a child of this process that was not reaped yet.
+#[must_use]
+pub fn is_child(pidfd: BorrowedFd<'_>) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    rustix::process::waitid(WaitId::PidFd(pidfd), look).is_ok()
+}
+
 /// Keeps a panicking child from unwinding into its copy of the parent's frames.
 struct ExitOnUnwind;
 
@@ -187,15 +213,40 @@ pub fn set_undumpable() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::fd::AsFd;
 
-    use super::{EXIT_PANIC, ExitStatus, clone_child, pidfd_open, pidfd_send_signal, wait};
+    use super::{
+        EXIT_PANIC, ExitStatus, clone_child, fork_sibling, is_child, pidfd_open, pidfd_send_signal, wait,
+    };
     use crate::namespace::Namespaces;
 
     #[test]
     fn a_child_ends_with_what_its_closure_returns() {
         let child = clone_child(Namespaces::NONE, None, || 42).unwrap();
         assert_eq!(wait(child.pidfd.as_fd()).unwrap(), ExitStatus::Code(42));
+    }
+
+    #[test]
+    fn a_sibling_is_a_child_of_the_same_parent_and_keeps_one_descriptor() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let child = clone_child(Namespaces::NONE, None, || {
+            let closed = crate::exec::close_from_but(0, writer.as_fd()).is_ok();
+            match fork_sibling() {
+                Ok(None) => i32::from(closed) * 7,
+                Ok(Some(pid)) => rustix::io::write(&writer, &pid.to_le_bytes()).map_or(1, |_| 0),
+                Err(_) => 1,
+            }
+        })
+        .unwrap();
+        drop(writer);
+        let mut pid = [0; 4];
+        reader.read_exact(&mut pid).unwrap();
+        assert_eq!(wait(child.pidfd.as_fd()).unwrap(), ExitStatus::Code(0));
+        let sibling = pidfd_open(i32::from_le_bytes(pid)).unwrap();
+        assert!(is_child(sibling.as_fd()));
+        assert_eq!(wait(sibling.as_fd()).unwrap(), ExitStatus::Code(7));
+        assert!(!is_child(sibling.as_fd()));
     }
 
     #[test]

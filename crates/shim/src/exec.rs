@@ -94,8 +94,8 @@ impl Shim {
             return Err(format!("{EXECS_MAX} commands are running in the pod: try again when one has ended"));
         }
         let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
-        let (Some(live), Some(sandbox)) = (live, &self.sandbox) else { return Err(not_running(&key.0)) };
-        let executed = exec(sandbox, &live.container, args, stdio).map_err(|error| match error {
+        let Some(live) = live else { return Err(not_running(&key.0)) };
+        let executed = exec(&live.container, args, stdio).map_err(|error| match error {
             SpawnError::Ended => not_running(&key.0),
             error => note::chain(&error),
         })?;

@@ -11,6 +11,7 @@
 //! States that are reached in several ways are looked at once (`key.rs` says which are the same), so
 //! worlds are counted along the graph of states and not walked one by one.
 
+mod budgets;
 mod effect;
 mod graph;
 pub(crate) mod key;
@@ -22,6 +23,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use budgets::Budgets;
+pub use budgets::Disturbances;
 pub use graph::Figures;
 use graph::{Model, Search};
 pub use orders::Bounds;
@@ -37,6 +40,15 @@ use crate::timeline::Timeline;
 pub fn orders(pod: &str, bounds: Bounds) -> Result<Figures, String> {
     let scenario = Scenario::parse(pod).map_err(|e| e.to_string())?;
     search(&Orders { spec: &scenario.spec, bounds }, bounds.events).map_err(|way| format!("{pod}{way}"))
+}
+
+/// Every way in which the pod's processes and hooks can take their time when it is stopped.
+///
+/// # Errors
+/// The way to the first broken promise.
+pub fn budgets(pod: &str, disturbances: Disturbances) -> Result<Figures, String> {
+    let scenario = Scenario::parse(pod).map_err(|e| e.to_string())?;
+    search(&Budgets { spec: &scenario.spec, disturbances }, 0).map_err(|way| format!("{pod}{way}"))
 }
 
 fn search<M: Model>(model: &M, depth: usize) -> Result<Figures, String> {

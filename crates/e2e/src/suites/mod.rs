@@ -10,6 +10,7 @@ mod environment;
 mod examples;
 mod hooks;
 mod image_errors;
+mod images;
 mod impossible;
 mod init;
 mod interrupt;
@@ -38,6 +39,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "process", tests: process::TESTS },
     Suite { name: "isolation", tests: isolation::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
+    Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
     Suite { name: "environment", tests: environment::TESTS },

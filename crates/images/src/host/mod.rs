@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::ImageConfig;
 
+use crate::digest::Digest;
 use crate::filesystem::unfit_for_layers;
 use fingerprint::Fingerprint;
 use skeleton::Skeleton;
@@ -142,8 +143,43 @@ impl HostImage {
 /// else is ever made into a path.
 fn digest_of(id: &str) -> Option<&str> {
     let digest = id.strip_prefix(REPOSITORY)?.strip_prefix("@sha256:")?;
-    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    (digest.len() == 64 && digest.bytes().all(is_hex)).then_some(digest)
+    is_digest(digest).then_some(digest)
+}
+
+fn is_digest(text: &str) -> bool {
+    Digest::from_hex(text).is_some()
+}
+
+/// An image of the host as it is or was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct State {
+    /// `localhost/host@sha256:...`
+    pub(crate) id: String,
+    /// It is the one that was made or looked at last.
+    pub(crate) is_current: bool,
+}
+
+/// The images in `directory`, which is `DATA/images/host`.
+pub(crate) fn states(directory: &Path) -> Result<Vec<State>, HostImageError> {
+    let store = Store::new(directory.to_owned());
+    let current = store.current_digest();
+    let state = |digest: String| State {
+        is_current: current.as_ref() == Some(&digest),
+        id: format!("{REPOSITORY}@sha256:{digest}"),
+    };
+    Ok(store.digests()?.into_iter().map(state).collect())
+}
+
+/// Removes those of `ids` that are not the current one by now.
+pub(crate) fn remove(directory: &Path, ids: &[String]) -> Result<(), HostImageError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let store = Store::new(directory.to_owned());
+    let lock = store.lock()?;
+    let current = store.current_digest();
+    let digests = ids.iter().filter_map(|id| digest_of(id));
+    digests.filter(|digest| current.as_deref() != Some(digest)).try_for_each(|digest| lock.remove(digest))
 }
 
 /// Where `path`, absolute inside the root, is on the host.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::Fingerprint;
 use super::skeleton::{Entry, EntryKind, Skeleton};
-use super::{HostImageError, on_host};
+use super::{HostImageError, is_digest, on_host};
 
 /// Of what is being made; whatever has it while the lock is free is left over.
 const NEW: &str = ".new";
@@ -78,6 +78,27 @@ impl Store {
         }
     }
 
+    /// The digest of every image that is here.
+    pub(super) fn digests(&self) -> Result<Vec<String>, HostImageError> {
+        let failed = |source| HostImageError::List { path: self.directory.clone(), source };
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut digests = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name().into_string().ok();
+            digests.extend(name.filter(|name| is_digest(name) && self.has(name)));
+        }
+        digests.sort_unstable();
+        Ok(digests)
+    }
+
+    /// Of the image that was made or looked at last.
+    pub(super) fn current_digest(&self) -> Option<String> {
+        read_json(&self.directory.join("current.json")).ok().map(|current: Current| current.digest)
+    }
+
     /// Waits for other engines that make the image.
     pub(super) fn lock(&self) -> Result<Lock<'_>, HostImageError> {
         fs::create_dir_all(&self.directory)
@@ -91,6 +112,16 @@ impl Store {
 }
 
 impl Lock<'_> {
+    /// Removes an image. By another name first, so that no half of it is taken for the whole.
+    pub(super) fn remove(&self, digest: &str) -> Result<(), HostImageError> {
+        let (image, old) = (self.store.directory.join(digest), self.store.directory.join(NEW));
+        remove(&old)?;
+        match fs::rename(&image, &old) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.map_err(failed_to_write(&image)).and_then(|()| remove(&old)),
+        }
+    }
+
     /// Writes the image, unless it is there whole, and makes it the current one.
     pub(super) fn publish(
         &self,

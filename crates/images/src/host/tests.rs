@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use super::{HostImage, HostImageError, digest_of};
+use super::{HostImage, HostImageError, State, digest_of, remove, states};
 use crate::filesystem::unfit_for_layers;
 
 /// A directory of one test's own, removed at its end.
@@ -201,6 +201,21 @@ fn a_changed_host_has_another_image_and_the_old_one_stays() {
     assert!(rootfs(&new).join("etc/alternatives/vi").is_symlink());
     assert_eq!(image.inspect(&old.id).expect("no error"), Some(old));
     assert_eq!(image.inspect(&new.id).expect("no error"), Some(new));
+}
+
+#[test]
+fn images_of_earlier_states_can_be_removed() {
+    let (host, Some(store)) = (debian(), Directory::for_layers()) else { return };
+    let directory = store.path().join("host");
+    assert_eq!(states(&directory).expect("none"), []);
+    let image = image(&host, &store);
+    let old = image.ensure().expect("an image").id.clone();
+    host.link("etc/alternatives/vi", "/usr/bin/vim");
+    let new = image.ensure().expect("an image").id.clone();
+    remove(&directory, &[old.clone(), new.clone(), "localhost/host@sha256:../..".to_owned()])
+        .expect("removed");
+    assert_eq!(states(&directory).expect("one"), [State { id: new, is_current: true }]);
+    assert_eq!(image.inspect(&old).expect("no error"), None);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::index::Entry;
 use super::staging::Staging;
 use super::{Store, chain_ids, files};
 use crate::digest::Digest;
+use crate::host::{self, State};
 
 /// What a living pod has of images.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -40,7 +41,19 @@ impl Store {
         let is_named = |name: &str| pods.iter().any(|pod| pod.is_from(name));
         images.extend(gone.iter().filter(|(name, _)| is_named(name)).map(|(_, entry)| entry.image));
         self.keep_only(&images)?;
+        self.remove_old_hosts(&pods)?;
         Ok(true)
+    }
+
+    /// Images of the host as it was, without pods that are made from them.
+    fn remove_old_hosts(&self, pods: &[PodImages]) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Host { source };
+        let directory = self.host_dir();
+        let is_unused =
+            |state: &State| !state.is_current && !pods.iter().any(|pod| pod.ids.contains(&state.id));
+        let states = host::states(&directory).map_err(failed)?.into_iter();
+        let unused: Vec<String> = states.filter(is_unused).map(|state| state.id).collect();
+        host::remove(&directory, &unused).map_err(failed)
     }
 
     /// `None` when somebody has it. There is nothing to collect before there is a lock.

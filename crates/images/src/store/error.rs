@@ -49,6 +49,8 @@ pub enum StoreError {
     Config { image: Digest, source: ConfigError },
     #[error("cannot tell which images the pods need")]
     Pods { source: ports::PortError },
+    #[error("images of this machine's programs")]
+    Host { source: crate::HostImageError },
     #[error("the {file} of image {image}")]
     Accounts { file: &'static str, image: Digest, source: io::Error },
     #[error("cannot unpack it")]

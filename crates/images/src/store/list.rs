@@ -8,13 +8,14 @@ use super::select::{SelectError, select};
 use super::{Store, chain_ids};
 use crate::config::OciConfig;
 use crate::digest::Digest;
+use crate::host::{self, State};
 
 /// A name and the image it leads to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSummary {
     pub name: String,
-    /// `sha256:...`
+    /// `sha256:...`; of the built-in image `localhost/host@sha256:...`
     pub id: String,
     /// Of the files of its layers; images may share some. `None` for the built-in image, which has none of
     /// its own.
@@ -54,12 +55,13 @@ pub struct LayerDetails {
 }
 
 impl Store {
-    /// Every name, in order.
+    /// Every name, in order. The built-in image is among them once it was used; one of an earlier state of
+    /// the machine has its digest for a name.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self, pods: &[PodImages]) -> Result<Vec<ImageSummary>, StoreError> {
-        let mut summaries = Vec::new();
+        let mut summaries = self.hosts(pods)?;
         for (name, entry) in self.index()?.names {
             let config = self.present(entry.image)?;
             let layers = self.layer_details(entry.image, &config)?;
@@ -72,7 +74,23 @@ impl Store {
                 name,
             });
         }
+        summaries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(summaries)
+    }
+
+    fn hosts(&self, pods: &[PodImages]) -> Result<Vec<ImageSummary>, StoreError> {
+        let states = host::states(&self.host_dir()).map_err(|source| StoreError::Host { source })?;
+        let summary = |state: State| {
+            let uses = |pod: &&PodImages| pod.ids.contains(&state.id);
+            ImageSummary {
+                name: if state.is_current { "localhost/host:latest".to_owned() } else { state.id.clone() },
+                size_bytes: None,
+                created: None,
+                pods: pods.iter().filter(uses).map(|pod| pod.pod.clone()).collect(),
+                id: state.id,
+            }
+        };
+        Ok(states.into_iter().map(summary).collect())
     }
 
     /// The image of a name or ID.

@@ -76,6 +76,10 @@ impl Store {
         self.directory.join("lock")
     }
 
+    fn host_dir(&self) -> PathBuf {
+        self.directory.join("host")
+    }
+
     fn staging_dir(&self) -> PathBuf {
         self.directory.join("staging")
     }

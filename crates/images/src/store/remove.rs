@@ -6,13 +6,13 @@ use super::error::StoreError;
 use super::index::{Entry, Index};
 use super::select::{SelectError, Selected, select};
 use crate::digest::Digest;
+use crate::host;
 
 /// What was taken away.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Removed {
     /// The names that lead nowhere now.
     pub names: Vec<String>,
-    pub id: Digest,
     /// No other name leads to the image, and no living pod has it.
     pub image_is_gone: bool,
 }
@@ -25,6 +25,8 @@ pub enum RemoveError {
     SeveralNames { image: Digest, names: Vec<String> },
     #[error("image {image} is in use by pod {}: stop it first, or take away the name alone with --force", pods.join(", "))]
     InUse { image: String, pods: Vec<String> },
+    #[error("it is in use by pod {}: stop it first", pods.join(", "))]
+    HostInUse { pods: Vec<String> },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -38,6 +40,9 @@ impl Store {
     /// # Errors
     /// When there is no such image, when it is in use, or when the store cannot be changed.
     pub fn remove(&self, target: &str, force: bool, pods: LivingPods<'_>) -> Result<Removed, RemoveError> {
+        if let Some(removed) = self.remove_host(target, pods)? {
+            return Ok(removed);
+        }
         // In an empty store there is not even a lock.
         select(&self.index()?, target)?;
         let living = pods().map_err(|source| StoreError::Pods { source })?;
@@ -52,7 +57,26 @@ impl Store {
         let (id, gone) = taken?;
         self.collect(&gone, pods)?;
         let image_is_gone = self.config_bytes(id).is_ok_and(|config| config.is_none());
-        Ok(Removed { names: gone.into_iter().map(|(name, _)| name).collect(), id, image_is_gone })
+        Ok(Removed { names: gone.into_iter().map(|(name, _)| name).collect(), image_is_gone })
+    }
+
+    /// Removes an image of this machine's programs as they were. `None` when `target` is none of those.
+    fn remove_host(&self, target: &str, pods: LivingPods<'_>) -> Result<Option<Removed>, RemoveError> {
+        let failed = |source| StoreError::Host { source };
+        let directory = self.host_dir();
+        let states = host::states(&directory).map_err(failed)?;
+        let Some(state) = states.into_iter().find(|state| state.id == target) else { return Ok(None) };
+        if state.is_current {
+            return Err(SelectError::BuiltIn.into());
+        }
+        let living = pods().map_err(|source| StoreError::Pods { source })?;
+        let users = living.into_iter().filter(|pod| pod.ids.contains(&state.id)).map(|pod| pod.pod);
+        let users: Vec<String> = users.collect();
+        if !users.is_empty() {
+            return Err(RemoveError::HostInUse { pods: users });
+        }
+        host::remove(&directory, std::slice::from_ref(&state.id)).map_err(failed)?;
+        Ok(Some(Removed { names: vec![state.id], image_is_gone: true }))
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     Tolerated(Errno),
 }
 
-const STDERR_FD: u32 = 2;
+pub(super) const STDERR_FD: u32 = 2;
 
 pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
     match step {
@@ -58,9 +58,10 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
         }
         Step::JoinCgroup(groups) => join_cgroup(groups),
         Step::NewCgroupNamespace => namespace::unshare(Namespaces::CGROUP),
-        Step::JoinMountAndCgroupNamespaces(process) => {
-            namespace::setns(process.as_fd(), Namespaces::MOUNT | Namespaces::CGROUP)
+        Step::JoinNamespaces(process) => {
+            namespace::setns(process.as_fd(), Namespaces::MOUNT | Namespaces::CGROUP | Namespaces::PID)
         }
+        Step::JoinPidNamespace(process) => namespace::setns(process.as_fd(), Namespaces::PID),
         Step::NewSession => rustix::process::setsid().map(|_| ()),
         Step::NewKeyring => match credentials::new_session_keyring() {
             Err(Errno::NOSYS) => Ok(()),

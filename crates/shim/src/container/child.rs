@@ -1,22 +1,23 @@
 //! Clones a child, which carries out steps and executes a program, and waits until it has.
 //!
-//! The child reports on a pipe that execve closes: what it tolerated, what failed, and that it is
-//! about to execute; an end without that last report means that it was killed.
+//! The child reports on a pipe that execve closes: what it tolerated, what failed, who goes on in its place
+//! ([`Step::Appear`]), and that it is about to execute; an end without that last report means that it was
+//! killed.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use linux_sys::clock;
 use linux_sys::namespace::Namespaces;
 use linux_sys::process::{self, Child};
+use linux_sys::{clock, exec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 
 use super::SpawnError;
-use super::apply::{Outcome, apply};
+use super::apply::{Outcome, STDERR_FD, apply};
 use super::explain::explain;
 use super::file_system::Root;
 use super::program::{ExecFailure, Program};
@@ -56,6 +57,8 @@ const KIND_TOLERATED: u8 = 1;
 const KIND_STEP_FAILED: u8 = 2;
 const KIND_EXEC_FAILED: u8 = 3;
 const KIND_ABOUT_TO_END: u8 = 4;
+/// The number is the process that goes on.
+const KIND_APPEARED: u8 = 5;
 
 /// Returns when the program has been executed. `cgroup` is a v2 group's directory.
 pub(super) fn start(
@@ -67,7 +70,7 @@ pub(super) fn start(
     let mut reader = Some(reader);
     let overlays = plan.steps.iter().filter(|step| matches!(step, Step::Overlay(_))).count();
     let mut root = Root::new(overlays);
-    let child = process::clone_child(namespaces, cgroup, || {
+    let mut child = process::clone_child(namespaces, cgroup, || {
         // The child's copy: only the shim may keep the pipe from breaking.
         reader = None;
         run(plan, &mut root, writer.as_fd())
@@ -75,7 +78,7 @@ pub(super) fn start(
     .map_err(SpawnError::create("clone a process"))?;
     drop(writer);
     let Some(reader) = reader else { process::exit(EXIT_FAILED) };
-    match supervise(plan, File::from(reader)) {
+    match supervise(plan, File::from(reader), &mut child) {
         Ok(warnings) => Ok(Ready { child, warnings }),
         Err(error) => {
             end(&child);
@@ -86,7 +89,7 @@ pub(super) fn start(
 
 /// Kills and reaps a child that may be in the middle of something. One that hangs in the kernel is
 /// left to whoever reaps this process's children.
-fn end(child: &Child) {
+pub(super) fn end(child: &Child) {
     let _ = process::pidfd_send_signal(child.pidfd.as_fd(), Signal::KILL.as_raw());
     let ended = poll(&mut [PollFd::new(&child.pidfd, PollFlags::IN)], Some(&END_MAX));
     if ended.is_ok_and(|ready| ready > 0) {
@@ -97,7 +100,18 @@ fn end(child: &Child) {
 /// In the child. Async-signal-safe.
 fn run(plan: &Plan, root: &mut Root, reports: BorrowedFd<'_>) -> i32 {
     for (at, step) in plan.steps.iter().enumerate() {
-        match apply(step, root) {
+        let outcome = match step {
+            Step::Appear => match appear(reports) {
+                Ok(None) => Ok(Outcome::Done),
+                Ok(Some(pid)) => {
+                    let told = report(reports, KIND_APPEARED, usize::try_from(pid).unwrap_or(0), 0);
+                    return if told.is_ok() { 0 } else { EXIT_FAILED };
+                }
+                Err(errno) => Err(errno),
+            },
+            step => apply(step, root),
+        };
+        match outcome {
             Ok(Outcome::Done) => {}
             Ok(Outcome::Tolerated(errno)) => {
                 let _ = report(reports, KIND_TOLERATED, at, errno.raw_os_error());
@@ -123,6 +137,12 @@ fn run(plan: &Plan, root: &mut Root, reports: BorrowedFd<'_>) -> i32 {
     }
 }
 
+/// The new process, in this one; `None` in the new one.
+fn appear(reports: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    exec::close_from_but(STDERR_FD + 1, reports)?;
+    process::fork_sibling()
+}
+
 /// One write, so one read. `number` is the step's, or whether the program exists.
 fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Result<(), Errno> {
     let mut bytes = [0; REPORT_BYTES];
@@ -132,20 +152,25 @@ fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Resul
     rustix::io::write(reports, &bytes).map(|_| ())
 }
 
-/// In the parent: reads reports until execve, or the child's end, closes the pipe.
-fn supervise(plan: &Plan, mut reports: File) -> Result<Vec<String>, SpawnError> {
+/// In the parent: reads reports until execve, or the child's end, closes the pipe. `child` becomes the
+/// process that goes on, whose reports may come before the one about itself.
+fn supervise(plan: &Plan, mut reports: File, child: &mut Child) -> Result<Vec<String>, SpawnError> {
     let deadline = clock::boot_ns().saturating_add(SET_UP_MAX_S * NANOS_PER_SECOND);
     let mut warnings = Vec::new();
     let mut about_to_end = false;
+    let mut failure = None;
     loop {
         wait_readable(reports.as_fd(), deadline)?;
         let mut bytes = [0; REPORT_BYTES];
         match reports.read_exact(&mut bytes) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && about_to_end => {
-                return Ok(warnings);
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return match failure {
+                    Some(failure) => Err(failure),
+                    None if about_to_end => Ok(warnings),
+                    None => Err(SpawnError::Killed),
+                };
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(SpawnError::Killed),
             Err(source) => {
                 return Err(SpawnError::Start {
                     what: "cannot read from the new process".to_owned(),
@@ -158,20 +183,33 @@ fn supervise(plan: &Plan, mut reports: File) -> Result<Vec<String>, SpawnError> 
         let errno = i32::from_le_bytes([e0, e1, e2, e3]);
         match (kind, plan.steps.get(number as usize), &plan.end) {
             (KIND_ABOUT_TO_END, ..) => about_to_end = true,
+            (KIND_APPEARED, ..) => take_over(child, number)?,
             (KIND_TOLERATED, Some(step), _) => {
                 warnings.push(format!("cannot {step}: {}", io::Error::from_raw_os_error(errno)));
             }
             (KIND_EXEC_FAILED, _, End::Execute(program)) => {
                 let errno = Errno::from_raw_os_error(errno);
-                return Err(program.explain(ExecFailure { errno, exists: number != 0 }));
+                failure = Some(program.explain(ExecFailure { errno, exists: number != 0 }));
             }
             (_, Some(step), _) => {
                 let source = explain(step, Errno::from_raw_os_error(errno));
-                return Err(SpawnError::Start { what: format!("cannot {step}"), source });
+                failure = Some(SpawnError::Start { what: format!("cannot {step}"), source });
             }
             _ => return Err(SpawnError::Killed),
         }
     }
+}
+
+/// The process that reports is not to be trusted with any other one than its own copy.
+fn take_over(child: &mut Child, number: u32) -> Result<(), SpawnError> {
+    let failed = |source| SpawnError::Start { what: "cannot find the new process".to_owned(), source };
+    let pid = i32::try_from(number).map_err(|_| failed(Errno::SRCH.into()))?;
+    let pidfd = process::pidfd_open(pid).map_err(failed)?;
+    if !process::is_child(pidfd.as_fd()) {
+        return Err(failed(Errno::CHILD.into()));
+    }
+    let before = std::mem::replace(child, Child { pid, pidfd });
+    process::wait(before.pidfd.as_fd()).map(|_| ()).map_err(failed)
 }
 
 fn wait_readable(reports: BorrowedFd<'_>, deadline: i64) -> Result<(), SpawnError> {

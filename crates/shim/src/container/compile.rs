@@ -31,6 +31,26 @@ pub(super) struct Prepared {
     pub(super) cgroup_files: Vec<OwnedFd>,
     pub(super) group: Group,
     pub(super) cgroup_v2: bool,
+    /// For a container in the pod's process namespace.
+    pub(super) shared: Option<SharedProcesses>,
+}
+
+/// The process namespace of a pod.
+#[derive(Debug)]
+pub(super) struct SharedProcesses {
+    /// Its first process.
+    pub(super) init: OwnedFd,
+    /// Where the shim has mounted its `/proc`.
+    pub(super) proc: PathBuf,
+}
+
+/// When a process becomes one of the container's pid namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Birth {
+    /// It is the first one, and nobody sees it.
+    First,
+    /// Last of all, since others see it. `terminal`: standard input becomes its terminal.
+    Last { terminal: bool },
 }
 
 #[derive(Debug)]
@@ -49,9 +69,13 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
     if prepared.cgroup_v2 {
         steps.push(Step::NewCgroupNamespace);
     }
-    steps.extend([Step::NewSession, Step::NewKeyring, Step::Stdio(prepared.stdio)]);
-    if prepared.terminal.is_some() {
-        steps.push(Step::ControllingTerminal);
+    let birth = match prepared.shared {
+        None => Birth::First,
+        Some(_) => Birth::Last { terminal: config.tty },
+    };
+    steps.extend([Step::NewKeyring, Step::Stdio(prepared.stdio)]);
+    if birth == Birth::First {
+        steps.extend(session(config.tty));
     }
     steps.push(oom_score_adj(&config.process)?);
     steps.extend(overlays(config, &prepared.rootfs, &prepared.writable)?);
@@ -60,7 +84,10 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
         let devpts = terminal
             .as_mut()
             .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
-        steps.push(mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?);
+        steps.push(match (&mount.kind, &prepared.shared) {
+            (MountKind::Proc, Some(shared)) => shared_proc(mount, shared)?,
+            _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
+        });
     }
     if let Some(terminal) = terminal {
         steps.push(Step::Console(terminal.slave));
@@ -79,7 +106,8 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
         steps.push(Step::MakeRootReadOnly);
     }
     steps.push(Step::PivotRoot);
-    steps.extend(process_steps(&config.process)?);
+    steps.extend(prepared.shared.map(|shared| Step::JoinPidNamespace(shared.init)));
+    steps.extend(process_steps(&config.process, birth)?);
     Ok(steps)
 }
 
@@ -92,10 +120,14 @@ pub(super) fn compile_exec(
 ) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![Step::Reset];
     steps.extend(join(cgroup_files));
-    steps.extend([Step::NewSession, Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
-    steps.extend([Step::JoinMountAndCgroupNamespaces(main_process), Step::OpenRoot]);
-    steps.extend(process_steps(process)?);
+    steps.extend([Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
+    steps.extend([Step::JoinNamespaces(main_process), Step::OpenRoot]);
+    steps.extend(process_steps(process, Birth::Last { terminal: false })?);
     Ok(steps)
+}
+
+fn session(terminal: bool) -> impl Iterator<Item = Step> {
+    [Step::NewSession].into_iter().chain(terminal.then_some(Step::ControllingTerminal))
 }
 
 fn join(files: Vec<OwnedFd>) -> Option<Step> {
@@ -122,6 +154,18 @@ fn overlays(
         steps.push(Step::Overlay(Overlay { lower, upper: path(upper)?, work: path(work)?, at }));
     }
     Ok(steps)
+}
+
+/// A mount of it is the pid namespace's in which it was made, so one made here would be the shim's.
+fn shared_proc(mount: &Mount, shared: &SharedProcesses) -> Result<Step, SpawnError> {
+    Ok(Step::Bind(Bind {
+        what: "proc".to_owned(),
+        source: path(&shared.proc)?,
+        recursive: false,
+        kind: Missing::Directory,
+        attributes: attributes(mount.options),
+        target: c_string(mount.target.as_str(), "a mount path")?,
+    }))
 }
 
 fn mount_step(
@@ -210,7 +254,7 @@ fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<S
 }
 
 /// Inside the container, from the shim's rights to the program's.
-fn process_steps(process: &Process) -> Result<Vec<Step>, SpawnError> {
+fn process_steps(process: &Process, birth: Birth) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![
         Step::ChangeDirectory(c_string(process.cwd.as_str(), "the working directory")?),
         Step::Umask(process.umask),
@@ -221,22 +265,29 @@ fn process_steps(process: &Process) -> Result<Vec<Step>, SpawnError> {
         resource: rlimit.resource,
         limit: Limit { soft: rlimit.soft, hard: rlimit.hard },
     }));
-    steps.extend(identity_steps(process));
+    steps.extend(identity_steps(process, birth));
+    if let Birth::Last { terminal } = birth {
+        steps.push(Step::Appear);
+        steps.extend(session(terminal));
+        steps.push(Step::EndWithParent);
+    }
     steps.push(Step::CloseOnExec);
     Ok(steps)
 }
 
 /// Changing the user clears what [`Step::EndWithParent`] sets. Without no_new_privs only
 /// `CAP_SYS_ADMIN` may load a filter, so then it comes before capabilities are given up.
-fn identity_steps(process: &Process) -> Vec<Step> {
+fn identity_steps(process: &Process, birth: Birth) -> Vec<Step> {
     let sets = process.capabilities;
     let mut steps = vec![
         Step::LimitBounding(sets.bounding),
         Step::SetGroups(process.groups.iter().map(|gid| Gid::from_raw(*gid)).collect()),
         Step::SetGid(process.gid),
         Step::SetUid(process.uid),
-        Step::EndWithParent,
     ];
+    if birth == Birth::First {
+        steps.push(Step::EndWithParent);
+    }
     let capabilities = Step::SetCapabilities { effective: sets.effective, permitted: sets.permitted };
     let instruction = |filter: &container_config::SockFilter| Instruction {
         code: filter.0,
@@ -286,7 +337,7 @@ mod tests {
     use linux_sys::cgroup::Hierarchies;
     use podspec::ContainerName;
 
-    use super::{Prepared, compile, compile_exec};
+    use super::{Prepared, SharedProcesses, compile, compile_exec};
     use crate::container::step::Step;
 
     const INERT: MountOptions = MountOptions { read_only: true, nosuid: true, nodev: true, noexec: true };
@@ -359,6 +410,8 @@ mod tests {
             cgroup_files: if cgroup_v2 { Vec::new() } else { vec![null()] },
             group: hierarchies.group("monopod/pod1/app-0"),
             cgroup_v2,
+            shared: (config.pid_namespace == PidNamespace::Pod)
+                .then(|| SharedProcesses { init: null(), proc: PathBuf::from("/pod/proc") }),
         };
         compile(config, prepared).unwrap()
     }
@@ -372,9 +425,9 @@ mod tests {
         let expected = [
             "reset signals",
             "join the container's cgroup",
-            "start a session",
             "make a session keyring",
             "set up standard input and output",
+            "start a session",
             "set oom_score_adj to 5",
             "mount the root file system",
             "mount overlay at /usr",
@@ -442,5 +495,27 @@ mod tests {
         assert!(at("join the container's cgroup") < at("join the container's namespaces"));
         assert!(at("join the container's namespaces") < at("open the root"));
         assert!(at("open the root") < at("limit the capability bounding set"));
+    }
+
+    #[test]
+    fn others_see_a_process_only_when_it_has_given_up_everything() {
+        let mut config = config();
+        config.pid_namespace = PidNamespace::Pod;
+        config.tty = true;
+        let exec = compile_exec(&config.process, vec![null()], null(), [null(), null(), null()]).unwrap();
+        let exec = names(&exec);
+        let start = names(&steps(&config, V1));
+        let appear = "start in the process namespace; its first process may have ended";
+        let bound = "bind the process to the shim";
+        let last = |steps: &[String], count| steps[steps.len() - count..].to_vec();
+        assert_eq!(last(&exec, 4), [appear, "start a session", bound, "close file descriptors"]);
+        let expected = [appear, "start a session", "set up the terminal", bound, "close file descriptors"];
+        assert_eq!(last(&start, 5), expected);
+        assert!(start.contains(&"mount proc at /proc".to_owned()));
+        for steps in [&start, &exec] {
+            assert_eq!(steps.iter().filter(|step| *step == "start a session" || *step == bound).count(), 2);
+            assert!(steps.iter().any(|step| step == "join the pod's process namespace"
+                || step == "join the container's namespaces"));
+        }
     }
 }

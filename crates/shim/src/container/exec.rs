@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::child::{self, End, Plan, Ready};
 use super::compile::compile_exec;
 use super::program::Program;
-use super::{Container, Sandbox, SpawnError, stdio};
+use super::{Container, SpawnError, stdio};
 
 /// The kernel ends the other processes of a namespace before it says that the first has ended.
 const ENDING_MAX: Duration = Duration::from_millis(500);
@@ -43,32 +43,23 @@ pub struct Executed {
 ///
 /// # Errors
 /// [`SpawnError::Ended`] when the container's main process has; when the command could not be executed.
-pub fn exec(
-    sandbox: &Sandbox,
-    container: &Container,
-    args: &[String],
-    stdio: ExecStdio,
-) -> Result<Executed, SpawnError> {
+pub fn exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<Executed, SpawnError> {
     // The end of the main process takes the new one with it at any moment, and is all that matters then.
-    try_exec(sandbox, container, args, stdio).map_err(|error| {
+    try_exec(container, args, stdio).map_err(|error| {
+        let is = |source: &io::Error, errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
         let ended = match &error {
             SpawnError::Killed => container.ends_within(ENDING_MAX),
+            // No process is born any more in a namespace that ends.
+            SpawnError::Start { source, .. } if is(source, Errno::NOMEM) => container.ends_within(ENDING_MAX),
             // A process lets go of its namespaces some time before it is said to have ended.
-            SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => {
-                source.raw_os_error() == Some(Errno::SRCH.raw_os_error())
-            }
+            SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => is(source, Errno::SRCH),
             SpawnError::Cgroup(_) | SpawnError::Ended => false,
         };
         if ended || container.ends_within(Duration::ZERO) { SpawnError::Ended } else { error }
     })
 }
 
-fn try_exec(
-    sandbox: &Sandbox,
-    container: &Container,
-    args: &[String],
-    stdio: ExecStdio,
-) -> Result<Executed, SpawnError> {
+fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<Executed, SpawnError> {
     let process = &container.process;
     let program = Program::new(args, &process.env)?;
     let (files, output) = match stdio {
@@ -91,9 +82,6 @@ fn try_exec(
         .map_err(SpawnError::create::<io::Error>("refer to the container"))?;
     let plan = Plan { steps: compile_exec(process, cgroup_files, main, files)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
-    let start = || child::start(&plan, Namespaces::NONE, cgroup);
-    // Its children may be anywhere: only a process born in the pid namespace is in it.
-    let Ready { child: Child { pid, pidfd }, warnings: _ } =
-        sandbox.in_pid_namespace_of(container.pidfd(), start)?;
+    let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, cgroup)?;
     Ok(Executed { pid, pidfd, output })
 }

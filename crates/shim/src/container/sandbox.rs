@@ -1,6 +1,6 @@
 //! The sandbox of a pod: namespaces, memory volumes and cgroup, held by this process.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use container_config::{SandboxConfig, Tmpfs, shared_cgroups, shims_cgroup};
 use linux_sys::cgroup::{Group, Hierarchies};
 use linux_sys::namespace::{self, Namespaces};
-use linux_sys::process::{self, Child};
+use linux_sys::process::{self, Child, ExitStatus};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::process::Signal;
 
+use super::compile::SharedProcesses;
 use super::spawn::limits;
-use super::{SandboxError, SpawnError, TeardownError, pod_init};
+use super::{SandboxError, SpawnError, TeardownError, child, pod_init};
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
 #[derive(Debug)]
@@ -23,11 +25,17 @@ pub struct Sandbox {
     /// Relative to each hierarchy's root.
     cgroup: PathBuf,
     tmpfs: Vec<PathBuf>,
-    init: Option<Child>,
-    /// This process's own, to come back to.
-    pid_namespace: File,
+    shared: Option<Shared>,
     /// Those in which this process had to leave the engine's group.
     left: Hierarchies,
+}
+
+/// The process namespace that the pod's containers share.
+#[derive(Debug)]
+struct Shared {
+    init: Child,
+    /// Where its `/proc` is mounted.
+    proc: PathBuf,
 }
 
 impl Sandbox {
@@ -40,11 +48,10 @@ impl Sandbox {
         occupy_stdio()?;
         // Containers that share a process namespace see the shim's children before they execute.
         process::set_undumpable().map_err(failed("hide this process"))?;
-        let pid_namespace = File::open("/proc/self/ns/pid").map_err(failed("open the pid namespace"))?;
         let hierarchies = Hierarchies::detect()?;
         let left = hierarchies.occupied()?;
         let cgroup = PathBuf::from(&config.cgroup);
-        let mut sandbox = Self { hierarchies, cgroup, tmpfs: Vec::new(), init: None, pid_namespace, left };
+        let mut sandbox = Self { hierarchies, cgroup, tmpfs: Vec::new(), shared: None, left };
         match sandbox.set_up(config) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
@@ -66,8 +73,11 @@ impl Sandbox {
             mount_tmpfs(tmpfs)?;
             self.tmpfs.push(tmpfs.path.clone());
         }
-        if config.share_process_namespace {
-            self.init = Some(pod_init::start().map_err(|error| SandboxError::Init(Box::new(error)))?);
+        if let Some(proc) = &config.shared_proc {
+            let init = pod_init::start().map_err(|error| SandboxError::Init(Box::new(error)))?;
+            let mounted = mount_proc(init.pidfd.as_fd(), proc);
+            self.shared = Some(Shared { init, proc: proc.clone() });
+            mounted?;
         }
         Ok(())
     }
@@ -75,7 +85,7 @@ impl Sandbox {
     /// The pod's PID 1 when its containers share a process namespace: a child of this process.
     #[must_use]
     pub fn init_pid(&self) -> Option<i32> {
-        self.init.as_ref().map(|init| init.pid)
+        self.shared.as_ref().map(|shared| shared.init.pid)
     }
 
     /// Kills everything in the pod's cgroup, unmounts, and removes the cgroups, this process's own
@@ -83,15 +93,18 @@ impl Sandbox {
     #[must_use]
     pub fn destroy(self) -> Vec<TeardownError> {
         let mut errors = Vec::new();
-        if let Some(init) = &self.init {
+        if let Some(shared) = &self.shared {
             errors.extend(
-                process::pidfd_send_signal(init.pidfd.as_fd(), Signal::KILL.as_raw())
+                process::pidfd_send_signal(shared.init.pidfd.as_fd(), Signal::KILL.as_raw())
                     .err()
                     .map(|source| TeardownError::Other { what: "end the pod's init".to_owned(), source }),
             );
         }
         errors.extend(self.hierarchies.group(&self.cgroup).remove().into_iter().map(TeardownError::from));
-        for path in self.tmpfs.iter().rev() {
+        // It is in the shims' group, which only then can be removed.
+        self.shared.iter().for_each(|shared| child::end(&shared.init));
+        let proc = self.shared.iter().map(|shared| &shared.proc);
+        for path in proc.chain(self.tmpfs.iter().rev()) {
             if let Err(error) = unmount(path, UnmountFlags::DETACH) {
                 errors.push(TeardownError::Other {
                     what: format!("unmount {}", path.display()),
@@ -111,29 +124,15 @@ impl Sandbox {
         self.hierarchies.group(self.cgroup.join(name))
     }
 
-    pub(super) fn in_pod_pid_namespace<T>(
-        &self,
-        start: impl FnOnce() -> Result<T, SpawnError>,
-    ) -> Result<T, SpawnError> {
-        let init = self.init.as_ref().ok_or_else(|| SpawnError::Create {
+    /// The process namespace that the pod's containers share.
+    pub(super) fn shared_processes(&self) -> Result<SharedProcesses, SpawnError> {
+        let shared = self.shared.as_ref().ok_or_else(|| SpawnError::Create {
             what: "join the pod's process namespace".to_owned(),
             source: io::Error::new(io::ErrorKind::NotFound, "the sandbox was made without one"),
         })?;
-        self.in_pid_namespace_of(init.pidfd.as_fd(), start)
-    }
-
-    /// Calls `start` while new processes of this one are born in the pid namespace of `process`.
-    pub(super) fn in_pid_namespace_of<T>(
-        &self,
-        process: BorrowedFd<'_>,
-        start: impl FnOnce() -> Result<T, SpawnError>,
-    ) -> Result<T, SpawnError> {
-        namespace::setns(process, Namespaces::PID)
-            .map_err(SpawnError::create("join a process namespace; its first process may have ended"))?;
-        let result = start();
-        namespace::setns(self.pid_namespace.as_fd(), Namespaces::PID)
-            .map_err(SpawnError::create("leave a process namespace"))?;
-        result
+        let init = shared.init.pidfd.try_clone();
+        let init = init.map_err(SpawnError::create::<io::Error>("refer to the pod's init"))?;
+        Ok(SharedProcesses { init, proc: shared.proc.clone() })
     }
 }
 
@@ -201,6 +200,29 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
         namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
     }
     Ok(())
+}
+
+/// Mounts the `/proc` of the pid namespace of `init`, which takes a process in it: one that is gone before
+/// there is any other to look at it.
+fn mount_proc(init: BorrowedFd<'_>, path: &Path) -> Result<(), SandboxError> {
+    let failed = |source: io::Error| SandboxError::Setup {
+        what: format!("mount the pod's /proc at {}", path.display()),
+        source,
+    };
+    fs::create_dir_all(path).map_err(failed)?;
+    let own = File::open("/proc/self/ns/pid").map_err(failed)?;
+    namespace::setns(init, Namespaces::PID).map_err(|error| failed(error.into()))?;
+    // Allocates, which a child of a process with one thread may.
+    let mounter = process::clone_child(Namespaces::NONE, None, || {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount(c"proc", path, c"proc", flags, None::<&CStr>).map_or_else(Errno::raw_os_error, |()| 0)
+    });
+    namespace::setns(own.as_fd(), Namespaces::PID).map_err(|error| failed(error.into()))?;
+    match mounter.and_then(|mounter| process::wait(mounter.pidfd.as_fd())).map_err(failed)? {
+        ExitStatus::Code(0) => Ok(()),
+        ExitStatus::Code(errno) => Err(failed(io::Error::from_raw_os_error(errno))),
+        ExitStatus::Signal(_) => Err(failed(io::ErrorKind::Interrupted.into())),
+    }
 }
 
 fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<(), SandboxError> {

@@ -96,13 +96,18 @@ fn start(
         cgroup_files,
         group: group.clone(),
         cgroup_v2: cgroup_directory.is_some(),
+        shared: match config.pid_namespace {
+            PidNamespace::Container => None,
+            PidNamespace::Pod => Some(sandbox.shared_processes()?),
+        },
     };
     let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
-    let ready = match config.pid_namespace {
-        PidNamespace::Container => child::start(&plan, Namespaces::MOUNT | Namespaces::PID, cgroup),
-        PidNamespace::Pod => sandbox.in_pod_pid_namespace(|| child::start(&plan, Namespaces::MOUNT, cgroup)),
-    }?;
+    let namespaces = match config.pid_namespace {
+        PidNamespace::Container => Namespaces::MOUNT | Namespaces::PID,
+        PidNamespace::Pod => Namespaces::MOUNT,
+    };
+    let ready = child::start(&plan, namespaces, cgroup)?;
     Ok((ready, output, missing))
 }
 

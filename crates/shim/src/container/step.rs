@@ -18,8 +18,15 @@ pub(super) enum Step {
     /// v1: every file is one group's `cgroup.procs`.
     JoinCgroup(Vec<OwnedFd>),
     NewCgroupNamespace,
-    /// Those of the process, whose root becomes this one's.
-    JoinMountAndCgroupNamespaces(OwnedFd),
+    /// Mount, cgroup and pid namespace of the process, whose root becomes this one's.
+    JoinNamespaces(OwnedFd),
+    /// The pid namespace of the process, for [`Step::Appear`].
+    JoinPidNamespace(OwnedFd),
+    /// Ends this process and goes on in a copy, the first of its kind in the pid namespace that was
+    /// joined. Whoever in there may trace finds the copy as it is now, so this comes when it is no more
+    /// than they are, and has no descriptors but its own. The session and what ends it with the shim it
+    /// has to set itself.
+    Appear,
     NewSession,
     /// Without it, the keys of whoever started the engine would be the container's.
     NewKeyring,
@@ -136,7 +143,9 @@ impl fmt::Display for Step {
             Self::NewKeyring => f.write_str("make a session keyring"),
             Self::JoinCgroup(_) => f.write_str("join the container's cgroup"),
             Self::NewCgroupNamespace => f.write_str("make a cgroup namespace"),
-            Self::JoinMountAndCgroupNamespaces(_) => f.write_str("join the container's namespaces"),
+            Self::JoinNamespaces(_) => f.write_str("join the container's namespaces"),
+            Self::JoinPidNamespace(_) => f.write_str("join the pod's process namespace"),
+            Self::Appear => f.write_str("start in the process namespace; its first process may have ended"),
             Self::NewSession => f.write_str("start a session"),
             Self::Stdio(_) => f.write_str("set up standard input and output"),
             Self::ControllingTerminal => f.write_str("set up the terminal"),

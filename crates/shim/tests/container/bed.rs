@@ -71,7 +71,7 @@ impl Bed {
         SandboxConfig {
             hostname: "bed".to_owned(),
             host_network: false,
-            share_process_namespace: false,
+            shared_proc: None,
             tmpfs: vec![Tmpfs {
                 path: self.directory.join("memory"),
                 size_bytes: Some(1 << 20),
@@ -169,7 +169,7 @@ impl Bed {
 
     pub(crate) fn exec(&self, container: &Container, args: &[&str]) -> Result<Executed, SpawnError> {
         let args: Vec<String> = args.iter().map(|text| (*text).to_owned()).collect();
-        exec(self.sandbox.borrow().as_ref().unwrap(), container, &args, ExecStdio::Capture)
+        exec(container, &args, ExecStdio::Capture)
     }
 
     pub(crate) fn run_exec(&self, container: &Container, script: &str) -> (String, ExitStatus) {

@@ -148,7 +148,7 @@ fn exec_in_an_ended_container_is_refused(bed: &Bed) {
 
 fn a_shared_process_namespace_has_an_init_of_its_own(bed: &Bed) {
     let mut sandbox = bed.sandbox_config();
-    sandbox.share_process_namespace = true;
+    sandbox.shared_proc = Some(bed.directory.join("proc"));
     bed.enter_with(&sandbox);
     let shared = |script: &str| {
         let mut config = bed.shell(script);

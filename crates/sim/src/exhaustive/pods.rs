@@ -66,6 +66,38 @@ pub fn furnished() -> Vec<String> {
     texts
 }
 
+/// What is stopped, with every grace: apps, sidecars and an init container, with and without preStop
+/// hooks, with and without a deadline.
+#[must_use]
+pub fn stopped() -> Vec<String> {
+    let pods = [
+        "app a",
+        "app a prestop=0s",
+        "app a|app b",
+        "app a prestop=0s|app b",
+        "sidecar s|app a",
+        "sidecar s prestop=0s|app a",
+        "sidecar s|app a prestop=0s",
+        "sidecar s prestop=0s|app a prestop=0s",
+        "sidecar s|sidecar t|app a",
+        "sidecar s|sidecar t prestop=0s|app a",
+        "sidecar s prestop=0s|sidecar t|app a",
+        "sidecar s|app a|app b",
+        "sidecar s|init i|app a",
+        "sidecar s prestop=0s|init i|app a",
+    ];
+    let mut texts = Vec::new();
+    for containers in pods {
+        for grace in [0, 1, 2, 3, 5, 30] {
+            for deadline in ["", " deadline=4"] {
+                let containers = containers.replace('|', "\n");
+                texts.push(format!("pod restart=Never grace={grace}{deadline}\n{containers}\n"));
+            }
+        }
+    }
+    texts
+}
+
 fn pod(policy: &str, containers: &[String]) -> String {
     containers.iter().fold(format!("pod grace=5 restart={policy}\n"), |mut text, container| {
         let _ = writeln!(text, "{container}");
