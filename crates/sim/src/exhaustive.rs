@@ -20,8 +20,8 @@ mod orders;
 pub mod pods;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use budgets::Budgets;
 pub use budgets::Disturbances;
@@ -32,6 +32,9 @@ use orders::Orders;
 
 use crate::script::Scenario;
 use crate::timeline::Timeline;
+
+/// More of them say nothing more.
+const FAILURES_MAX: usize = 3;
 
 /// Every order of events within the bounds.
 ///
@@ -76,23 +79,24 @@ fn replay<M: Model>(model: &M, events: &[M::Event]) -> String {
     format!("{}broken: {}\n", timeline.take_text(), promise.unwrap_or_default())
 }
 
-/// Searches all pods on every processor.
-///
-/// # Errors
-/// The first failure of each pod that has one.
+/// Searches pods on every processor, until all are searched or [`FAILURES_MAX`] have failed: what was found,
+/// and the way to the first broken promise of each pod that has one.
 pub fn every(
     pods: &[String],
     one: impl Fn(&str) -> Result<Figures, String> + Sync,
 ) -> (Figures, Vec<String>) {
     let next = AtomicUsize::new(0);
-    let sum = Mutex::new((Figures::default(), Vec::new()));
+    let found = Mutex::new((Figures::default(), Vec::new()));
     let work = || {
         while let Some(pod) = pods.get(next.fetch_add(1, Ordering::Relaxed)) {
             let result = one(pod);
-            let mut sum = sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
-                Ok(figures) => sum.0 += figures,
-                Err(way) => sum.1.push(way),
+                Ok(figures) => found.0 += figures,
+                Err(way) => found.1.push(way),
+            }
+            if found.1.len() >= FAILURES_MAX {
+                break;
             }
         }
     };
@@ -101,5 +105,5 @@ pub fn every(
             scope.spawn(work);
         }
     });
-    sum.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

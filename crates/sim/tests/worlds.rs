@@ -1,13 +1,11 @@
 //! Every order of events in small pods, and every way a termination can take its time.
-//! `SIM_WORLDS=EVENTS,ENDS,IRREGULAR` searches within other bounds.
+//! `SIM_WORLDS=EVENTS,ENDS,IRREGULAR,CONTAINERS` searches within other bounds, pods of so many containers.
 
 use std::io::Write as _;
 use std::time::Instant;
 
 use sim::exhaustive::{Bounds, Disturbances, Figures, budgets, every, orders, pods};
 
-/// Failures that are shown.
-const SHOWN_MAX: usize = 3;
 /// Pods of up to so many containers are searched further.
 const TINY: usize = 2;
 
@@ -24,7 +22,7 @@ fn small_pods_and_a_mishap() {
 #[test]
 fn tiny_pods_to_the_end() {
     let mut pods = pods::small();
-    pods.retain(|pod| pod.lines().count() <= 1 + TINY);
+    pods.retain(|pod| containers(pod) <= TINY);
     search("tiny pods", &pods, Bounds { events: 8, ends: 8, irregular: 0, rests: 3 });
     search("tiny pods, two mishaps", &pods, Bounds { events: 8, ends: 2, irregular: 2, rests: 2 });
 }
@@ -44,8 +42,7 @@ fn probes_hooks_rules_and_deadlines() {
 fn stops_and_their_budgets() {
     let mut pods = pods::stopped();
     // A deadline is one cause more: it races with the deletion in pods that are soon searched.
-    let races =
-        |pod: &str| pod.lines().count() <= 1 + TINY && (pod.contains("grace=2") || pod.contains("grace=5"));
+    let races = |pod: &str| containers(pod) <= TINY && (pod.contains("grace=2") || pod.contains("grace=5"));
     pods.retain(|pod| !pod.contains("deadline") || races(pod));
     stop("stopped pods, deleted again", &pods, Disturbances { deletions: 1, deaths: 0 });
     stop("stopped pods, one death of the engine", &pods, Disturbances { deletions: 0, deaths: 1 });
@@ -58,39 +55,37 @@ fn stops_and_all_that_may_come_in_between() {
 }
 
 fn stop(what: &str, pods: &[String], disturbances: Disturbances) {
-    let begun = Instant::now();
-    let (figures, failures) = every(pods, |pod| budgets(pod, disturbances));
-    report(what, pods.len(), figures, begun);
-    judge(what, &failures);
+    search_each(what, pods, |pod| budgets(pod, disturbances));
 }
 
 fn search(what: &str, pods: &[String], bounds: Bounds) {
-    let bounds = given_bounds().map_or(bounds, |given| Bounds { rests: bounds.rests, ..given });
+    let bounds = match given_bounds() {
+        Some([events, ends, irregular, _]) => Bounds { events, ends, irregular, rests: bounds.rests },
+        None => bounds,
+    };
+    search_each(what, pods, |pod| orders(pod, bounds));
+}
+
+/// The figures are not for `println`: the test harness keeps to itself what a test that passes prints.
+fn search_each(what: &str, pods: &[String], one: impl Fn(&str) -> Result<Figures, String> + Sync) {
+    let containers_max = given_bounds().map_or(usize::MAX, |[.., containers]| containers);
+    let pods: Vec<String> = pods.iter().filter(|pod| containers(pod) <= containers_max).cloned().collect();
     let begun = Instant::now();
-    let (figures, failures) = every(pods, |pod| orders(pod, bounds));
-    report(what, pods.len(), figures, begun);
-    judge(what, &failures);
-}
-
-fn judge(what: &str, failures: &[String]) {
-    let shown = failures.iter().take(SHOWN_MAX).cloned().collect::<String>();
-    assert!(failures.is_empty(), "{what}: a promise is broken in {} pods\n{shown}", failures.len());
-}
-
-/// Not `println`: the figures are for whoever reads the log, and the test harness keeps to itself what a
-/// test that passes prints.
-fn report(what: &str, pods: usize, figures: Figures, begun: Instant) {
-    let Figures { states, transitions, worlds } = figures;
-    let took = begun.elapsed().as_secs_f64();
+    let (Figures { states, transitions, worlds }, failures) = every(&pods, one);
+    let (pods, took) = (pods.len(), begun.elapsed().as_secs_f64());
     let _ = writeln!(
         std::io::stderr(),
         "{what}: {pods} pods, {worlds} worlds, {states} states, {transitions} transitions, {took:.1} s"
     );
+    assert!(failures.is_empty(), "{what}: a promise is broken\n{}", failures.concat());
 }
 
-fn given_bounds() -> Option<Bounds> {
+fn containers(pod: &str) -> usize {
+    pod.lines().count() - 1
+}
+
+fn given_bounds() -> Option<[usize; 4]> {
     let text = std::env::var("SIM_WORLDS").ok()?;
     let numbers: Vec<usize> = text.split(',').map(|n| n.parse().expect("SIM_WORLDS is numbers")).collect();
-    let [events, ends, irregular] = numbers[..] else { panic!("SIM_WORLDS is EVENTS,ENDS,IRREGULAR") };
-    Some(Bounds { events, ends, irregular, rests: 0 })
+    Some(numbers.try_into().expect("SIM_WORLDS is EVENTS,ENDS,IRREGULAR,CONTAINERS"))
 }

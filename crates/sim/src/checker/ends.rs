@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::{Exit, ExitReason, SandboxSnapshot};
+use lifecycle::{ContainerRecord, Exit, ExitReason, SandboxSnapshot};
 use podspec::{BootTime, ContainerName, Moment, RestartRuleAction};
 
 use super::{Checker, Part, process};
@@ -44,17 +44,14 @@ impl Checker<'_> {
             }
             match &record.exit {
                 Some(exit) => {
+                    self.sent(record);
                     self.exited(&record.name, exit, at);
                     self.look_for_stop(moment(exit.finished));
                 }
                 None => {
                     self.count_restart(&record.name, at);
-                    let signalled = record.stop_signal_sent.map(boot);
-                    let killed = record.kill_sent.is_some();
-                    self.with(&record.name, |process, spec| {
-                        process.started(spec);
-                        (process.signalled, process.killed) = (signalled, killed);
-                    });
+                    self.with(&record.name, |process, spec| process.started(spec));
+                    self.sent(record);
                 }
             }
         }
@@ -66,6 +63,14 @@ impl Checker<'_> {
                 process.roll_back();
             }
         }
+    }
+
+    /// What was issued may have died with its engine; the sandbox knows what it sent.
+    fn sent(&mut self, record: &ContainerRecord) {
+        self.with(&record.name, |process, _| {
+            (process.signalled, process.killed) =
+                (record.stop_signal_sent.map(boot), record.kill_sent.is_some());
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use podspec::{ContainerName, PodSpec};
 
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::exhaustive::graph::{Choice, Model};
-use crate::exhaustive::machine::Machine;
+use crate::exhaustive::machine::{Machine, SLACK};
 use crate::timeline::Timeline;
 
 /// What may come in between while a pod stops.
@@ -30,8 +30,6 @@ const FLOOR: Duration = Duration::from_secs(2);
 /// The shortest grace of a pod that is deleted.
 const GRACE_MIN: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
-/// Deletions move the clock on by a nanosecond each.
-const SLACK: Duration = Duration::from_micros(1);
 /// More than the pods that are searched take to come up.
 const STEPS_MAX: usize = 100;
 

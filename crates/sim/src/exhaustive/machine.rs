@@ -11,6 +11,9 @@ use crate::engine::{Engine, Settled, moment};
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::timeline::Timeline;
 
+/// Deletions, and exits where their order matters, move the clock on by a nanosecond each.
+pub(super) const SLACK: Duration = Duration::from_micros(1);
+
 #[derive(Clone, Debug)]
 pub(super) struct Machine<'s> {
     pub(super) engine: Engine<'s>,
@@ -186,6 +189,10 @@ impl<'s> Machine<'s> {
     /// A process ends; by itself, or because it was told to.
     pub(super) fn end(&mut self, container: &ContainerName, end: End, timeline: &mut Timeline) {
         let Some(process) = self.alive.remove(container) else { return };
+        if self.engine.spec.all_containers().any(|c| !c.restart.rules.is_empty()) {
+            // No two processes end in the same moment; where rules say what follows, it matters which was first.
+            self.now += Duration::from_nanos(1);
+        }
         self.effects.retain(|effect| !effect.ends(container));
         let exit = Exit { started: Some(process.started), ..end.exit(self.now) };
         let attempt = process.attempt;

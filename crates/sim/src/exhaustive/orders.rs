@@ -9,7 +9,7 @@ use podspec::{Container, ContainerKind, ContainerName, PodSpec};
 
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::exhaustive::graph::{Choice, Model};
-use crate::exhaustive::machine::Machine;
+use crate::exhaustive::machine::{Machine, SLACK};
 use crate::timeline::Timeline;
 
 /// How many events one world has at most, and how many of each kind.
@@ -244,7 +244,7 @@ fn comes_to_rest(mut machine: Machine<'_>, heeds: bool, timeline: &mut Timeline)
         machine.settle(timeline);
     }
     let grace = machine.engine.spec.termination_grace_period.max(Duration::from_secs(1));
-    let latest = machine.now + grace + FLOOR;
+    let latest = machine.now + grace + FLOOR + SLACK;
     for _ in 0..STEPS_MAX {
         let ignored = |effect: &&Effect| matches!(effect, Effect::End { code: EXIT_TERMINATED, .. });
         let next = machine.effects.iter().find(|effect| heeds || !ignored(effect)).cloned();
