@@ -143,6 +143,11 @@ impl Draft {
         self.actions.push(action);
     }
 
+    /// This very plan begins to pull it.
+    pub(crate) fn pulls(&self, image: &str) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::EnsureImage { image: i, .. } if i == image))
+    }
+
     pub(crate) fn decide(&mut self, container: Option<&Container>, verdict: Verdict) {
         self.decisions.push(Decision { container: container.map(|c| c.name.clone()), verdict });
     }

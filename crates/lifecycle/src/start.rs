@@ -88,24 +88,22 @@ fn in_backoff(view: &View<'_>, container: &Container, attempt: Option<&Attempt>,
 }
 
 fn ensure_image(view: &View<'_>, container: &Container, draft: &mut Draft) -> bool {
-    match view.observed.pulls.get(&container.image) {
-        Some(PullState::Pulling { .. }) => {
-            draft.wait(container, Wait::ImagePull);
-            return true;
+    let pull = view.observed.pulls.get(&container.image);
+    if matches!(pull, Some(PullState::Pulling { .. })) || draft.pulls(&container.image) {
+        draft.wait(container, Wait::ImagePull);
+        return true;
+    }
+    if let Some(PullState::Failed { reason, at, delay, .. }) = pull {
+        draft.due(at.boot.after(PULL_ERROR_SHOWN));
+        let until = at.boot.after(*delay);
+        let wait = if backs_off(reason) {
+            Wait::ImagePullBackOff { until, delay: *delay }
+        } else {
+            Wait::CreateRetry { until }
+        };
+        if !draft.wait_until(Some(container), until, wait) {
+            return false;
         }
-        Some(PullState::Failed { reason, at, delay, .. }) => {
-            draft.due(at.boot.after(PULL_ERROR_SHOWN));
-            let until = at.boot.after(*delay);
-            let wait = if backs_off(reason) {
-                Wait::ImagePullBackOff { until, delay: *delay }
-            } else {
-                Wait::CreateRetry { until }
-            };
-            if !draft.wait_until(Some(container), until, wait) {
-                return false;
-            }
-        }
-        None => {}
     }
     draft.act(Action::EnsureImage {
         container: container.name.clone(),

@@ -6,17 +6,19 @@
 mod ends;
 mod key;
 mod process;
+mod retries;
 mod starting;
 mod status;
 mod stopping;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lifecycle::{Action, Observation, PodStatus};
 use podspec::{Container, ContainerKind, ContainerName, PodSpec};
 
 use process::{FLOOR, Life, Process};
+use retries::Retries;
 use status::LastStatus;
 
 /// Feed it everything in order; it panics at the first broken promise.
@@ -35,7 +37,7 @@ pub struct Checker<'s> {
     /// When an engine took over a pod that nobody was stopping.
     resumed: Duration,
     restarting_all: bool,
-    failed_pulls: BTreeSet<String>,
+    retries: Retries,
     last: LastStatus,
 }
 
@@ -73,7 +75,7 @@ impl<'s> Checker<'s> {
             stop: None,
             resumed: Duration::ZERO,
             restarting_all: false,
-            failed_pulls: BTreeSet::new(),
+            retries: Retries::default(),
             last: LastStatus::default(),
         }
     }
@@ -84,11 +86,13 @@ impl<'s> Checker<'s> {
             Action::SetUpVolumes => {
                 assert!(self.stop.is_none(), "volumes set up for a pod that stops");
                 assert!(!matches!(self.volumes, Part::Coming | Part::Ready), "volumes set up twice");
+                self.retries.set_up_volumes(at);
                 self.volumes = Part::Coming;
             }
-            Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
-            Action::EnsureImage { container, .. } => {
+            Action::CreateSandbox { attempt } => self.create_sandbox(*attempt, at),
+            Action::EnsureImage { container, image, .. } => {
                 self.may_start(container, at, self.run + u32::from(self.restarting_all));
+                self.retries.pull(image, at);
             }
             Action::StartContainer { container, attempt, run, .. } => {
                 self.start_container(container, *attempt, *run, at);
@@ -126,6 +130,7 @@ impl<'s> Checker<'s> {
         match observation {
             Observation::Accepted if self.accepted => {
                 self.processes.values_mut().for_each(Process::engine_restarted);
+                self.retries.engine_restarted();
                 if self.stop.is_none() {
                     self.resumed = at;
                 }
@@ -136,10 +141,16 @@ impl<'s> Checker<'s> {
             Observation::Accepted => self.accepted = true,
             Observation::DeletionRequested { grace } => self.delete(at, *grace),
             Observation::VolumesReady => self.volumes = Part::Ready,
-            Observation::VolumesFailed { .. } => self.volumes = Part::Lost,
+            Observation::VolumesFailed { .. } => {
+                self.volumes = Part::Lost;
+                self.retries.volumes_failed(at);
+            }
             Observation::VolumesRemoved => self.volumes = Part::Gone,
             Observation::SandboxCreated { .. } => self.sandbox = Part::Ready,
-            Observation::SandboxCreateFailed { .. } => self.sandbox = Part::Lost,
+            Observation::SandboxCreateFailed { .. } => {
+                self.sandbox = Part::Lost;
+                self.retries.sandbox_failed(at);
+            }
             Observation::SandboxLost { .. } => self.sandbox_lost(at),
             Observation::SandboxStopped { .. } => self.sandbox = Part::Gone,
             Observation::Adopted(snapshot) => self.adopted(at, snapshot),
@@ -153,11 +164,11 @@ impl<'s> Checker<'s> {
     fn container_observation(&mut self, at: Duration, observation: &Observation) {
         match observation {
             Observation::ImageReady { container, .. } => {
+                self.retries.pulled(&self.container(container).image);
                 self.with(container, |process, _| process.image_ready = true);
             }
-            Observation::ImageFailed { container, .. } => {
-                let image = self.container(container).image.clone();
-                self.failed_pulls.insert(image);
+            Observation::ImageFailed { container, reason, .. } => {
+                self.retries.pull_failed(&self.container(container).image, reason, at);
             }
             Observation::ContainerStarted { container, attempt, .. }
                 if self.is_newest(container, *attempt) =>
@@ -168,6 +179,7 @@ impl<'s> Checker<'s> {
             Observation::ContainerCreateFailed { container, attempt, .. }
                 if self.is_newest(container, *attempt) =>
             {
+                self.retries.container_failed(container, at);
                 self.with(container, |process, _| {
                     process.roll_back();
                     process.tried_in_run = true;
@@ -202,7 +214,7 @@ impl<'s> Checker<'s> {
             let kill_at = process.signalled.map(|signalled| stop.by.max(signalled + FLOOR));
             assert!(kill_at.map_or(stop.by, |by| by) > at, "{name} outlives its time");
         }
-        status::check(self, status);
+        status::check(self, at, status);
         self.last.keep(status);
     }
 

@@ -66,6 +66,11 @@ impl Copied {
         for path in COPIED {
             copy(&root.join(path), &workspace.join(path)).with_context(|| format!("cannot copy {path}"))?;
         }
+        let manifest = workspace.join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)?;
+        // They are not copied.
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("default-members")).collect();
+        fs::write(&manifest, kept.join("\n"))?;
         Ok(Self { rules: root.join(RULES), workspace, target: folder.join("target") })
     }
 

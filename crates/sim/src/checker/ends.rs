@@ -21,12 +21,16 @@ impl Checker<'_> {
         self.with(name, |process, spec| process.exited(spec, &exit, finished, run, sandbox));
         let asks =
             process::rule(self.container(name), exit.code) == Some(RestartRuleAction::RestartAllContainers);
-        self.restarting_all |= asks && self.stop.is_none();
+        if asks && self.stop.is_none() && !self.restarting_all {
+            self.restarting_all = true;
+            self.retries.restart_of_all_asked(finished);
+        }
     }
 
     pub(super) fn sandbox_lost(&mut self, at: Duration) {
         self.sandbox =
             if self.sandbox == Part::Coming && self.stop.is_some() { Part::Gone } else { Part::Lost };
+        self.retries.sandbox_lost(at);
         let names: Vec<ContainerName> = self.processes.keys().cloned().collect();
         for name in names {
             self.with(&name, |process, _| process.roll_back());

@@ -13,9 +13,10 @@ impl Checker<'_> {
     pub(crate) fn key(&self, now: BootTime, hasher: &mut impl Hasher) {
         let now = Duration::from_nanos(u64::try_from(now.0).unwrap_or(0));
         let Self { spec, processes, run, accepted, volumes, sandbox, sandbox_attempt, .. } = self;
-        let Self { had_processes, stop, resumed: _, restarting_all, failed_pulls, last, .. } = self;
+        let Self { had_processes, stop, resumed: _, restarting_all, retries, last, .. } = self;
         (run, accepted, volumes, sandbox, sandbox_attempt).hash(hasher);
-        (had_processes, restarting_all, failed_pulls, last).hash(hasher);
+        (had_processes, restarting_all, last).hash(hasher);
+        retries.key(now, hasher);
         stop.map(|Stop { began, by, overdue }| (began < now, by.saturating_sub(now), overdue)).hash(hasher);
         for container in spec.all_containers() {
             processes[&container.name].key(container, spec.restart_policy, now, hasher);

@@ -66,6 +66,14 @@ impl Process {
         matches!(self.life, Life::Starting | Life::Running)
     }
 
+    /// It has had a process in this run of the initialisation.
+    pub(super) fn ran_in_run(&self) -> bool {
+        match &self.before {
+            Some(before) if self.life == Life::Starting => before.begun_in_run,
+            _ => self.begun_in_run,
+        }
+    }
+
     pub(super) fn probe_failed(&self, container: &Container) -> bool {
         container.startup_probe.as_ref().is_some_and(|p| self.probe_failures >= p.failure_threshold)
     }

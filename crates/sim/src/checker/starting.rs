@@ -8,11 +8,12 @@ use super::process::Life;
 use super::{Checker, Part};
 
 impl Checker<'_> {
-    pub(super) fn create_sandbox(&mut self, attempt: u32) {
+    pub(super) fn create_sandbox(&mut self, attempt: u32, at: Duration) {
         self.no_process_alive("create a sandbox");
         assert!(self.stop.is_none(), "a sandbox for a pod that stops");
         assert_eq!(self.volumes, Part::Ready, "a sandbox before the volumes");
         assert!(!matches!(self.sandbox, Part::Coming | Part::Ready), "two sandboxes");
+        self.retries.create_sandbox(at);
         assert_eq!(attempt, self.sandbox_attempt.map_or(0, |last| last + 1), "the sandbox's number");
         if attempt > 0 {
             self.begin_run();
@@ -23,6 +24,7 @@ impl Checker<'_> {
     pub(super) fn begin_run(&mut self) {
         self.run += 1;
         self.restarting_all = false;
+        self.retries.begin_run();
         for process in self.processes.values_mut() {
             (process.begun_in_run, process.passed_in_run, process.tried_in_run) = (false, false, false);
         }
@@ -44,9 +46,11 @@ impl Checker<'_> {
         assert_eq!(self.sandbox, Part::Ready, "{name} started without a sandbox");
         assert!(!process.alive(), "two live attempts of {name}");
         if run != self.run {
+            self.retries.restart_all(at);
             return self.no_process_alive("begin a new run");
         }
         assert!(!self.restarting_all, "{name} started while all are to be restarted");
+        self.retries.make_container(name, at);
         if process.begun_in_run || self.ended_in_lost_sandbox(container) {
             let again = process.is_restarted(container, self.spec.restart_policy);
             assert!(again || process.life == Life::None, "{name} restarted against its policy");
@@ -72,6 +76,7 @@ impl Checker<'_> {
     pub(super) fn count_restart(&mut self, name: &ContainerName, at: Duration) {
         let behind = self.exit_behind(self.container(name));
         self.had_processes = true;
+        self.retries.container_made(name);
         self.with(name, |process, _| {
             if process.life == Life::Starting {
                 process.count_restart(at, behind);
@@ -98,7 +103,7 @@ impl Checker<'_> {
                 let process = self.of(earlier);
                 let ended = self.ended_in_lost_sandbox(earlier)
                     && !process.is_restarted(earlier, self.spec.restart_policy);
-                let tried = process.tried_in_run || ended || self.failed_pulls.contains(&earlier.image);
+                let tried = process.tried_in_run || ended || self.retries.has_failed(&earlier.image);
                 let waits = !process.backoff_is_over(Duration::ZERO, self.exit_behind(earlier));
                 assert!(tried || waits, "{name} started before {}", earlier.name);
             }

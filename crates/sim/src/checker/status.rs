@@ -1,9 +1,10 @@
 //! Promises about statuses.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lifecycle::{ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
-use podspec::{ContainerKind, ContainerName};
+use podspec::{Container, ContainerKind, ContainerName};
 
 use super::process::{HookLife, Life};
 use super::{Checker, Part};
@@ -26,7 +27,7 @@ impl LastStatus {
     }
 }
 
-pub(super) fn check(checker: &Checker<'_>, status: &PodStatus) {
+pub(super) fn check(checker: &Checker<'_>, at: Duration, status: &PodStatus) {
     let last = &checker.last;
     if let Some(phase) = last.phase.filter(|phase| terminal(*phase)) {
         assert_eq!(status.phase, phase, "a terminal phase was left");
@@ -35,18 +36,80 @@ pub(super) fn check(checker: &Checker<'_>, status: &PodStatus) {
         checker.no_process_alive("say that the pod has ended");
         assert!(checker.stop.is_some(), "the pod has ended for no reason");
     }
-    assert!(condition(status, ConditionKind::Initialized) || !last.initialized, "Initialized went back");
-    let sandbox = condition(status, ConditionKind::PodReadyToStartContainers);
-    assert_eq!(sandbox, checker.sandbox == Part::Ready, "PodReadyToStartContainers");
-    let mut all_ready = !terminal(status.phase);
+    check_phase(checker, status);
+    check_conditions(checker, status);
     for container in status.init_containers.iter().chain(&status.containers) {
         check_container(checker, container);
-        let init = checker.container(&container.name).kind == ContainerKind::Init;
-        all_ready &= init || container.ready;
+        check_exits(checker, at, container);
     }
-    assert_eq!(condition(status, ConditionKind::Ready), all_ready, "Ready");
-    assert_eq!(condition(status, ConditionKind::ContainersReady), all_ready, "ContainersReady");
     assert!(status.containers.is_sorted_by_key(|c| &c.name), "containerStatuses are sorted by name");
+}
+
+/// One that has not ended is pending as long as an init container runs or has not run, a sidecar is not up
+/// for the first time, or an app has not run.
+fn check_phase(checker: &Checker<'_>, status: &PodStatus) {
+    if terminal(status.phase) {
+        let succeeded = checker.succeeds();
+        assert_eq!(status.phase == Phase::Succeeded, succeeded, "how the pod ended");
+        return;
+    }
+    let has_run =
+        |c: &ContainerStatus| c.last_state.is_some() || !matches!(c.state, ContainerState::Waiting { .. });
+    let initialized = checker.spec.containers.iter().any(|c| checker.of(c).ran_in_run());
+    let pending = |c: &ContainerStatus| match checker.container(&c.name).kind {
+        ContainerKind::App => !has_run(c),
+        ContainerKind::Init => !has_run(c) || matches!(c.state, ContainerState::Running { .. }),
+        ContainerKind::Sidecar => {
+            let coming_up = matches!(c.state, ContainerState::Running { .. }) && !c.started;
+            !initialized && (!has_run(c) || coming_up)
+        }
+    };
+    let pending = status.init_containers.iter().chain(&status.containers).any(pending);
+    assert_eq!(status.phase == Phase::Pending, pending, "Pending");
+}
+
+fn check_conditions(checker: &Checker<'_>, status: &PodStatus) {
+    let is = |kind| condition(status, kind);
+    let sandbox = is(ConditionKind::PodReadyToStartContainers);
+    assert_eq!(sandbox, checker.sandbox == Part::Ready, "PodReadyToStartContainers");
+    let counts = |c: &&ContainerStatus| checker.container(&c.name).kind != ContainerKind::Init;
+    let all_ready = !terminal(status.phase)
+        && status.init_containers.iter().chain(&status.containers).filter(counts).all(|c| c.ready);
+    assert_eq!(is(ConditionKind::Ready), all_ready, "Ready");
+    assert_eq!(is(ConditionKind::ContainersReady), all_ready, "ContainersReady");
+    let passed = checker.spec.init_containers.iter().all(|c| match c.kind {
+        ContainerKind::Sidecar => checker.of(c).up(c),
+        ContainerKind::Init | ContainerKind::App => checker.of(c).passed_in_run,
+    });
+    let passed = passed && !checker.restarting_all;
+    let initialized = passed || checker.last.initialized || status.phase == Phase::Succeeded;
+    assert!(!initialized || is(ConditionKind::Initialized), "Initialized went back, or does not come");
+    assert!(initialized || !is(ConditionKind::Initialized) || checker.had_processes, "Initialized too early");
+    assert_eq!(is(ConditionKind::AllContainersRestarting), checker.restarting_all, "AllContainersRestarting");
+}
+
+/// The exits that are told are those that were seen.
+fn check_exits(checker: &Checker<'_>, at: Duration, status: &ContainerStatus) {
+    let name = &status.name;
+    let (container, process) = (checker.container(name), &checker.processes[name]);
+    let Some(exit) = process.last_exit.as_ref().filter(|_| process.life != Life::Starting) else { return };
+    let told = match &status.state {
+        ContainerState::Terminated(exit) => Some(exit.code),
+        _ => status.last_state.as_ref().map(|exit| exit.code),
+    };
+    let hook_runs = process.life == Life::Running && container.post_start.is_some();
+    assert!(told == Some(exit.code) || hook_runs, "{name} exited {}, not {told:?}", exit.code);
+    let attempt = process.attempt.unwrap_or(0);
+    assert!(status.restart_count == attempt || hook_runs, "{name} was not restarted {attempt} times");
+    let goes_on = checker.stop.is_none() && !checker.restarting_all && process.life == Life::Exited;
+    let waits = goes_on
+        && process.is_restarted(container, checker.spec.restart_policy)
+        && !process.backoff_is_over(at, checker.exit_behind(container));
+    let reason = match &status.state {
+        ContainerState::Waiting { reason, .. } => Some(reason.as_str()),
+        _ => None,
+    };
+    assert!(!waits || reason == Some("CrashLoopBackOff"), "{name} backs off and says {reason:?}");
 }
 
 fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
@@ -77,15 +140,19 @@ fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
 
 /// The pod succeeded if every app did, nobody failed to initialise it, and it was in time.
 pub(super) fn check_outcome(checker: &Checker<'_>, status: &PodStatus) {
-    let spec = &checker.spec;
-    let apps =
-        spec.containers.iter().all(|c| checker.of(c).last_exit.as_ref().is_some_and(|exit| exit.code == 0));
-    let overdue = checker.stop.is_some_and(|stop| stop.overdue);
-    let succeeded = apps && !overdue && checker.init_failed().is_none();
-    let expected = if succeeded { Phase::Succeeded } else { Phase::Failed };
+    let expected = if checker.succeeds() { Phase::Succeeded } else { Phase::Failed };
     assert_eq!(status.phase, expected, "how the pod ended");
+    let overdue = checker.stop.is_some_and(|stop| stop.overdue);
     let reason = overdue.then_some("DeadlineExceeded");
     assert_eq!(status.reason.as_deref(), reason, "why the pod ended");
+}
+
+impl Checker<'_> {
+    fn succeeds(&self) -> bool {
+        let succeeded = |c: &Container| self.of(c).last_exit.as_ref().is_some_and(|exit| exit.code == 0);
+        let overdue = self.stop.is_some_and(|stop| stop.overdue);
+        self.spec.containers.iter().all(succeeded) && !overdue && self.init_failed().is_none()
+    }
 }
 
 fn terminal(phase: Phase) -> bool {
