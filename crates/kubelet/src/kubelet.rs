@@ -156,12 +156,16 @@ impl<N: Node> Kubelet<N> {
     /// Forgets a pod that is at rest and removes what is left of it: its directories and logs.
     ///
     /// # Errors
-    /// When something could not be removed; all the rest is.
+    /// When something could not be removed: the pod is here still, to be removed again.
     pub async fn remove_pod(&self, uid: &PodUid) -> Result<(), PortError> {
-        let handle = self.pods().remove(uid);
-        let Some(handle) = handle else { return Err(PortError(NoSuchPod(uid.clone()).to_string())) };
-        handle.worker.abort();
-        self.node.runtime().remove_pod(&handle.pod).await
+        let pod = self.pods().get(uid).map(|handle| {
+            handle.worker.abort();
+            Arc::clone(&handle.pod)
+        });
+        let pod = pod.ok_or_else(|| PortError(NoSuchPod(uid.clone()).to_string()))?;
+        self.node.runtime().remove_pod(&pod).await?;
+        self.pods().remove(uid);
+        Ok(())
     }
 
     fn effects(&self, pod: Arc<PodContext>) -> Arc<Effects<N>> {

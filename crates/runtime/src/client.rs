@@ -10,7 +10,7 @@ use std::time::Duration;
 use lifecycle::Observation;
 use linux_sys::fd_passing;
 use ports::{Observer, PodContext, PortError};
-use shim_protocol::{FrameBuffer, FrameError, Message, ReplyBody, Request, RequestBody, encode};
+use shim_protocol::{FrameBuffer, FrameError, Message, ReplyBody, Request, RequestBody, VERSION, encode};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -255,7 +255,7 @@ impl Connection {
             Message::Reply(reply) => {
                 match &reply.body {
                     ReplyBody::SandboxCreated { .. } => self.end_expected.store(false, Ordering::Release),
-                    ReplyBody::Adopted { snapshot, .. } => {
+                    ReplyBody::Adopted { version: VERSION, snapshot } => {
                         self.end_expected.store(false, Ordering::Release);
                         self.watched.attempt = snapshot.attempt;
                         // Here, so that no exit overtakes it.

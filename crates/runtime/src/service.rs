@@ -39,6 +39,8 @@ pub struct ShimRuntime {
 pub(crate) struct Entry {
     pub(crate) claim: Option<Claim>,
     pub(crate) client: Option<Arc<Client>>,
+    /// Its sandbox could not be ended wholly.
+    unburied: bool,
 }
 
 impl ShimRuntime {
@@ -286,13 +288,24 @@ impl RuntimeService for ShimRuntime {
     }
 
     async fn stop_sandbox(&self, pod: &Arc<PodContext>) -> Result<(), PortError> {
-        self.stop(pod).await.map_err(|error| PortError::chain(&error))
+        let stopped = self.stop(pod).await.map_err(|error| PortError::chain(&error));
+        self.pods().entry(pod.pod.uid.clone()).or_default().unburied = stopped.is_err();
+        stopped
     }
 
     async fn remove_pod(&self, pod: &Arc<PodContext>) -> Result<(), PortError> {
-        let errors = blocking(pod, dirs::remove_pod_dirs).await;
+        let unburied = self.pods().get(&pod.pod.uid).is_some_and(|entry| entry.unburied);
+        let errors = blocking(pod, move |pod| {
+            let left = if unburied { bury(&pod.pod_dir, &pod.run_dir) } else { Vec::new() };
+            // As long as something is left, the pod's directory says where.
+            if left.is_empty() { dirs::remove_pod_dirs(pod) } else { left }
+        });
+        let errors = errors.await;
+        if !errors.is_empty() {
+            return Err(PortError::chain(&RuntimeError::Leftovers(errors)));
+        }
         self.pods().remove(&pod.pod.uid);
-        if errors.is_empty() { Ok(()) } else { Err(PortError::chain(&RuntimeError::Leftovers(errors))) }
+        Ok(())
     }
 }
 
@@ -337,7 +350,7 @@ mod tests {
         let watched = Watched { pod: Arc::clone(&pod), attempt: 0, observer: Arc::new(Nobody) };
         let client = Client::start(engine, watched).unwrap();
         let runtime = ShimRuntime::new(Program::default());
-        let entry = Entry { claim: None, client: Some(Arc::new(client)) };
+        let entry = Entry { client: Some(Arc::new(client)), ..Entry::default() };
         runtime.pods().insert(pod.pod.uid.clone(), entry);
         let began = tokio::time::Instant::now();
         let outcome = runtime.call_or_give_up(&pod, RequestBody::StopSandbox, START_TIMEOUT).await;
