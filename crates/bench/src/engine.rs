@@ -1,14 +1,17 @@
 //! One process that is measured, and what its containers say.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use linux_sys::clock::boot_ns;
 use linux_sys::process::{pidfd_open, pidfd_send_signal};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
-use std::os::fd::AsFd;
 
 use crate::inside::STAMP;
 use crate::wait;
@@ -24,6 +27,8 @@ pub(crate) struct Engine {
     /// `None` for a program whose output goes elsewhere.
     stdout: Option<ChildStdout>,
     said: Vec<u8>,
+    /// Its standard error: for people only when it fails.
+    errors: File,
 }
 
 #[derive(Debug)]
@@ -44,11 +49,12 @@ impl Engine {
     }
 
     pub(crate) fn start_into(command: &mut Command, stdout: Stdio) -> Result<Self> {
-        command.stdout(stdout);
+        let errors = File::from(memfd_create("errors", MemfdFlags::CLOEXEC)?);
+        command.stdout(stdout).stderr(errors.try_clone()?);
         let began_ns = boot_ns();
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take();
-        Ok(Self { child, began_ns, stdout, said: Vec::new() })
+        Ok(Self { child, began_ns, stdout, said: Vec::new(), errors })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -62,7 +68,7 @@ impl Engine {
             if found.len() >= count {
                 return Ok(found);
             }
-            ensure!(self.read()?, "the end came before {count} containers began");
+            ensure!(self.read()?, "the end came before {count} containers began:\n{}", self.output());
         }
     }
 
@@ -82,9 +88,16 @@ impl Engine {
         wait::readable(pidfd_open(i32::try_from(self.child.id())?)?, "the end of a measured program")?;
         let status = self.child.wait()?;
         let ended_ns = boot_ns();
+        ensure!(status.success(), "a measured program failed ({status}):\n{}", self.output());
         let stdout = String::from_utf8_lossy(&self.said).into_owned();
-        ensure!(status.success(), "a measured program failed ({status}):\n{stdout}");
         Ok(Finished { began_ns: self.began_ns, ended_ns, stdout })
+    }
+
+    /// What it said so far, errors first.
+    fn output(&self) -> String {
+        let mut errors = [0; READ_BYTES];
+        let length = self.errors.read_at(&mut errors, 0).unwrap_or_default();
+        String::from_utf8_lossy(&[&errors[..length], &self.said].concat()).into_owned()
     }
 
     /// False at the end.

@@ -65,7 +65,7 @@ fn write_aim(out: &mut String, report: &Report, aim: &Aim) -> std::fmt::Result {
 }
 
 fn off_by(aim: &Aim) -> String {
-    format!(", off by {:.0} %", ((aim.measured / aim.aim - 1.0) * 100.0).abs())
+    format!(", off by {:.1} %", ((aim.measured / aim.aim - 1.0) * 100.0).abs())
 }
 
 /// Three digits or more.

@@ -93,10 +93,7 @@ impl Exchange {
         let args = vec!["write", EXCHANGE, &bytes, &line_bytes];
         let pod = pod::manifest("writes", &bed.program(), Some(&bed.exchange()), &[("app", args)]);
         let file = bed.file("writes.yaml", &[pod])?;
-        let mut run = bed.run(&bed.root(), &file);
-        // It says that it has missed lines: they are rotated away faster than it shows them.
-        run.stderr(Stdio::null());
-        let run = Engine::start_into(&mut run, Stdio::null())?;
+        let run = Engine::start_into(&mut bed.run(&bed.root(), &file), Stdio::null())?;
         ensure!(self.hear()? == READY, "a writer is not ready");
         if way == Way::Unread {
             run.signal(Signal::STOP)?;
