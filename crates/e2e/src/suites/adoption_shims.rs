@@ -150,23 +150,47 @@ fn a_second_engine_refuses_what_the_first_has(bed: &Bed) -> Result<()> {
 /// The boot clock begins anew: what is on record is from days after it. Volumes on disk are there, memory is not.
 fn after_a_boot(bed: &Bed) -> Result<()> {
     require_root()?;
+    // Its second end is seen by its engine, or by its shim alone.
+    let seen = "say try; [ -e /trace/booted ] && serve; exit 4";
+    let unseen = "say try; [ -e /trace/booted ] && serve; [ -e /trace/first ] || { echo > /trace/first; exit 5; }; \
+                  while [ ! -e /trace/go ]; do sleep 0.01; done; exit 5";
     let mut lasting = Lasting::start(bed)?;
-    lasting.add(&kept())?;
-    let before = lasting.wait_ready("kept")?;
+    lasting.add(&kept().app("seen", seen).app("unseen", unseen))?;
+    let before = lasting.wait_status("kept", "running, with a backoff under way", |status| {
+        container(status, "main")["ready"] == true
+            && container(status, "seen")["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+            && container(status, "unseen")["restartCount"] == 1
+    })?;
     lasting.kill()?;
+    fs::write(bed.dir().join("trace/go"), "")?;
+    wait::until("the exit on record", SOON, || {
+        (!bed.attempt_record("unseen", 1).ok()?["exit"].is_null()).then_some(())
+    })?;
+    fs::write(bed.dir().join("trace/booted"), "")?;
     kill_process(bed.shim_pid()?, Signal::KILL)?;
     let pod_dir = bed.pod_dir()?;
-    let records =
-        ["checkpoint.json", "sandbox.json", "containers/init/0/record.json", "containers/main/0/record.json"];
-    for record in records {
-        date_back(&pod_dir.join(record))?;
+    date_back(&pod_dir.join("checkpoint.json"))?;
+    date_back(&pod_dir.join("sandbox.json"))?;
+    for attempt in ["init/0", "main/0", "seen/0", "seen/1", "unseen/0", "unseen/1"] {
+        date_back(&pod_dir.join("containers").join(attempt).join("record.json"))?;
     }
     fs::remove_dir_all(bed.root().join("run/monopod"))?;
     lasting.again()?;
     restarted_in_a_new_sandbox(&lasting)?;
+    // Each at the end of its backoff, not days after it.
     let after = lasting.wait_ready("kept")?;
-    bed.trace.wait_count("main start", 2, SOON)?;
+    for name in ["seen", "unseen"] {
+        ensure!(container(&after, name)["restartCount"] == 2, "{after:#}");
+    }
+    ensure!(container(&after, "unseen")["lastState"]["terminated"]["exitCode"] == 5, "{after:#}");
+    let checkpoint = bed.checkpoint()?;
+    let ended = |name: &str| {
+        checkpoint["containers"][name]["previous"]["state"]["Exited"]["finished"]["boot"].as_i64()
+    };
+    let (seen, unseen) = (ended("seen").unwrap_or(0), ended("unseen").unwrap_or(i64::MAX));
+    ensure!(unseen.abs_diff(seen) < 3_600_000_000_000, "the exits are {seen} and {unseen} on the boot clock");
     ensure!(before["startTime"] == after["startTime"], "{after:#}");
+    bed.trace.wait_count("main start", 2, SOON)?;
     bed.trace.expect_order(&["init run 1", "main start", "init run 2", "main start"])?;
     lasting.end(&["kept"])
 }
