@@ -33,13 +33,13 @@ pub enum ClaimError {
 /// Makes the pod's directory unless it exists, and takes it. `bound`: the pod ends with this engine.
 ///
 /// # Errors
-/// When it belongs to another living engine. What was made is removed.
+/// When it belongs to another living engine. What was made is removed, unless it is that one's now.
 pub fn claim(pod_dir: &Path, bound: bool) -> Result<Claim, ClaimError> {
     let failed = |source| ClaimError::Lock { path: pod_dir.to_owned(), source };
     let existed = pod_dir.exists();
     dirs::make(pod_dir, dirs::DATA_DIR_MODE).map_err(failed)?;
-    take(pod_dir, bound).inspect_err(|_| {
-        if !existed {
+    take(pod_dir, bound).inspect_err(|error| {
+        if !existed && !matches!(error, ClaimError::Owned { .. }) {
             // The error to report is the first one.
             let _ = remove_tree(pod_dir);
         }
@@ -97,7 +97,30 @@ pub(crate) fn claim_abandoned(pod_dir: &Path) -> io::Result<Option<Claim>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClaimError, claim, claim_abandoned};
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::{ClaimError, claim, claim_abandoned, is_a_pods};
+
+    #[test]
+    fn who_comes_second_leaves_the_directory_to_the_first() {
+        const ENGINES: usize = 4;
+        let dir = std::env::temp_dir().join(format!("monopod-claim-race-{}", std::process::id()));
+        for _ in 0..200 {
+            let start = Barrier::new(ENGINES);
+            let claims: Vec<_> = thread::scope(|scope| {
+                let engine = || {
+                    start.wait();
+                    claim(&dir, true)
+                };
+                let engines: Vec<_> = (0..ENGINES).map(|_| scope.spawn(engine)).collect();
+                engines.into_iter().map(|engine| engine.join().unwrap()).collect()
+            });
+            assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "{claims:?}");
+            assert!(is_a_pods(&dir), "its directory was taken away");
+            std::fs::remove_dir_all(&dir).unwrap();
+        }
+    }
 
     #[test]
     fn only_a_bound_pod_without_engine_is_abandoned() {
