@@ -1,6 +1,9 @@
 //! The image store: what is loaded is what containers see, whoever loads, removes or dies beside.
 
 use std::fs;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -24,6 +27,7 @@ pub(crate) const TESTS: &[Test] = tests![
     as_many_layers_as_there_may_be,
     saved_and_loaded_again,
     a_static_program_is_imported,
+    an_import_comes_through_a_socket,
     names_and_pull_policies,
     listed_inspected_removed,
     an_image_in_use_stays,
@@ -195,6 +199,18 @@ fn saved_and_loaded_again(bed: &Bed) -> Result<()> {
     }
     bed.run_pod(&pod("again", "say $(cat /a /b); test -e /etc/passwd || say no accounts"))?.expect_code(0)?;
     bed.trace.expect_order(&["main 12", "main no accounts"])
+}
+
+/// As sshd gives it to a command.
+fn an_import_comes_through_a_socket(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let (mut ours, theirs) = UnixStream::pair()?;
+    // A tar as any other; it fits into the socket's buffer.
+    ours.write_all(&docker(IMAGE, &json!({}), vec![Layer::new().file("a", "1")?])?)?;
+    drop(ours);
+    let mut import = image(bed, &["import", "-", "localhost/files:1"]);
+    bed.start(import.stdin(OwnedFd::from(theirs)))?.wait(LOADED)?.expect_code(0)?;
+    expect_stored(bed, 1, 1)
 }
 
 fn a_static_program_is_imported(bed: &Bed) -> Result<()> {

@@ -10,6 +10,7 @@ mod program;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -99,9 +100,7 @@ impl Store {
         pods: LivingPods<'_>,
     ) -> Result<Loaded, ImportError> {
         let (loaded, displaced) = self.import_files(source, options)?;
-        if !displaced.is_empty() {
-            self.collect(&displaced, pods)?;
-        }
+        self.collect_displaced(&displaced, pods);
         Ok(loaded)
     }
 
@@ -137,11 +136,15 @@ fn check_name(name: &Reference) -> Result<(), ImportError> {
 
 fn open(source: &Source, options: &ImportOptions, adding: &Adding<'_>) -> Result<Files, ImportError> {
     let path = match source {
-        // As a file, it is read to its end and no further than the archive.
         Source::Stdin => Path::new("/dev/stdin"),
         Source::Path(path) => path.as_path(),
     };
-    let mut file = File::open(path).map_err(|source| ImportError::Open { path: path.to_owned(), source })?;
+    let opened = match source {
+        // What sshd gives is a socket, which cannot be opened by a path.
+        Source::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        Source::Path(path) => File::open(path),
+    };
+    let mut file = opened.map_err(|source| ImportError::Open { path: path.to_owned(), source })?;
     let failed = |source| ImportError::Read { path: path.to_owned(), source };
     let kind = file.metadata().map_err(failed)?;
     let is_program = kind.is_file() && elf::is_elf(&mut file).map_err(failed)?;
