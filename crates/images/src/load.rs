@@ -17,9 +17,7 @@ impl Store {
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Vec<Loaded>, ArchiveError> {
         let (loaded, displaced) = self.load_archive(source, options, progress)?;
-        if !displaced.is_empty() {
-            self.collect(&displaced, pods)?;
-        }
+        self.collect_displaced(&displaced, pods);
         Ok(loaded)
     }
 }

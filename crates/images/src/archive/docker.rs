@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::error::ArchiveError;
-use super::found::{FoundImage, FoundLayer, parse_config, read_file, read_json};
+use super::found::{FoundImage, FoundLayer, called, parse_config, read_file, read_json};
 use super::members::Members;
 use crate::config::Platform;
 use crate::digest::Digest;
@@ -46,7 +46,7 @@ fn read_image(members: &Members, image: Image, host: &Platform) -> Result<FoundI
     let names = image.repo_tags.unwrap_or_default();
     if !config.platform.fits(host) {
         return Err(ArchiveError::Platform {
-            image: names.first().cloned().unwrap_or_else(|| id.to_string()),
+            image: called(&names, id),
             wanted: host.to_string(),
             there: config.platform.to_string(),
         });

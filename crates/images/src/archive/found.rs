@@ -1,5 +1,6 @@
 //! An image in an archive, as both formats have it.
 
+use std::fmt::Display;
 use std::io::Read as _;
 
 use serde::de::DeserializeOwned;
@@ -44,8 +45,13 @@ impl FoundImage {
 
     /// What messages call it.
     pub(super) fn called(&self) -> String {
-        self.names.first().map_or_else(|| self.id.to_string(), |name| name.escape_default().to_string())
+        called(&self.names, self.id)
     }
+}
+
+/// The first of the names, which may hold anything, or what else it is known by.
+pub(super) fn called(names: &[String], or: impl Display) -> String {
+    names.first().map_or_else(|| or.to_string(), |name| name.escape_default().to_string())
 }
 
 pub(super) fn parse_config(id: Digest, bytes: &[u8]) -> Result<OciConfig, ArchiveError> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::error::ArchiveError;
-use super::found::{FoundImage, FoundLayer, parse_config, read_blob, read_json};
+use super::found::{FoundImage, FoundLayer, called, parse_config, read_blob, read_json};
 use super::members::Members;
 use super::{DESCRIPTORS_MAX, INDEX_DEPTH_MAX};
 use crate::config::Platform;
@@ -149,7 +149,7 @@ fn choose(
     }
     if fitting.is_empty() {
         return Err(ArchiveError::Platform {
-            image: names.first().cloned().unwrap_or_else(|| "without a name".to_owned()),
+            image: called(names, "without a name"),
             wanted: host.to_string(),
             there: platforms.into_iter().collect::<Vec<_>>().join(", "),
         });

@@ -314,12 +314,30 @@ fn the_image_for_this_machine_is_taken() {
     assert!(bed.store.index().unwrap().find(&by_index).is_some(), "also by the digest of the index");
 
     let mut files = Files::default();
-    files.index(&[named(with_platform(absent, &other), NAME, "x/b:1")]);
-    let error = bed.load(&files.tar()).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        format!("image x/b:1 is for linux/{0}: the archive has it for plan9/{0}", host.architecture)
-    );
+    for (name, shown) in [("x/b:1", "x/b:1"), ("x/\x1b[2Jb", "x/\\u{1b}[2Jb")] {
+        files.index(&[named(with_platform(absent.clone(), &other), NAME, name)]);
+        let error = bed.load(&files.tar()).unwrap_err().to_string();
+        let expected =
+            "is for linux/{0}: the archive has it for plan9/{0}".replace("{0}", &host.architecture);
+        assert_eq!(error, format!("image {shown} {expected}"));
+    }
+}
+
+#[test]
+fn a_load_is_done_whatever_becomes_of_what_it_displaced() {
+    let Some(bed) = Bed::new() else { return };
+    bed.load(&oci("x/a:1").tar()).unwrap();
+    let (mut files, layers) = (Files::default(), vec![tar(&[("c", b"3")])]);
+    let manifest = files.image(&config(&layers), &layers);
+    files.index(&[named(manifest, NAME, "x/a:1")]);
+    let load = |pods| {
+        bed.store.load(&Source::Path(bed.file(&files.tar())), &LoadOptions::default(), pods, &mut |_| {})
+    };
+    let loaded = load(&|| Err(ports::PortError("cannot look at the pods".to_owned()))).unwrap();
+    assert_eq!(bed.store.list(&[]).unwrap()[0].id, loaded[0].id.to_string());
+    assert_eq!(bed.count("configs"), 2, "what a pod may need stays");
+    bed.store.remove("x/a:1", false, &|| Ok(Vec::new())).unwrap();
+    bed.expect_empty();
 }
 
 #[test]

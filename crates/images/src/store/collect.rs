@@ -56,6 +56,17 @@ impl Store {
         host::remove(&directory, &unused).map_err(failed)
     }
 
+    /// [`Self::collect`] after something was added. That is done, whatever becomes of what it displaced: the
+    /// next removal tries again.
+    pub(crate) fn collect_displaced(&self, displaced: &[(String, Entry)], pods: LivingPods<'_>) {
+        if displaced.is_empty() {
+            return;
+        }
+        if let Err(error) = self.collect(displaced, pods) {
+            tracing::warn!("images that lost their names are left: {}", PortError::chain(&error));
+        }
+    }
+
     /// `None` when somebody has it. There is nothing to collect before there is a lock.
     fn try_lock(&self) -> Result<Option<File>, StoreError> {
         let path = self.lock_path();
