@@ -53,14 +53,10 @@ impl Store {
     /// # Errors
     /// When there is no such image, before anything is written; when its files are not what they were.
     pub fn save(&self, targets: &[String], format: SaveFormat, out: &mut dyn Write) -> Result<(), SaveError> {
-        let index = self.index()?;
-        let mut images: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
-        for target in targets {
-            let selected = self.select(&index, target)?;
-            images.entry(selected.image).or_default().extend(selected.names);
-        }
+        // In an empty store there is not even a lock.
+        self.select_all(targets)?;
         let _lock = self.keep()?;
-        let images = images.into_iter().map(|(id, names)| self.image_to_save(id, names));
+        let images = self.select_all(targets)?.into_iter().map(|(id, names)| self.image_to_save(id, names));
         let images = images.collect::<Result<Vec<_>, _>>()?;
         let mut tar = TarWriter::new(out);
         match format {
@@ -69,6 +65,17 @@ impl Store {
         }
         tar.finish()?;
         Ok(())
+    }
+
+    /// With the names to save of each.
+    fn select_all(&self, targets: &[String]) -> Result<BTreeMap<Digest, BTreeSet<String>>, SaveError> {
+        let index = self.index()?;
+        let mut images: BTreeMap<Digest, BTreeSet<String>> = BTreeMap::new();
+        for target in targets {
+            let selected = self.select(&index, target)?;
+            images.entry(selected.image).or_default().extend(selected.names);
+        }
+        Ok(images)
     }
 
     fn image_to_save(&self, id: Digest, names: BTreeSet<String>) -> Result<Image, SaveError> {

@@ -173,7 +173,8 @@ impl Adding<'_> {
         // What is there may have been damaged.
         let there = files::read(&path, CONFIG_BYTES_MAX).ok().flatten();
         if there.is_some_and(|there| there == bytes) {
-            return Ok(());
+            // Whoever put it there may not have come so far yet.
+            return files::sync(&self.store.configs_dir());
         }
         files::replace(&path, &self.scratch("config"), bytes)
     }

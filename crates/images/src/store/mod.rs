@@ -71,7 +71,7 @@ impl Store {
         self.directory.join("index.lock")
     }
 
-    /// Held shared by who adds, exclusively by who removes.
+    /// Held shared by who adds or saves, exclusively by who removes.
     fn lock_path(&self) -> PathBuf {
         self.directory.join("lock")
     }

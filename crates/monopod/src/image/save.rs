@@ -43,7 +43,9 @@ fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Sav
     let mut name = path.file_name().context("-o names no file")?.to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let partial: PathBuf = path.with_file_name(name);
-    let mut file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+    // Its name can be guessed: a link that somebody put there is not followed.
+    let mut file =
+        File::create_new(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
     let written = write(&mut file).map_err(anyhow::Error::from).and_then(|()| {
         fs::rename(&partial, path).with_context(|| format!("cannot write {}", path.display()))
     });
