@@ -110,16 +110,27 @@ impl<R: Read> Unpack<R> {
             Named::Root if member.kind == Kind::Directory => self.tree.set_root(&member.attributes)?,
             Named::Root => return Err(Refusal::Root.into()),
             Named::Opaque { directory } => {
-                self.tree.enter(&directory)?;
-                self.tree.hide_below()?;
+                if self.enter_to_hide(&directory)? {
+                    self.tree.hide_below()?;
+                }
             }
             Named::Whiteout { parent, name } => {
-                self.tree.enter(&parent)?;
-                self.tree.add_whiteout(name)?;
+                if self.enter_to_hide(&parent)? {
+                    self.tree.add_whiteout(name)?;
+                }
             }
             Named::Entry { parent, name } => return self.entry(member, &parent, name),
         }
         Ok(self.skip(member.bytes)?)
+    }
+
+    /// Whether there is a directory to hide things in. A file in its place hides all by itself: some programs
+    /// write whiteouts of what a directory had also when the layer makes it a file.
+    fn enter_to_hide(&mut self, directory: &[&[u8]]) -> Result<bool, Blocked> {
+        match self.tree.enter(directory) {
+            Err(Blocked::Refused(Refusal::ParentNotDirectory { .. })) => Ok(false),
+            entered => entered.map(|()| true),
+        }
     }
 
     fn entry(&mut self, member: &Member, parent: &[&[u8]], name: &[u8]) -> Result<(), Blocked> {

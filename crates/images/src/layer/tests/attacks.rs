@@ -224,6 +224,8 @@ fn whiteouts_and_what_has_their_name() {
         ("after a link", Tar::new().symlink("a", "b").file(".wh.a", ""), "a -> b"),
         ("opaque first", opaque(Tar::new()).directory("a/").file("a/x", "x"), "a/ opaque\na/x = x"),
         ("opaque last", opaque(Tar::new().directory("a/").file("a/x", "x")), "a/ opaque\na/x = x"),
+        ("below a file", Tar::new().file("a", "x").file("a/.wh.b", "").file("a/.wh..wh..opq", ""), "a = x"),
+        ("below what becomes a file", Tar::new().file("a/.wh.b", "").file("a", "x"), "a = x"),
         ("opaque root", Tar::new().file("a", "x").file(".wh..wh..opq", ""), "a = x"),
     ]);
 }
