@@ -71,6 +71,8 @@ pub enum ImportError {
     Write { path: PathBuf, source: io::Error },
     #[error("it cannot be read as a tar archive")]
     Decompress { source: io::Error },
+    #[error("it is empty, not even an archive of no files: has what was to write it failed?")]
+    Empty,
     #[error("--applets is for a program, and {} is none", path.display())]
     NoProgram { path: PathBuf },
     #[error("{} cannot be alone in an image", path.display())]
@@ -115,6 +117,9 @@ impl Store {
         let archive = BufReader::with_capacity(BUFFER_BYTES, files.archive);
         let plain = layer::decompress(archive).map_err(|source| ImportError::Decompress { source })?;
         let (_, diff_id) = adding.layer(&[], None, plain)?;
+        if diff_id == Digest::of(b"") {
+            return Err(ImportError::Empty);
+        }
         let config = config(&options.process.or(files.process), diff_id).to_string().into_bytes();
         let names = vec![options.name.to_string()];
         let loaded = Loaded { id: Digest::of(&config), names: names.clone() };

@@ -145,6 +145,23 @@ fn what_is_refused_as_a_program() {
     assert!(error.to_string().contains("it is built in"), "{error}");
 }
 
+/// It is what a pipe gives when the program before it has failed.
+#[test]
+fn nothing_is_no_archive() {
+    let Some(bed) = Bed::new() else { return };
+    let source = bed.path("nothing");
+    fs::write(&source, "").unwrap();
+    let error = bed.import(&source, &options(Applets::Auto)).unwrap_err();
+    assert!(matches!(error, ImportError::Empty), "{error}");
+    let compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()).finish();
+    fs::write(&source, compressed.unwrap()).unwrap();
+    let error = bed.import(&source, &options(Applets::Auto)).unwrap_err();
+    assert!(matches!(error, ImportError::Empty), "{error}");
+    // The two blocks of zeros that end an archive of no files.
+    fs::write(&source, [0; 1024]).unwrap();
+    bed.import(&source, &options(Applets::Auto)).unwrap();
+}
+
 #[test]
 fn an_empty_file_is_no_program() {
     let directory = Directory::new();
