@@ -44,8 +44,9 @@ Examples:
   sudo monopod image load ./layout --name localhost/web   a directory, and a name of your own
   skopeo copy docker://busybox oci-archive:busybox.tar    where skopeo reaches a registry
 
-Everything is checked by its digest; of an archive with something wrong in it, nothing is loaded. A pod uses
-an image that was loaded when its imagePullPolicy is IfNotPresent or Never, or its name is localhost/NAME.";
+Everything is checked by its digest; of an archive with something wrong in it, nothing is loaded.
+A pod uses an image that was loaded when its imagePullPolicy is IfNotPresent or Never, or its name
+is localhost/NAME.";
 
 #[derive(Debug, Args)]
 pub(super) struct Load {
@@ -86,14 +87,14 @@ pub(super) enum ArchiveFormat {
 
 const IMPORT_HELP: &str = "\
 Examples:
-  sudo monopod image import /usr/bin/busybox localhost/busybox         with a link for each of its applets
+  sudo monopod image import /usr/bin/busybox localhost/busybox         with links for its applets
   sudo monopod image import ./server localhost/server --env PORT=80    a static program of your own
   sudo monopod image import ./rootfs localhost/base --cmd 'sh -l'
   docker export web | sudo monopod image import - localhost/web --entrypoint /bin/web
 
-The same files and options give the same image ID. A program called busybox* or toybox* is run once, as user
-nobody, with --list to learn its applets. A program that is linked dynamically is refused: import a directory
-that has its libraries too, or run it with image: localhost/host.";
+The same files and options give the same image ID. A program called busybox* or toybox* is run
+once, as user nobody, with --list to learn its applets. A program that is linked dynamically is
+refused: import a directory that has its libraries too, or run it with image: localhost/host.";
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -155,8 +156,8 @@ Examples:
   sudo monopod image rm busybox:1.36
   sudo monopod image rm 3f57d9401f8d            by the first digits of its ID
 
-An image that a living pod uses is refused. With --force its name is taken away; the pod keeps the files
-until it ends, and they go with the next rm.";
+An image that a living pod uses is refused. With --force its name is taken away; the pod keeps the
+files until it ends, and they go with the next rm.";
 
 #[derive(Debug, Args)]
 pub(super) struct Remove {

@@ -60,12 +60,24 @@ fn words(flag: &str, text: &str) -> Result<Vec<String>> {
         return serde_json::from_str(text)
             .with_context(|| format!("{flag} {text:?}: is no array of strings"));
     }
+    if text.contains(['"', '\'', '\\']) {
+        bail!("{flag} {text:?}: quotes and backslashes mean nothing here: give a JSON array of words");
+    }
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::words;
+
+    #[test]
+    fn quotes_are_refused() {
+        for text in ["sh -c 'a b'", r#"sh -c "a b""#, r"a\ b"] {
+            let error = words("--cmd", text).unwrap_err().to_string();
+            assert!(error.contains("JSON array"), "{error}");
+        }
+        assert_eq!(words("--cmd", r#"["it's"]"#).unwrap(), ["it's"]);
+    }
 
     #[test]
     fn words_and_arrays_of_them() {
