@@ -81,6 +81,7 @@ fn search_each(what: &str, pods: &[String], one: impl Fn(&str) -> Result<Figures
         std::io::stderr(),
         "{what}: {pods} pods, {worlds} worlds, {states} states, {transitions} transitions, {took:.1} s"
     );
+    assert!(pods > 0 || given_bounds().is_some(), "{what}: there is nothing to search");
     assert!(failures.is_empty(), "{what}: a promise is broken\n{}", failures.concat());
 }
 
