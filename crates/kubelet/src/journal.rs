@@ -155,7 +155,7 @@ impl Past {
         };
         drop_torn_line(&pod_dir.join(CURRENT))?;
         let (current, bytes) = open_generation(&pod_dir.join(CURRENT))?;
-        let next_seq = entries.last().map_or(1, |entry| entry.seq + 1);
+        let next_seq = entries.last().map_or(1, |entry| entry.seq.saturating_add(1));
         Ok((Journal { pod_dir, current, bytes, next_seq }, entries))
     }
 }

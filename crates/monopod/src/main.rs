@@ -45,7 +45,11 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
-        Command::Image(options) => image::image(options, &paths(cli)?),
+        Command::Image(options) => {
+            // An import may ask a program of somebody else for its applets.
+            keep_inherited_descriptors();
+            image::image(options, &paths(cli)?)
+        }
         Command::Reset(options) => {
             preflight::check_machine()?;
             Ok(reset::reset(&paths(cli)?, options.keep_images)?.report())

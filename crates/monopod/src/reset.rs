@@ -22,9 +22,10 @@ pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
     if errors.is_empty() {
         // A pod's directory says what there is of the pod: it stays until all of that is gone.
         dirs.extend([paths.pods_dir(), paths.run_dir.clone()]);
-    }
-    if !keep_images {
-        dirs.push(paths.data_dir.join("images"));
+        if !keep_images {
+            // Containers that could not be ended have their files in it.
+            dirs.push(paths.data_dir.join("images"));
+        }
     }
     errors.extend(dirs.iter().flat_map(|dir| remove_tree(dir)).map(anyhow::Error::new));
     // Somebody else's files may be in it.

@@ -46,7 +46,11 @@ impl LogFile {
         let next = current.with_extension("log.new");
         let file = open(&next)?;
         let (rotated, oldest) = self.rotated.rotate(at);
-        fs::rename(&current, self.dir.join(rotated.to_string()))?;
+        match fs::rename(&current, self.dir.join(rotated.to_string())) {
+            // Moved by an earlier rotation that got no further.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            moved => moved?,
+        }
         fs::rename(&next, &current)?;
         self.file = file;
         self.size_bytes = 0;
@@ -125,6 +129,18 @@ mod tests {
         let expected: Vec<u8> = (chunks - kept..chunks).flat_map(chunk).collect();
         assert!(all == expected, "the last {kept} chunks");
         assert!(kept > 40);
+    }
+
+    #[test]
+    fn a_rotation_that_got_half_way_does_not_keep_the_next_from_it() {
+        let dir = Dir::new("half-rotation");
+        let mut log = LogFile::open(&dir.0, 0).unwrap();
+        let at = WallTime::from_unix(1_475_713_029, 0);
+        let chunk = vec![b'x'; usize::try_from(LOG_BYTES_MAX).unwrap() / 2 + 1];
+        log.append(&chunk, at).unwrap();
+        fs::remove_file(dir.0.join("0.log")).unwrap();
+        log.append(&chunk, at).unwrap();
+        assert_eq!(fs::read(dir.0.join("0.log")).unwrap().len(), chunk.len());
     }
 
     #[test]

@@ -65,6 +65,12 @@ pub enum ImportError {
     Open { path: PathBuf, source: io::Error },
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
+    #[error(
+        "{} holds the image store, which would be part of the image: import a directory without it, or move \
+         the store with --data-dir",
+        path.display()
+    )]
+    HoldsStore { path: PathBuf },
     #[error("cannot make an archive of {}", path.display())]
     Pack { path: PathBuf, source: LayerError },
     #[error("cannot write {}", path.display())]
@@ -162,6 +168,12 @@ fn open(source: &Source, options: &ImportOptions, adding: &Adding<'_>) -> Result
     let process = ImportedProcess::default();
     if !kind.is_dir() {
         return Ok(Files { archive: file, process });
+    }
+    let staging = adding.scratch("archive");
+    let staging = staging.parent().map(Path::canonicalize).transpose().map_err(failed)?;
+    let directory = path.canonicalize().map_err(failed)?;
+    if staging.is_some_and(|staging| staging.starts_with(&directory)) {
+        return Err(ImportError::HoldsStore { path: path.to_owned() });
     }
     let archive = scratch(adding, |out| {
         layer::pack(path, out).map(drop).map_err(|source| ImportError::Pack { path: path.to_owned(), source })

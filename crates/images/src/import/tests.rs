@@ -169,3 +169,11 @@ fn an_empty_file_is_no_program() {
     fs::write(&path, "").unwrap();
     assert!(!elf::is_elf(&mut fs::File::open(path).unwrap()).unwrap());
 }
+
+#[test]
+fn a_directory_that_holds_the_store_is_refused() {
+    let Some(bed) = Bed::new() else { return };
+    let above = bed.directory.path().join("images/..");
+    let refused = bed.import(&above, &options(Applets::Auto)).expect_err("the store would be in it");
+    assert!(matches!(refused, ImportError::HoldsStore { .. }), "{refused}");
+}

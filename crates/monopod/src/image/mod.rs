@@ -30,8 +30,8 @@ pub(crate) fn image(options: &Image, paths: &Paths) -> Result<ExitCode> {
         Command::Load(options) => load(&store, options, &pods),
         Command::Save(options) => save::save(&store, options),
         Command::Import(options) => import::import(&store, options, &pods),
-        Command::Ls(options) => list(&store, options, &pods()?),
-        Command::Inspect { images } => inspect(&store, images, &pods()?),
+        Command::Ls(options) => list(&store, options, &known(pods())),
+        Command::Inspect { images } => inspect(&store, images, &known(pods())),
         Command::Rm(options) => Ok(remove(&store, options, &pods)),
     }
 }
@@ -39,6 +39,14 @@ pub(crate) fn image(options: &Image, paths: &Paths) -> Result<ExitCode> {
 fn living_pods(paths: &Paths) -> Result<Vec<PodImages>, PortError> {
     let uses = runtime::image_uses(paths)?.into_iter();
     Ok(uses.map(|used| PodImages { pod: used.pod, names: used.names, ids: used.ids }).collect())
+}
+
+/// Enough to tell people of; nothing is removed on the strength of it.
+fn known(pods: Result<Vec<PodImages>, PortError>) -> Vec<PodImages> {
+    pods.unwrap_or_else(|error| {
+        tracing::warn!("which images are in use is not known: {error}");
+        Vec::new()
+    })
 }
 
 fn load(store: &Store, options: &Load, pods: images::LivingPods<'_>) -> Result<ExitCode> {
