@@ -152,8 +152,9 @@ impl Observed {
         }
     }
 
-    /// Whatever had no recorded exit was killed with its sandbox.
+    /// Whatever had no recorded exit was killed with its sandbox; what it was removing is to be removed yet.
     fn all_died(&mut self, at: Moment) {
+        self.removing.clear();
         for container in self.containers.values_mut() {
             if container.current.as_ref().is_some_and(|a| a.state == AttemptState::Starting) {
                 container.roll_back();

@@ -20,8 +20,11 @@ fn sandbox_gone(view: &View<'_>, draft: &mut Draft) -> bool {
         | SandboxState::CreateFailed { .. }
         | SandboxState::Lost { .. }
         | SandboxState::Stopped { .. } => return true,
-        SandboxState::Ready { attempt, .. } => draft.act(Action::StopSandbox { attempt }),
-        SandboxState::Creating { .. } | SandboxState::Stopping { .. } => {
+        SandboxState::Ready { attempt, .. } if view.observed.garbage.is_empty() => {
+            draft.act(Action::StopSandbox { attempt });
+        }
+        // It has old attempts to remove yet.
+        SandboxState::Ready { .. } | SandboxState::Creating { .. } | SandboxState::Stopping { .. } => {
             draft.decide(None, Verdict::Wait(Wait::Sandbox));
         }
     }

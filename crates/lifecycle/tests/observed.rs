@@ -155,6 +155,37 @@ fn only_the_shim_knows_which_signals_were_sent() {
     }
 }
 
+/// Nobody says how it turned out, and the pod is not stopped before it has.
+#[test]
+fn a_removal_that_died_with_its_sandbox_is_due_in_the_next() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    let mut observed = running_second_attempt(&spec);
+    let ended = Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(1) };
+    let ready =
+        Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None };
+    let started = Observation::ContainerStarted {
+        container: main.clone(),
+        attempt: 2,
+        id: "main-2".to_owned(),
+        started: at(60),
+    };
+    let created = Observation::SandboxCreated { attempt: 1, ip: "127.0.0.1".to_owned() };
+    let lost = Observation::SandboxLost { attempt: 0 };
+    for (seconds, observation) in [(20, ended), (60, ready), (60, started), (60, lost)] {
+        observed.observe(&spec, &observation, at(seconds));
+        settle(&spec, &mut observed, seconds);
+    }
+    settle(&spec, &mut observed, 65);
+    observed.observe(&spec, &created, at(70));
+    observed.observe(&spec, &Observation::DeletionRequested { grace: Duration::ZERO }, at(70));
+    let removal = Action::RemoveContainer { container: main.clone(), attempt: 0 };
+    assert_eq!(plan(&spec, &observed, at(70)).actions, [removal]);
+    settle(&spec, &mut observed, 70);
+    observed.observe(&spec, &Observation::ContainerRemoved { container: main, attempt: 0 }, at(70));
+    assert_eq!(plan(&spec, &observed, at(70)).actions, [Action::StopSandbox { attempt: 1 }]);
+}
+
 /// The same again after writing and reading, and without the fields that came later.
 #[test]
 fn a_checkpoint_reads_back_also_without_newer_fields() {

@@ -116,6 +116,7 @@ impl<'s> Checker<'s> {
                 self.volumes = Part::Coming;
             }
             Action::RemoveContainer { container, attempt } => {
+                assert_eq!(self.sandbox, Part::Ready, "attempt {attempt} of {container} removed by nobody");
                 let newest = self.processes[container].attempt.unwrap_or(0);
                 assert!(attempt + 1 < newest, "attempt {attempt} of {container} removed, but it is kept");
             }
@@ -237,7 +238,7 @@ impl<'s> Checker<'s> {
             let waits = initializing && !process.begun_in_run;
             let ended =
                 process.life == Life::Exited && !process.is_restarted(container, self.spec.restart_policy);
-            assert!(process.life == Life::Running || waits || ended, "{} is forgotten", container.name);
+            assert!(process.up(container) || waits || ended, "{} is forgotten", container.name);
         }
     }
 

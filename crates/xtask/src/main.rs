@@ -24,8 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   dist         the release binary: static, not position-independent
   bench [--quick] [--json FILE]
                what starts, shims and logs cost, beside the floor (as root); --quick to see that it works
-  mutants [FILTER]
-               break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: half an hour
+  mutants [NAME...]
+               break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour
   qemu [FILE]  only the cgroup v2 machine; FILE is a static program to try instead of the release binary";
 
 fn main() -> ExitCode {
@@ -48,8 +48,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ["ci"] => ci::check(),
         ["dist"] => dist::build().map(drop),
         ["bench", ref flags @ ..] => bench::measure(flags),
-        ["mutants"] => mutants::run(""),
-        ["mutants", filter] => mutants::run(filter),
+        ["mutants", ref filters @ ..] => mutants::run(filters),
         ["qemu"] => qemu::run(None)?.conclude(),
         ["qemu", program] => qemu::run(Some(Path::new(program)))?.conclude(),
         _ => bail!("{USAGE}"),

@@ -1,7 +1,7 @@
 //! `cargo xtask mutants`: whether the tests of the core notice when one of its rules is broken.
 //!
 //! Each mutation of `crates/sim/mutations.txt` is applied to a copy of the crates under the target folder;
-//! then the test programs of `sim` run, and one of them has to fail.
+//! then the tests of `lifecycle` and the test programs of `sim` run, and one of them has to fail.
 
 mod list;
 
@@ -18,7 +18,12 @@ use list::{Mutation, RULES};
 /// What the tests of `sim` are made of.
 const COPIED: [&str; 6] =
     ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates/podspec", "crates/lifecycle", "crates/sim"];
-const TESTS: [&str; 3] = ["scenarios", "seeds", "worlds"];
+const TESTS: [(&str, &[&str]); 4] = [
+    ("scenarios", &["--package", "sim", "--test", "scenarios"]),
+    ("seeds", &["--package", "sim", "--test", "seeds"]),
+    ("worlds", &["--package", "sim", "--test", "worlds"]),
+    ("lifecycle", &["--package", "lifecycle"]),
+];
 /// Not as far as in CI: a rule that is broken shows soon.
 const WORLDS: &str = "5,1,1,3";
 /// A test that takes longer has noticed something, too. In seconds, as timeout(1) takes it.
@@ -26,12 +31,13 @@ const TEST_TIME_MAX: &str = "300";
 /// What timeout(1) exits with when it had to end the program.
 const TIMED_OUT: i32 = 124;
 
-/// Applies all mutations whose names contain `filter`.
-pub(crate) fn run(filter: &str) -> Result<()> {
+/// Applies all mutations whose names contain one of `filters`; all, when there is none.
+pub(crate) fn run(filters: &[&str]) -> Result<()> {
     let root = workspace_root();
     let all = list::load(&root)?;
-    let chosen: Vec<&Mutation> = all.iter().filter(|mutation| mutation.name.contains(filter)).collect();
-    ensure!(!chosen.is_empty(), "no mutation's name contains {filter:?}");
+    let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter));
+    let chosen: Vec<&Mutation> = all.iter().filter(|mutation| is_chosen(&mutation.name)).collect();
+    ensure!(!chosen.is_empty(), "no mutation's name contains one of {filters:?}");
     let copy = Copied::new(&root, &target_dir()?.join("mutants"))?;
     ensure!(copy.failing_tests()?.is_empty(), "the tests fail although nothing is changed");
     let mut survivors = vec![];
@@ -52,7 +58,6 @@ pub(crate) fn run(filter: &str) -> Result<()> {
 
 /// A workspace of its own, and where cargo puts what it builds of it.
 struct Copied {
-    rules: PathBuf,
     workspace: PathBuf,
     target: PathBuf,
 }
@@ -71,13 +76,13 @@ impl Copied {
         // They are not copied.
         let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("default-members")).collect();
         fs::write(&manifest, kept.join("\n"))?;
-        Ok(Self { rules: root.join(RULES), workspace, target: folder.join("target") })
+        Ok(Self { workspace, target: folder.join("target") })
     }
 
     /// The tests that notice the mutation. The rule is in force again afterwards.
     fn try_out(&self, mutation: &Mutation) -> Result<Vec<&'static str>> {
-        let text = fs::read_to_string(self.rules.join(&mutation.file))?;
         let file = self.workspace.join(RULES).join(&mutation.file);
+        let text = fs::read_to_string(&file)?;
         fs::write(&file, mutation.apply(&text)?)?;
         let caught = self.failing_tests().with_context(|| format!("with {}", mutation.name));
         fs::write(&file, text)?;
@@ -85,11 +90,14 @@ impl Copied {
     }
 
     fn failing_tests(&self) -> Result<Vec<&'static str>> {
-        let built = self.cargo(&["test", "--no-run"]).stderr(Stdio::piped()).output()?;
+        let built = self
+            .cargo(&["--package", "sim", "--package", "lifecycle", "--no-run"])
+            .stderr(Stdio::piped())
+            .output()?;
         ensure!(built.status.success(), "it does not compile:\n{}", String::from_utf8_lossy(&built.stderr));
         let mut failing = vec![];
-        for test in TESTS {
-            let status = self.cargo(&["test", "--test", test]).stderr(Stdio::null()).status()?;
+        for (test, args) in TESTS {
+            let status = self.cargo(args).stderr(Stdio::null()).status()?;
             let code = status.code().with_context(|| format!("{test} was killed: {status}"))?;
             ensure!(matches!(code, 0 | 101 | TIMED_OUT), "{test} ends with {code}");
             if code != 0 {
@@ -101,7 +109,7 @@ impl Copied {
 
     fn cargo(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.arg(TEST_TIME_MAX).arg("cargo").args(args).args(["--offline", "--package", "sim"]);
+        command.arg(TEST_TIME_MAX).args(["cargo", "test", "--offline"]).args(args);
         command.current_dir(&self.workspace).env("CARGO_TARGET_DIR", &self.target);
         command.env("SIM_WORLDS", WORLDS).env("RUST_BACKTRACE", "0").env("RUSTFLAGS", "--cap-lints=allow");
         command.stdout(Stdio::null());
