@@ -23,7 +23,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
 }
 
 /// Engine and shims hold several descriptors for each container: as many as they may have at all.
-/// To be called after [`read`], for containers keep what this process was started with.
+/// To be called after the facts were read, for containers keep what this process was started with.
 pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };

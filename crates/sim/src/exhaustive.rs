@@ -79,7 +79,7 @@ fn replay<M: Model>(model: &M, events: &[M::Event]) -> String {
     format!("{}broken: {}\n", timeline.take_text(), promise.unwrap_or_default())
 }
 
-/// Searches pods on every processor, until all are searched or [`FAILURES_MAX`] have failed: what was found,
+/// Searches pods on every processor, until all are searched or `FAILURES_MAX` have failed: what was found,
 /// and the way to the first broken promise of each pod that has one.
 pub fn every(
     pods: &[String],
