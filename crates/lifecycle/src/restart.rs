@@ -33,17 +33,15 @@ pub fn expects_restart(spec: &PodSpec, container: &Container) -> bool {
     container.restart.policy.unwrap_or(spec.restart_policy) != RestartPolicy::Never
 }
 
-/// The first rule that matches decides, then the container's policy, then the pod's. Sidecars are
-/// always restarted. An ordinary init container that succeeded never runs again, and the pod's
+/// The first rule that matches decides, then the container's policy, which is `Always` for a sidecar,
+/// then the pod's. An ordinary init container that succeeded never runs again, and the pod's
 /// `Always` means `OnFailure` to it. One that was stopped because its startup probe failed has failed
 /// whatever its exit code.
 pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, attempt: &Attempt) -> bool {
     let Some(exit) = attempt.exit() else { return false };
     let failed = exit.failed(container.kind) || attempt.startup.verdict == ProbeVerdict::Failure;
-    match container.kind {
-        ContainerKind::Sidecar => return true,
-        ContainerKind::Init if !failed => return false,
-        ContainerKind::Init | ContainerKind::App => {}
+    if container.kind == ContainerKind::Init && !failed {
+        return false;
     }
     if matching_rule(container, exit).is_some() {
         return true;
