@@ -1,0 +1,1 @@
+//! The Kubernetes API as data: fields, wire numbers, merge rules; checks, protobuf, OpenAPI.

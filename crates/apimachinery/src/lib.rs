@@ -1,0 +1,1 @@
+//! Pure parts of a Kubernetes API server: errors, selectors, patches, apply, tables.

@@ -1,0 +1,108 @@
+//! Every kind that is served, in one table: to add a kind is to add an entry.
+
+use std::fmt::Debug;
+
+use podspec::{FieldError, WallTime};
+use serde_json::Value;
+
+/// A kind of object, as discovery shows it and as the handlers treat it.
+#[derive(Debug)]
+pub struct Kind {
+    /// Empty for the core group.
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub short_names: &'static [&'static str],
+    pub categories: &'static [&'static str],
+    pub namespaced: bool,
+    pub verbs: &'static [Verb],
+    pub subresources: &'static [Subresource],
+    pub rules: &'static dyn Rules,
+    pub columns: &'static dyn Columns,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    Create,
+    Delete,
+    DeleteCollection,
+    Get,
+    List,
+    Patch,
+    Update,
+    Watch,
+}
+
+/// As in `pods/log`: its name, the kind that it speaks of, and what may be done with it.
+#[derive(Debug)]
+pub struct Subresource {
+    pub name: &'static str,
+    /// Group and version of `kind` when they are not the parent's: `policy/v1` of an Eviction.
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub verbs: &'static [Verb],
+}
+
+/// What is a kind's own. All of it is pure; what needs other objects is admission.
+pub trait Rules: Sync + Debug {
+    /// Fills in what a client left out.
+    fn default(&self, object: &mut Value) {
+        let _ = object;
+    }
+
+    /// Drops what only the server sets, and sets what it does on create (status, generation, ...).
+    fn prepare_create(&self, object: &mut Value) {
+        let _ = object;
+    }
+
+    /// A defaulted object; metadata has been checked before.
+    fn validate(&self, object: &Value) -> Vec<FieldError> {
+        let _ = object;
+        Vec::new()
+    }
+
+    /// Keeps what an update by way of this `subresource` (`None`: the object itself) may not touch.
+    fn prepare_update(&self, new: &mut Value, old: &Value, subresource: Option<&str>) {
+        let _ = (new, old, subresource);
+    }
+
+    /// A defaulted, prepared update; immutable metadata has been checked before.
+    fn validate_update(&self, new: &Value, old: &Value, subresource: Option<&str>) -> Vec<FieldError> {
+        let _ = (old, subresource);
+        self.validate(new)
+    }
+
+    /// One line each, for `Warning:` headers.
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let _ = (new, old);
+        Vec::new()
+    }
+
+    /// What field selectors may ask for beside `metadata.name` and `metadata.namespace`.
+    fn fields(&self, object: &Value) -> Vec<(&'static str, String)> {
+        let _ = object;
+        Vec::new()
+    }
+}
+
+/// The Table that `kubectl get` prints.
+pub trait Columns: Sync + Debug {
+    fn columns(&self) -> &'static [Column];
+    /// One value for each column: text, or a whole number.
+    fn cells(&self, object: &Value, now: WallTime) -> Vec<Value>;
+}
+
+#[derive(Debug)]
+pub struct Column {
+    pub name: &'static str,
+    /// `string`, `integer`, `date`.
+    pub ty: &'static str,
+    /// `name` for the name, else empty.
+    pub format: &'static str,
+    /// 0: always shown; 1: with `-o wide`.
+    pub priority: u8,
+    pub description: &'static str,
+}

@@ -1,0 +1,3 @@
+//! The Kubernetes API for Pods over HTTP: authentication, admission, kinds, discovery, handlers.
+
+pub mod kinds;

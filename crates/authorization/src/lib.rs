@@ -1,0 +1,1 @@
+//! Role-based access control: which rules allow a request, and the stock roles.

@@ -1,0 +1,1 @@
+//! Which node a pending pod goes to, or why none.

@@ -1,0 +1,1 @@
+//! Objects with one resourceVersion, watches and durable writes.
