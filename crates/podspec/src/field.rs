@@ -117,28 +117,34 @@ pub struct FieldError {
 impl std::error::Error for FieldError {}
 
 impl FieldError {
-    pub(crate) fn required(path: FieldPath, detail: &str) -> Self {
+    #[must_use]
+    pub fn required(path: FieldPath, detail: &str) -> Self {
         Self::new(path, FieldErrorKind::Required, None, detail)
     }
 
-    pub(crate) fn invalid(path: FieldPath, value: impl Into<Value>, detail: &str) -> Self {
+    #[must_use]
+    pub fn invalid(path: FieldPath, value: impl Into<Value>, detail: &str) -> Self {
         Self::new(path, FieldErrorKind::Invalid, Some(value.into()), detail)
     }
 
-    pub(crate) fn not_found(path: FieldPath, value: &str) -> Self {
+    #[must_use]
+    pub fn not_found(path: FieldPath, value: &str) -> Self {
         Self::new(path, FieldErrorKind::NotFound, Some(value.into()), "")
     }
 
-    pub(crate) fn duplicate(path: FieldPath, value: impl Into<Value>) -> Self {
+    #[must_use]
+    pub fn duplicate(path: FieldPath, value: impl Into<Value>) -> Self {
         Self::new(path, FieldErrorKind::Duplicate, Some(value.into()), "")
     }
 
-    pub(crate) fn forbidden(path: FieldPath, detail: &str) -> Self {
+    #[must_use]
+    pub fn forbidden(path: FieldPath, detail: &str) -> Self {
         Self::new(path, FieldErrorKind::Forbidden, None, detail)
     }
 
     /// `supported` in the order to print it.
-    pub(crate) fn not_supported(path: FieldPath, value: &str, supported: &[&str]) -> Self {
+    #[must_use]
+    pub fn not_supported(path: FieldPath, value: &str, supported: &[&str]) -> Self {
         let list = supported.iter().map(|s| quote(s)).collect::<Vec<_>>().join(", ");
         Self::new(
             path,
@@ -148,29 +154,35 @@ impl FieldError {
         )
     }
 
-    pub(crate) fn too_long(path: FieldPath, bytes_max: usize) -> Self {
+    #[must_use]
+    pub fn too_long(path: FieldPath, bytes_max: usize) -> Self {
         Self::new(path, FieldErrorKind::TooLong, None, &format!("may not be more than {bytes_max} bytes"))
     }
 
-    pub(crate) fn too_many(path: FieldPath, count: usize, max: usize) -> Self {
+    #[must_use]
+    pub fn too_many(path: FieldPath, count: usize, max: usize) -> Self {
         let detail = format!("must have at most {max} items");
         Self::new(path, FieldErrorKind::TooMany, Some(count.into()), &detail)
     }
 
-    pub(crate) fn type_invalid(path: FieldPath, value: &Value, detail: &str) -> Self {
+    #[must_use]
+    pub fn type_invalid(path: FieldPath, value: &Value, detail: &str) -> Self {
         Self::new(path, FieldErrorKind::TypeInvalid, Some(value.clone()), detail)
     }
 
-    pub(crate) fn not_yet(path: FieldPath, missing: &str) -> Self {
+    #[must_use]
+    pub fn not_yet(path: FieldPath, missing: &str) -> Self {
         Self::new(path, FieldErrorKind::NotYet, None, &format!("not supported yet: {missing}"))
     }
 
-    pub(crate) fn refused(path: FieldPath, reason: &str) -> Self {
+    #[must_use]
+    pub fn refused(path: FieldPath, reason: &str) -> Self {
         Self::new(path, FieldErrorKind::Refused, None, reason)
     }
 
     /// `meant` is the name it was probably meant to be; it becomes the detail, which is not printed.
-    pub(crate) fn unknown(path: FieldPath, meant: Option<&str>) -> Self {
+    #[must_use]
+    pub fn unknown(path: FieldPath, meant: Option<&str>) -> Self {
         let error = Self::new(path, FieldErrorKind::UnknownField, None, meant.unwrap_or(""));
         match meant {
             Some(name) => error.hint(format!("did you mean \"{name}\"?")),
@@ -178,11 +190,13 @@ impl FieldError {
         }
     }
 
-    pub(crate) fn duplicate_field(path: FieldPath) -> Self {
+    #[must_use]
+    pub fn duplicate_field(path: FieldPath) -> Self {
         Self::new(path, FieldErrorKind::DuplicateField, None, "")
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -225,7 +239,8 @@ impl FieldErrorKind {
 }
 
 /// A string as Go's `%q` prints it, which is what clients compare with.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     use fmt::Write as _;
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');

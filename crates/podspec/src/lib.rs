@@ -11,7 +11,7 @@ mod endless;
 pub mod field;
 mod identity;
 pub mod ids;
-mod json;
+pub mod json;
 pub mod load;
 mod lower;
 pub mod quantity;
@@ -35,6 +35,7 @@ pub use spec::{
     RestartPolicy, RestartRule, RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
+pub use validate::format;
 
 /// A pod that can be run.
 #[derive(Clone, PartialEq, Debug)]
@@ -144,4 +145,23 @@ pub fn admit(mut pod: Value, random: &[u8; IDENTITY_BYTES]) -> Result<AdmittedPo
     }
     identity::assign(&mut pod, random);
     Ok(AdmittedPod { warnings: warnings::warnings(&pod), pod: lower::pod(&pod), manifest: pod })
+}
+
+/// Fills in what the API server would, in a pod whose types have been checked.
+pub fn fill_in_defaults(pod: &mut Value) {
+    defaults::fill_in(pod);
+}
+
+/// Every error of a pod that has its defaults: the errors [`admit`] would find.
+#[must_use]
+pub fn errors_of(pod: &Value) -> Vec<FieldError> {
+    let mut structure = Vec::new();
+    schema::check(schema::POD, &mut pod.clone(), &mut structure);
+    validate::validate(pod, structure)
+}
+
+/// What is allowed in a valid pod but most likely not meant; one line each, beginning with the field's path.
+#[must_use]
+pub fn warnings_about(pod: &Value) -> Vec<String> {
+    warnings::warnings(pod)
 }

@@ -79,6 +79,25 @@ impl Quantity {
         self.divided(NANOS / 1_000)
     }
 
+    /// Whole units, without a suffix of its own.
+    #[must_use]
+    pub fn from_units(units: u64) -> Self {
+        Self { nanos: (i128::from(units) * NANOS).min(NANOS_MAX), format: Format::DecimalSi }
+    }
+
+    /// The sum in the form of the first that is not zero; never beyond what a quantity holds.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let format = if self.is_zero() { other.format } else { self.format };
+        Self { nanos: (self.nanos + other.nanos).clamp(-NANOS_MAX, NANOS_MAX), format }
+    }
+
+    /// The difference, which may be negative.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self { nanos: (self.nanos - other.nanos).clamp(-NANOS_MAX, NANOS_MAX), format: self.format }
+    }
+
     #[must_use]
     pub fn is_negative(self) -> bool {
         self.nanos < 0
@@ -279,6 +298,24 @@ mod tests {
         assert_eq!(Quantity::parse(&format!("0.{long}Ei")).unwrap().to_units(), 1 << 60);
         assert!(Quantity::parse("-1").unwrap().is_negative());
         assert_eq!(Quantity::parse("-1").unwrap().to_units(), 0);
+    }
+
+    #[test]
+    fn sums_keep_the_form_of_what_counts() {
+        let quantity = |text| Quantity::parse(text).unwrap();
+        for (a, b, sum, difference) in [
+            ("0", "64Mi", "64Mi", "-67108864"),
+            ("64Mi", "64Mi", "128Mi", "0"),
+            ("1", "250m", "1250m", "750m"),
+            ("9223372036854775807", "1k", "9223372036854775807", "9223372036854774807"),
+        ] {
+            let (a, b) = (quantity(a), quantity(b));
+            assert_eq!(
+                (a.plus(b).to_string(), a.minus(b).to_string()),
+                (sum.to_owned(), difference.to_owned())
+            );
+        }
+        assert_eq!(Quantity::from_units(2_000).to_string(), "2k");
     }
 
     #[test]

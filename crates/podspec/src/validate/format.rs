@@ -25,7 +25,8 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
 '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-pub(super) fn dns_label(value: &str) -> Vec<String> {
+#[must_use]
+pub fn dns_label(value: &str) -> Vec<String> {
     let mut messages = longer_than(value, LABEL_BYTES_MAX);
     if !is_label(value) {
         messages.push(if is_subdomain(value) { "must not contain dots" } else { LABEL }.to_owned());
@@ -33,7 +34,8 @@ pub(super) fn dns_label(value: &str) -> Vec<String> {
     messages
 }
 
-pub(super) fn dns_subdomain(value: &str) -> Vec<String> {
+#[must_use]
+pub fn dns_subdomain(value: &str) -> Vec<String> {
     let mut messages = longer_than(value, SUBDOMAIN_BYTES_MAX);
     if !is_subdomain(value) {
         messages.push(SUBDOMAIN.to_owned());
@@ -42,7 +44,8 @@ pub(super) fn dns_subdomain(value: &str) -> Vec<String> {
 }
 
 /// The key of a label or annotation, or the name of a resource: `[prefix/]name`.
-pub(super) fn qualified_name(value: &str) -> Vec<String> {
+#[must_use]
+pub fn qualified_name(value: &str) -> Vec<String> {
     let mut messages = Vec::new();
     let parts: Vec<&str> = value.split('/').collect();
     let name = match parts[..] {
@@ -75,7 +78,8 @@ pub(super) fn qualified_name(value: &str) -> Vec<String> {
     messages
 }
 
-pub(super) fn label_value(value: &str) -> Vec<String> {
+#[must_use]
+pub fn label_value(value: &str) -> Vec<String> {
     let mut messages = Vec::new();
     if value.len() > LABEL_BYTES_MAX {
         messages.push(format!("must be no more than {LABEL_BYTES_MAX} bytes"));
@@ -87,7 +91,8 @@ pub(super) fn label_value(value: &str) -> Vec<String> {
 }
 
 /// Any printable ASCII without `=` (RelaxedEnvironmentVariableValidation, KEP-4369).
-pub(super) fn environment_name(value: &str) -> Vec<String> {
+#[must_use]
+pub fn environment_name(value: &str) -> Vec<String> {
     if value.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=') {
         return Vec::new();
     }
@@ -97,7 +102,8 @@ pub(super) fn environment_name(value: &str) -> Vec<String> {
     ]
 }
 
-pub(super) fn port_name(value: &str) -> Vec<String> {
+#[must_use]
+pub fn port_name(value: &str) -> Vec<String> {
     let mut messages = longer_than(value, PORT_NAME_BYTES_MAX);
     let mut add = |wrong: bool, message: &str| messages.extend(wrong.then(|| message.to_owned()));
     let alphanumeric = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -111,16 +117,19 @@ pub(super) fn port_name(value: &str) -> Vec<String> {
     messages
 }
 
-pub(super) fn port_number(value: i64) -> Vec<String> {
+#[must_use]
+pub fn port_number(value: i64) -> Vec<String> {
     in_range(value, 1, 65_535)
 }
 
 /// A user or group id.
-pub(super) fn id(value: i64) -> Vec<String> {
+#[must_use]
+pub fn id(value: i64) -> Vec<String> {
     in_range(value, 0, i64::from(i32::MAX))
 }
 
-pub(super) fn in_range(value: i64, min: i64, max: i64) -> Vec<String> {
+#[must_use]
+pub fn in_range(value: i64, min: i64, max: i64) -> Vec<String> {
     if (min..=max).contains(&value) {
         return Vec::new();
     }
@@ -128,7 +137,8 @@ pub(super) fn in_range(value: i64, min: i64, max: i64) -> Vec<String> {
 }
 
 /// StrictIPCIDRValidation (KEP-4858), on in 1.36.
-pub(super) fn ip_address(value: &str) -> Vec<String> {
+#[must_use]
+pub fn ip_address(value: &str) -> Vec<String> {
     match value.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => {
             vec!["must not be an IPv4-mapped IPv6 address".to_owned()]
