@@ -1,5 +1,8 @@
 //! Every kind that is served, in one table: to add a kind is to add an entry.
 
+mod plain;
+mod table;
+
 use std::fmt::Debug;
 
 use podspec::{FieldError, WallTime};
@@ -23,6 +26,46 @@ pub struct Kind {
     pub columns: &'static dyn Columns,
 }
 
+impl Kind {
+    /// All of them, in the order of discovery.
+    #[must_use]
+    pub fn all() -> &'static [Self] {
+        table::KINDS
+    }
+
+    #[must_use]
+    pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Self> {
+        Self::all().iter().find(|k| k.group == group && k.version == version && k.plural == plural)
+    }
+
+    /// `pods`, `leases.coordination.k8s.io`: what RBAC, events and messages call it.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// `v1`, `apps/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// Whether objects of it are kept. Reviews are answered and forgotten.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.verbs.contains(&Verb::Get)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verb {
     Create,
@@ -33,6 +76,23 @@ pub enum Verb {
     Patch,
     Update,
     Watch,
+}
+
+impl Verb {
+    /// As discovery and RBAC write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
 }
 
 /// As in `pods/log`: its name, the kind that it speaks of, and what may be done with it.
@@ -48,6 +108,11 @@ pub struct Subresource {
 
 /// What is a kind's own. All of it is pure; what needs other objects is admission.
 pub trait Rules: Sync + Debug {
+    /// Why an object of this kind cannot be created, and what to do instead.
+    fn refusal(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Fills in what a client left out.
     fn default(&self, object: &mut Value) {
         let _ = object;

@@ -1,0 +1,208 @@
+//! The table itself, in the order of discovery.
+
+use crate::kinds::plain::{NameAndAge, NotRun, Plain};
+use crate::kinds::{Columns, Kind, Rules, Subresource, Verb};
+use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+
+const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
+/// Namespaces are deleted one by one.
+const NO_COLLECTION: &[Verb] = &[Create, Delete, Get, List, Patch, Update, Watch];
+const CREATE: &[Verb] = &[Create];
+const STATUS: &[Verb] = &[Get, Patch, Update];
+const STREAM: &[Verb] = &[Create, Get];
+const PROXY: &[Verb] = &[Create, Delete, Get, Patch, Update];
+
+const NONE: &[Subresource] = &[];
+
+const fn kind(group: &'static str, version: &'static str, kind: &'static str) -> Kind {
+    Kind {
+        group,
+        version,
+        kind,
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        namespaced: true,
+        verbs: ALL,
+        subresources: NONE,
+        rules: &Plain,
+        columns: &NameAndAge,
+    }
+}
+
+impl Kind {
+    const fn named(mut self, plural: &'static str, singular: &'static str) -> Self {
+        self.plural = plural;
+        self.singular = singular;
+        self
+    }
+
+    const fn short(mut self, names: &'static [&'static str]) -> Self {
+        self.short_names = names;
+        self
+    }
+
+    const fn in_all(mut self) -> Self {
+        self.categories = &["all"];
+        self
+    }
+
+    const fn of_cluster(mut self) -> Self {
+        self.namespaced = false;
+        self
+    }
+
+    const fn verbs(mut self, verbs: &'static [Verb]) -> Self {
+        self.verbs = verbs;
+        self
+    }
+
+    const fn with(mut self, subresources: &'static [Subresource]) -> Self {
+        self.subresources = subresources;
+        self
+    }
+
+    const fn ruled(mut self, rules: &'static dyn Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    const fn shown(mut self, columns: &'static dyn Columns) -> Self {
+        self.columns = columns;
+        self
+    }
+}
+
+const fn sub(
+    name: &'static str,
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    verbs: &'static [Verb],
+) -> Subresource {
+    Subresource { name, group, version, kind, verbs }
+}
+
+const POD_SUBRESOURCES: &[Subresource] = &[
+    sub("attach", "", "v1", "PodAttachOptions", STREAM),
+    sub("binding", "", "v1", "Binding", CREATE),
+    sub("ephemeralcontainers", "", "v1", "Pod", STATUS),
+    sub("eviction", "policy", "v1", "Eviction", CREATE),
+    sub("exec", "", "v1", "PodExecOptions", STREAM),
+    sub("log", "", "v1", "Pod", &[Get]),
+    sub("portforward", "", "v1", "PodPortForwardOptions", STREAM),
+    sub("proxy", "", "v1", "PodProxyOptions", PROXY),
+    sub("resize", "", "v1", "Pod", STATUS),
+    sub("status", "", "v1", "Pod", STATUS),
+];
+
+const NAMESPACE_SUBRESOURCES: &[Subresource] =
+    &[sub("finalize", "", "v1", "Namespace", &[Update]), sub("status", "", "v1", "Namespace", STATUS)];
+
+const NODE_SUBRESOURCES: &[Subresource] =
+    &[sub("proxy", "", "v1", "NodeProxyOptions", PROXY), sub("status", "", "v1", "Node", STATUS)];
+
+const SERVICE_SUBRESOURCES: &[Subresource] =
+    &[sub("proxy", "", "v1", "ServiceProxyOptions", PROXY), sub("status", "", "v1", "Service", STATUS)];
+
+const QUOTA_SUBRESOURCES: &[Subresource] = &[sub("status", "", "v1", "ResourceQuota", STATUS)];
+const CLAIM_SUBRESOURCES: &[Subresource] = &[sub("status", "resource.k8s.io", "v1", "ResourceClaim", STATUS)];
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const AUTHORIZATION: &str = "authorization.k8s.io";
+const AUTHENTICATION: &str = "authentication.k8s.io";
+const DEVICES: &str = "resource.k8s.io";
+
+/// Core first; then groups as they are listed in `/apis`.
+pub(super) static KINDS: &[Kind] = &[
+    kind("", "v1", "ConfigMap").named("configmaps", "configmap").short(&["cm"]),
+    kind("", "v1", "Endpoints").named("endpoints", "endpoints").short(&["ep"]),
+    kind("", "v1", "Event").named("events", "event").short(&["ev"]),
+    kind("", "v1", "LimitRange").named("limitranges", "limitrange").short(&["limits"]),
+    kind("", "v1", "Namespace")
+        .named("namespaces", "namespace")
+        .short(&["ns"])
+        .of_cluster()
+        .verbs(NO_COLLECTION)
+        .with(NAMESPACE_SUBRESOURCES),
+    kind("", "v1", "Node").named("nodes", "node").short(&["no"]).of_cluster().with(NODE_SUBRESOURCES),
+    kind("", "v1", "Pod").named("pods", "pod").short(&["po"]).in_all().with(POD_SUBRESOURCES),
+    kind("", "v1", "PodTemplate").named("podtemplates", "podtemplate"),
+    kind("", "v1", "ReplicationController")
+        .named("replicationcontrollers", "replicationcontroller")
+        .short(&["rc"])
+        .in_all()
+        .ruled(&NotRun),
+    kind("", "v1", "ResourceQuota")
+        .named("resourcequotas", "resourcequota")
+        .short(&["quota"])
+        .with(QUOTA_SUBRESOURCES),
+    kind("", "v1", "Secret").named("secrets", "secret"),
+    kind("", "v1", "Service")
+        .named("services", "service")
+        .short(&["svc"])
+        .in_all()
+        .with(SERVICE_SUBRESOURCES),
+    kind("", "v1", "ServiceAccount").named("serviceaccounts", "serviceaccount").short(&["sa"]).with(&[sub(
+        "token",
+        AUTHENTICATION,
+        "v1",
+        "TokenRequest",
+        CREATE,
+    )]),
+    kind("apps", "v1", "DaemonSet").named("daemonsets", "daemonset").short(&["ds"]).in_all().ruled(&NotRun),
+    kind("apps", "v1", "Deployment")
+        .named("deployments", "deployment")
+        .short(&["deploy"])
+        .in_all()
+        .ruled(&NotRun),
+    kind("apps", "v1", "ReplicaSet")
+        .named("replicasets", "replicaset")
+        .short(&["rs"])
+        .in_all()
+        .ruled(&NotRun),
+    kind("apps", "v1", "StatefulSet")
+        .named("statefulsets", "statefulset")
+        .short(&["sts"])
+        .in_all()
+        .ruled(&NotRun),
+    kind("events.k8s.io", "v1", "Event").named("events", "event").short(&["ev"]),
+    kind(AUTHENTICATION, "v1", "SelfSubjectReview")
+        .named("selfsubjectreviews", "selfsubjectreview")
+        .of_cluster()
+        .verbs(CREATE),
+    kind(AUTHENTICATION, "v1", "TokenReview").named("tokenreviews", "tokenreview").of_cluster().verbs(CREATE),
+    kind(AUTHORIZATION, "v1", "LocalSubjectAccessReview")
+        .named("localsubjectaccessreviews", "localsubjectaccessreview")
+        .verbs(CREATE),
+    kind(AUTHORIZATION, "v1", "SelfSubjectAccessReview")
+        .named("selfsubjectaccessreviews", "selfsubjectaccessreview")
+        .of_cluster()
+        .verbs(CREATE),
+    kind(AUTHORIZATION, "v1", "SelfSubjectRulesReview")
+        .named("selfsubjectrulesreviews", "selfsubjectrulesreview")
+        .of_cluster()
+        .verbs(CREATE),
+    kind(AUTHORIZATION, "v1", "SubjectAccessReview")
+        .named("subjectaccessreviews", "subjectaccessreview")
+        .of_cluster()
+        .verbs(CREATE),
+    kind("batch", "v1", "CronJob").named("cronjobs", "cronjob").short(&["cj"]).in_all().ruled(&NotRun),
+    kind("batch", "v1", "Job").named("jobs", "job").in_all().ruled(&NotRun),
+    kind(RBAC, "v1", "ClusterRole").named("clusterroles", "clusterrole").of_cluster(),
+    kind(RBAC, "v1", "ClusterRoleBinding").named("clusterrolebindings", "clusterrolebinding").of_cluster(),
+    kind(RBAC, "v1", "Role").named("roles", "role"),
+    kind(RBAC, "v1", "RoleBinding").named("rolebindings", "rolebinding"),
+    kind("scheduling.k8s.io", "v1", "PriorityClass")
+        .named("priorityclasses", "priorityclass")
+        .short(&["pc"])
+        .of_cluster(),
+    kind("coordination.k8s.io", "v1", "Lease").named("leases", "lease"),
+    kind("node.k8s.io", "v1", "RuntimeClass").named("runtimeclasses", "runtimeclass").of_cluster(),
+    kind("discovery.k8s.io", "v1", "EndpointSlice").named("endpointslices", "endpointslice"),
+    kind(DEVICES, "v1", "DeviceClass").named("deviceclasses", "deviceclass").of_cluster(),
+    kind(DEVICES, "v1", "ResourceClaim").named("resourceclaims", "resourceclaim").with(CLAIM_SUBRESOURCES),
+    kind(DEVICES, "v1", "ResourceClaimTemplate").named("resourceclaimtemplates", "resourceclaimtemplate"),
+    kind(DEVICES, "v1", "ResourceSlice").named("resourceslices", "resourceslice").of_cluster(),
+];
