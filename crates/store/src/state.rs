@@ -1,0 +1,242 @@
+//! What readers see: the objects, and the recent changes.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::Notify;
+
+use crate::object::{Change, ChangeKind, Object, ObjectKey, Resource};
+use crate::{HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX};
+
+/// What a change takes beside its JSON: keys, labels, fields and the nodes they hang on; an estimate.
+const CHANGE_OVERHEAD_BYTES: usize = 512;
+
+/// The published objects. The writer holds the lock for as long as it takes to move some pointers.
+#[derive(Debug)]
+pub(crate) struct Shared(RwLock<State>);
+
+impl Shared {
+    pub(crate) fn new(state: State) -> Shared {
+        Shared(RwLock::new(state))
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the changes visible and wakes who waits for them.
+    pub(crate) fn publish(&self, changes: Vec<Change>) {
+        let mut touched: Vec<(Resource, Arc<Notify>)> = Vec::new();
+        let mut state = self.write();
+        for change in changes {
+            let resource = change.object.key.resource;
+            let table = state.publish(change);
+            if !touched.iter().any(|(known, _)| *known == resource) {
+                touched.push((resource, table.wake.clone()));
+            }
+        }
+        let evicted = state.trim();
+        drop(state);
+        // Outside the lock: the last reference to many objects may end here.
+        drop(evicted);
+        for (_, wake) in touched {
+            wake.notify_waiters();
+        }
+    }
+
+    /// The resource's bell, which exists from now on.
+    pub(crate) fn wake(&self, resource: Resource) -> Arc<Notify> {
+        if let Some(table) = self.read().tables.get(&resource) {
+            return table.wake.clone();
+        }
+        self.write().table_mut(resource).wake.clone()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    tables: HashMap<Resource, Table>,
+    /// The last one published.
+    pub(crate) revision: u64,
+    /// The revision at open: nothing before it is known.
+    opened: u64,
+    history_bytes: usize,
+    pub(crate) objects: usize,
+    pub(crate) bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// By namespace, then by name.
+    spaces: BTreeMap<String, BTreeMap<String, Arc<Object>>>,
+    changes: VecDeque<Change>,
+    /// Every change after this revision is still in `changes`.
+    oldest: u64,
+    wake: Arc<Notify>,
+}
+
+impl State {
+    pub(crate) fn new(revision: u64) -> State {
+        State { tables: HashMap::new(), revision, opened: revision, history_bytes: 0, objects: 0, bytes: 0 }
+    }
+
+    /// Adds an object that was read from disk: no change of the history.
+    pub(crate) fn load(&mut self, object: Arc<Object>) {
+        self.objects += 1;
+        self.bytes += object.json.len();
+        self.table_mut(object.key.resource).insert(object);
+    }
+
+    fn table_mut(&mut self, resource: Resource) -> &mut Table {
+        let oldest = self.opened;
+        self.tables.entry(resource).or_insert_with(|| Table {
+            spaces: BTreeMap::new(),
+            changes: VecDeque::new(),
+            oldest,
+            wake: Arc::new(Notify::new()),
+        })
+    }
+
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
+        self.tables.get(&key.resource)?.spaces.get(&key.namespace)?.get(&key.name)
+    }
+
+    /// Objects in order, those after `after` only.
+    pub(crate) fn range(
+        &self,
+        resource: Resource,
+        namespace: Option<&str>,
+        after: Option<(&str, &str)>,
+    ) -> impl Iterator<Item = &Arc<Object>> {
+        let from = match (namespace, after) {
+            (Some(only), _) => Bound::Included(only),
+            (None, Some((space, _))) => Bound::Included(space),
+            (None, None) => Bound::Unbounded,
+        };
+        let to = namespace.map_or(Bound::Unbounded, Bound::Included);
+        let spaces = self.tables.get(&resource).map(|table| table.spaces.range::<str, _>((from, to)));
+        let after = after.map(|(space, name)| (space.to_owned(), name.to_owned()));
+        spaces.into_iter().flatten().flat_map(move |(space, names)| {
+            let from = match &after {
+                Some((last, name)) if last == space => Bound::Excluded(name.as_str()),
+                // A whole namespace that was listed already.
+                Some((last, _)) if last > space => return EitherRange::none(),
+                _ => Bound::Unbounded,
+            };
+            EitherRange(Some(names.range::<str, _>((from, Bound::Unbounded))))
+        })
+    }
+
+    pub(crate) fn oldest(&self, resource: Resource) -> u64 {
+        self.tables.get(&resource).map_or(self.opened, |table| table.oldest)
+    }
+
+    /// The resource's changes after a revision, oldest first.
+    pub(crate) fn changes_after(&self, resource: Resource, revision: u64) -> impl Iterator<Item = &Change> {
+        self.tables.get(&resource).into_iter().flat_map(move |table| {
+            let first = table.changes.partition_point(|change| change.revision <= revision);
+            table.changes.range(first..)
+        })
+    }
+
+    fn publish(&mut self, change: Change) -> &Table {
+        self.revision = change.revision;
+        let previous = change.previous.as_ref().map_or(0, |object| object.json.len());
+        match change.kind {
+            ChangeKind::Added => {
+                self.objects += 1;
+                self.bytes += change.object.json.len();
+            }
+            ChangeKind::Modified => self.bytes = self.bytes - previous + change.object.json.len(),
+            ChangeKind::Deleted => {
+                self.objects -= 1;
+                self.bytes -= previous;
+            }
+        }
+        self.history_bytes += bytes_of(&change);
+        let table = self.table_mut(change.object.key.resource);
+        match change.kind {
+            ChangeKind::Added | ChangeKind::Modified => table.insert(change.object.clone()),
+            ChangeKind::Deleted => table.remove(&change.object.key),
+        }
+        table.changes.push_back(change);
+        table
+    }
+
+    /// Forgets the oldest changes beyond the bounds, and returns them.
+    fn trim(&mut self) -> Vec<Change> {
+        let mut evicted = Vec::new();
+        for table in self.tables.values_mut() {
+            while table.changes.len() > HISTORY_CHANGES_MAX {
+                evicted.extend(table.evict());
+            }
+        }
+        self.history_bytes -= evicted.iter().map(bytes_of).sum::<usize>();
+        while self.history_bytes > HISTORY_BYTES_MAX {
+            // The oldest of all: what is least likely to be asked for.
+            let oldest = self.tables.values_mut().filter(|table| !table.changes.is_empty());
+            let oldest = oldest.min_by_key(|table| table.changes.front().map(|change| change.revision));
+            let Some(change) = oldest.and_then(Table::evict) else { break };
+            self.history_bytes -= bytes_of(&change);
+            evicted.push(change);
+        }
+        evicted
+    }
+}
+
+impl Table {
+    fn insert(&mut self, object: Arc<Object>) {
+        match self.spaces.get_mut(&object.key.namespace) {
+            Some(names) => {
+                names.insert(object.key.name.clone(), object);
+            }
+            None => {
+                let namespace = object.key.namespace.clone();
+                self.spaces.insert(namespace, BTreeMap::from([(object.key.name.clone(), object)]));
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &ObjectKey) {
+        if let Some(names) = self.spaces.get_mut(&key.namespace) {
+            names.remove(&key.name);
+            if names.is_empty() {
+                self.spaces.remove(&key.namespace);
+            }
+        }
+    }
+
+    fn evict(&mut self) -> Option<Change> {
+        let change = self.changes.pop_front()?;
+        self.oldest = change.revision;
+        Some(change)
+    }
+}
+
+fn bytes_of(change: &Change) -> usize {
+    // What it was before counts as well: it may live for this change alone.
+    let previous = change.previous.as_ref().map_or(0, |object| object.json.len());
+    change.object.json.len() + previous + CHANGE_OVERHEAD_BYTES
+}
+
+/// The rest of a namespace, or nothing of it.
+struct EitherRange<'a>(Option<std::collections::btree_map::Range<'a, String, Arc<Object>>>);
+
+impl EitherRange<'_> {
+    fn none() -> Self {
+        EitherRange(None)
+    }
+}
+
+impl<'a> Iterator for EitherRange<'a> {
+    type Item = &'a Arc<Object>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.as_mut()?.next().map(|(_, object)| object)
+    }
+}

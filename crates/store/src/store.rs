@@ -1,0 +1,158 @@
+//! The store as others see it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::error::{OpenError, WatchError, WriteError};
+use crate::object::{Index, Listing, Object, ObjectKey, Resource};
+use crate::state::{Shared, State};
+use crate::tx::Tx;
+use crate::watch::Watch;
+use crate::writer::{self, Queue, Writer};
+
+/// Where the objects are kept.
+#[derive(Debug)]
+pub enum Place {
+    /// A file of mode 0600, which is created when there is none. One process at a time.
+    File(PathBuf),
+    /// Nowhere: they are gone with the store.
+    Memory,
+    /// A medium of the caller's, for tests.
+    Backend(Box<dyn redb::StorageBackend>),
+}
+
+/// Reads labels and selectable fields from JSON that was stored; an error says what is wrong with it. It is called for every object
+/// when a store is opened, so it should read what it needs and skip the rest.
+pub type IndexFn = fn(Resource, &[u8]) -> Result<Index, String>;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub index: IndexFn,
+}
+
+/// When a write is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When a power cut can no longer take it away. It is visible to nobody before.
+    Durable,
+    /// When it is visible. It reaches the disk up to [`crate::LAZY_MS`] later; for what can be observed again.
+    Lazy,
+}
+
+/// Objects with one revision. Clones are the same store; the last one writes what is left and closes the file.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    running: Arc<Running>,
+}
+
+struct Running {
+    queue: Queue,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Reads everything that is stored.
+    pub fn open(place: Place, options: Options) -> Result<Store, OpenError> {
+        let _ = (place, options);
+        let shared = Arc::new(Shared::new(State::new(1)));
+        let (queue, jobs) = writer::queue();
+        let writer = Writer::new(shared.clone(), jobs);
+        let thread = std::thread::Builder::new().name("store".to_owned());
+        let thread = thread.spawn(move || writer.run()).map_err(|source| OpenError::Thread { source })?;
+        Ok(Store { shared, running: Arc::new(Running { queue, thread: Some(thread) }) })
+    }
+
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<Object>> {
+        self.shared.read().get(key).cloned()
+    }
+
+    /// A page of at most `limit` objects that `keep` keeps, in the order of namespace and name, after the key `after`.
+    pub fn list(
+        &self,
+        resource: Resource,
+        namespace: Option<&str>,
+        after: Option<(&str, &str)>,
+        limit: Option<usize>,
+        mut keep: impl FnMut(&Object) -> bool,
+    ) -> Listing {
+        let state = self.shared.read();
+        let revision = state.revision;
+        let all: Vec<Arc<Object>> = state.range(resource, namespace, after).cloned().collect();
+        // `keep` is the caller's and may take its time: nobody waits for it.
+        drop(state);
+        let limit = limit.unwrap_or(usize::MAX);
+        let mut listing = Listing { objects: Vec::new(), revision, more: None, remaining: 0 };
+        let mut last: Option<Arc<Object>> = None;
+        let mut left = all.len();
+        for object in all {
+            if listing.objects.len() >= limit {
+                listing.more = last.map(|last| (last.key.namespace.clone(), last.key.name.clone()));
+                listing.remaining = left;
+                break;
+            }
+            left -= 1;
+            last = Some(object.clone());
+            if keep(&object) {
+                listing.objects.push(object);
+            }
+        }
+        listing
+    }
+
+    /// The last revision published.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.shared.read().revision
+    }
+
+    /// Runs `change` on the writer's thread: all of it is kept when it returns `Ok`, nothing when it returns `Err` or panics. It sees
+    /// every change made before; what it checks still holds when it is published. Writes of one durability
+    /// run in the order they were queued. When the future is dropped, the change may still be made.
+    ///
+    /// `change` must not wait for anything, and above all not for this store.
+    pub async fn write<T, E>(
+        &self,
+        durability: Durability,
+        change: impl FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, WriteError>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.running.queue.write(durability, change).await
+    }
+
+    /// The changes of a resource after a revision, in one namespace or in all. A revision older than the history is `Expired`, one
+    /// that has not been given yet `Future`.
+    pub fn watch(
+        &self,
+        resource: Resource,
+        namespace: Option<String>,
+        from: u64,
+    ) -> Result<Watch, WatchError> {
+        Watch::new(self.shared.clone(), resource, namespace, from)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("revision", &self.revision()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.queue.close();
+        // A closure may have held the last clone; the thread cannot wait for itself.
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // Its panics are caught where they may happen; there is nobody to tell about another.
+            let _ = thread.join();
+        }
+    }
+}
