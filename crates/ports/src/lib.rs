@@ -2,9 +2,10 @@
 //! what they are told and say what happened.
 
 mod paths;
+mod session;
 
 use std::future::Future;
-use std::os::fd::OwnedFd;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use lifecycle::{Exit, Observation, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
 
 pub use paths::Paths;
+pub use session::{ExecExit, ExecIo, ExecSession, SessionError, Streams, Terminal};
 
 /// A pod and where its things are. Cheap to share.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,14 +82,6 @@ pub struct ExecResult {
     pub timed_out: bool,
 }
 
-/// Standard input, output and error of a command run in a container.
-#[derive(Debug)]
-pub struct ExecStreams {
-    pub stdin: OwnedFd,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
-}
-
 /// Pod sandboxes and the containers in them.
 pub trait RuntimeService: Send + Sync + 'static {
     /// Makes the sandbox and watches it: exits and its loss go to `observer` from now on.
@@ -139,15 +133,30 @@ pub trait RuntimeService: Send + Sync + 'static {
         output_bytes_max: usize,
     ) -> impl Future<Output = Result<ExecResult, PortError>> + Send;
 
-    /// Runs a command on the caller's descriptors.
+    /// Begins a command in the container's running attempt, as the container's main process was begun.
     fn exec(
         &self,
         pod: &Arc<PodContext>,
         container: &ContainerName,
-        attempt: u32,
         command: &[String],
-        streams: ExecStreams,
-    ) -> impl Future<Output = Result<ExecResult, PortError>> + Send;
+        io: ExecIo,
+    ) -> impl Future<Output = Result<ExecSession, SessionError>> + Send;
+
+    /// Connects to the container's running attempt: its output from now on, and, with `stdin`, its input when it
+    /// has one. The output ends when the container does, or when its reader is too far behind.
+    fn attach(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        stdin: bool,
+    ) -> impl Future<Output = Result<Streams, SessionError>> + Send;
+
+    /// Connects to a TCP port on the pod's loopback. The socket is non-blocking.
+    fn dial(
+        &self,
+        pod: &Arc<PodContext>,
+        port: u16,
+    ) -> impl Future<Output = Result<TcpStream, SessionError>> + Send;
 
     fn remove_container(
         &self,

@@ -1,6 +1,7 @@
 //! The kubelet's port to sandboxes and containers.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use container_config::{ContainerConfig, SandboxConfig, SandboxFacts};
 use lifecycle::ContainerRecord;
 use podspec::{ContainerName, PodUid};
 use ports::{
-    ExecResult, ExecStreams, Observer, PodContext, PortError, RuntimeService, StartContainerError,
-    StartedContainer,
+    ExecIo, ExecResult, ExecSession, Observer, PodContext, PortError, RuntimeService, SessionError,
+    StartContainerError, StartedContainer, Streams,
 };
 use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody};
 
@@ -261,21 +262,25 @@ impl RuntimeService for ShimRuntime {
 
     async fn exec(
         &self,
-        pod: &Arc<PodContext>,
-        container: &ContainerName,
-        attempt: u32,
-        command: &[String],
-        streams: ExecStreams,
-    ) -> Result<ExecResult, PortError> {
-        let exec = Exec {
-            container: container.clone(),
-            attempt,
-            args: command.to_vec(),
-            timeout_ms: None,
-            stdio: ExecStdio::Passed,
-        };
-        let descriptors = vec![streams.stdin, streams.stdout, streams.stderr];
-        self.run_command(pod, exec, descriptors).await.map_err(|error| PortError::chain(&error))
+        _pod: &Arc<PodContext>,
+        _container: &ContainerName,
+        _command: &[String],
+        _io: ExecIo,
+    ) -> Result<ExecSession, SessionError> {
+        Err(SessionError::Failed("not there yet".to_owned()))
+    }
+
+    async fn attach(
+        &self,
+        _pod: &Arc<PodContext>,
+        _container: &ContainerName,
+        _stdin: bool,
+    ) -> Result<Streams, SessionError> {
+        Err(SessionError::Failed("not there yet".to_owned()))
+    }
+
+    async fn dial(&self, _pod: &Arc<PodContext>, _port: u16) -> Result<TcpStream, SessionError> {
+        Err(SessionError::Failed("not there yet".to_owned()))
     }
 
     async fn remove_container(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,8 +15,8 @@ use lifecycle::{
 };
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
 use ports::{
-    Clock, ExecResult, ExecStreams, ImageError, ImageService, Observer, PodContext, PortError,
-    RuntimeService, StartContainerError, StartedContainer, VolumeService,
+    Clock, ExecIo, ExecResult, ExecSession, ImageError, ImageService, Observer, PodContext, PortError,
+    RuntimeService, SessionError, StartContainerError, StartedContainer, Streams, VolumeService,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -293,10 +294,22 @@ impl RuntimeService for FakeNode {
         &self,
         _: &Arc<PodContext>,
         _: &ContainerName,
-        _: u32,
         _: &[String],
-        _: ExecStreams,
-    ) -> Result<ExecResult, PortError> {
+        _: ExecIo,
+    ) -> Result<ExecSession, SessionError> {
+        unreachable!("no worker asks for it")
+    }
+
+    async fn attach(
+        &self,
+        _: &Arc<PodContext>,
+        _: &ContainerName,
+        _: bool,
+    ) -> Result<Streams, SessionError> {
+        unreachable!("no worker asks for it")
+    }
+
+    async fn dial(&self, _: &Arc<PodContext>, _: u16) -> Result<TcpStream, SessionError> {
         unreachable!("no worker asks for it")
     }
 

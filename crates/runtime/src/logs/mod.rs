@@ -7,7 +7,9 @@
 
 mod directory;
 mod follower;
+mod stream;
 mod watcher;
 
 pub use follower::{Finish, LogChunk, LogFollower};
+pub use stream::{LogQuery, LogStream};
 pub use watcher::LogWatcher;
