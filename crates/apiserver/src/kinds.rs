@@ -16,6 +16,8 @@ pub struct Kind {
     pub version: &'static str,
     pub kind: &'static str,
     pub plural: &'static str,
+    /// Its name in the store: the two forms of events are the same objects.
+    pub resource: &'static str,
     pub singular: &'static str,
     pub short_names: &'static [&'static str],
     pub categories: &'static [&'static str],
@@ -42,6 +44,11 @@ impl Kind {
     #[must_use]
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    #[must_use]
+    pub fn stored(&self) -> store::Resource {
+        store::Resource::new(self.resource)
     }
 
     /// `v1`, `apps/v1`.

@@ -1,4 +1,8 @@
 //! The Kubernetes API for Pods over HTTP: authentication, admission, kinds, discovery, handlers.
 
+pub mod admission;
 pub mod backend;
 pub mod kinds;
+pub mod negotiate;
+pub mod request;
+pub mod route;

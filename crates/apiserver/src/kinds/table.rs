@@ -20,6 +20,7 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str) ->
         version,
         kind,
         plural: "",
+        resource: "",
         singular: "",
         short_names: &[],
         categories: &[],
@@ -34,12 +35,19 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str) ->
 impl Kind {
     const fn named(mut self, plural: &'static str, singular: &'static str) -> Self {
         self.plural = plural;
+        self.resource = plural;
         self.singular = singular;
         self
     }
 
     const fn short(mut self, names: &'static [&'static str]) -> Self {
         self.short_names = names;
+        self
+    }
+
+    /// Under which name the store has it, where that is not the plural: `PLURAL.GROUP`.
+    const fn stored_as(mut self, resource: &'static str) -> Self {
+        self.resource = resource;
         self
     }
 
@@ -151,23 +159,23 @@ pub(super) static KINDS: &[Kind] = &[
         "TokenRequest",
         CREATE,
     )]),
-    kind("apps", "v1", "DaemonSet").named("daemonsets", "daemonset").short(&["ds"]).in_all().ruled(&NotRun),
+    kind("apps", "v1", "DaemonSet").named("daemonsets", "daemonset").stored_as("daemonsets.apps").short(&["ds"]).in_all().ruled(&NotRun),
     kind("apps", "v1", "Deployment")
-        .named("deployments", "deployment")
+        .named("deployments", "deployment").stored_as("deployments.apps")
         .short(&["deploy"])
         .in_all()
         .ruled(&NotRun),
     kind("apps", "v1", "ReplicaSet")
-        .named("replicasets", "replicaset")
+        .named("replicasets", "replicaset").stored_as("replicasets.apps")
         .short(&["rs"])
         .in_all()
         .ruled(&NotRun),
     kind("apps", "v1", "StatefulSet")
-        .named("statefulsets", "statefulset")
+        .named("statefulsets", "statefulset").stored_as("statefulsets.apps")
         .short(&["sts"])
         .in_all()
         .ruled(&NotRun),
-    kind("events.k8s.io", "v1", "Event").named("events", "event").short(&["ev"]),
+    kind("events.k8s.io", "v1", "Event").named("events", "event").stored_as("events").short(&["ev"]),
     kind(AUTHENTICATION, "v1", "SelfSubjectReview")
         .named("selfsubjectreviews", "selfsubjectreview")
         .of_cluster()
@@ -188,21 +196,21 @@ pub(super) static KINDS: &[Kind] = &[
         .named("subjectaccessreviews", "subjectaccessreview")
         .of_cluster()
         .verbs(CREATE),
-    kind("batch", "v1", "CronJob").named("cronjobs", "cronjob").short(&["cj"]).in_all().ruled(&NotRun),
-    kind("batch", "v1", "Job").named("jobs", "job").in_all().ruled(&NotRun),
-    kind(RBAC, "v1", "ClusterRole").named("clusterroles", "clusterrole").of_cluster(),
-    kind(RBAC, "v1", "ClusterRoleBinding").named("clusterrolebindings", "clusterrolebinding").of_cluster(),
-    kind(RBAC, "v1", "Role").named("roles", "role"),
-    kind(RBAC, "v1", "RoleBinding").named("rolebindings", "rolebinding"),
+    kind("batch", "v1", "CronJob").named("cronjobs", "cronjob").stored_as("cronjobs.batch").short(&["cj"]).in_all().ruled(&NotRun),
+    kind("batch", "v1", "Job").named("jobs", "job").stored_as("jobs.batch").in_all().ruled(&NotRun),
+    kind(RBAC, "v1", "ClusterRole").named("clusterroles", "clusterrole").stored_as("clusterroles.rbac.authorization.k8s.io").of_cluster(),
+    kind(RBAC, "v1", "ClusterRoleBinding").named("clusterrolebindings", "clusterrolebinding").stored_as("clusterrolebindings.rbac.authorization.k8s.io").of_cluster(),
+    kind(RBAC, "v1", "Role").named("roles", "role").stored_as("roles.rbac.authorization.k8s.io"),
+    kind(RBAC, "v1", "RoleBinding").named("rolebindings", "rolebinding").stored_as("rolebindings.rbac.authorization.k8s.io"),
     kind("scheduling.k8s.io", "v1", "PriorityClass")
-        .named("priorityclasses", "priorityclass")
+        .named("priorityclasses", "priorityclass").stored_as("priorityclasses.scheduling.k8s.io")
         .short(&["pc"])
         .of_cluster(),
-    kind("coordination.k8s.io", "v1", "Lease").named("leases", "lease"),
-    kind("node.k8s.io", "v1", "RuntimeClass").named("runtimeclasses", "runtimeclass").of_cluster(),
-    kind("discovery.k8s.io", "v1", "EndpointSlice").named("endpointslices", "endpointslice"),
-    kind(DEVICES, "v1", "DeviceClass").named("deviceclasses", "deviceclass").of_cluster(),
-    kind(DEVICES, "v1", "ResourceClaim").named("resourceclaims", "resourceclaim").with(CLAIM_SUBRESOURCES),
-    kind(DEVICES, "v1", "ResourceClaimTemplate").named("resourceclaimtemplates", "resourceclaimtemplate"),
-    kind(DEVICES, "v1", "ResourceSlice").named("resourceslices", "resourceslice").of_cluster(),
+    kind("coordination.k8s.io", "v1", "Lease").named("leases", "lease").stored_as("leases.coordination.k8s.io"),
+    kind("node.k8s.io", "v1", "RuntimeClass").named("runtimeclasses", "runtimeclass").stored_as("runtimeclasses.node.k8s.io").of_cluster(),
+    kind("discovery.k8s.io", "v1", "EndpointSlice").named("endpointslices", "endpointslice").stored_as("endpointslices.discovery.k8s.io"),
+    kind(DEVICES, "v1", "DeviceClass").named("deviceclasses", "deviceclass").stored_as("deviceclasses.resource.k8s.io").of_cluster(),
+    kind(DEVICES, "v1", "ResourceClaim").named("resourceclaims", "resourceclaim").stored_as("resourceclaims.resource.k8s.io").with(CLAIM_SUBRESOURCES),
+    kind(DEVICES, "v1", "ResourceClaimTemplate").named("resourceclaimtemplates", "resourceclaimtemplate").stored_as("resourceclaimtemplates.resource.k8s.io"),
+    kind(DEVICES, "v1", "ResourceSlice").named("resourceslices", "resourceslice").stored_as("resourceslices.resource.k8s.io").of_cluster(),
 ];
