@@ -13,7 +13,11 @@ pub struct Schema {
     pub(crate) types: Vec<Type>,
     /// By package and name.
     pub(crate) names: HashMap<(&'static str, &'static str), TypeRef>,
+    pub(crate) kinds: HashMap<KindKey, TypeRef>,
 }
+
+/// Whether it is of [`META`], group, version, kind.
+pub(crate) type KindKey = (bool, &'static str, &'static str, &'static str);
 
 /// The package whose kinds belong to every group (`DeleteOptions`, `Status`).
 pub(crate) const META: &str = "meta";
@@ -30,9 +34,8 @@ impl Schema {
     /// group and version.
     #[must_use]
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<&Type> {
-        let of_group =
-            self.types.iter().find(|t| t.is_kind && t.name == kind && t.package.serves(group, version));
-        of_group.or_else(|| self.named(META, kind).filter(|t| t.is_kind))
+        let of_group = self.kinds.get(&(false, group, version, kind));
+        of_group.or_else(|| self.kinds.get(&(true, "", "v1", kind))).map(|found| self.ty(*found))
     }
 
     /// [`Self::kind`] by `apiVersion` (`v1`, `apps/v1`) and `kind`.
@@ -45,14 +48,17 @@ impl Schema {
     /// A type by package alias and name: `named("core", "PodSpec")`.
     #[must_use]
     pub fn named(&self, package: &str, name: &str) -> Option<&Type> {
-        // Keys are static, so that the map cannot be asked with shorter borrows.
-        self.types.iter().find(|t| t.name == name && t.package.alias == package)
+        self.names.get(&(package, name)).map(|found| self.ty(*found))
     }
 
     /// Every type, in the order of the tables.
     #[must_use]
     pub fn types(&self) -> &[Type] {
         &self.types
+    }
+
+    fn ty(&self, reference: TypeRef) -> &Type {
+        &self.types[usize::from(reference.0)]
     }
 }
 
@@ -66,12 +72,6 @@ pub struct Package {
     pub version: &'static str,
     /// The prefix of its types' names in OpenAPI: `io.k8s.api.core.v1`.
     pub openapi: &'static str,
-}
-
-impl Package {
-    fn serves(&self, group: &str, version: &str) -> bool {
-        self.alias != META && self.group == group && self.version == version
-    }
 }
 
 /// An object with known fields.
@@ -103,6 +103,13 @@ impl Type {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The numbers of its protobuf message and what each is.
+    pub fn wire_numbers(&self) -> impl Iterator<Item = (u32, &'static str)> {
+        let own = self.fields.iter().filter(|field| field.number != 0 && !field.inlined);
+        let inlines = self.inlines.iter().map(|inline| (inline.number, inline.ty.name));
+        own.map(|field| (field.number, field.name)).chain(inlines)
     }
 
     /// `io.k8s.api.core.v1.PodSpec`.
