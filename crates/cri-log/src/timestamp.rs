@@ -32,25 +32,10 @@ impl Timestamp {
     }
 }
 
-/// Reads RFC 3339 with any number of fractional digits (those past nanoseconds are dropped) and any
-/// offset. `None` for anything else.
+/// [`WallTime::parse`] of the form that log lines have.
 #[must_use]
 pub fn parse_timestamp(text: &[u8]) -> Option<WallTime> {
-    let (date, rest) = text.split_at_checked(10)?;
-    let (time, rest) = rest.split_at_checked(9)?;
-    let separators = [date[4], date[7], time[0], time[3], time[6]];
-    if separators != *b"--T::" && separators != *b"--t::" {
-        return None;
-    }
-    let days = days_from_civil(digits(&date[0..4])?, digits(&date[5..7])?, digits(&date[8..10])?)?;
-    let (hour, minute, second) = (digits(&time[1..3])?, digits(&time[4..6])?, digits(&time[7..9])?);
-    // 60 is a leap second.
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let (nanos, rest) = fraction(rest)?;
-    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second - offset_seconds(rest)?;
-    Some(WallTime::from_unix(seconds, nanos))
+    WallTime::parse(text)
 }
 
 fn write_digits(target: &mut [u8], mut value: u32) {
@@ -58,46 +43,6 @@ fn write_digits(target: &mut [u8], mut value: u32) {
         *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
         value /= 10;
     }
-}
-
-/// The value of at most nine ASCII digits.
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0, |value, &byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
-}
-
-/// `.123` and what follows it; no fraction is zero.
-fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
-    let Some(tail) = text.strip_prefix(b".") else { return Some((0, text)) };
-    let length = tail.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let kept = digits(&tail[..length.min(9)])?;
-    let scale = 10_i64.pow(u32::try_from(9 - length.min(9)).ok()?);
-    (length > 0).then_some((u32::try_from(kept * scale).ok()?, &tail[length..]))
-}
-
-/// `Z` or `+hh:mm`.
-fn offset_seconds(text: &[u8]) -> Option<i64> {
-    match text {
-        b"Z" | b"z" => Some(0),
-        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let seconds = digits(&[*h1, *h2])? * 3_600 + digits(&[*m1, *m2])? * 60;
-            Some(if *sign == b'-' { -seconds } else { seconds })
-        }
-        _ => None,
-    }
-}
-
-/// Days since the epoch of a proleptic Gregorian date (Howard Hinnant's algorithm).
-fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
 }
 
 #[cfg(test)]

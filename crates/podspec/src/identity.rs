@@ -1,8 +1,8 @@
-//! What makes one pod different from all others: its uid, and the rest of a generated name.
+//! What makes one object different from all others: its uid, and the rest of a generated name.
 
 use serde_json::{Map, Value};
 
-/// Random bytes for one pod.
+/// Random bytes for one object.
 pub const IDENTITY_BYTES: usize = 24;
 
 /// No vowels and nothing that looks like one, so that no words come out.
@@ -39,7 +39,8 @@ pub(crate) fn assign(pod: &mut Value, random: &[u8; IDENTITY_BYTES]) {
 }
 
 /// A version 4 UUID (RFC 9562).
-fn uuid(random: &[u8; IDENTITY_BYTES]) -> String {
+#[must_use]
+pub fn uuid(random: &[u8; IDENTITY_BYTES]) -> String {
     let mut text = String::with_capacity(36);
     for (i, byte) in random.iter().take(16).enumerate() {
         let byte = match i {
@@ -55,7 +56,9 @@ fn uuid(random: &[u8; IDENTITY_BYTES]) -> String {
     text
 }
 
-fn generated_name(prefix: &str, random: &[u8; IDENTITY_BYTES]) -> String {
+/// `prefix`, cut to what leaves room, and five letters. Independent of [`uuid`] of the same bytes.
+#[must_use]
+pub fn generated_name(prefix: &str, random: &[u8; IDENTITY_BYTES]) -> String {
     let mut name: String = prefix.to_owned();
     while name.len() > GENERATED_PREFIX_BYTES_MAX {
         name.pop();

@@ -26,7 +26,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 pub use field::{FieldError, FieldErrorKind, FieldPath};
-pub use identity::IDENTITY_BYTES;
+pub use identity::{IDENTITY_BYTES, generated_name, uuid};
 pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{LoadError, Location, Problem};
 pub use spec::{

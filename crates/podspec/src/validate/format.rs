@@ -43,6 +43,21 @@ pub fn dns_subdomain(value: &str) -> Vec<String> {
     messages
 }
 
+/// An element of a URL's path.
+#[must_use]
+pub fn path_segment(value: &str) -> Vec<String> {
+    if matches!(value, "." | "..") {
+        return vec![format!("may not be '{value}'")];
+    }
+    path_segment_prefix(value)
+}
+
+/// The beginning of an element of a URL's path.
+#[must_use]
+pub fn path_segment_prefix(value: &str) -> Vec<String> {
+    ["/", "%"].iter().filter(|c| value.contains(**c)).map(|c| format!("may not contain '{c}'")).collect()
+}
+
 /// The key of a label or annotation, or the name of a resource: `[prefix/]name`.
 #[must_use]
 pub fn qualified_name(value: &str) -> Vec<String> {
