@@ -4,5 +4,6 @@ pub mod admission;
 pub mod backend;
 pub mod kinds;
 pub mod negotiate;
+pub mod objects;
 pub mod request;
 pub mod route;
