@@ -30,7 +30,7 @@ pub enum WriteError {
         "the object store is full: at most {OBJECTS_MAX} objects and {STORE_BYTES_MAX} bytes are stored; delete some first"
     )]
     Full,
-    #[error("the key {key} contains a NUL byte")]
+    #[error("the key or the uid of {key} contains a NUL byte, which names cannot have")]
     Key { key: ObjectKey },
     /// The disk did not take it. A crash before the store's next successful write may still bring the change back, as whenever
     /// an answer is lost.

@@ -7,8 +7,11 @@
 //! The one number that orders all changes is called *revision* here and resourceVersion on the wire. None is used twice: each belongs
 //! to a block that was reserved on disk before its first revision was published.
 
+mod disk;
 mod error;
+mod medium;
 mod object;
+mod queue;
 mod state;
 mod store;
 mod tx;

@@ -1,8 +1,8 @@
 //! What readers see: the objects, and the recent changes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
@@ -14,47 +14,42 @@ const CHANGE_OVERHEAD_BYTES: usize = 512;
 
 /// The published objects. The writer holds the lock for as long as it takes to move some pointers.
 #[derive(Debug)]
-pub(crate) struct Shared(RwLock<State>);
+pub(crate) struct Shared {
+    /// Only the writer's thread writes, so its own reading holds up nobody.
+    state: RwLock<State>,
+    /// One per resource that anybody watched, rung after each of its changes.
+    bells: Mutex<HashMap<Resource, Arc<Notify>>>,
+}
 
 impl Shared {
     pub(crate) fn new(state: State) -> Shared {
-        Shared(RwLock::new(state))
+        Shared { state: RwLock::new(state), bells: Mutex::new(HashMap::new()) }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the changes visible and wakes who waits for them.
     pub(crate) fn publish(&self, changes: Vec<Change>) {
-        let mut touched: Vec<(Resource, Arc<Notify>)> = Vec::new();
-        let mut state = self.write();
+        let touched: HashSet<Resource> = changes.iter().map(|change| change.object.key.resource).collect();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            let resource = change.object.key.resource;
-            let table = state.publish(change);
-            if !touched.iter().any(|(known, _)| *known == resource) {
-                touched.push((resource, table.wake.clone()));
-            }
+            state.publish(change);
         }
         let evicted = state.trim();
         drop(state);
-        // Outside the lock: the last reference to many objects may end here.
+        // Outside the lock: the last references to many objects may end here.
         drop(evicted);
-        for (_, wake) in touched {
-            wake.notify_waiters();
+        let bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        for bell in touched.iter().filter_map(|resource| bells.get(resource)) {
+            bell.notify_waiters();
         }
     }
 
-    /// The resource's bell, which exists from now on.
-    pub(crate) fn wake(&self, resource: Resource) -> Arc<Notify> {
-        if let Some(table) = self.read().tables.get(&resource) {
-            return table.wake.clone();
-        }
-        self.write().table_mut(resource).wake.clone()
+    pub(crate) fn bell(&self, resource: Resource) -> Arc<Notify> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        bells.entry(resource).or_default().clone()
     }
 }
 
@@ -77,7 +72,6 @@ pub(crate) struct Table {
     changes: VecDeque<Change>,
     /// Every change after this revision is still in `changes`.
     oldest: u64,
-    wake: Arc<Notify>,
 }
 
 impl State {
@@ -98,7 +92,6 @@ impl State {
             spaces: BTreeMap::new(),
             changes: VecDeque::new(),
             oldest,
-            wake: Arc::new(Notify::new()),
         })
     }
 
@@ -132,6 +125,10 @@ impl State {
         })
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.tables.values().flat_map(|table| table.spaces.values()).flat_map(BTreeMap::values)
+    }
+
     pub(crate) fn oldest(&self, resource: Resource) -> u64 {
         self.tables.get(&resource).map_or(self.opened, |table| table.oldest)
     }
@@ -144,7 +141,7 @@ impl State {
         })
     }
 
-    fn publish(&mut self, change: Change) -> &Table {
+    fn publish(&mut self, change: Change) {
         self.revision = change.revision;
         let previous = change.previous.as_ref().map_or(0, |object| object.json.len());
         match change.kind {
@@ -165,7 +162,6 @@ impl State {
             ChangeKind::Deleted => table.remove(&change.object.key),
         }
         table.changes.push_back(change);
-        table
     }
 
     /// Forgets the oldest changes beyond the bounds, and returns them.

@@ -2,15 +2,21 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::disk::Disk;
 use crate::error::{OpenError, WatchError, WriteError};
+use crate::medium::Medium;
 use crate::object::{Index, Listing, Object, ObjectKey, Resource};
+use crate::queue::{self, Queue};
 use crate::state::{Shared, State};
 use crate::tx::Tx;
 use crate::watch::Watch;
-use crate::writer::{self, Queue, Writer};
+use crate::writer::Writer;
+
+/// An empty store has this one: 0 means something else on the wire.
+pub(crate) const FIRST_REVISION: u64 = 1;
 
 /// Where the objects are kept.
 #[derive(Debug)]
@@ -41,7 +47,7 @@ pub enum Durability {
     Lazy,
 }
 
-/// Objects with one revision. Clones are the same store; the last one writes what is left and closes the file.
+/// Objects with one revision. Clones are the same store; the last one closes it, as [`Store::close`] does.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -50,19 +56,30 @@ pub struct Store {
 
 struct Running {
     queue: Queue,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
     /// Reads everything that is stored.
     pub fn open(place: Place, options: Options) -> Result<Store, OpenError> {
-        let _ = (place, options);
-        let shared = Arc::new(Shared::new(State::new(1)));
-        let (queue, jobs) = writer::queue();
-        let writer = Writer::new(shared.clone(), jobs);
+        let medium = match place {
+            Place::File(path) => Some(Medium::file(&path)?),
+            Place::Backend(backend) => Some(Medium::given(backend)),
+            Place::Memory => None,
+        };
+        let (disk, state) = match medium {
+            Some(medium) => {
+                let (disk, state) = Disk::open(medium, options.index)?;
+                (Some(disk), state)
+            }
+            None => (None, State::new(FIRST_REVISION)),
+        };
+        let shared = Arc::new(Shared::new(state));
+        let (queue, jobs) = queue::queue();
+        let writer = Writer::new(shared.clone(), jobs, disk);
         let thread = std::thread::Builder::new().name("store".to_owned());
         let thread = thread.spawn(move || writer.run()).map_err(|source| OpenError::Thread { source })?;
-        Ok(Store { shared, running: Arc::new(Running { queue, thread: Some(thread) }) })
+        Ok(Store { shared, running: Arc::new(Running { queue, thread: Mutex::new(Some(thread)) }) })
     }
 
     #[must_use]
@@ -70,7 +87,7 @@ impl Store {
         self.shared.read().get(key).cloned()
     }
 
-    /// A page of at most `limit` objects that `keep` keeps, in the order of namespace and name, after the key `after`.
+    /// A page of at most `limit` objects (of all when it is `None` or 0) that `keep` keeps, in the order of namespace and name, after the key `after`.
     pub fn list(
         &self,
         resource: Resource,
@@ -84,7 +101,7 @@ impl Store {
         let all: Vec<Arc<Object>> = state.range(resource, namespace, after).cloned().collect();
         // `keep` is the caller's and may take its time: nobody waits for it.
         drop(state);
-        let limit = limit.unwrap_or(usize::MAX);
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let mut listing = Listing { objects: Vec::new(), revision, more: None, remaining: 0 };
         let mut last: Option<Arc<Object>> = None;
         let mut left = all.len();
@@ -136,6 +153,12 @@ impl Store {
     ) -> Result<Watch, WatchError> {
         Watch::new(self.shared.clone(), resource, namespace, from)
     }
+
+    /// Makes the writes that are queued, puts everything on disk and closes the file; blocks as long as that takes. Later writes are
+    /// refused as [`WriteError::Closed`], reads go on. A program that ends without it may lose the last lazy writes.
+    pub fn close(&self) {
+        self.running.close();
+    }
 }
 
 impl fmt::Debug for Store {
@@ -144,15 +167,22 @@ impl fmt::Debug for Store {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    fn close(&self) {
         self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A closure may have held the last clone; the thread cannot wait for itself.
-        if let Some(thread) = self.thread.take()
+        if let Some(thread) = thread
             && thread.thread().id() != std::thread::current().id()
         {
             // Its panics are caught where they may happen; there is nobody to tell about another.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.close();
     }
 }

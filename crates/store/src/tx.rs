@@ -102,7 +102,7 @@ impl<'a> Tx<'a> {
     pub fn put(&mut self, draft: Draft) -> u64 {
         let Draft { key, uid, labels, fields, json } = draft;
         let previous = self.get(&key);
-        self.check(&key, json.len(), previous.as_ref());
+        self.check(&key, &uid, json.len(), previous.as_ref());
         self.overlay.last += 1;
         let revision = self.overlay.last;
         let object =
@@ -135,11 +135,11 @@ impl<'a> Tx<'a> {
         self.undo.push((key, before));
     }
 
-    fn check(&mut self, key: &ObjectKey, bytes: usize, previous: Option<&Arc<Object>>) {
+    fn check(&mut self, key: &ObjectKey, uid: &str, bytes: usize, previous: Option<&Arc<Object>>) {
         if self.refused.is_some() {
             return;
         }
-        let parts = [key.resource.name(), &key.namespace, &key.name];
+        let parts = [key.resource.name(), &key.namespace, &key.name, uid];
         let objects =
             self.state.objects as isize + self.overlay.counts.objects + isize::from(previous.is_none());
         let total = self.state.bytes as isize + self.overlay.counts.bytes;

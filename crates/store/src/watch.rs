@@ -13,7 +13,7 @@ use crate::state::Shared;
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
-    wake: Arc<Notify>,
+    bell: Arc<Notify>,
     resource: Resource,
     namespace: Option<String>,
     position: u64,
@@ -26,7 +26,7 @@ impl Watch {
         namespace: Option<String>,
         from: u64,
     ) -> Result<Watch, WatchError> {
-        let wake = shared.wake(resource);
+        let bell = shared.bell(resource);
         let state = shared.read();
         let (oldest, current) = (state.oldest(resource), state.revision);
         drop(state);
@@ -36,15 +36,15 @@ impl Watch {
         if from < oldest {
             return Err(WatchError::Expired { oldest });
         }
-        Ok(Watch { shared, wake, resource, namespace, position: from })
+        Ok(Watch { shared, bell, resource, namespace, position: from })
     }
 
     /// The next change, as soon as there is one. Nothing is lost when the future is dropped. After an error every call returns it.
     pub async fn next(&mut self) -> Result<Change, WatchError> {
         loop {
-            let wake = self.wake.clone();
-            let mut woken = std::pin::pin!(wake.notified());
-            // From here on no bell is missed.
+            let bell = self.bell.clone();
+            let mut woken = std::pin::pin!(bell.notified());
+            // From here on no ring is missed.
             woken.as_mut().enable();
             if let Some(change) = self.try_next()? {
                 return Ok(change);
