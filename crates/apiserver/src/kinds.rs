@@ -5,6 +5,7 @@ mod table;
 
 use std::fmt::Debug;
 
+use apimachinery::meta::NameRule;
 use podspec::{FieldError, WallTime};
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ pub struct Kind {
     pub namespaced: bool,
     pub verbs: &'static [Verb],
     pub subresources: &'static [Subresource],
+    pub names: NameRule,
     pub rules: &'static dyn Rules,
     pub columns: &'static dyn Columns,
 }

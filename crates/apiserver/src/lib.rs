@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod backend;
+pub mod change;
+mod entropy;
 pub mod kinds;
 pub mod negotiate;
 pub mod objects;

@@ -1,6 +1,8 @@
 //! The table itself, in the order of discovery.
 
 use crate::kinds::plain::{NameAndAge, NotRun, Plain};
+use apimachinery::meta::NameRule;
+
 use crate::kinds::{Columns, Kind, Rules, Subresource, Verb};
 use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
 
@@ -27,6 +29,7 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str) ->
         namespaced: true,
         verbs: ALL,
         subresources: NONE,
+        names: NameRule::DnsSubdomain,
         rules: &Plain,
         columns: &NameAndAge,
     }
@@ -68,6 +71,11 @@ impl Kind {
 
     const fn with(mut self, subresources: &'static [Subresource]) -> Self {
         self.subresources = subresources;
+        self
+    }
+
+    const fn names(mut self, names: NameRule) -> Self {
+        self.names = names;
         self
     }
 
@@ -130,6 +138,7 @@ pub(super) static KINDS: &[Kind] = &[
     kind("", "v1", "LimitRange").named("limitranges", "limitrange").short(&["limits"]),
     kind("", "v1", "Namespace")
         .named("namespaces", "namespace")
+        .names(NameRule::DnsLabel)
         .short(&["ns"])
         .of_cluster()
         .verbs(NO_COLLECTION)
@@ -149,6 +158,7 @@ pub(super) static KINDS: &[Kind] = &[
     kind("", "v1", "Secret").named("secrets", "secret"),
     kind("", "v1", "Service")
         .named("services", "service")
+        .names(NameRule::DnsLabel)
         .short(&["svc"])
         .in_all()
         .with(SERVICE_SUBRESOURCES),
@@ -159,19 +169,27 @@ pub(super) static KINDS: &[Kind] = &[
         "TokenRequest",
         CREATE,
     )]),
-    kind("apps", "v1", "DaemonSet").named("daemonsets", "daemonset").stored_as("daemonsets.apps").short(&["ds"]).in_all().ruled(&NotRun),
+    kind("apps", "v1", "DaemonSet")
+        .named("daemonsets", "daemonset")
+        .stored_as("daemonsets.apps")
+        .short(&["ds"])
+        .in_all()
+        .ruled(&NotRun),
     kind("apps", "v1", "Deployment")
-        .named("deployments", "deployment").stored_as("deployments.apps")
+        .named("deployments", "deployment")
+        .stored_as("deployments.apps")
         .short(&["deploy"])
         .in_all()
         .ruled(&NotRun),
     kind("apps", "v1", "ReplicaSet")
-        .named("replicasets", "replicaset").stored_as("replicasets.apps")
+        .named("replicasets", "replicaset")
+        .stored_as("replicasets.apps")
         .short(&["rs"])
         .in_all()
         .ruled(&NotRun),
     kind("apps", "v1", "StatefulSet")
-        .named("statefulsets", "statefulset").stored_as("statefulsets.apps")
+        .named("statefulsets", "statefulset")
+        .stored_as("statefulsets.apps")
         .short(&["sts"])
         .in_all()
         .ruled(&NotRun),
@@ -196,21 +214,59 @@ pub(super) static KINDS: &[Kind] = &[
         .named("subjectaccessreviews", "subjectaccessreview")
         .of_cluster()
         .verbs(CREATE),
-    kind("batch", "v1", "CronJob").named("cronjobs", "cronjob").stored_as("cronjobs.batch").short(&["cj"]).in_all().ruled(&NotRun),
+    kind("batch", "v1", "CronJob")
+        .named("cronjobs", "cronjob")
+        .stored_as("cronjobs.batch")
+        .short(&["cj"])
+        .in_all()
+        .ruled(&NotRun),
     kind("batch", "v1", "Job").named("jobs", "job").stored_as("jobs.batch").in_all().ruled(&NotRun),
-    kind(RBAC, "v1", "ClusterRole").named("clusterroles", "clusterrole").stored_as("clusterroles.rbac.authorization.k8s.io").of_cluster(),
-    kind(RBAC, "v1", "ClusterRoleBinding").named("clusterrolebindings", "clusterrolebinding").stored_as("clusterrolebindings.rbac.authorization.k8s.io").of_cluster(),
-    kind(RBAC, "v1", "Role").named("roles", "role").stored_as("roles.rbac.authorization.k8s.io"),
-    kind(RBAC, "v1", "RoleBinding").named("rolebindings", "rolebinding").stored_as("rolebindings.rbac.authorization.k8s.io"),
+    kind(RBAC, "v1", "ClusterRole")
+        .named("clusterroles", "clusterrole")
+        .stored_as("clusterroles.rbac.authorization.k8s.io")
+        .names(NameRule::PathSegment)
+        .of_cluster(),
+    kind(RBAC, "v1", "ClusterRoleBinding")
+        .named("clusterrolebindings", "clusterrolebinding")
+        .stored_as("clusterrolebindings.rbac.authorization.k8s.io")
+        .names(NameRule::PathSegment)
+        .of_cluster(),
+    kind(RBAC, "v1", "Role")
+        .named("roles", "role")
+        .stored_as("roles.rbac.authorization.k8s.io")
+        .names(NameRule::PathSegment),
+    kind(RBAC, "v1", "RoleBinding")
+        .named("rolebindings", "rolebinding")
+        .stored_as("rolebindings.rbac.authorization.k8s.io")
+        .names(NameRule::PathSegment),
     kind("scheduling.k8s.io", "v1", "PriorityClass")
-        .named("priorityclasses", "priorityclass").stored_as("priorityclasses.scheduling.k8s.io")
+        .named("priorityclasses", "priorityclass")
+        .stored_as("priorityclasses.scheduling.k8s.io")
         .short(&["pc"])
         .of_cluster(),
-    kind("coordination.k8s.io", "v1", "Lease").named("leases", "lease").stored_as("leases.coordination.k8s.io"),
-    kind("node.k8s.io", "v1", "RuntimeClass").named("runtimeclasses", "runtimeclass").stored_as("runtimeclasses.node.k8s.io").of_cluster(),
-    kind("discovery.k8s.io", "v1", "EndpointSlice").named("endpointslices", "endpointslice").stored_as("endpointslices.discovery.k8s.io"),
-    kind(DEVICES, "v1", "DeviceClass").named("deviceclasses", "deviceclass").stored_as("deviceclasses.resource.k8s.io").of_cluster(),
-    kind(DEVICES, "v1", "ResourceClaim").named("resourceclaims", "resourceclaim").stored_as("resourceclaims.resource.k8s.io").with(CLAIM_SUBRESOURCES),
-    kind(DEVICES, "v1", "ResourceClaimTemplate").named("resourceclaimtemplates", "resourceclaimtemplate").stored_as("resourceclaimtemplates.resource.k8s.io"),
-    kind(DEVICES, "v1", "ResourceSlice").named("resourceslices", "resourceslice").stored_as("resourceslices.resource.k8s.io").of_cluster(),
+    kind("coordination.k8s.io", "v1", "Lease")
+        .named("leases", "lease")
+        .stored_as("leases.coordination.k8s.io"),
+    kind("node.k8s.io", "v1", "RuntimeClass")
+        .named("runtimeclasses", "runtimeclass")
+        .stored_as("runtimeclasses.node.k8s.io")
+        .of_cluster(),
+    kind("discovery.k8s.io", "v1", "EndpointSlice")
+        .named("endpointslices", "endpointslice")
+        .stored_as("endpointslices.discovery.k8s.io"),
+    kind(DEVICES, "v1", "DeviceClass")
+        .named("deviceclasses", "deviceclass")
+        .stored_as("deviceclasses.resource.k8s.io")
+        .of_cluster(),
+    kind(DEVICES, "v1", "ResourceClaim")
+        .named("resourceclaims", "resourceclaim")
+        .stored_as("resourceclaims.resource.k8s.io")
+        .with(CLAIM_SUBRESOURCES),
+    kind(DEVICES, "v1", "ResourceClaimTemplate")
+        .named("resourceclaimtemplates", "resourceclaimtemplate")
+        .stored_as("resourceclaimtemplates.resource.k8s.io"),
+    kind(DEVICES, "v1", "ResourceSlice")
+        .named("resourceslices", "resourceslice")
+        .stored_as("resourceslices.resource.k8s.io")
+        .of_cluster(),
 ];

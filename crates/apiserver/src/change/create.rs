@@ -1,0 +1,77 @@
+//! A new object.
+
+use apimachinery::{Status, apply, meta};
+use serde_json::Value;
+use store::Tx;
+
+use super::{Change, Changed, key_of};
+use crate::admission;
+use crate::entropy;
+use crate::objects::put;
+use crate::request::Operation;
+
+/// Names that are drawn before a taken one is reported.
+const NAME_DRAWS_MAX: u32 = 8;
+
+/// Adds `object`, which has been checked against its schema, within a write.
+///
+/// # Errors
+/// The client's answer; then nothing may be kept.
+pub fn create(tx: &mut Tx<'_>, change: &Change, mut object: Value) -> Result<Changed, Status> {
+    let kind = change.kind;
+    if let Some(instead) = kind.rules.refusal() {
+        return Err(Status::forbidden(kind.group, kind.plural, meta::name(&object), instead));
+    }
+    meta::prepare_creation(&mut object, &podspec::uuid(&entropy::identity()), change.now)?;
+    let mut change = change.clone();
+    name(tx, &mut change, &mut object)?;
+    kind.rules.default(&mut object);
+    kind.rules.prepare_create(&mut object);
+    let mut warnings = admission::admit(&change.attributes(Operation::Create), tx, &mut object, None)?;
+    let mut errors = meta::validate(&object, kind.namespaced, kind.names);
+    errors.extend(kind.rules.validate(&object));
+    if !errors.is_empty() {
+        return Err(Status::invalid(kind.group, kind.kind, meta::name(&object), &errors));
+    }
+    if tx.get(&change.key()).is_some() {
+        return Err(Status::already_exists(kind.group, kind.plural, &change.name));
+    }
+    warnings.extend(kind.rules.warnings(&object, None));
+    let api_version = kind.api_version();
+    let mut object = apply::track_update(change.ty()?, None, object, &change.writer(&api_version));
+    if !change.dry_run {
+        put(tx, kind, &mut object);
+    }
+    Ok(Changed { object, warnings, created: true })
+}
+
+/// Draws a name where one is to be generated, and takes the body's where the URL has none.
+fn name(tx: &Tx<'_>, change: &mut Change, object: &mut Value) -> Result<(), Status> {
+    let kind = change.kind;
+    let asked = meta::name(object).to_owned();
+    if !change.name.is_empty() && !asked.is_empty() && change.name != asked {
+        return Err(Status::bad_request(
+            "the name of the object is not the one in the URL: make them the same",
+        ));
+    }
+    if !change.name.is_empty() && asked.is_empty() {
+        object["metadata"]["name"] = change.name.as_str().into();
+        return Ok(());
+    }
+    let mut draws = 0;
+    while meta::set_generated_name(object, &entropy::identity()) {
+        let drawn = key_of(kind, &change.namespace, meta::name(object));
+        if tx.get(&drawn).is_none() {
+            break;
+        }
+        draws += 1;
+        if draws == NAME_DRAWS_MAX {
+            return Err(Status::generated_name_taken(kind.group, kind.plural, meta::generate_name(object)));
+        }
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("name");
+        }
+    }
+    meta::name(object).clone_into(&mut change.name);
+    Ok(())
+}
