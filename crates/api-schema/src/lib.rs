@@ -11,7 +11,8 @@ pub mod openapi;
 pub mod protobuf;
 mod read;
 mod table;
+mod time;
 
-pub use check::{Issue, Trouble, check, check_shape};
+pub use check::{ISSUES_MAX, Issue, Trouble, check, check_shape};
 pub use model::{Field, ListKind, Package, Patch, Schema, Shape, Type, TypeRef};
 pub use read::{DEPTH_MAX, DUPLICATES_MAX, ReadError, read_json};
