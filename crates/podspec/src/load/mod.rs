@@ -14,7 +14,9 @@ mod yaml;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::field::FieldError;
+use serde_json::Value;
+
+use crate::field::{FieldError, FieldPath};
 pub use document::Document;
 pub use node::Lines;
 
@@ -150,6 +152,28 @@ pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
         errors.push(LoadError { location: whole, problem: Problem::NoPod });
     }
     (documents, errors)
+}
+
+/// Reads a text that holds one document of any kind, and the paths of keys that are there twice (the last one
+/// counts).
+///
+/// # Errors
+/// The text of the first thing that is wrong, with its line.
+pub fn one(text: &str) -> Result<(Value, Vec<FieldPath>), String> {
+    if text.len() > INPUT_BYTES_MAX {
+        return Err(Problem::TooLarge { bytes: text.len() }.to_string());
+    }
+    let mut read = yaml::read(text, 0);
+    if let Some(error) = read.errors.first() {
+        return Err(format!("line {}, column {}: {}", error.line, error.column, error.message));
+    }
+    if read.nodes.len() > 1 {
+        return Err(format!("there are {} documents, and one can be taken", read.nodes.len()));
+    }
+    let Some((_, node)) = read.nodes.pop() else { return Ok((Value::Null, Vec::new())) };
+    let mut duplicates = Vec::new();
+    let (value, _) = node.into_json(&FieldPath::root(), &mut duplicates);
+    Ok((value, duplicates.into_iter().map(|duplicate| duplicate.path).collect()))
 }
 
 /// Whether the line of an error, or the one before, has what templates of Helm, Go or Jinja have and
