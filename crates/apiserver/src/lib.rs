@@ -3,9 +3,11 @@
 pub mod admission;
 pub mod backend;
 pub mod change;
+pub mod columns;
 mod entropy;
 pub mod kinds;
 pub mod negotiate;
 pub mod objects;
 pub mod request;
 pub mod route;
+pub mod rules;

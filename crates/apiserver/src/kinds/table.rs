@@ -1,9 +1,10 @@
 //! The table itself, in the order of discovery.
 
-use crate::kinds::plain::{NameAndAge, NotRun, Plain};
+use crate::kinds::plain::{NotRun, Plain};
 use apimachinery::meta::NameRule;
 
 use crate::kinds::{Columns, Kind, Rules, Subresource, Verb};
+use crate::{columns, rules};
 use Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
 
 const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
@@ -31,7 +32,7 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str) ->
         subresources: NONE,
         names: NameRule::DnsSubdomain,
         rules: &Plain,
-        columns: &NameAndAge,
+        columns: &columns::NAME_AND_AGE,
     }
 }
 
@@ -132,43 +133,78 @@ const DEVICES: &str = "resource.k8s.io";
 
 /// Core first; then groups as they are listed in `/apis`.
 pub(super) static KINDS: &[Kind] = &[
-    kind("", "v1", "ConfigMap").named("configmaps", "configmap").short(&["cm"]),
-    kind("", "v1", "Endpoints").named("endpoints", "endpoints").short(&["ep"]),
-    kind("", "v1", "Event").named("events", "event").short(&["ev"]),
-    kind("", "v1", "LimitRange").named("limitranges", "limitrange").short(&["limits"]),
+    kind("", "v1", "ConfigMap")
+        .ruled(&rules::CONFIG_MAPS)
+        .shown(&columns::CONFIG_MAPS)
+        .named("configmaps", "configmap")
+        .short(&["cm"]),
+    kind("", "v1", "Endpoints")
+        .ruled(&rules::ENDPOINTS)
+        .shown(&columns::ENDPOINTS)
+        .named("endpoints", "endpoints")
+        .short(&["ep"]),
+    kind("", "v1", "Event")
+        .ruled(&rules::EVENTS)
+        .shown(&columns::EVENTS)
+        .named("events", "event")
+        .short(&["ev"]),
+    kind("", "v1", "LimitRange")
+        .ruled(&rules::LIMIT_RANGES)
+        .shown(&columns::NAME_AND_CREATED)
+        .named("limitranges", "limitrange")
+        .short(&["limits"]),
     kind("", "v1", "Namespace")
+        .ruled(&rules::NAMESPACES)
+        .shown(&columns::NAMESPACES)
         .named("namespaces", "namespace")
         .names(NameRule::DnsLabel)
         .short(&["ns"])
         .of_cluster()
         .verbs(NO_COLLECTION)
         .with(NAMESPACE_SUBRESOURCES),
-    kind("", "v1", "Node").named("nodes", "node").short(&["no"]).of_cluster().with(NODE_SUBRESOURCES),
-    kind("", "v1", "Pod").named("pods", "pod").short(&["po"]).in_all().with(POD_SUBRESOURCES),
-    kind("", "v1", "PodTemplate").named("podtemplates", "podtemplate"),
+    kind("", "v1", "Node")
+        .ruled(&rules::NODES)
+        .shown(&columns::NODES)
+        .named("nodes", "node")
+        .short(&["no"])
+        .of_cluster()
+        .with(NODE_SUBRESOURCES),
+    kind("", "v1", "Pod")
+        .ruled(&rules::PODS)
+        .shown(&columns::PODS)
+        .named("pods", "pod")
+        .short(&["po"])
+        .in_all()
+        .with(POD_SUBRESOURCES),
+    kind("", "v1", "PodTemplate")
+        .ruled(&rules::POD_TEMPLATES)
+        .shown(&columns::POD_TEMPLATES)
+        .named("podtemplates", "podtemplate"),
     kind("", "v1", "ReplicationController")
         .named("replicationcontrollers", "replicationcontroller")
         .short(&["rc"])
         .in_all()
         .ruled(&NotRun),
     kind("", "v1", "ResourceQuota")
+        .ruled(&rules::RESOURCE_QUOTAS)
+        .shown(&columns::RESOURCE_QUOTAS)
         .named("resourcequotas", "resourcequota")
         .short(&["quota"])
         .with(QUOTA_SUBRESOURCES),
-    kind("", "v1", "Secret").named("secrets", "secret"),
+    kind("", "v1", "Secret").ruled(&rules::SECRETS).shown(&columns::SECRETS).named("secrets", "secret"),
     kind("", "v1", "Service")
+        .ruled(&rules::SERVICES)
+        .shown(&columns::SERVICES)
         .named("services", "service")
         .names(NameRule::DnsLabel)
         .short(&["svc"])
         .in_all()
         .with(SERVICE_SUBRESOURCES),
-    kind("", "v1", "ServiceAccount").named("serviceaccounts", "serviceaccount").short(&["sa"]).with(&[sub(
-        "token",
-        AUTHENTICATION,
-        "v1",
-        "TokenRequest",
-        CREATE,
-    )]),
+    kind("", "v1", "ServiceAccount")
+        .ruled(&rules::SERVICE_ACCOUNTS)
+        .named("serviceaccounts", "serviceaccount")
+        .short(&["sa"])
+        .with(&[sub("token", AUTHENTICATION, "v1", "TokenRequest", CREATE)]),
     kind("apps", "v1", "DaemonSet")
         .named("daemonsets", "daemonset")
         .stored_as("daemonsets.apps")
@@ -193,7 +229,12 @@ pub(super) static KINDS: &[Kind] = &[
         .short(&["sts"])
         .in_all()
         .ruled(&NotRun),
-    kind("events.k8s.io", "v1", "Event").named("events", "event").stored_as("events").short(&["ev"]),
+    kind("events.k8s.io", "v1", "Event")
+        .ruled(&rules::NEW_EVENTS)
+        .shown(&columns::EVENTS)
+        .named("events", "event")
+        .stored_as("events")
+        .short(&["ev"]),
     kind(AUTHENTICATION, "v1", "SelfSubjectReview")
         .named("selfsubjectreviews", "selfsubjectreview")
         .of_cluster()
@@ -222,50 +263,72 @@ pub(super) static KINDS: &[Kind] = &[
         .ruled(&NotRun),
     kind("batch", "v1", "Job").named("jobs", "job").stored_as("jobs.batch").in_all().ruled(&NotRun),
     kind(RBAC, "v1", "ClusterRole")
+        .ruled(&rules::CLUSTER_ROLES)
+        .shown(&columns::NAME_AND_CREATED)
         .named("clusterroles", "clusterrole")
         .stored_as("clusterroles.rbac.authorization.k8s.io")
         .names(NameRule::PathSegment)
         .of_cluster(),
     kind(RBAC, "v1", "ClusterRoleBinding")
+        .ruled(&rules::CLUSTER_BINDINGS)
+        .shown(&columns::BINDINGS)
         .named("clusterrolebindings", "clusterrolebinding")
         .stored_as("clusterrolebindings.rbac.authorization.k8s.io")
         .names(NameRule::PathSegment)
         .of_cluster(),
     kind(RBAC, "v1", "Role")
+        .ruled(&rules::ROLES)
+        .shown(&columns::NAME_AND_CREATED)
         .named("roles", "role")
         .stored_as("roles.rbac.authorization.k8s.io")
         .names(NameRule::PathSegment),
     kind(RBAC, "v1", "RoleBinding")
+        .ruled(&rules::BINDINGS)
+        .shown(&columns::BINDINGS)
         .named("rolebindings", "rolebinding")
         .stored_as("rolebindings.rbac.authorization.k8s.io")
         .names(NameRule::PathSegment),
     kind("scheduling.k8s.io", "v1", "PriorityClass")
+        .ruled(&rules::PRIORITY_CLASSES)
+        .shown(&columns::PRIORITY_CLASSES)
         .named("priorityclasses", "priorityclass")
         .stored_as("priorityclasses.scheduling.k8s.io")
         .short(&["pc"])
         .of_cluster(),
     kind("coordination.k8s.io", "v1", "Lease")
+        .ruled(&rules::LEASES)
+        .shown(&columns::LEASES)
         .named("leases", "lease")
         .stored_as("leases.coordination.k8s.io"),
     kind("node.k8s.io", "v1", "RuntimeClass")
+        .ruled(&rules::RUNTIME_CLASSES)
+        .shown(&columns::RUNTIME_CLASSES)
         .named("runtimeclasses", "runtimeclass")
         .stored_as("runtimeclasses.node.k8s.io")
         .of_cluster(),
     kind("discovery.k8s.io", "v1", "EndpointSlice")
+        .ruled(&rules::ENDPOINT_SLICES)
+        .shown(&columns::ENDPOINT_SLICES)
         .named("endpointslices", "endpointslice")
         .stored_as("endpointslices.discovery.k8s.io"),
     kind(DEVICES, "v1", "DeviceClass")
+        .ruled(&rules::DEVICE_CLASSES)
         .named("deviceclasses", "deviceclass")
         .stored_as("deviceclasses.resource.k8s.io")
         .of_cluster(),
     kind(DEVICES, "v1", "ResourceClaim")
+        .ruled(&rules::RESOURCE_CLAIMS)
+        .shown(&columns::RESOURCE_CLAIMS)
         .named("resourceclaims", "resourceclaim")
         .stored_as("resourceclaims.resource.k8s.io")
         .with(CLAIM_SUBRESOURCES),
     kind(DEVICES, "v1", "ResourceClaimTemplate")
+        .ruled(&rules::RESOURCE_CLAIM_TEMPLATES)
         .named("resourceclaimtemplates", "resourceclaimtemplate")
         .stored_as("resourceclaimtemplates.resource.k8s.io"),
     kind(DEVICES, "v1", "ResourceSlice")
+        .ruled(&rules::RESOURCE_SLICES)
+        .shown(&columns::RESOURCE_SLICES)
         .named("resourceslices", "resourceslice")
         .stored_as("resourceslices.resource.k8s.io")
         .of_cluster(),

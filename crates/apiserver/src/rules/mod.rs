@@ -1,0 +1,39 @@
+//! What is a kind's own: defaults, what only the server sets, validation, selectable fields.
+//!
+//! One static per kind, to stand in the table of kinds. Messages that clients match on are Kubernetes' own.
+
+mod config;
+mod edit;
+mod endpoints;
+pub mod event;
+mod lease;
+mod namespace;
+mod node;
+pub mod pod;
+mod pod_update;
+mod policy;
+mod rbac;
+mod resource;
+mod service;
+mod workload;
+
+pub(crate) use edit::{at, identity, quantity_text, section, set, set_default};
+
+pub use config::{CONFIG_MAPS, ConfigMaps, SECRETS, SERVICE_ACCOUNTS, Secrets, ServiceAccounts};
+pub use endpoints::{ENDPOINT_SLICES, ENDPOINTS, EndpointSlices, Endpoints};
+pub use event::{EVENTS, Events, NEW_EVENTS};
+pub use lease::{LEASES, Leases};
+pub use namespace::{NAMESPACES, Namespaces};
+pub use node::{NODES, Nodes};
+pub use pod::{PODS, Pods};
+pub use policy::{
+    LIMIT_RANGES, LimitRanges, PRIORITY_CLASSES, PriorityClasses, RESOURCE_QUOTAS, RUNTIME_CLASSES,
+    ResourceQuotas, RuntimeClasses,
+};
+pub use rbac::{BINDINGS, Bindings, CLUSTER_BINDINGS, CLUSTER_ROLES, ROLES, Roles};
+pub use resource::{
+    DEVICE_CLASSES, DeviceClasses, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS, RESOURCE_SLICES,
+    ResourceClaimTemplates, ResourceClaims, ResourceSlices,
+};
+pub use service::{SERVICES, Services};
+pub use workload::{POD_TEMPLATES, PodTemplates};
