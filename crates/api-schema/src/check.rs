@@ -171,7 +171,7 @@ impl Walk {
                     self.report(at, Trouble::WrongType { found, wanted, field: String::new() });
                 }
             }
-            Shape::String | Shape::Duration if value.is_string() => {}
+            Shape::String if value.is_string() => {}
             Shape::Bool if value.is_boolean() => {}
             Shape::Double if value.is_number() => {}
             Shape::Int32 if is_int32(value) => {}
@@ -189,7 +189,9 @@ impl Walk {
             return self.wrong_type(value, shape.go_name(), at);
         };
         for (index, value) in items.iter_mut().enumerate() {
-            zero_if_null(item, value);
+            if value.is_null() {
+                *value = zero(item);
+            }
             self.value(item, value, Some(&At { above: at, step: Step::Index(index) }));
         }
     }
@@ -199,7 +201,9 @@ impl Walk {
             return self.wrong_type(value, shape.go_name(), at);
         };
         for (key, value) in entries.iter_mut() {
-            zero_if_null(item, value);
+            if value.is_null() {
+                *value = zero(item);
+            }
             self.value(item, value, Some(&At { above: at, step: Step::Key(key) }));
         }
     }
@@ -292,19 +296,16 @@ fn plain(number: &Number) -> String {
 }
 
 /// What Go's decoder makes of `null` in a list or map.
-fn zero_if_null(shape: Shape, value: &mut Value) {
-    if !value.is_null() {
-        return;
-    }
-    *value = match shape {
+pub(crate) fn zero(shape: Shape) -> Value {
+    match shape {
         Shape::Object(_) | Shape::Map(_) | Shape::Any | Shape::Fields => Value::Object(Map::new()),
         Shape::List(_) | Shape::WrappedList(_) => Value::Array(vec![]),
         Shape::Bool => Value::Bool(false),
         Shape::Int32 | Shape::Int64 | Shape::Double | Shape::IntOrString => Value::from(0),
         Shape::Quantity => Value::from("0"),
-        Shape::String | Shape::Bytes | Shape::Duration => Value::from(""),
-        Shape::Time | Shape::MicroTime => return,
-    };
+        Shape::String | Shape::Bytes => Value::from(""),
+        Shape::Time | Shape::MicroTime => Value::Null,
+    }
 }
 
 /// A value as errors of Go name it.

@@ -12,6 +12,7 @@ pub mod protobuf;
 mod read;
 mod table;
 mod time;
+mod wire;
 
 pub use check::{ISSUES_MAX, Issue, Trouble, check, check_shape};
 pub use model::{Field, ListKind, Package, Patch, Schema, Shape, Type, TypeRef};

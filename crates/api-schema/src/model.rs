@@ -224,8 +224,6 @@ pub enum Shape {
     Time,
     /// RFC 3339, in microseconds.
     MicroTime,
-    /// A Go duration (`5m0s`).
-    Duration,
     /// An object that is not looked into.
     Any,
     /// `metadata.managedFields[*].fieldsV1`.
@@ -277,7 +275,6 @@ impl Shape {
             Self::IntOrString => "intstr.IntOrString".to_owned(),
             Self::Time => "v1.Time".to_owned(),
             Self::MicroTime => "v1.MicroTime".to_owned(),
-            Self::Duration => "v1.Duration".to_owned(),
             Self::Any => "runtime.RawExtension".to_owned(),
             Self::Fields => "v1.FieldsV1".to_owned(),
             Self::Object(ty) => ty.go_name(),

@@ -214,7 +214,6 @@ impl Reader<'_> {
             "intOrString" => Shape::IntOrString,
             "time" => Shape::Time,
             "microTime" => Shape::MicroTime,
-            "duration" => Shape::Duration,
             "any" => Shape::Any,
             "fields" => Shape::Fields,
             name => Shape::Object(self.reference(draft, name)),

@@ -1,9 +1,17 @@
 //! RFC 3339 times, as Go reads them.
 
 use podspec::WallTime;
+use podspec::time::Civil;
 
 /// What Go's layout calls the whole form, and its parts in their order.
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
+
+/// Where the years 0 and 10000 begin.
+const YEAR_0: i64 = -62_167_219_200;
+const YEAR_10000: i64 = 253_402_300_800;
+
+/// Seconds of 400 years.
+const CYCLE: i64 = 146_097 * 86_400;
 
 /// An instant within the years 0 to 9999.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,11 +56,18 @@ impl Instant {
         Ok(Self { seconds, nanos })
     }
 
-    /// `2006-01-02T15:04:05Z`, or with microseconds; `None` outside of the years 1677 to 2262.
+    /// `2006-01-02T15:04:05Z`, or with microseconds; `None` outside of the years 0 to 9999.
     pub(crate) fn to_text(self, micro: bool) -> Option<String> {
-        let nanos = self.seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(self.nanos))?;
-        let time = WallTime(nanos);
-        Some(if micro { time.to_string() } else { time.rfc3339_seconds() })
+        if !(YEAR_0..YEAR_10000).contains(&self.seconds) {
+            return None;
+        }
+        // A wall time reaches from 1677 to 2262, and the calendar repeats every 400 years.
+        let cycles = (self.seconds + CYCLE / 2).div_euclid(CYCLE);
+        let mut civil = WallTime::from_unix(self.seconds - cycles * CYCLE, self.nanos).civil();
+        civil.year += cycles * 400;
+        let Civil { year, month, day, hour, minute, second, nanosecond } = civil;
+        let fraction = if micro { format!(".{:06}", nanosecond / 1_000) } else { String::new() };
+        Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z"))
     }
 }
 
@@ -152,7 +167,14 @@ mod tests {
             assert_eq!(instant.to_text(false).unwrap(), seconds);
             assert_eq!(instant.to_text(true).unwrap(), micros);
         }
-        assert_eq!(Instant::parse("9999-12-31T23:59:59Z").unwrap().to_text(false), None);
+        for text in
+            ["0000-01-01T00:00:00Z", "1600-02-29T00:00:00Z", "2400-02-29T12:00:00Z", "9999-12-31T23:59:59Z"]
+        {
+            assert_eq!(Instant::parse(text).unwrap().to_text(false).as_deref(), Some(text));
+        }
+        for seconds in [i64::MIN, i64::MAX, -62_167_219_201, 253_402_300_800] {
+            assert_eq!(Instant { seconds, nanos: 0 }.to_text(true), None);
+        }
     }
 
     #[test]
