@@ -1,1 +1,23 @@
 //! The object store as source and status sink of this machine's pods.
+//!
+//! What a kubelet does with an API server, done with the store of the same process: pods that are bound to this
+//! node are begun ([`source`]), changed and ended; what becomes of them is written back as status and events
+//! ([`tend`]); and the node itself is kept there as an object ([`node_object`]). Nothing here decides anything
+//! about a pod: that is `lifecycle::plan`'s.
+
+mod backend;
+mod cluster;
+pub mod correlate;
+mod events;
+pub mod machine;
+pub mod merge;
+pub mod node_object;
+mod random;
+mod sink;
+mod source;
+mod streams;
+mod tend;
+
+pub use backend::Backend;
+pub use cluster::{Begin, LocalCluster, Settings};
+pub use machine::Machine;

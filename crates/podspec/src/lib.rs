@@ -160,6 +160,12 @@ pub fn errors_of(pod: &Value) -> Vec<FieldError> {
     validate::validate(pod, structure)
 }
 
+/// A pod that was admitted before and kept as JSON, in the engine's types.
+#[must_use]
+pub fn lower(admitted: &Value) -> Pod {
+    lower::pod(admitted)
+}
+
 /// What is allowed in a valid pod but most likely not meant; one line each, beginning with the field's path.
 #[must_use]
 pub fn warnings_about(pod: &Value) -> Vec<String> {

@@ -1,0 +1,254 @@
+//! [`NodeBackend`]: what the API server asks of this machine.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use apiserver::backend::{
+    Answer, BackendError, Connection, ContainerTarget, ExitCode, LogOptions, LogStream, LogStreams,
+    NodeBackend, Page, PodTarget, ProcessIo, TerminalSize,
+};
+use bytes::Bytes;
+use cri_log::{Selection, Stream};
+use futures_util::stream;
+use kubelet::{Kubelet, Node};
+use podspec::{ContainerName, PodUid};
+use ports::{ExecIo, SessionError, Streams, Terminal};
+use runtime::logs::{LogQuery, LogWatcher};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::streams::{Descriptor, copy};
+
+/// A command has ended and something it started holds its output open: what it wrote is waited for until it has
+/// been quiet for so long.
+const QUIET: Duration = Duration::from_millis(500);
+const NODE_OK: &[u8] = b"ok";
+
+/// This machine's pods, as the API server needs them.
+pub struct Backend<N: Node> {
+    kubelet: Arc<Kubelet<N>>,
+    logs: LogWatcher,
+}
+
+impl<N: Node> Backend<N> {
+    /// Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When log files cannot be watched.
+    pub fn new(kubelet: Arc<Kubelet<N>>) -> io::Result<Self> {
+        Ok(Self { kubelet, logs: LogWatcher::new()? })
+    }
+
+    fn open_log(&self, target: &ContainerTarget, options: &LogOptions) -> Result<LogStream, BackendError> {
+        let uid = PodUid::new(&target.pod.uid);
+        let gone = |_| BackendError::NotFound(format!("pods {:?} not found on this node", target.pod.name));
+        let pod = self.kubelet.subscribe(&uid).map_err(gone)?.pod;
+        let name = ContainerName::new(&target.container);
+        let query = query(options);
+        let ended = |attempt| self.kubelet.attempt_ended(&uid, &name, attempt);
+        let opened = self.logs.open(&pod.log_dir.join(&target.container), &query, ended);
+        let log = opened.map_err(|error| log_error(&error, target, options.previous))?;
+        Ok(Box::pin(stream::try_unfold(log, async |mut log| Ok(log.next().await?.map(|bytes| (bytes, log))))))
+    }
+}
+
+impl<N: Node> NodeBackend for Backend<N> {
+    fn logs(&self, container: ContainerTarget, options: LogOptions) -> Answer<'_, LogStream> {
+        Box::pin(async move { self.open_log(&container, &options) })
+    }
+
+    fn exec(&self, target: ContainerTarget, command: Vec<String>, io: ProcessIo) -> Answer<'_, ExitCode> {
+        Box::pin(async move {
+            let (uid, name) = (PodUid::new(&target.pod.uid), ContainerName::new(&target.container));
+            let wanted = match io.terminal {
+                Some(_) => ExecIo::Terminal,
+                None => ExecIo::Pipes { stdin: io.stdin.is_some() },
+            };
+            let session = self.kubelet.exec(&uid, &name, &command, wanted).await.map_err(session_error)?;
+            let exit =
+                async { session.exit.await.map_err(|error| BackendError::Internal(error.to_string())) };
+            pump_until(session.streams, io, exit).await.map(ExitCode)
+        })
+    }
+
+    fn attach(&self, target: ContainerTarget, io: ProcessIo) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let (uid, name) = (PodUid::new(&target.pod.uid), ContainerName::new(&target.container));
+            let attached = self.kubelet.attach(&uid, &name, io.stdin.is_some()).await;
+            let streams = attached.map_err(session_error)?;
+            // The end of an attachment is the end of its output.
+            pump(streams, io).await
+        })
+    }
+
+    fn dial(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
+        Box::pin(async move {
+            let dialled = self.kubelet.dial(&PodUid::new(&pod.uid), port).await.map_err(session_error)?;
+            let stream = tokio::net::TcpStream::from_std(dialled);
+            let stream = stream.map_err(|error| BackendError::Internal(error.to_string()))?;
+            Ok(Box::new(stream) as Box<dyn Connection>)
+        })
+    }
+
+    fn page(&self, path: String, _: String) -> Answer<'_, Page> {
+        Box::pin(async move {
+            match path.as_str() {
+                "healthz" => Ok(Page {
+                    status: 200,
+                    content_type: "text/plain; charset=utf-8",
+                    body: Bytes::from_static(NODE_OK),
+                }),
+                _ => Err(BackendError::NotFound(format!("the node has no page {path:?}"))),
+            }
+        })
+    }
+}
+
+impl<N: Node> fmt::Debug for Backend<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").finish_non_exhaustive()
+    }
+}
+
+fn query(options: &LogOptions) -> LogQuery {
+    LogQuery {
+        previous: options.previous,
+        follow: options.follow,
+        stream: match options.stream {
+            LogStreams::All => None,
+            LogStreams::Stdout => Some(Stream::Stdout),
+            LogStreams::Stderr => Some(Stream::Stderr),
+        },
+        selection: Selection {
+            tail_lines: options.tail_lines,
+            since: options.since,
+            limit_bytes: options.limit_bytes,
+            timestamps: options.timestamps,
+        },
+    }
+}
+
+/// In the API server's words, for those who match on them.
+fn log_error(error: &io::Error, target: &ContainerTarget, previous: bool) -> BackendError {
+    let ContainerTarget { pod, container } = target;
+    if error.kind() != io::ErrorKind::NotFound {
+        return BackendError::Internal(format!("cannot read the log of container {container:?}: {error}"));
+    }
+    BackendError::BadRequest(if previous {
+        format!("previous terminated container {container:?} in pod {:?} not found", pod.name)
+    } else {
+        format!("container {container:?} in pod {:?} is waiting to start: ContainerCreating", pod.name)
+    })
+}
+
+fn session_error(error: SessionError) -> BackendError {
+    match error {
+        SessionError::NotRunning(message) => BackendError::NotFound(message),
+        SessionError::Execute { message, .. } => BackendError::BadRequest(message),
+        SessionError::Refused(message) | SessionError::Failed(message) => BackendError::Internal(message),
+    }
+}
+
+/// Copies between client and process until `exit`, and then until what was written before it has been passed on.
+async fn pump_until(
+    streams: Streams,
+    io: ProcessIo,
+    exit: impl Future<Output = Result<i32, BackendError>>,
+) -> Result<i32, BackendError> {
+    let last_progress = Mutex::new(Instant::now());
+    let progress = || *lock(&last_progress) = Instant::now();
+    let (mut input, mut output) = copies(streams, io, &progress)?;
+    tokio::pin!(exit);
+    let mut output_open = true;
+    loop {
+        tokio::select! {
+            () = &mut input => {}
+            () = &mut output, if output_open => output_open = false,
+            code = &mut exit => {
+                progress();
+                if output_open {
+                    drain(output, &last_progress).await;
+                }
+                return code;
+            }
+        }
+    }
+}
+
+/// Copies between client and process until the process says no more.
+async fn pump(streams: Streams, io: ProcessIo) -> Result<(), BackendError> {
+    let (mut input, mut output) = copies(streams, io, &|| ())?;
+    tokio::select! {
+        () = &mut input => {}
+        () = &mut output => {}
+    }
+    Ok(())
+}
+
+type Copying<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The client's input and the sizes of its terminal, which never end; and the process's output, until it ends.
+fn copies<'a>(
+    streams: Streams,
+    io: ProcessIo,
+    progress: &'a (impl Fn() + Send + Sync),
+) -> Result<(Copying<'a>, Copying<'a>), BackendError> {
+    let failed = |error: io::Error| BackendError::Internal(format!("cannot speak to the process: {error}"));
+    let stdin = streams.stdin.map(Descriptor::new).transpose().map_err(failed)?;
+    let mut stdout = Descriptor::new(streams.stdout).map_err(failed)?;
+    let mut stderr = streams.stderr.map(Descriptor::new).transpose().map_err(failed)?;
+    let input = async move {
+        let copy_input = async {
+            if let (Some(mut from), Some(to)) = (io.stdin, stdin) {
+                copy(&mut from, Some(to), || ()).await;
+            }
+        };
+        tokio::join!(copy_input, follow_size(io.terminal, streams.terminal));
+    };
+    let output = async move {
+        let copy_errors = async {
+            if let Some(stderr) = &mut stderr {
+                copy(stderr, io.stderr, progress).await;
+            }
+        };
+        tokio::join!(copy(&mut stdout, io.stdout, progress), copy_errors);
+    };
+    Ok((Box::pin(input), Box::pin(output)))
+}
+
+async fn drain(mut output: Copying<'_>, last_progress: &Mutex<Instant>) {
+    loop {
+        let quiet_at = *lock(last_progress) + QUIET;
+        tokio::select! {
+            () = &mut output => return,
+            () = sleep_until(quiet_at) => {
+                if *lock(last_progress) + QUIET <= Instant::now() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn lock(moment: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    moment.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Never ends.
+async fn follow_size(sizes: Option<watch::Receiver<Option<TerminalSize>>>, terminal: Option<Terminal>) {
+    if let (Some(mut sizes), Some(terminal)) = (sizes, terminal) {
+        loop {
+            if let Some(TerminalSize { columns, rows }) = *sizes.borrow_and_update() {
+                // A terminal that is gone has no size.
+                let _ = terminal.resize(columns, rows);
+            }
+            if sizes.changed().await.is_err() {
+                break;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,102 @@
+//! What the parts of this crate share, and their beginning.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use apiserver::kinds::Kind;
+use kubelet::{Kubelet, Node, Subscription};
+use podspec::{Pod, PodUid};
+use ports::PortError;
+use store::Store;
+use tokio::sync::watch;
+
+use crate::machine::Machine;
+use crate::{sink, source, tend};
+
+/// Begins a new pod: makes its directory this engine's, and hands it to the kubelet.
+pub type Begin = Box<dyn Fn(Pod) -> Result<Subscription, PortError> + Send + Sync>;
+
+/// What the cluster is told at its start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    pub machine: Machine,
+    /// What `kubeletVersion` says.
+    pub version: String,
+}
+
+/// This machine's kubelet on the store.
+pub struct LocalCluster<N: Node> {
+    shared: Arc<Shared<N>>,
+}
+
+pub(crate) struct Shared<N: Node> {
+    pub(crate) store: Store,
+    pub(crate) kubelet: Arc<Kubelet<N>>,
+    pub(crate) begin: Begin,
+    pub(crate) settings: Settings,
+    pub(crate) pods: &'static Kind,
+    pub(crate) event_kind: &'static Kind,
+    pub(crate) node_kind: &'static Kind,
+    tended: Mutex<BTreeMap<PodUid, Tended>>,
+}
+
+/// A pod that is here.
+pub(crate) struct Tended {
+    /// `metadata.generation` of the spec that the kubelet has.
+    pub(crate) generation: watch::Sender<i64>,
+}
+
+impl<N: Node> LocalCluster<N> {
+    /// `inherited`: the pods that were here before, of an engine that has gone. Begins to follow the store at once;
+    /// needs a tokio runtime.
+    ///
+    /// # Panics
+    /// When the API server does not serve pods, nodes and events.
+    pub async fn start(
+        store: Store,
+        kubelet: Arc<Kubelet<N>>,
+        begin: Begin,
+        settings: Settings,
+        inherited: Vec<Subscription>,
+    ) -> Self {
+        let kind = |plural| Kind::find("", "v1", plural).expect("the API server serves it");
+        let shared = Arc::new(Shared {
+            store,
+            kubelet,
+            begin,
+            settings,
+            pods: kind("pods"),
+            event_kind: kind("events"),
+            node_kind: kind("nodes"),
+            tended: Mutex::default(),
+        });
+        sink::write_node(&shared).await;
+        for subscription in inherited {
+            tend::tend(&shared, subscription, 0);
+        }
+        tokio::spawn(source::follow(Arc::clone(&shared)));
+        Self { shared }
+    }
+
+    #[must_use]
+    pub fn kubelet(&self) -> &Arc<Kubelet<N>> {
+        &self.shared.kubelet
+    }
+}
+
+impl<N: Node> Shared<N> {
+    pub(crate) fn node_name(&self) -> &str {
+        &self.settings.machine.name
+    }
+
+    pub(crate) fn tended(&self) -> MutexGuard<'_, BTreeMap<PodUid, Tended>> {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<N: Node> fmt::Debug for LocalCluster<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalCluster").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}

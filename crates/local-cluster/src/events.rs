@@ -1,0 +1,91 @@
+//! A pod's journal as `v1.Event` objects.
+
+use std::sync::Arc;
+
+use apiserver::objects;
+use kubelet::events::{Event, EventSource, EventType};
+use kubelet::{Entry, Node};
+use podspec::Pod;
+use ports::PodContext;
+use serde_json::{Value, json};
+use store::Durability;
+
+use crate::cluster::Shared;
+use crate::correlate::{Correlator, Told};
+use crate::random;
+
+/// Told of every entry from now on. What an engine before it has told is not told again: what it did not come to
+/// tell is lost, as with a kubelet.
+pub(crate) struct EventWriter {
+    pod: Pod,
+    source: EventSource,
+    correlator: Correlator,
+}
+
+impl EventWriter {
+    pub(crate) fn new(pod: &Arc<PodContext>) -> Self {
+        Self {
+            pod: pod.pod.clone(),
+            source: EventSource::default(),
+            correlator: Correlator::new(&pod.pod.name),
+        }
+    }
+
+    pub(crate) async fn write<N: Node>(&mut self, shared: &Shared<N>, entry: &Entry) {
+        for event in self.source.events(&self.pod, entry) {
+            if let Some(told) = self.correlator.tell(&event) {
+                self.store(shared, &event, &told).await;
+            }
+        }
+    }
+
+    async fn store<N: Node>(&self, shared: &Shared<N>, event: &Event, told: &Told) {
+        let kind = shared.event_kind;
+        let mut object = object(&self.pod, shared.node_name(), event, told);
+        let written = shared.store.write(Durability::Lazy, move |tx| {
+            // Counted up, it is the same object still.
+            if let Some(held) = tx.get(&objects::key(kind, &object))
+                && let Ok(held) = objects::value(&held)
+            {
+                for name in ["uid", "creationTimestamp"] {
+                    object["metadata"][name] = held["metadata"][name].clone();
+                }
+            }
+            objects::put(tx, kind, &mut object);
+            Ok::<_, ()>(())
+        });
+        if let Err(error) = written.await {
+            tracing::warn!("an event of pod {} is lost: {error}", self.pod.name);
+        }
+    }
+}
+
+fn object(pod: &Pod, node: &str, event: &Event, told: &Told) -> Value {
+    let mut involved = json!({
+        "kind": "Pod", "apiVersion": "v1", "namespace": pod.namespace, "name": pod.name, "uid": pod.uid.as_str(),
+    });
+    if let Some(path) = &event.field_path {
+        involved["fieldPath"] = path.as_str().into();
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            "name": told.name,
+            "namespace": pod.namespace,
+            "uid": random::uid(),
+            "creationTimestamp": told.first.wall.rfc3339_seconds(),
+        },
+        "involvedObject": involved,
+        "reason": event.reason,
+        "message": told.message,
+        "source": { "component": "kubelet", "host": node },
+        "firstTimestamp": told.first.wall.rfc3339_seconds(),
+        "lastTimestamp": told.last.wall.rfc3339_seconds(),
+        "count": told.count,
+        "type": match event.kind { EventType::Normal => "Normal", EventType::Warning => "Warning" },
+        "eventTime": null,
+        "reportingComponent": "kubelet",
+        "reportingInstance": node,
+    })
+}

@@ -1,0 +1,133 @@
+//! What this node writes to the store: the status of its pods, their removal, and itself. These writes reach the
+//! disk a moment later than clients' do; a new engine makes them again from the pods' own records.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use apiserver::objects;
+use kubelet::render::{RenderFacts, pod_status};
+use kubelet::{Node, PodView};
+use podspec::WallTime;
+use ports::PodContext;
+use serde_json::{Value, json};
+use store::{Durability, ObjectKey, Tx};
+
+use crate::cluster::Shared;
+use crate::merge::merge_status;
+use crate::node_object::node_object;
+use crate::random;
+
+pub(crate) fn wall_now() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+pub(crate) async fn write_status<N: Node>(
+    shared: &Shared<N>,
+    pod: &PodContext,
+    view: &PodView,
+    generation: i64,
+) {
+    let facts = RenderFacts { host_ip: shared.settings.machine.address.to_string(), generation };
+    let status = pod_status(&pod.pod, view, &facts);
+    let key = ObjectKey::new(shared.pods.stored(), &*pod.pod.namespace, &*pod.pod.name);
+    change_pod(shared, key, pod.pod.uid.as_str().to_owned(), move |object| {
+        let merged = merge_status(&object["status"], &status);
+        let changed = object["status"] != merged;
+        object["status"] = merged;
+        changed
+    })
+    .await;
+}
+
+/// A pod that this node cannot even begin, for its own reasons: it has failed, and says why.
+pub(crate) async fn fail_pod<N: Node>(shared: &Shared<N>, pod: &Value, why: &str) {
+    let why = why.to_owned();
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    change_pod(shared, objects::key(shared.pods, pod), uid, move |object| {
+        object["status"]["phase"] = "Failed".into();
+        object["status"]["reason"] = "NodeCannotBegin".into();
+        object["status"]["message"] = why.as_str().into();
+        true
+    })
+    .await;
+}
+
+/// The pod with this uid, unless it has gone; `change` says whether it did.
+async fn change_pod<N: Node>(
+    shared: &Shared<N>,
+    key: ObjectKey,
+    uid: String,
+    change: impl FnOnce(&mut Value) -> bool + Send + 'static,
+) {
+    let kind = shared.pods;
+    let name = key.to_string();
+    let written = shared.store.write(Durability::Lazy, move |tx| {
+        if let Some(mut object) = held(tx, &key, &uid)
+            && change(&mut object)
+        {
+            objects::put(tx, kind, &mut object);
+        }
+        Ok::<_, Infallible>(())
+    });
+    if let Err(error) = written.await {
+        tracing::error!("the status of {name} is not up to date: {error}");
+    }
+}
+
+fn held(tx: &Tx<'_>, key: &ObjectKey, uid: &str) -> Option<Value> {
+    let held = tx.get(key).filter(|object| object.uid == uid)?;
+    objects::value(&held).ok()
+}
+
+pub(crate) async fn remove_pod_of<N: Node>(shared: &Shared<N>, pod: &PodContext) {
+    let (namespace, name) = (pod.pod.namespace.as_str(), pod.pod.name.as_str());
+    let object = json!({"metadata": {"namespace": namespace, "name": name}});
+    remove_pod(shared, pod.pod.uid.as_str(), &object).await;
+}
+
+/// Everything of the pod is gone from this node: the object goes, or waits for its finalizers alone.
+pub(crate) async fn remove_pod<N: Node>(shared: &Shared<N>, uid: &str, pod: &Value) {
+    let kind = shared.pods;
+    let (key, uid) = (objects::key(kind, pod), uid.to_owned());
+    let name = key.to_string();
+    let written = shared.store.write(Durability::Lazy, move |tx| {
+        let Some(mut object) = held(tx, &key, &uid) else { return Ok::<_, Infallible>(()) };
+        let metadata = &mut object["metadata"];
+        if metadata["deletionTimestamp"].is_null() {
+            return Ok(());
+        }
+        let unfinished = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        if !unfinished {
+            objects::remove(tx, kind, &mut object);
+        } else if metadata["deletionGracePeriodSeconds"] != 0 {
+            metadata["deletionGracePeriodSeconds"] = 0.into();
+            objects::put(tx, kind, &mut object);
+        }
+        Ok(())
+    });
+    if let Err(error) = written.await {
+        tracing::error!("{name} is gone from this node and not from the store: {error}");
+    }
+}
+
+/// Makes or renews this machine's Node object.
+pub(crate) async fn write_node<N: Node>(shared: &Arc<Shared<N>>) {
+    let (kind, settings) = (shared.node_kind, shared.settings.clone());
+    let written = shared.store.write(Durability::Lazy, move |tx| {
+        let key = ObjectKey::new(kind.stored(), "", &*settings.machine.name);
+        let stored = tx.get(&key).and_then(|object| objects::value(&object).ok());
+        let now = wall_now();
+        let mut node = node_object(stored.as_ref(), &settings.machine, &settings.version, now);
+        if stored.is_none() {
+            node["metadata"]["uid"] = random::uid().into();
+            node["metadata"]["creationTimestamp"] = now.rfc3339_seconds().into();
+        }
+        objects::put(tx, kind, &mut node);
+        Ok::<_, Infallible>(())
+    });
+    if let Err(error) = written.await {
+        tracing::error!("the node is not in the store: {error}");
+    }
+}
