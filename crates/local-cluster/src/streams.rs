@@ -17,8 +17,12 @@ const COPY_BYTES: usize = 32 << 10;
 pub(crate) struct Descriptor(AsyncFd<OwnedFd>);
 
 impl Descriptor {
+    #[expect(
+        deprecated,
+        reason = "the successor is unsafe because a foreign type may change its descriptor; an OwnedFd cannot"
+    )]
     pub(crate) fn new(fd: OwnedFd) -> io::Result<Self> {
-        AsyncFd::register(fd).map(Self)
+        AsyncFd::new(fd).map(Self)
     }
 }
 
