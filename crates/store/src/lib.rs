@@ -18,6 +18,9 @@ mod tx;
 mod watch;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{DiskError, OpenError, WatchError, WriteError};
 pub use object::{Change, ChangeKind, Draft, Index, Listing, Object, ObjectKey, Resource};
 pub use store::{Durability, IndexFn, Options, Place, Store};

@@ -13,7 +13,7 @@ use crate::queue::{self, Queue};
 use crate::state::{Shared, State};
 use crate::tx::Tx;
 use crate::watch::Watch;
-use crate::writer::Writer;
+use crate::writer::{BLOCK, COLLECT_MS, Pace, Writer};
 
 /// An empty store has this one: 0 means something else on the wire.
 pub(crate) const FIRST_REVISION: u64 = 1;
@@ -62,6 +62,10 @@ struct Running {
 impl Store {
     /// Reads everything that is stored.
     pub fn open(place: Place, options: Options) -> Result<Store, OpenError> {
+        Store::open_at(place, options, Pace { block: BLOCK, collect_ms: COLLECT_MS })
+    }
+
+    pub(crate) fn open_at(place: Place, options: Options, pace: Pace) -> Result<Store, OpenError> {
         let medium = match place {
             Place::File(path) => Some(Medium::file(&path)?),
             Place::Backend(backend) => Some(Medium::given(backend)),
@@ -76,7 +80,7 @@ impl Store {
         };
         let shared = Arc::new(Shared::new(state));
         let (queue, jobs) = queue::queue();
-        let writer = Writer::new(shared.clone(), jobs, disk);
+        let writer = Writer::new(shared.clone(), jobs, disk, pace);
         let thread = std::thread::Builder::new().name("store".to_owned());
         let thread = thread.spawn(move || writer.run()).map_err(|source| OpenError::Thread { source })?;
         Ok(Store { shared, running: Arc::new(Running { queue, thread: Mutex::new(Some(thread)) }) })

@@ -21,9 +21,9 @@ use crate::tx::{Overlay, Tx};
 const BATCH_MAX: usize = 256;
 /// How many revisions are reserved ahead. The next block is reserved by the way when half of one is used, so lazy writes hardly ever
 /// wait for it, and go on for long while the disk is full.
-const BLOCK: u64 = 65_536;
+pub(crate) const BLOCK: u64 = 65_536;
 /// How long lazy changes are collected; the rest of `LAZY_MS` is for the commit.
-const COLLECT_MS: u64 = LAZY_MS / 2;
+pub(crate) const COLLECT_MS: u64 = LAZY_MS / 2;
 /// How many objects may differ between memory and disk while the disk takes nothing.
 const PENDING_MAX: usize = 100_000;
 /// How long to wait after a failed commit before lazy changes are tried again; doubled each time.
@@ -31,6 +31,13 @@ const RETRY_MIN_MS: u64 = 100;
 const RETRY_MAX_MS: u64 = 5_000;
 
 type Answer = Box<dyn FnOnce(Result<(), WriteError>) + Send>;
+
+/// `BLOCK` and `COLLECT_MS`; tests take others to get to the ends of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) block: u64,
+    pub(crate) collect_ms: u64,
+}
 
 pub(crate) struct Writer {
     shared: Arc<Shared>,
@@ -40,6 +47,7 @@ pub(crate) struct Writer {
     /// The last revision that may be published.
     reserved: u64,
     disk: Option<Disk>,
+    pace: Pace,
     /// What may be different on disk.
     pending: BTreeSet<ObjectKey>,
     /// When they are to be written; `Some` while there are any.
@@ -55,7 +63,7 @@ struct Failing {
 
 impl Writer {
     /// Begins at the revision that was published last, the end of what is reserved.
-    pub(crate) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, disk: Option<Disk>) -> Writer {
+    pub(crate) fn new(shared: Arc<Shared>, jobs: Receiver<Job>, disk: Option<Disk>, pace: Pace) -> Writer {
         let last = shared.read().revision;
         Writer {
             shared,
@@ -63,6 +71,7 @@ impl Writer {
             last,
             reserved: last,
             disk,
+            pace,
             pending: BTreeSet::new(),
             due: None,
             failing: None,
@@ -109,7 +118,7 @@ impl Writer {
         };
         if room.is_ok() && !overlay.changes.is_empty() && self.disk.is_some() {
             self.pending.extend(overlay.touched().map(|(key, _)| key.clone()));
-            self.due.get_or_insert_with(|| Instant::now() + Duration::from_millis(COLLECT_MS));
+            self.due.get_or_insert_with(|| Instant::now() + Duration::from_millis(self.pace.collect_ms));
         }
         self.conclude(overlay, answers, room);
     }
@@ -153,7 +162,8 @@ impl Writer {
 
     /// Makes durable what is pending, and a batch if there is one.
     fn commit(&mut self, batch: Option<&Overlay>) -> Result<(), WriteError> {
-        let reserved = (self.last + BLOCK / 2 > self.reserved).then_some(self.last + BLOCK);
+        let block = self.pace.block;
+        let reserved = (self.last + block / 2 > self.reserved).then_some(self.last + block);
         let result = match self.disk.take() {
             Some(mut disk) => {
                 let result = self.write(&mut disk, batch, reserved);
