@@ -3,6 +3,7 @@
 
 pub mod apply;
 pub mod duration;
+mod json_depth;
 pub mod meta;
 pub mod patch;
 pub mod selector;

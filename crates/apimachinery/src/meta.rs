@@ -10,7 +10,6 @@ pub use read::{
     owners, resource_version, uid,
 };
 pub use validate::{NameRule, validate, validate_field_manager, validate_update};
-pub(crate) use write::metadata_mut;
 pub use write::{prepare_creation, prepare_update, set_generated_name, set_namespace, set_resource_version};
 
 #[cfg(test)]

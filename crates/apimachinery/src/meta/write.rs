@@ -10,7 +10,7 @@ use crate::Status;
 const KEPT: [&str; 4] = ["generation", "creationTimestamp", "deletionTimestamp", "selfLink"];
 
 /// The metadata of `object`, made when there is none; `None` when it is no object or its metadata is none.
-pub(crate) fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
+fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
     let metadata = object.as_object_mut()?.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
     metadata.as_object_mut()
 }
