@@ -77,6 +77,12 @@ impl Disk {
         self.database.is_none()
     }
 
+    #[cfg(test)]
+    pub(crate) fn pretend_a_sync_failed(&mut self) {
+        self.database = None;
+        self.medium.pretend_a_sync_failed();
+    }
+
     /// Opens the file anew after an error. Every commit that succeeded is in it; one that failed may be, too. A file whose sync
     /// failed is not trusted: a new one takes its place, with the objects that are handed in.
     pub(crate) fn recover(

@@ -110,6 +110,11 @@ impl Medium {
         self.sync_failed.load(Ordering::Acquire)
     }
 
+    #[cfg(test)]
+    pub(crate) fn pretend_a_sync_failed(&self) {
+        self.sync_failed.store(true, Ordering::Release);
+    }
+
     pub(crate) fn bytes(&self) -> io::Result<u64> {
         self.backend.len()
     }

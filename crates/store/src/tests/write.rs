@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{NODES, PODS, delete, draft, json, memory, names, pod, put, text_of};
 use crate::Durability::{Durable, Lazy};
-use crate::{OBJECT_BYTES_MAX, ObjectKey, Resource, Store, WriteError};
+use crate::{Draft, OBJECT_BYTES_MAX, ObjectKey, Resource, Store, WriteError};
 
 #[tokio::test]
 async fn an_object_has_the_revision_its_closure_was_told() {
@@ -143,9 +143,8 @@ async fn pages_follow_one_another() {
 #[tokio::test]
 async fn what_cannot_be_stored_is_refused_with_the_reason() {
     let store = memory();
-    let large = |bytes: usize| {
-        store.write(Durable, move |tx| Ok::<_, Infallible>(tx.put(draft(&pod("big"), vec![b' '; bytes]))))
-    };
+    let large =
+        |bytes: usize| store.write(Durable, move |tx| Ok::<_, Infallible>(tx.put(blank(&pod("big"), bytes))));
     assert!(large(OBJECT_BYTES_MAX).await.is_ok());
     let error = large(OBJECT_BYTES_MAX + 1).await.unwrap_err();
     assert_eq!(
@@ -160,22 +159,25 @@ async fn what_cannot_be_stored_is_refused_with_the_reason() {
     assert_eq!((store.revision(), names(&store, NODES).len()), (2, 0));
 }
 
+/// An object of so many bytes that nobody reads.
+fn blank(key: &ObjectKey, bytes: usize) -> Draft {
+    Draft { json: vec![b' '; bytes], ..draft(key, "{}") }
+}
+
 #[tokio::test]
 async fn a_full_store_takes_less_not_more() {
     let store = memory();
     let fill = store.write(Lazy, |tx| {
         let mut number = 0;
         while number < crate::STORE_BYTES_MAX / OBJECT_BYTES_MAX {
-            tx.put(draft(&pod(&number.to_string()), vec![b' '; OBJECT_BYTES_MAX]));
+            tx.put(blank(&pod(&number.to_string()), OBJECT_BYTES_MAX));
             number += 1;
         }
         Ok::<_, Infallible>(())
     });
     fill.await.unwrap().unwrap();
     let large = |store: Store, bytes: usize| async move {
-        store
-            .write(Durable, move |tx| Ok::<_, Infallible>(tx.put(draft(&pod("more"), vec![b' '; bytes]))))
-            .await
+        store.write(Durable, move |tx| Ok::<_, Infallible>(tx.put(blank(&pod("more"), bytes)))).await
     };
     assert!(matches!(large(store.clone(), OBJECT_BYTES_MAX).await, Err(WriteError::Full)));
     delete(&store, Durable, &pod("0")).await.unwrap();
