@@ -281,8 +281,6 @@ spec: {containers: [{name: main, image: app}]}
             pod.yaml:7: document 1, pod "a_b": metadata.labels: Invalid value: "a/b/c": a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')
             pod.yaml:10: document 1, pod "a_b": metadata.annotations: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
             pod.yaml:12: document 1, pod "a_b": metadata.annotations[container.apparmor.security.beta.kubernetes.io/main]: Forbidden: not supported yet: AppArmor
-            pod.yaml:13: document 1, pod "a_b": metadata.finalizers: Forbidden: not supported yet: finalizers
-            pod.yaml:14: document 1, pod "a_b": metadata.ownerReferences: Forbidden: not supported yet: owner references: nothing collects the garbage of owners
         "#]],
     );
 }
@@ -343,7 +341,6 @@ fn structure() {
             9: spec.hostNetwork: Invalid value: "true": must be a boolean, not a string
             10: spec.terminationGracePeriodSeconds: Invalid value: 1.5: must be a 64-bit integer, not a number
             11: spec.nodeSelector[a]: Invalid value: 1: must be a string, not an integer (write it in quotes)
-            11: spec.nodeSelector: Forbidden: not supported yet: choosing a node: the machine has no labels
         "#]],
     );
     spec(
@@ -578,7 +575,6 @@ resources:
             11: spec.containers[0].resources.limits[gpu]: Invalid value: "gpu": must be a standard resource for containers
             11: spec.containers[0].resources.limits[hugepages-2Mi]: Forbidden: not supported yet: resources other than cpu and memory
             11: spec.containers[0].resources.limits[pods]: Invalid value: "pods": must be a standard resource for containers
-            12: spec.containers[0].resources.claims: Forbidden: not supported yet: dynamic resource allocation
         "#]],
     );
     container(
@@ -652,7 +648,6 @@ lifecycle:
         "lifecycle: {stopSignal: SIGTERM}\nstdin: true\n",
         &expect![[r#"
             9: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
-            10: spec.containers[0].stdin: Forbidden: not supported yet: standard input (remove it, or set it to false)
         "#]],
     );
     init(
@@ -848,19 +843,10 @@ os: {name: windows}
             12: spec.hostPID: Forbidden: not supported yet: the host's process namespace (remove it, or set it to false)
             13: spec.hostIPC: Forbidden: not supported yet: the host's IPC namespace (remove it, or set it to false)
             14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
-            15: spec.nodeName: Forbidden: not supported yet: choosing a node: the machine has no node name
-            16: spec.nodeSelector: Forbidden: not supported yet: choosing a node: the machine has no labels
-            17: spec.affinity: Forbidden: not supported yet: choosing a node: the machine has no labels
-            18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread: the machine has no labels
-            19: spec.schedulerName: Forbidden: not supported yet: other schedulers (remove it, or set it to default-scheduler)
-            20: spec.serviceAccountName: Forbidden: not supported yet: service accounts (remove it, or set it to default)
+            18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
             21: spec.automountServiceAccountToken: Forbidden: not supported yet: service account tokens (remove it, or set it to false)
             22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
-            23: spec.priority: Forbidden: not supported yet: priorities (remove it, or set it to 0)
-            24: spec.priorityClassName: Forbidden: not supported yet: priority classes
             25: spec.readinessGates: Forbidden: not supported yet: readiness gates
-            26: spec.schedulingGates: Forbidden: not supported yet: scheduling gates
-            27: spec.resourceClaims: Forbidden: not supported yet: dynamic resource allocation
             28: spec.resources: Forbidden: not supported yet: pod-level resources
             29: spec.overhead: Forbidden: not supported yet: pod overhead
             30: spec.runtimeClassName: Forbidden: there is one built-in runtime; remove the field
@@ -870,6 +856,47 @@ os: {name: windows}
             34: spec.schedulingGroup: Forbidden: not supported yet: pod groups
             35: spec.ephemeralContainers: Forbidden: cannot be set on create
             36: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
+        "#]],
+    );
+}
+
+#[test]
+fn scheduling() {
+    spec(
+        r#"nodeSelector: {"a b": "c d"}
+affinity:
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms:
+      - matchExpressions:
+        - {key: disk, operator: In}
+        - {key: disk, operator: Exists, values: [ssd]}
+        - {key: cpus, operator: Gt, values: ["1", "2"]}
+        - {key: disk, operator: Has}
+      - matchFields:
+        - {key: metadata.uid, operator: In, values: [a]}
+    preferredDuringSchedulingIgnoredDuringExecution:
+    - {weight: 0, preference: {}}
+schedulingGates: [{name: a/b}, {name: a/b}, {name: ""}]
+resourceClaims: [{name: gpu}, {name: gpu, resourceClaimName: x, resourceClaimTemplateName: z}]
+preemptionPolicy: Maybe
+"#,
+        &expect![[r#"
+            9: spec.nodeSelector: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            9: spec.nodeSelector: Invalid value: "c d": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
+            15: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'
+            16: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'
+            17: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[2].values: Required value: must be specified single value when `operator` is 'Lt' or 'Gt'
+            18: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[3].operator: Invalid value: "Has": not a valid selector operator
+            20: spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[1].matchFields[0].key: Invalid value: "metadata.uid": not a valid field selector key
+            22: spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 0: must be in the range 1-100
+            23: spec.schedulingGates[1]: Duplicate value: "a/b"
+            23: spec.schedulingGates[2]: Invalid value: "": name part must be non-empty
+            23: spec.schedulingGates[2]: Invalid value: "": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            24: spec.resourceClaims[0]: Invalid value: "gpu": must specify one of: `resourceClaimName`, `resourceClaimTemplateName`
+            24: spec.resourceClaims[1].name: Duplicate value: "gpu"
+            24: spec.resourceClaims[1]: Invalid value: "gpu": must specify one of: `resourceClaimName`, `resourceClaimTemplateName`
+            25: spec.preemptionPolicy: Unsupported value: "Maybe": supported values: "PreemptLowerPriority", "Never"
         "#]],
     );
 }

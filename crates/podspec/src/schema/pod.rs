@@ -1,6 +1,6 @@
 //! The pod itself and what belongs to it as a whole.
 
-use super::Accepted::{Empty, Flag, Number, Text};
+use super::Accepted::{Empty, Flag, Text};
 use super::Type::{List, Nested};
 use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
 use super::scheduling::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
@@ -39,12 +39,8 @@ pub(crate) static OBJECT_META: Object = Object {
         unread("deletionGracePeriodSeconds", INT64, "set by the server on create, as in Kubernetes"),
         ok("labels", STRING_MAP),
         ok("annotations", STRING_MAP),
-        not_yet(
-            "ownerReferences",
-            List(&Nested(&OWNER_REFERENCE)),
-            "owner references: nothing collects the garbage of owners",
-        ),
-        not_yet("finalizers", STRINGS, "finalizers"),
+        ok("ownerReferences", List(&Nested(&OWNER_REFERENCE))),
+        ok("finalizers", STRINGS),
         unread(
             "managedFields",
             List(&Nested(&MANAGED_FIELDS_ENTRY)),
@@ -56,12 +52,12 @@ pub(crate) static OBJECT_META: Object = Object {
 pub(crate) static OWNER_REFERENCE: Object = Object {
     name: "OwnerReference",
     fields: &[
-        inner("apiVersion", STRING),
-        inner("kind", STRING),
-        inner("name", STRING),
-        inner("uid", STRING),
-        inner("controller", BOOL),
-        inner("blockOwnerDeletion", BOOL),
+        ok("apiVersion", STRING),
+        ok("kind", STRING),
+        ok("name", STRING),
+        ok("uid", STRING),
+        ok("controller", BOOL),
+        ok("blockOwnerDeletion", BOOL),
     ],
 };
 
@@ -89,11 +85,11 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("terminationGracePeriodSeconds", INT64),
         ok("activeDeadlineSeconds", INT64),
         only("dnsPolicy", STRING, &[Text("ClusterFirst")], "other DNS policies"),
-        not_yet("nodeSelector", STRING_MAP, "choosing a node: the machine has no labels"),
-        only("serviceAccountName", STRING, &[Text("default")], "service accounts"),
-        only("serviceAccount", STRING, &[Text("default")], "service accounts"),
+        ok("nodeSelector", STRING_MAP),
+        ok("serviceAccountName", STRING),
+        ok("serviceAccount", STRING),
         only("automountServiceAccountToken", BOOL, &[Flag(false)], "service account tokens"),
-        not_yet("nodeName", STRING, "choosing a node: the machine has no node name"),
+        ok("nodeName", STRING),
         ok("hostNetwork", BOOL),
         only("hostPID", BOOL, &[Flag(false)], "the host's process namespace"),
         only("hostIPC", BOOL, &[Flag(false)], "the host's IPC namespace"),
@@ -102,28 +98,24 @@ pub(crate) static POD_SPEC: Object = Object {
         not_yet("imagePullSecrets", List(&Nested(&LOCAL_OBJECT_REFERENCE)), "image pull secrets"),
         ok("hostname", STRING),
         not_yet("subdomain", STRING, "DNS names of pods"),
-        only("affinity", Nested(&AFFINITY), &[Empty], "choosing a node: the machine has no labels"),
-        only("schedulerName", STRING, &[Text("default-scheduler")], "other schedulers"),
-        unread("tolerations", List(&Nested(&TOLERATION)), "the machine has no taints"),
+        ok("affinity", Nested(&AFFINITY)),
+        ok("schedulerName", STRING),
+        ok("tolerations", List(&Nested(&TOLERATION))),
         ok("hostAliases", List(&Nested(&HOST_ALIAS))),
-        not_yet("priorityClassName", STRING, "priority classes"),
-        only("priority", INT32, &[Number(0)], "priorities"),
+        ok("priorityClassName", STRING),
+        ok("priority", INT32),
         only("dnsConfig", Nested(&POD_DNS_CONFIG), &[Empty], "DNS settings of pods"),
         not_yet("readinessGates", List(&Nested(&POD_READINESS_GATE)), "readiness gates"),
         refused("runtimeClassName", STRING, "there is one built-in runtime; remove the field"),
         unread("enableServiceLinks", BOOL, "there are no Services, so there are no variables to set"),
-        unread("preemptionPolicy", STRING, "nothing is ever preempted"),
+        ok("preemptionPolicy", STRING),
         not_yet("overhead", QUANTITIES, "pod overhead"),
-        not_yet(
-            "topologySpreadConstraints",
-            List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT)),
-            "topology spread: the machine has no labels",
-        ),
+        not_yet("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT)), "topology spread"),
         only("setHostnameAsFQDN", BOOL, &[Flag(false)], "DNS names of pods"),
         ok("os", Nested(&POD_OS)),
         only("hostUsers", BOOL, &[Flag(true)], "user namespaces"),
-        not_yet("schedulingGates", List(&Nested(&POD_SCHEDULING_GATE)), "scheduling gates"),
-        not_yet("resourceClaims", List(&Nested(&POD_RESOURCE_CLAIM)), "dynamic resource allocation"),
+        ok("schedulingGates", List(&Nested(&POD_SCHEDULING_GATE))),
+        ok("resourceClaims", List(&Nested(&POD_RESOURCE_CLAIM))),
         only("resources", Nested(&RESOURCE_REQUIREMENTS), &[Empty], "pod-level resources"),
         not_yet("hostnameOverride", STRING, "overriding the host name; use hostname"),
         only("schedulingGroup", Nested(&POD_SCHEDULING_GROUP), &[Empty], "pod groups"),
@@ -181,15 +173,11 @@ pub(crate) static POD_READINESS_GATE: Object =
     Object { name: "PodReadinessGate", fields: &[inner("conditionType", STRING)] };
 
 pub(crate) static POD_SCHEDULING_GATE: Object =
-    Object { name: "PodSchedulingGate", fields: &[inner("name", STRING)] };
+    Object { name: "PodSchedulingGate", fields: &[ok("name", STRING)] };
 
 pub(crate) static POD_RESOURCE_CLAIM: Object = Object {
     name: "PodResourceClaim",
-    fields: &[
-        inner("name", STRING),
-        inner("resourceClaimName", STRING),
-        inner("resourceClaimTemplateName", STRING),
-    ],
+    fields: &[ok("name", STRING), ok("resourceClaimName", STRING), ok("resourceClaimTemplateName", STRING)],
 };
 
 pub(crate) static POD_SCHEDULING_GROUP: Object =

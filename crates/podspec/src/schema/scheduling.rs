@@ -1,57 +1,55 @@
-//! Where a pod may run. One machine has nothing to choose, so none of it is read.
+//! Where a pod may run.
 
 use super::Type::{List, Nested};
-use super::{INT32, INT64, Object, STRING, STRING_MAP, STRINGS, inner};
+use super::{INT32, INT64, Object, STRING, STRING_MAP, STRINGS, inner, not_yet, ok};
 
 pub(crate) static TOLERATION: Object = Object {
     name: "Toleration",
     fields: &[
-        inner("key", STRING),
-        inner("operator", STRING),
-        inner("value", STRING),
-        inner("effect", STRING),
-        inner("tolerationSeconds", INT64),
+        ok("key", STRING),
+        ok("operator", STRING),
+        ok("value", STRING),
+        ok("effect", STRING),
+        ok("tolerationSeconds", INT64),
     ],
 };
 
 pub(crate) static AFFINITY: Object = Object {
     name: "Affinity",
     fields: &[
-        inner("nodeAffinity", Nested(&NODE_AFFINITY)),
-        inner("podAffinity", Nested(&POD_AFFINITY)),
-        inner("podAntiAffinity", Nested(&POD_ANTI_AFFINITY)),
+        ok("nodeAffinity", Nested(&NODE_AFFINITY)),
+        not_yet("podAffinity", Nested(&POD_AFFINITY), "affinity to pods"),
+        not_yet("podAntiAffinity", Nested(&POD_ANTI_AFFINITY), "affinity to pods"),
     ],
 };
 
 pub(crate) static NODE_AFFINITY: Object = Object {
     name: "NodeAffinity",
     fields: &[
-        inner("requiredDuringSchedulingIgnoredDuringExecution", Nested(&NODE_SELECTOR)),
-        inner("preferredDuringSchedulingIgnoredDuringExecution", List(&Nested(&PREFERRED_SCHEDULING_TERM))),
+        ok("requiredDuringSchedulingIgnoredDuringExecution", Nested(&NODE_SELECTOR)),
+        ok("preferredDuringSchedulingIgnoredDuringExecution", List(&Nested(&PREFERRED_SCHEDULING_TERM))),
     ],
 };
 
-pub(crate) static NODE_SELECTOR: Object = Object {
-    name: "NodeSelector",
-    fields: &[inner("nodeSelectorTerms", List(&Nested(&NODE_SELECTOR_TERM)))],
-};
+pub(crate) static NODE_SELECTOR: Object =
+    Object { name: "NodeSelector", fields: &[ok("nodeSelectorTerms", List(&Nested(&NODE_SELECTOR_TERM)))] };
 
 pub(crate) static NODE_SELECTOR_TERM: Object = Object {
     name: "NodeSelectorTerm",
     fields: &[
-        inner("matchExpressions", List(&Nested(&NODE_SELECTOR_REQUIREMENT))),
-        inner("matchFields", List(&Nested(&NODE_SELECTOR_REQUIREMENT))),
+        ok("matchExpressions", List(&Nested(&NODE_SELECTOR_REQUIREMENT))),
+        ok("matchFields", List(&Nested(&NODE_SELECTOR_REQUIREMENT))),
     ],
 };
 
 pub(crate) static NODE_SELECTOR_REQUIREMENT: Object = Object {
     name: "NodeSelectorRequirement",
-    fields: &[inner("key", STRING), inner("operator", STRING), inner("values", STRINGS)],
+    fields: &[ok("key", STRING), ok("operator", STRING), ok("values", STRINGS)],
 };
 
 pub(crate) static PREFERRED_SCHEDULING_TERM: Object = Object {
     name: "PreferredSchedulingTerm",
-    fields: &[inner("weight", INT32), inner("preference", Nested(&NODE_SELECTOR_TERM))],
+    fields: &[ok("weight", INT32), ok("preference", Nested(&NODE_SELECTOR_TERM))],
 };
 
 pub(crate) static POD_AFFINITY: Object = Object {

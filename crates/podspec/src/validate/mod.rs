@@ -8,6 +8,7 @@ mod metadata;
 mod pod;
 mod resources;
 mod restart;
+mod scheduling;
 mod security;
 mod support;
 mod volume;

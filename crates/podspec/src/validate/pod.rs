@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{container, format, invalid, one_of, security, volume};
+use super::{container, format, invalid, one_of, scheduling, security, volume};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{flag, integer, list, object, text};
 
@@ -54,12 +54,8 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
             invalid(errors, &path.child(name), value, format::dns_subdomain(value));
         }
     }
-    tolerations(spec, &path.child("tolerations"), errors);
+    scheduling::validate(spec, path, errors);
     host_aliases(spec, &path.child("hostAliases"), errors);
-    let preemption = text(spec, "preemptionPolicy");
-    if !preemption.is_empty() {
-        one_of(errors, &path.child("preemptionPolicy"), preemption, &["PreemptLowerPriority", "Never"]);
-    }
     operating_system(&facts, &path.child("os"), errors);
 }
 
@@ -91,45 +87,6 @@ fn host_aliases(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
         invalid(errors, &path.child("ip"), ip, format::ip_address(ip));
         for (j, name) in list(alias, "hostnames").iter().filter_map(Value::as_str).enumerate() {
             invalid(errors, &path.child("hostnames").index(j), name, format::dns_subdomain(name));
-        }
-    }
-}
-
-/// They change nothing on one machine, but a wrong one would be refused by a cluster.
-fn tolerations(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    for (i, toleration) in list(spec, "tolerations").iter().enumerate() {
-        let path = path.index(i);
-        let field = |name| text(toleration, name);
-        let (key, operator, value, effect) =
-            (field("key"), field("operator"), field("value"), field("effect"));
-        if key.is_empty() && operator != "Exists" {
-            let detail =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.push(FieldError::invalid(path.child("operator"), operator, detail));
-        } else if !key.is_empty() {
-            invalid(errors, &path.child("key"), key, format::qualified_name(key));
-        }
-        if integer(toleration, "tolerationSeconds").is_some() && effect != "NoExecute" {
-            let detail = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.push(FieldError::invalid(path.child("effect"), effect, detail));
-        }
-        match operator {
-            "" | "Equal" => invalid(errors, &path.child("operator"), value, format::label_value(value)),
-            "Exists" if value.is_empty() => {}
-            "Exists" => {
-                let detail = "value must be empty when `operator` is 'Exists'";
-                errors.push(FieldError::invalid(path.child("operator"), value, detail));
-            }
-            _ => {
-                errors.push(FieldError::not_supported(
-                    path.child("operator"),
-                    operator,
-                    &["Equal", "Exists"],
-                ));
-            }
-        }
-        if !effect.is_empty() {
-            one_of(errors, &path.child("effect"), effect, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         }
     }
 }
