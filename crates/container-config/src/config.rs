@@ -108,6 +108,10 @@ pub struct ContainerConfig {
     /// Absolute path inside the container of the termination message file.
     pub termination_message_path: String,
     pub tty: bool,
+    /// Standard input is open, for whoever attaches.
+    pub stdin: bool,
+    /// It ends with the first attachment.
+    pub stdin_once: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

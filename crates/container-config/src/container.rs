@@ -33,6 +33,8 @@ pub fn container_config(
         stop_signal: signal::stop_signal(&image.stop_signal)?,
         termination_message_path: mounts::absolute(&container.termination_message_path),
         tty: container.tty,
+        stdin: container.stdin,
+        stdin_once: container.stdin_once,
     })
 }
 

@@ -88,6 +88,8 @@ pub struct Container {
     pub termination_message_path: String,
     pub security: SecurityContext,
     pub tty: bool,
+    pub stdin: bool,
+    pub stdin_once: bool,
 }
 
 /// The container's own `restartPolicy` and `restartPolicyRules` (KEP-5307).

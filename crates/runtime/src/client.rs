@@ -45,7 +45,16 @@ pub(crate) struct Client {
 struct Outgoing {
     body: RequestBody,
     descriptors: Vec<OwnedFd>,
-    reply: oneshot::Sender<Result<ReplyBody, CallError>>,
+    reply: oneshot::Sender<Result<Answer, CallError>>,
+    /// Told the exit code of the command that the request starts.
+    ended: Option<oneshot::Sender<i32>>,
+}
+
+/// A reply, and the descriptors that came with it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) body: ReplyBody,
+    pub(crate) descriptors: Vec<OwnedFd>,
 }
 
 impl Client {
@@ -62,8 +71,10 @@ impl Client {
             requests: incoming,
             end_expected: Arc::clone(&end_expected),
             received: FrameBuffer::default(),
+            descriptors: Vec::new(),
             sending: None,
             pending: BTreeMap::new(),
+            commands: BTreeMap::new(),
             last_id: 0,
         };
         tokio::spawn(async move {
@@ -90,8 +101,18 @@ impl Client {
         body: RequestBody,
         descriptors: Vec<OwnedFd>,
     ) -> Result<ReplyBody, CallError> {
+        self.ask(body, descriptors, None).await.map(|answer| answer.body)
+    }
+
+    /// `ended` is told the exit code of the command that the request starts; it is dropped when there is none.
+    pub(crate) async fn ask(
+        &self,
+        body: RequestBody,
+        descriptors: Vec<OwnedFd>,
+        ended: Option<oneshot::Sender<i32>>,
+    ) -> Result<Answer, CallError> {
         let (reply, answer) = oneshot::channel();
-        let outgoing = Outgoing { body, descriptors, reply };
+        let outgoing = Outgoing { body, descriptors, reply, ended };
         self.requests.send(outgoing).await.map_err(|_| CallError::Gone)?;
         answer.await.unwrap_or(Err(CallError::Gone))
     }
@@ -114,8 +135,12 @@ struct Connection {
     requests: mpsc::Receiver<Outgoing>,
     end_expected: Arc<AtomicBool>,
     received: FrameBuffer,
+    /// Of messages that have not arrived whole yet.
+    descriptors: Vec<OwnedFd>,
     sending: Option<Sending>,
-    pending: BTreeMap<u64, oneshot::Sender<Result<ReplyBody, CallError>>>,
+    pending: BTreeMap<u64, oneshot::Sender<Result<Answer, CallError>>>,
+    /// Who waits for the end of a command, by the request that started it.
+    commands: BTreeMap<u64, oneshot::Sender<i32>>,
     last_id: u64,
 }
 
@@ -133,6 +158,8 @@ enum ConnectionError {
     Socket(#[from] io::Error),
     #[error("the shim sent what is no message")]
     Frame(#[from] FrameError),
+    #[error("the shim sent {found} descriptors for a message that has {expected}")]
+    Descriptors { found: usize, expected: usize },
 }
 
 impl Connection {
@@ -143,7 +170,7 @@ impl Connection {
             return;
         }
         // Whoever waits learns it before the burial, which takes a moment.
-        let garbled = matches!(error, ConnectionError::Frame(_));
+        let garbled = matches!(error, ConnectionError::Frame(_) | ConnectionError::Descriptors { .. });
         for waiting in std::mem::take(&mut self.pending).into_values() {
             // The caller may have gone.
             let _ = waiting.send(Err(if garbled { CallError::Garbled } else { CallError::Gone }));
@@ -192,11 +219,12 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, Outgoing { body, descriptors, reply }: Outgoing) {
+    fn begin(&mut self, Outgoing { body, descriptors, reply, ended }: Outgoing) {
         self.last_id += 1;
         match encode(&Request { id: self.last_id, body }) {
             Ok(frame) => {
                 self.pending.insert(self.last_id, reply);
+                self.commands.extend(ended.map(|ended| (self.last_id, ended)));
                 self.sending = Some(Sending { frame, sent_bytes: 0, descriptors });
             }
             // The caller may have gone.
@@ -227,22 +255,29 @@ impl Connection {
 
     fn receive(&mut self) -> Result<(), ConnectionError> {
         let mut bytes = vec![0; READ_BYTES];
-        match self.stream.try_read(&mut bytes) {
+        let receive = || fd_passing::receive(self.stream.as_fd(), &mut bytes, &mut self.descriptors);
+        match self.stream.try_io(Interest::READABLE, receive) {
             Ok(0) => return Err(ConnectionError::Closed),
             Ok(length) => self.received.push(&bytes[..length]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         while let Some(message) = self.received.next_message()? {
-            self.take_in(message);
+            self.take_in(message)?;
         }
         Ok(())
     }
 
-    fn take_in(&mut self, message: Message) {
+    fn take_in(&mut self, message: Message) -> Result<(), ConnectionError> {
         match message {
             Message::ContainerExited { container, attempt, exit } => {
                 self.watched.observer.observe(Observation::ContainerExited { container, attempt, exit });
+            }
+            Message::ExecEnded { request, exit_code } => {
+                if let Some(waiting) = self.commands.remove(&request) {
+                    // The caller may have gone.
+                    let _ = waiting.send(exit_code);
+                }
             }
             Message::OutputLost { container, message, .. } => {
                 let pod = &self.watched.pod.pod;
@@ -263,11 +298,20 @@ impl Connection {
                     }
                     _ => {}
                 }
+                let expected = reply.body.descriptors();
+                if self.descriptors.len() < expected {
+                    return Err(ConnectionError::Descriptors { found: self.descriptors.len(), expected });
+                }
+                let descriptors = self.descriptors.drain(..expected).collect();
+                if !matches!(reply.body, ReplyBody::ExecStarted { .. }) {
+                    self.commands.remove(&reply.id);
+                }
                 if let Some(waiting) = self.pending.remove(&reply.id) {
                     // The caller may have gone.
-                    let _ = waiting.send(Ok(reply.body));
+                    let _ = waiting.send(Ok(Answer { body: reply.body, descriptors }));
                 }
             }
         }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use shim_protocol::{FrameError, RecordError, SOCKET_NAME, VERSION};
+use shim_protocol::{ExecFailure, FrameError, RecordError, SOCKET_NAME, VERSION};
 
 use crate::claim::ClaimError;
 
@@ -39,6 +39,14 @@ pub(crate) enum RuntimeError {
     Call(#[from] CallError),
     #[error("{message}")]
     Refused { message: String },
+    #[error("cannot make the streams of a session")]
+    Streams(#[source] io::Error),
+    #[error("{message}")]
+    NotRunning { message: String },
+    #[error("{}", .0.message)]
+    Exec(ExecFailure),
+    #[error("{message}")]
+    Dial { message: String },
     #[error("{}", .0.join("; "))]
     Leftovers(Vec<String>),
 }

@@ -17,6 +17,7 @@ mod launch;
 pub mod logs;
 mod sandbox;
 mod service;
+mod session;
 mod sweep;
 
 pub use claim::{Claim, ClaimError, claim};

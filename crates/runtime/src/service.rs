@@ -14,14 +14,16 @@ use ports::{
     StartContainerError, StartedContainer, Streams,
 };
 use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody};
+use tokio::sync::oneshot;
 
 use crate::bury::bury;
 use crate::claim::{Claim, claim};
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
 use crate::launch::{Launcher, Program};
 use crate::sandbox::blocking;
+use crate::session::session_error;
 
 /// More than a shim itself gives a container to be set up; one that takes this long hangs.
 const START_TIMEOUT: Duration = Duration::from_secs(150);
@@ -103,13 +105,8 @@ impl ShimRuntime {
         }
     }
 
-    async fn run_command(
-        &self,
-        pod: &PodContext,
-        exec: Exec,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<ExecResult, RuntimeError> {
-        match self.call(pod, RequestBody::Exec(exec), descriptors).await? {
+    async fn run_command(&self, pod: &PodContext, exec: Exec) -> Result<ExecResult, RuntimeError> {
+        match self.call(pod, RequestBody::Exec(exec)).await? {
             ReplyBody::ExecFinished { exit_code, output, timed_out } => {
                 Ok(ExecResult { exit_code, output, timed_out })
             }
@@ -118,7 +115,7 @@ impl ShimRuntime {
     }
 
     async fn done(&self, pod: &PodContext, request: RequestBody) -> Result<(), RuntimeError> {
-        match self.call(pod, request, Vec::new()).await? {
+        match self.call(pod, request).await? {
             ReplyBody::Done => Ok(()),
             _ => Err(CallError::Unexpected.into()),
         }
@@ -150,7 +147,7 @@ impl ShimRuntime {
         request: RequestBody,
         limit: Duration,
     ) -> Result<Result<ReplyBody, RuntimeError>, Vec<String>> {
-        if let Ok(reply) = tokio::time::timeout(limit, self.call(pod, request, Vec::new())).await {
+        if let Ok(reply) = tokio::time::timeout(limit, self.call(pod, request)).await {
             return Ok(reply);
         }
         tracing::warn!(pod = %pod.pod.name, "killing the pod's shim: {}", CallError::Timeout(limit));
@@ -174,18 +171,27 @@ impl ShimRuntime {
         if errors.is_empty() { Ok(()) } else { Err(RuntimeError::Leftovers(errors)) }
     }
 
+    async fn call(&self, pod: &PodContext, request: RequestBody) -> Result<ReplyBody, RuntimeError> {
+        self.ask(pod, request, Vec::new(), None).await.map(|answer| answer.body)
+    }
+
     /// A refusal is an error.
-    async fn call(
+    pub(crate) async fn ask(
         &self,
         pod: &PodContext,
         request: RequestBody,
         descriptors: Vec<OwnedFd>,
-    ) -> Result<ReplyBody, RuntimeError> {
+        ended: Option<oneshot::Sender<i32>>,
+    ) -> Result<Answer, RuntimeError> {
         let client = self.pods().get(&pod.pod.uid).and_then(|entry| entry.client.clone());
         let client = client.ok_or(RuntimeError::NoSandbox)?;
-        match client.call_with(request, descriptors).await? {
+        let answer = client.ask(request, descriptors, ended).await?;
+        match answer.body {
             ReplyBody::Failed { message } => Err(RuntimeError::Refused { message }),
-            reply => Ok(reply),
+            ReplyBody::NotRunning { message } => Err(RuntimeError::NotRunning { message }),
+            ReplyBody::ExecFailed(failure) => Err(RuntimeError::Exec(failure)),
+            ReplyBody::DialFailed { message } => Err(RuntimeError::Dial { message }),
+            _ => Ok(answer),
         }
     }
 
@@ -252,35 +258,35 @@ impl RuntimeService for ShimRuntime {
     ) -> Result<ExecResult, PortError> {
         let exec = Exec {
             container: container.clone(),
-            attempt,
+            attempt: Some(attempt),
             args: command.to_vec(),
             timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             stdio: ExecStdio::Capture { limit_bytes: output_bytes_max },
         };
-        self.run_command(pod, exec, Vec::new()).await.map_err(|error| PortError::chain(&error))
+        self.run_command(pod, exec).await.map_err(|error| PortError::chain(&error))
     }
 
     async fn exec(
         &self,
-        _pod: &Arc<PodContext>,
-        _container: &ContainerName,
-        _command: &[String],
-        _io: ExecIo,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        command: &[String],
+        io: ExecIo,
     ) -> Result<ExecSession, SessionError> {
-        Err(SessionError::Failed("not there yet".to_owned()))
+        self.begin_exec(pod, container, command, io).await.map_err(session_error)
     }
 
     async fn attach(
         &self,
-        _pod: &Arc<PodContext>,
-        _container: &ContainerName,
-        _stdin: bool,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        stdin: bool,
     ) -> Result<Streams, SessionError> {
-        Err(SessionError::Failed("not there yet".to_owned()))
+        self.begin_attachment(pod, container, stdin).await.map_err(session_error)
     }
 
-    async fn dial(&self, _pod: &Arc<PodContext>, _port: u16) -> Result<TcpStream, SessionError> {
-        Err(SessionError::Failed("not there yet".to_owned()))
+    async fn dial(&self, pod: &Arc<PodContext>, port: u16) -> Result<TcpStream, SessionError> {
+        self.connect(pod, port).await.map_err(session_error)
     }
 
     async fn remove_container(

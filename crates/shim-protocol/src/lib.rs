@@ -1,8 +1,8 @@
 //! Messages and on-disk records between the engine and a pod's shim.
 //!
 //! Transport: a Unix stream socket; each message is a little-endian `u32` length and that many bytes
-//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of a [`RequestBody::Exec`] travel as
-//! `SCM_RIGHTS` with the first byte of its message. The first connection is the shim's descriptor 0; later
+//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of a [`RequestBody::Exec`] and of replies
+//! ([`ReplyBody::descriptors`]) travel as `SCM_RIGHTS` with the first byte of their message. The first connection is the shim's descriptor 0; later
 //! ones come through [`SOCKET_NAME`], and a new one takes the place of the one before.
 //!
 //! The engine may be gone at any moment and a newer one may come back, so both sides name their
@@ -26,7 +26,7 @@ pub use record::{
 };
 
 /// The version of messages and records; raised whenever either changes shape.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The shim's listening socket, in the pod's run directory.
@@ -51,8 +51,13 @@ pub enum RequestBody {
     SignalContainer { container: ContainerName, attempt: u32 },
     /// SIGKILL to every process of the container. -> `Done`
     KillContainer { container: ContainerName, attempt: u32 },
-    /// Runs a command in a running container. -> `ExecFinished` when it has ended
+    /// Runs a command in a running container. -> `ExecFinished` when it has ended, for one whose output is captured;
+    /// for the others `ExecStarted`, and [`Message::ExecEnded`] later. Or `ExecFailed`
     Exec(Exec),
+    /// The output of a running container from now on, and its input. -> `Attached`, or `NotRunning`
+    Attach { container: ContainerName, stdin: bool },
+    /// Connects to a TCP port of the pod's loopback. -> `Dialed`, or `DialFailed`
+    Dial { port: u16 },
     /// Forgets an exited attempt and removes its record; its files and logs are then the engine's to
     /// remove, so that no container's output waits for a large tree. -> `Done`
     RemoveContainer { container: ContainerName, attempt: u32 },
@@ -81,7 +86,8 @@ pub struct SandboxLaunch {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exec {
     pub container: ContainerName,
-    pub attempt: u32,
+    /// `None` for the one that runs.
+    pub attempt: Option<u32>,
     pub args: Vec<String>,
     /// SIGKILL after this; `None` for no limit.
     pub timeout_ms: Option<u64>,
@@ -94,6 +100,8 @@ pub enum ExecStdio {
     Capture { limit_bytes: usize },
     /// Standard input, output and error are the three descriptors that came with the message.
     Passed,
+    /// All three are a new terminal of the container, whose master comes with the reply.
+    Terminal,
 }
 
 /// Shim to engine.
@@ -105,6 +113,11 @@ pub enum Message {
         container: ContainerName,
         attempt: u32,
         exit: Exit,
+    },
+    /// The command that `request` started has ended.
+    ExecEnded {
+        request: u64,
+        exit_code: i32,
     },
     /// Output is lost from here on, for as long as the log cannot be written; sent once per attempt.
     OutputLost {
@@ -141,9 +154,52 @@ pub enum ReplyBody {
         output: Vec<u8>,
         timed_out: bool,
     },
+    /// With the terminal's master, if it has one.
+    ExecStarted {
+        terminal: bool,
+    },
+    /// It could not be executed, or not be begun; nothing of it is left.
+    ExecFailed(ExecFailure),
+    /// With the read end of a pipe for output; then for a terminal its master, else the read end of a pipe for errors,
+    /// and, when there is input, the write end of its pipe.
+    Attached {
+        terminal: bool,
+        input: bool,
+    },
+    /// With the connected socket, which is non-blocking.
+    Dialed,
+    /// Nobody accepts the connection.
+    DialFailed {
+        message: String,
+    },
+    /// The container that is meant does not run.
+    NotRunning {
+        message: String,
+    },
     Done,
     /// The request could not be carried out; nothing changed.
     Failed {
         message: String,
     },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExecFailure {
+    pub message: String,
+    /// A shell's for a command that cannot be executed: 127 when it is not there, 126 otherwise. `None` when it
+    /// did not come to that.
+    pub exit_code: Option<i32>,
+}
+
+impl ReplyBody {
+    /// How many descriptors come with it.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::ExecStarted { terminal } => usize::from(*terminal),
+            Self::Attached { terminal, input } => 2 + usize::from(*input && !*terminal),
+            Self::Dialed => 1,
+            _ => 0,
+        }
+    }
 }

@@ -188,16 +188,16 @@ mod tests {
     fn what_a_newer_version_wrote_is_named_whatever_is_in_it() {
         let path = file("newer");
         for text in [
-            r#"{"schema":2,"boot_id":"x","record":{"attempt":0}}"#,
-            r#"{"schema":2,"other":[1]}"#,
-            r#"{"record":[],"schema":2}"#,
+            r#"{"schema":3,"boot_id":"x","record":{"attempt":0}}"#,
+            r#"{"schema":3,"other":[1]}"#,
+            r#"{"record":[],"schema":3}"#,
         ] {
             fs::write(&path, text).unwrap();
             let read = read_record::<SandboxRecord>(&path);
-            assert!(matches!(read, Err(RecordError::UnknownVersion { found: 2, .. })), "{text}: {read:?}");
+            assert!(matches!(read, Err(RecordError::UnknownVersion { found: 3, .. })), "{text}: {read:?}");
         }
         for text in
-            ["", "\0\0\0\0", "[]", "{}", r#"{"schema":"1"}"#, r#"{"schema":1,"boot_id":"x","record":{}}"#]
+            ["", "\0\0\0\0", "[]", "{}", r#"{"schema":"1"}"#, r#"{"schema":2,"boot_id":"x","record":{}}"#]
         {
             fs::write(&path, text).unwrap();
             let read = read_record::<SandboxRecord>(&path);

@@ -1,7 +1,7 @@
 //! One connection to an engine. Never blocks: what cannot be sent now is queued, up to a limit.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -12,6 +12,8 @@ use shim_protocol::{FrameBuffer, FrameError, Message, Request, encode};
 pub(crate) const DESCRIPTORS_PER_EXEC: usize = 3;
 /// Bytes an engine may leave unread before it is taken for dead.
 const OUTGOING_BYTES_MAX: usize = 32 << 20;
+/// Descriptors an engine may leave in messages it has not read.
+const OUTGOING_DESCRIPTORS_MAX: usize = 256;
 /// Descriptors received for messages that have not been read whole yet.
 const DESCRIPTORS_MAX: usize = 16 * DESCRIPTORS_PER_EXEC;
 /// On the stack; longer requests take several reads.
@@ -27,7 +29,9 @@ pub(crate) enum ConnectionError {
     Write(#[source] io::Error),
     #[error("the engine sent what is no message")]
     Frame(#[from] FrameError),
-    #[error("the engine left more than {OUTGOING_BYTES_MAX} bytes unread")]
+    #[error(
+        "the engine left more than {OUTGOING_BYTES_MAX} bytes or {OUTGOING_DESCRIPTORS_MAX} descriptors unread"
+    )]
     NotReading,
     #[error("the engine sent more than {DESCRIPTORS_MAX} descriptors at once")]
     Descriptors,
@@ -38,12 +42,29 @@ pub(crate) struct Connection {
     socket: UnixStream,
     incoming: FrameBuffer,
     descriptors: Vec<OwnedFd>,
-    outgoing: VecDeque<u8>,
+    outgoing: VecDeque<Outgoing>,
+    /// Of all messages in `outgoing`.
+    outgoing_bytes: usize,
+}
+
+/// A message that is being sent.
+#[derive(Debug)]
+struct Outgoing {
+    frame: Vec<u8>,
+    sent_bytes: usize,
+    /// They go with the first byte.
+    descriptors: Vec<OwnedFd>,
 }
 
 impl Connection {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        Self { socket, incoming: FrameBuffer::default(), descriptors: Vec::new(), outgoing: VecDeque::new() }
+        Self {
+            socket,
+            incoming: FrameBuffer::default(),
+            descriptors: Vec::new(),
+            outgoing: VecDeque::new(),
+            outgoing_bytes: 0,
+        }
     }
 
     /// Takes in what has arrived, one read of it.
@@ -77,19 +98,35 @@ impl Connection {
     }
 
     /// Sends as much as goes now and queues the rest.
-    pub(crate) fn send(&mut self, message: &Message) -> Result<(), ConnectionError> {
+    pub(crate) fn send(
+        &mut self,
+        message: &Message,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), ConnectionError> {
         let frame = encode(message)?;
-        if self.outgoing.len() + frame.len() > OUTGOING_BYTES_MAX {
+        let held: usize = self.outgoing.iter().map(|outgoing| outgoing.descriptors.len()).sum();
+        if self.outgoing_bytes + frame.len() > OUTGOING_BYTES_MAX
+            || held + descriptors.len() > OUTGOING_DESCRIPTORS_MAX
+        {
             return Err(ConnectionError::NotReading);
         }
-        self.outgoing.extend(frame);
+        self.outgoing_bytes += frame.len();
+        self.outgoing.push_back(Outgoing { frame, sent_bytes: 0, descriptors });
         self.flush()
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), ConnectionError> {
-        while !self.outgoing.is_empty() {
-            match self.socket.write(self.outgoing.as_slices().0) {
-                Ok(written) => drop(self.outgoing.drain(..written)),
+        while let Some(Outgoing { frame, sent_bytes, descriptors }) = self.outgoing.front_mut() {
+            let rights: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+            match fd_passing::send(self.socket.as_fd(), &frame[*sent_bytes..], &rights) {
+                Ok(sent) => {
+                    *sent_bytes += sent;
+                    descriptors.clear();
+                    if *sent_bytes == frame.len() {
+                        self.outgoing_bytes -= frame.len();
+                        self.outgoing.pop_front();
+                    }
+                }
                 Err(error) if is_transient(&error) => return Ok(()),
                 Err(error) => return Err(ConnectionError::Write(error)),
             }
@@ -164,7 +201,7 @@ mod tests {
     fn an_engine_that_does_not_read_is_given_up_and_never_waited_for() {
         let (_engine, mut connection) = pair();
         let message = reply(1 << 20);
-        let outcome = (0..100).find_map(|_| connection.send(&message).err());
+        let outcome = (0..100).find_map(|_| connection.send(&message, Vec::new()).err());
         assert!(matches!(outcome, Some(ConnectionError::NotReading)));
     }
 
@@ -173,8 +210,8 @@ mod tests {
         let (mut engine, mut connection) = pair();
         let message = reply(1 << 20);
         let frame = encode(&message).unwrap();
-        connection.send(&message).unwrap();
-        connection.send(&message).unwrap();
+        connection.send(&message, Vec::new()).unwrap();
+        connection.send(&message, Vec::new()).unwrap();
         assert!(connection.has_output());
         let mut received = vec![0; 2 * frame.len()];
         let mut filled = 0;

@@ -27,7 +27,7 @@ impl Shim {
         for error in container.remove_cgroup() {
             note::error("a container's end leaves something", &error);
         }
-        let loss = live.pump.finish(&mut self.scratch);
+        let (loss, taps) = live.pump.finish(&mut self.scratch, &self.poller);
         let message = exit::termination_message(&message_path).unwrap_or_else(|error| {
             note::error("cannot read a termination message", &error);
             String::new()
@@ -41,6 +41,7 @@ impl Shim {
         if let Some(loss) = loss {
             self.report_lost_output(key.clone(), &loss);
         }
+        self.linger(taps);
         self.report_exit(key.clone(), exit);
     }
 }

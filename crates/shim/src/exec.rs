@@ -8,7 +8,7 @@ use lifecycle::{Hook, Observation};
 use linux_sys::process::ExitStatus;
 use podspec::{BootTime, ContainerName};
 use rustix::io::Errno;
-use shim_protocol::{Exec, ExecStdio, ReplyBody};
+use shim_protocol::{Exec, ExecFailure, ExecStdio, Message, ReplyBody};
 
 use crate::clock;
 use crate::container::{ExecStdio as Stdio, SpawnError, exec};
@@ -16,10 +16,15 @@ use crate::exit::exit_code;
 use crate::note;
 use crate::poll::Source;
 use crate::process_tree;
-use crate::supervisor::{ContainerKey, Shim};
+use crate::supervisor::{ContainerKey, Shim, Supervised};
 
 /// Commands that run at one time in one pod; each is a process and two descriptors of this one.
 const EXECS_MAX: usize = 128;
+/// Those of them that somebody speaks to, who may leave them forever: probes and hooks need the others.
+const STREAMED_EXECS_MAX: usize = 64;
+/// A shell's exit codes for a command that is not there, and for one that cannot be executed.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
 /// What the output of a hook may say in its failure.
 const HOOK_OUTPUT_BYTES: usize = 1 << 10;
 const READ_BYTES: usize = 16 << 10;
@@ -39,8 +44,16 @@ pub(crate) struct RunningExec {
 /// Who waits for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Client {
-    Engine { key: u32, request: u64 },
-    Orphan { container: ContainerKey, hook: Hook },
+    /// `streamed`: it was told of the start, for it speaks to the command itself.
+    Engine {
+        key: u32,
+        request: u64,
+        streamed: bool,
+    },
+    Orphan {
+        container: ContainerKey,
+        hook: Hook,
+    },
 }
 
 #[derive(Debug)]
@@ -52,21 +65,40 @@ struct Capture {
 }
 
 impl Shim {
-    pub(crate) fn begin_requested_exec(&mut self, request: u64, command: Exec) -> Result<(), String> {
-        let Some(engine) = &mut self.engine else { return Err("the engine is gone".to_owned()) };
-        let client = Client::Engine { key: engine.key, request };
+    /// The answer, unless that comes with the command's end; and the descriptors that come with it.
+    pub(crate) fn begin_requested_exec(
+        &mut self,
+        request: u64,
+        command: Exec,
+    ) -> Result<Option<(ReplyBody, Vec<OwnedFd>)>, Refusal> {
+        let Some(engine) = &mut self.engine else { return Err(Refusal::Failed("the engine is gone".to_owned())) };
         let (stdio, limit_bytes) = match command.stdio {
             ExecStdio::Capture { limit_bytes } => (Stdio::Capture, limit_bytes),
             ExecStdio::Passed => {
                 let Some([stdin, stdout, stderr]) = engine.connection.take_descriptors() else {
-                    return Err("the command came without its descriptors".to_owned());
+                    return Err(Refusal::Failed("the command came without its descriptors".to_owned()));
                 };
                 (Stdio::Passed { stdin, stdout, stderr }, 0)
             }
+            ExecStdio::Terminal => (Stdio::Terminal, 0),
         };
+        let streamed = !matches!(stdio, Stdio::Capture);
+        let client = Client::Engine { key: engine.key, request, streamed };
         let timeout = command.timeout_ms.map(Duration::from_millis);
-        let container = (command.container, command.attempt);
-        self.begin_exec(&container, &command.args, stdio, limit_bytes, timeout, client)
+        let runs = |((name, _), supervised): &(&ContainerKey, &Supervised)| {
+            *name == command.container && supervised.live.is_some()
+        };
+        let attempt = match command.attempt {
+            Some(attempt) => attempt,
+            None => match self.containers.iter().find(runs) {
+                Some(((_, attempt), _)) => *attempt,
+                None => return Err(Refusal::NotRunning(command.container)),
+            },
+        };
+        let container = (command.container, attempt);
+        let terminal = self.begin_exec(&container, &command.args, stdio, limit_bytes, timeout, client)?;
+        let started = ReplyBody::ExecStarted { terminal: terminal.is_some() };
+        Ok(streamed.then(|| (started, terminal.into_iter().collect())))
     }
 
     /// A hook of a pod without an engine; its end is observed.
@@ -78,9 +110,11 @@ impl Shim {
         timeout: Option<Duration>,
     ) -> Result<(), String> {
         let client = Client::Orphan { container: container.clone(), hook };
-        self.begin_exec(container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client)
+        let begun = self.begin_exec(container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client);
+        begun.map(drop).map_err(|refusal| refusal.message())
     }
 
+    /// The terminal's master, if it has one.
     fn begin_exec(
         &mut self,
         key: &ContainerKey,
@@ -89,22 +123,34 @@ impl Shim {
         limit_bytes: usize,
         timeout: Option<Duration>,
         client: Client,
-    ) -> Result<(), String> {
-        if self.execs.len() >= EXECS_MAX {
-            return Err(format!("{EXECS_MAX} commands are running in the pod: try again when one has ended"));
-        }
+    ) -> Result<Option<OwnedFd>, Refusal> {
+        self.refuse_many(&client)?;
+        let is_captured = matches!(stdio, Stdio::Capture);
         let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
-        let Some(live) = live else { return Err(not_running(&key.0)) };
-        let executed = exec(&live.container, args, stdio).map_err(|error| match error {
-            SpawnError::Ended => not_running(&key.0),
-            error => note::chain(&error),
-        })?;
+        let Some(live) = live else { return Err(Refusal::NotRunning(key.0.clone())) };
+        let executed = exec(&live.container, args, stdio).map_err(|error| Refusal::of(&key.0, &error))?;
         let id = self.next_key();
-        let output = executed.output.and_then(|pipe| self.capture(pipe, limit_bytes, id));
+        let (captured, terminal) =
+            if is_captured { (executed.output, None) } else { (None, executed.output) };
+        let output = captured.and_then(|pipe| self.capture(pipe, limit_bytes, id));
         let deadline = timeout.map(|timeout| clock::boot().after(timeout));
         let exec = RunningExec { pid: executed.pid, deadline, timed_out: false, client, output };
         self.execs.insert(id, exec);
-        Ok(())
+        Ok(terminal)
+    }
+
+    fn refuse_many(&self, client: &Client) -> Result<(), Refusal> {
+        let streamed = |client: &Client| matches!(client, Client::Engine { streamed: true, .. });
+        let max = if streamed(client)
+            && self.execs.values().filter(|exec| streamed(&exec.client)).count() >= STREAMED_EXECS_MAX
+        {
+            STREAMED_EXECS_MAX
+        } else if self.execs.len() >= EXECS_MAX {
+            EXECS_MAX
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::Failed(format!("{max} commands are running in the pod: try again when one has ended")))
     }
 
     fn capture(&self, pipe: OwnedFd, limit_bytes: usize, id: u32) -> Option<Capture> {
@@ -133,8 +179,13 @@ impl Shim {
         let output = exec.output.map(|capture| capture.bytes).unwrap_or_default();
         let (exit_code, timed_out) = (exit_code(status), exec.timed_out);
         match exec.client {
-            Client::Engine { key, request } => {
-                if self.engine.as_ref().is_some_and(|engine| engine.key == key) {
+            Client::Engine { key, request, streamed } => {
+                if self.engine.as_ref().is_none_or(|engine| engine.key != key) {
+                    return;
+                }
+                if streamed {
+                    self.send(&Message::ExecEnded { request, exit_code });
+                } else {
                     self.reply(request, ReplyBody::ExecFinished { exit_code, output, timed_out });
                 }
             }
@@ -203,6 +254,40 @@ impl Capture {
     }
 }
 
-fn not_running(container: &ContainerName) -> String {
+/// Why a command was not begun.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    NotRunning(ContainerName),
+    Execute(ExecFailure),
+    Failed(String),
+}
+
+impl Refusal {
+    fn of(container: &ContainerName, error: &SpawnError) -> Self {
+        let exit_code = match error {
+            SpawnError::Ended => return Self::NotRunning(container.clone()),
+            SpawnError::Execute { is_there, .. } => Some(if *is_there { NOT_EXECUTABLE } else { NOT_FOUND }),
+            _ => None,
+        };
+        Self::Execute(ExecFailure { message: note::chain(error), exit_code })
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::NotRunning(container) => not_running(&container),
+            Self::Execute(ExecFailure { message, .. }) | Self::Failed(message) => message,
+        }
+    }
+
+    pub(crate) fn reply(self) -> ReplyBody {
+        match self {
+            Self::Execute(failure) => ReplyBody::ExecFailed(failure),
+            Self::NotRunning(_) => ReplyBody::NotRunning { message: self.message() },
+            Self::Failed(message) => ReplyBody::Failed { message },
+        }
+    }
+}
+
+pub(crate) fn not_running(container: &ContainerName) -> String {
     format!("container {:?} is not running", container.as_str())
 }

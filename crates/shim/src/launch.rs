@@ -65,7 +65,7 @@ pub(crate) fn run() -> Result<(), LaunchError> {
         Ok(parts) => parts,
         Err(error) => {
             let body = ReplyBody::Failed { message: note::chain(&error) };
-            let _ = connection.send(&Message::Reply(Reply { id, body }));
+            let _ = connection.send(&Message::Reply(Reply { id, body }), Vec::new());
             return Err(error);
         }
     };

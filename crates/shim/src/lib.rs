@@ -8,6 +8,7 @@ pub mod container;
 
 mod clock;
 mod connection;
+mod dial;
 mod ending;
 mod exec;
 mod exit;
@@ -23,6 +24,7 @@ mod request;
 mod start;
 mod stop;
 mod supervisor;
+mod tap;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::log_file::LogFile;
 use crate::note;
 use crate::poll::{Poller, Source};
+use crate::tap::Tap;
 
 /// What one container may have read in one turn of the loop, so that no other waits long.
 pub(crate) const TURN_BYTES_MAX: usize = 256 << 10;
@@ -47,6 +48,8 @@ pub(crate) struct LogPump {
     log: Log,
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
+    is_terminal: bool,
+    pub(crate) taps: Vec<Tap>,
 }
 
 #[derive(Debug)]
@@ -79,16 +82,23 @@ impl LogPump {
             poller.add(&descriptor, Source::Log(key, stream))?;
             Ok(Pipe { descriptor, encoder: Encoder::new(stream) })
         };
+        let is_terminal = stderr.is_none();
         let stdout = Some(pipe(stdout, Stream::Stdout)?);
         let stderr = stderr.map(|descriptor| pipe(descriptor, Stream::Stderr)).transpose()?;
-        Ok(Self { log: Log { file, loss: None, has_lost: false }, stdout, stderr })
+        Ok(Self {
+            log: Log { file, loss: None, has_lost: false },
+            stdout,
+            stderr,
+            is_terminal,
+            taps: Vec::new(),
+        })
     }
 
     /// Reads what is there, at most about `bytes_max`, and writes the records of it.
-    pub(crate) fn pump(&mut self, stream: Stream, bytes_max: usize, scratch: &mut Scratch) {
+    pub(crate) fn pump(&mut self, stream: Stream, bytes_max: usize, scratch: &mut Scratch, poller: &Poller) {
         let mut bytes_left = bytes_max;
         while bytes_left > 0 {
-            let Some(length) = self.read(stream, scratch) else { break };
+            let Some(length) = self.read(stream, scratch, poller) else { break };
             bytes_left = bytes_left.saturating_sub(length);
             if scratch.records.len() >= RECORDS_BYTES {
                 self.log.write(&mut scratch.records);
@@ -102,6 +112,7 @@ impl LogPump {
         &mut self,
         stream: Stream,
         Scratch { chunk, records, read_bytes_max }: &mut Scratch,
+        poller: &Poller,
     ) -> Option<usize> {
         let slot = match stream {
             Stream::Stdout => &mut self.stdout,
@@ -115,6 +126,7 @@ impl LogPump {
             Ok(0) | Err(Errno::IO) => {}
             Ok(length) => {
                 pipe.encoder.push(chunk, Timestamp::new(clock::wall()), records);
+                self.taps.retain_mut(|tap| tap.stream != stream || tap.write(chunk));
                 *read_bytes_max = length.max(*read_bytes_max);
                 return Some(length);
             }
@@ -123,8 +135,36 @@ impl LogPump {
             Err(error) => note::error("cannot read a container's output", &io::Error::from(error)),
         }
         pipe.encoder.finish(Timestamp::new(clock::wall()), records);
+        // Who is attached to a terminal has a copy, for which the poller would go on waiting.
+        poller.forget(&pipe.descriptor);
         *slot = None;
         None
+    }
+
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// Copies what comes from now on to them too. A stream that has ended ends them.
+    pub(crate) fn tap(&mut self, taps: Vec<Tap>) {
+        let (stdout, stderr) = (self.stdout.is_some(), self.stderr.is_some());
+        self.taps.extend(taps.into_iter().filter(|tap| match tap.stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        }));
+    }
+
+    /// A copy of the terminal's master.
+    pub(crate) fn terminal(&self) -> io::Result<OwnedFd> {
+        match &self.stdout {
+            Some(pipe) => pipe.descriptor.try_clone(),
+            None => Err(io::Error::other("no process has its terminal open any more")),
+        }
+    }
+
+    /// To be called after [`Self::pump`].
+    pub(crate) fn watch_taps(&mut self, poller: &Poller) {
+        self.taps.iter_mut().for_each(|tap| tap.watch(poller));
     }
 
     /// Gives back what long lines took.
@@ -139,17 +179,19 @@ impl LogPump {
         self.log.loss.take()
     }
 
-    /// After the container's end: reads the rest and closes the file. What [`Self::take_loss`] would say.
-    pub(crate) fn finish(mut self, scratch: &mut Scratch) -> Option<io::Error> {
+    /// After the container's end: reads the rest and closes the file. What [`Self::take_loss`] would say, and the taps,
+    /// which may have something to say yet.
+    pub(crate) fn finish(mut self, scratch: &mut Scratch, poller: &Poller) -> (Option<io::Error>, Vec<Tap>) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            self.pump(stream, DRAIN_BYTES_MAX, scratch);
+            self.pump(stream, DRAIN_BYTES_MAX, scratch, poller);
         }
         // Ends that somebody still holds open.
         for mut pipe in [self.stdout.take(), self.stderr.take()].into_iter().flatten() {
             pipe.encoder.finish(Timestamp::new(clock::wall()), &mut scratch.records);
+            poller.forget(&pipe.descriptor);
         }
         self.log.write(&mut scratch.records);
-        self.log.loss
+        (self.log.loss, self.taps)
     }
 }
 
@@ -184,11 +226,12 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("monopod-pump-{}", std::process::id()));
         let (reader, writer) = pipe().unwrap();
         let log = LogFile::open(&dir, 0).unwrap();
-        let mut pump = LogPump::new(log, reader, None, 1, &Poller::new().unwrap()).unwrap();
+        let poller = Poller::new().unwrap();
+        let mut pump = LogPump::new(log, reader, None, 1, &poller).unwrap();
         let mut scratch = Scratch::default();
         let mut output = |bytes: usize| {
             rustix::io::write(&writer, &vec![b'x'; bytes]).unwrap();
-            pump.pump(Stream::Stdout, TURN_BYTES_MAX, &mut scratch);
+            pump.pump(Stream::Stdout, TURN_BYTES_MAX, &mut scratch, &poller);
             scratch.is_large()
         };
         assert!(!output(100));

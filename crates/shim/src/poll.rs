@@ -24,6 +24,8 @@ pub(crate) enum Source {
     Connection(u32),
     Log(u32, Stream),
     ExecOutput(u32),
+    Tap(u32),
+    Dial(u32),
 }
 
 #[derive(Debug)]
@@ -45,6 +47,17 @@ impl Poller {
     /// Waits for input on `descriptor` until it is closed.
     pub(crate) fn add(&self, descriptor: impl AsFd, source: Source) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::IN)?)
+    }
+
+    /// Waits for room for output on `descriptor`, or its failure, until it is closed or forgotten.
+    pub(crate) fn add_output(&self, descriptor: impl AsFd, source: Source) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::OUT)?)
+    }
+
+    /// For a descriptor that goes on to somebody else, whose copy would still be waited for.
+    pub(crate) fn forget(&self, descriptor: impl AsFd) {
+        // It fails only for what was never added.
+        let _ = epoll::delete(&self.epoll, descriptor);
     }
 
     /// Says whether to wait for room for output too.
@@ -93,6 +106,8 @@ impl Source {
             Self::Log(key, Stream::Stdout) => (4, key),
             Self::Log(key, Stream::Stderr) => (5, key),
             Self::ExecOutput(key) => (6, key),
+            Self::Tap(key) => (7, key),
+            Self::Dial(key) => (8, key),
         };
         epoll::EventData::new_u64(kind << 32 | u64::from(key))
     }
@@ -108,6 +123,8 @@ impl Source {
             4 => Self::Log(key, Stream::Stdout),
             5 => Self::Log(key, Stream::Stderr),
             6 => Self::ExecOutput(key),
+            7 => Self::Tap(key),
+            8 => Self::Dial(key),
             _ => return None,
         })
     }
@@ -134,6 +151,8 @@ mod tests {
             Source::Log(7, Stream::Stdout),
             Source::Log(7, Stream::Stderr),
             Source::ExecOutput(0),
+            Source::Tap(1),
+            Source::Dial(2),
         ];
         for source in all {
             assert_eq!(Source::of(source.data()), Some(source));

@@ -20,9 +20,15 @@ impl Shim {
             RequestBody::SignalContainer { container, attempt } => self.signal(&(container, attempt)),
             RequestBody::KillContainer { container, attempt } => self.kill(&(container, attempt)),
             RequestBody::Exec(exec) => match self.begin_requested_exec(id, exec) {
-                Ok(()) => return,
-                Err(message) => ReplyBody::Failed { message },
+                Ok(Some((started, descriptors))) => return self.reply_with(id, started, descriptors),
+                Ok(None) => return,
+                Err(refusal) => refusal.reply(),
             },
+            RequestBody::Attach { container, stdin } => {
+                let (attached, descriptors) = self.attach(&container, stdin);
+                return self.reply_with(id, attached, descriptors);
+            }
+            RequestBody::Dial { port } => return self.begin_dial(id, port),
             RequestBody::RemoveContainer { container, attempt } => self.forget(&(container, attempt)),
             RequestBody::StopSandbox => return self.begin_stop(Some(id)),
         };

@@ -15,6 +15,7 @@ use crate::log_file::LogFile;
 use crate::log_pump::LogPump;
 use crate::note;
 use crate::supervisor::{ContainerKey, Live, Shim, Supervised};
+use crate::tap::Input;
 
 const ID_BYTES: usize = 32;
 
@@ -44,9 +45,9 @@ impl Shim {
         let key = (config.name.clone(), attempt);
         match self.try_start(&key, config) {
             Ok(record) => ReplyBody::Started(record),
-            Err(StartError::Spawn(error @ (SpawnError::Start { .. } | SpawnError::Killed))) => {
-                ReplyBody::StartFailed(self.record_start_error(&key, &error))
-            }
+            Err(StartError::Spawn(
+                error @ (SpawnError::Execute { .. } | SpawnError::Start { .. } | SpawnError::Killed),
+            )) => ReplyBody::StartFailed(self.record_start_error(&key, &error)),
             Err(error) => {
                 // Never what belongs to an earlier start of the same attempt.
                 if !matches!(error, StartError::Repeated { .. } | StartError::Stopping) {
@@ -93,7 +94,13 @@ impl Shim {
         match self.watch_and_record(key, live_key, log, spawned.output, &record) {
             Ok(pump) => {
                 let stop_signal = config.stop_signal;
-                let live = Live { key: live_key, container: spawned.container, pump, stop_signal };
+                let input = match spawned.input {
+                    None if config.stdin && config.tty => Input::Terminal,
+                    None => Input::None,
+                    Some(writer) if config.stdin_once => Input::FirstAttachment(writer),
+                    Some(writer) => Input::Pipe(writer),
+                };
+                let live = Live { key: live_key, container: spawned.container, pump, input, stop_signal };
                 self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
                 Ok(record)
             }

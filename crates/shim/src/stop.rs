@@ -43,7 +43,8 @@ impl Shim {
     pub(crate) fn advance_stop(&mut self) -> bool {
         let Some(stop) = &self.stop else { return false };
         let living = self.containers.values().any(|supervised| supervised.live.is_some());
-        if (living || !self.execs.is_empty()) && clock::boot() < stop.deadline {
+        let busy = living || !self.execs.is_empty() || !self.lingering.is_empty();
+        if busy && clock::boot() < stop.deadline {
             return false;
         }
         let requests = self.stop.take().map(|stop| stop.requests).unwrap_or_default();

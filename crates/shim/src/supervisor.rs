@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 use cri_log::Stream;
@@ -14,6 +15,7 @@ use shim_protocol::{Message, Reply, ReplyBody, SandboxLaunch};
 
 use crate::connection::{Connection, ConnectionError};
 use crate::container::{Container, Sandbox};
+use crate::dial::Dialing;
 use crate::exec::RunningExec;
 use crate::footprint;
 use crate::log_pump::{LogPump, Scratch, TURN_BYTES_MAX};
@@ -21,6 +23,7 @@ use crate::note;
 use crate::orphan::Orphan;
 use crate::poll::{Poller, Source};
 use crate::stop::Stop;
+use crate::tap::{Input, LingeringTap};
 
 /// A container's name and attempt.
 pub(crate) type ContainerKey = (ContainerName, u32);
@@ -34,6 +37,8 @@ pub(crate) struct Shim {
     pub(crate) poller: Poller,
     pub(crate) containers: BTreeMap<ContainerKey, Supervised>,
     pub(crate) execs: BTreeMap<u32, RunningExec>,
+    pub(crate) dials: BTreeMap<u32, Dialing>,
+    pub(crate) lingering: Vec<LingeringTap>,
     pub(crate) engine: Option<Engine>,
     pub(crate) stop: Option<Stop>,
     pub(crate) orphan: Option<Box<Orphan>>,
@@ -68,6 +73,7 @@ pub(crate) struct Live {
     pub(crate) key: u32,
     pub(crate) container: Container,
     pub(crate) pump: LogPump,
+    pub(crate) input: Input,
     pub(crate) stop_signal: i32,
 }
 
@@ -95,6 +101,8 @@ impl Shim {
             poller,
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            lingering: Vec::new(),
             engine: None,
             stop: None,
             orphan: None,
@@ -114,6 +122,8 @@ impl Shim {
     pub(crate) fn run(&mut self) -> io::Result<()> {
         loop {
             self.expire_execs();
+            self.expire_dials();
+            self.expire_taps();
             self.settle();
             self.release_memory();
             if self.over {
@@ -161,7 +171,12 @@ impl Shim {
     }
 
     pub(crate) fn reply(&mut self, id: u64, body: ReplyBody) {
-        self.send(&Message::Reply(Reply { id, body }));
+        self.reply_with(id, body, Vec::new());
+    }
+
+    /// `descriptors` are those that the body says come with it.
+    pub(crate) fn reply_with(&mut self, id: u64, body: ReplyBody, descriptors: Vec<OwnedFd>) {
+        self.send_with(&Message::Reply(Reply { id, body }), descriptors);
     }
 
     /// The new engine takes the place of the one before.
@@ -170,12 +185,13 @@ impl Shim {
         let key = self.next_key();
         self.poller.add(&connection, Source::Connection(key))?;
         self.engine = Some(Engine { key, connection });
+        self.dials.clear();
         self.kill_execs_of_lost_engines();
         Ok(())
     }
 
     fn serve(&mut self, source: Source) -> io::Result<()> {
-        if !matches!(source, Source::Log(..) | Source::Deadline) {
+        if !matches!(source, Source::Log(..) | Source::Tap(_) | Source::Deadline) {
             self.release_later();
         }
         match source {
@@ -185,6 +201,8 @@ impl Shim {
             Source::Connection(key) => self.serve_engine(key),
             Source::Log(key, stream) => self.pump_log(key, stream),
             Source::ExecOutput(key) => self.read_exec_output(key),
+            Source::Tap(key) => self.serve_tap(key),
+            Source::Dial(key) => self.serve_dial(key),
         }
         Ok(())
     }
@@ -244,9 +262,13 @@ impl Shim {
         }
     }
 
-    fn send(&mut self, message: &Message) {
+    pub(crate) fn send(&mut self, message: &Message) {
+        self.send_with(message, Vec::new());
+    }
+
+    fn send_with(&mut self, message: &Message, descriptors: Vec<OwnedFd>) {
         let Some(engine) = &mut self.engine else { return };
-        match engine.connection.send(message) {
+        match engine.connection.send(message, descriptors) {
             Ok(()) => self.watch_output(),
             Err(error) => self.lose_engine(&error),
         }
@@ -265,6 +287,7 @@ impl Shim {
             note::error("the connection to the engine is given up", error);
         }
         self.engine = None;
+        self.dials.clear();
         self.kill_execs_of_lost_engines();
         if self.launch.bound {
             self.become_orphan();
@@ -278,7 +301,8 @@ impl Shim {
             Some((container, live))
         });
         let Some((container, live)) = found else { return };
-        live.pump.pump(stream, TURN_BYTES_MAX, &mut self.scratch);
+        live.pump.pump(stream, TURN_BYTES_MAX, &mut self.scratch, &self.poller);
+        live.pump.watch_taps(&self.poller);
         if let Some(loss) = live.pump.take_loss() {
             let container = container.clone();
             self.report_lost_output(container, &loss);
@@ -292,6 +316,8 @@ impl Shim {
         let execs = self.execs.values().filter_map(|exec| exec.deadline);
         let stop = self.stop.as_ref().map(|stop| stop.deadline);
         let orphan = self.orphan.as_ref().and_then(|orphan| orphan.wake_at());
-        execs.chain(stop).chain(orphan).chain(self.release_at).min()
+        let dials = self.dials.values().map(|dialing| dialing.deadline);
+        let taps = self.lingering.iter().map(LingeringTap::until);
+        execs.chain(stop).chain(orphan).chain(dials).chain(taps).chain(self.release_at).min()
     }
 }

@@ -300,12 +300,7 @@ impl RuntimeService for FakeNode {
         unreachable!("no worker asks for it")
     }
 
-    async fn attach(
-        &self,
-        _: &Arc<PodContext>,
-        _: &ContainerName,
-        _: bool,
-    ) -> Result<Streams, SessionError> {
+    async fn attach(&self, _: &Arc<PodContext>, _: &ContainerName, _: bool) -> Result<Streams, SessionError> {
         unreachable!("no worker asks for it")
     }
 

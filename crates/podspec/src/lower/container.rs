@@ -40,6 +40,8 @@ pub(super) fn lower(container: &Value, pod_context: &Value, init: bool) -> Conta
         termination_message_path: text(container, "terminationMessagePath").to_owned(),
         security: security(&container["securityContext"], pod_context),
         tty: flag(container, "tty"),
+        stdin: flag(container, "stdin"),
+        stdin_once: flag(container, "stdinOnce"),
     }
 }
 

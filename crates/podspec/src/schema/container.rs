@@ -1,6 +1,6 @@
 //! Containers.
 
-use super::Accepted::{Flag, Text};
+use super::Accepted::Text;
 use super::Type::{List, Nested};
 use super::handler::{LIFECYCLE, PROBE};
 use super::security::SECURITY_CONTEXT;
@@ -33,8 +33,8 @@ pub(crate) static CONTAINER: Object = Object {
         only("terminationMessagePolicy", STRING, &[Text("File")], "termination messages from logs"),
         ok("imagePullPolicy", STRING),
         ok("securityContext", Nested(&SECURITY_CONTEXT)),
-        only("stdin", BOOL, &[Flag(false)], "standard input"),
-        only("stdinOnce", BOOL, &[Flag(false)], "standard input"),
+        ok("stdin", BOOL),
+        ok("stdinOnce", BOOL),
         ok("tty", BOOL),
     ],
 };
@@ -152,12 +152,12 @@ pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
     fields: &[
         when("limits", QUANTITIES, "for cpu and memory; not yet: other resources"),
         when("requests", QUANTITIES, "for cpu and memory; not yet: other resources"),
-        not_yet("claims", List(&Nested(&RESOURCE_CLAIM)), "dynamic resource allocation"),
+        ok("claims", List(&Nested(&RESOURCE_CLAIM))),
     ],
 };
 
 pub(crate) static RESOURCE_CLAIM: Object =
-    Object { name: "ResourceClaim", fields: &[inner("name", STRING), inner("request", STRING)] };
+    Object { name: "ResourceClaim", fields: &[ok("name", STRING), ok("request", STRING)] };
 
 pub(crate) static CONTAINER_RESIZE_POLICY: Object = Object {
     name: "ContainerResizePolicy",

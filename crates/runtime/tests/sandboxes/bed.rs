@@ -1,7 +1,9 @@
 //! What the cases share: an engine's directories, pods from manifests, and an observer to wait on.
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +14,10 @@ use lifecycle::{Exit, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::remove_tree::remove_tree;
 use podspec::{ContainerName, Pod};
-use ports::{ExecResult, Observer, Paths, PodContext, PortError, RuntimeService, StartContainerError};
+use ports::{
+    ExecIo, ExecResult, ExecSession, Observer, Paths, PodContext, PortError, RuntimeService, SessionError,
+    StartContainerError, Streams,
+};
 use runtime::{Program, ShimRuntime};
 
 /// How long anything may take that a case waits for.
@@ -136,6 +141,26 @@ pub(crate) fn shims_of(run_dir: &Path) -> Vec<i32> {
     pids.filter(works_here).collect()
 }
 
+/// For a test without an event loop.
+pub(crate) fn blocking(descriptor: OwnedFd) -> File {
+    rustix::io::ioctl_fionbio(&descriptor, false).unwrap();
+    File::from(descriptor)
+}
+
+pub(crate) fn read_all(descriptor: OwnedFd) -> String {
+    read_to_end(blocking(descriptor))
+}
+
+/// A terminal ends with an error.
+pub(crate) fn read_to_end(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    match file.read_to_end(&mut bytes) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {}
+        read => drop(read.unwrap()),
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
@@ -241,6 +266,17 @@ impl Running<'_> {
         let name = ContainerName::new(name);
         let runtime = &self.engine.runtime;
         self.engine.bed.wait(runtime.exec_sync(&self.pod, &name, 0, &command, timeout, limit))
+    }
+
+    pub(crate) fn session(&self, name: &str, script: &str, io: ExecIo) -> Result<ExecSession, SessionError> {
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let name = ContainerName::new(name);
+        self.engine.bed.wait(self.engine.runtime.exec(&self.pod, &name, &command, io))
+    }
+
+    pub(crate) fn attach(&self, name: &str, stdin: bool) -> Result<Streams, SessionError> {
+        let name = ContainerName::new(name);
+        self.engine.bed.wait(self.engine.runtime.attach(&self.pod, &name, stdin))
     }
 
     pub(crate) fn exit_of(&self, name: &str, attempt: u32) -> Exit {

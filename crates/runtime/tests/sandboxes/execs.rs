@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use podspec::ContainerName;
-use ports::{ExecStreams, RuntimeService};
+use ports::{ExecIo, ExecSession, RuntimeService, SessionError};
 
 use crate::Case;
-use crate::bed::{Bed, shims_of};
+use crate::bed::{Bed, blocking, read_all, read_to_end, shims_of};
 
 pub(crate) const CASES: &[Case] = &[
     ("commands_run_in_their_container", commands_run_in_their_container),
@@ -17,7 +16,14 @@ pub(crate) const CASES: &[Case] = &[
         "a_command_that_takes_too_long_is_killed_with_its_children",
         a_command_that_takes_too_long_is_killed_with_its_children,
     ),
-    ("a_command_gets_the_callers_descriptors", a_command_gets_the_callers_descriptors),
+    ("a_command_is_spoken_to", a_command_is_spoken_to),
+    ("a_command_has_a_terminal_of_its_container", a_command_has_a_terminal_of_its_container),
+    ("a_command_that_is_left_on_a_terminal_is_hung_up", a_command_that_is_left_on_a_terminal_is_hung_up),
+    ("a_command_that_cannot_be_begun_says_why", a_command_that_cannot_be_begun_says_why),
+    (
+        "a_command_outlives_whoever_began_it_unless_it_speaks",
+        a_command_outlives_whoever_began_it_unless_it_speaks,
+    ),
     ("many_commands_run_at_once", many_commands_run_at_once),
     ("nobody_can_change_the_shims_program_through_a_process", shim_program_is_lent_read_only),
 ];
@@ -77,25 +83,90 @@ fn shim_program_is_lent_read_only(bed: &Bed) {
     running.end();
 }
 
-fn a_command_gets_the_callers_descriptors(bed: &Bed) {
+fn a_command_is_spoken_to(bed: &Bed) {
     let engine = bed.engine();
     let running = engine.create(&bed.pod(POD, true));
     running.start("a", 0);
-    let (stdin, mut to_command) = pipe();
-    let (mut from_command, stdout) = pipe();
-    let (mut errors, stderr) = pipe();
+    let ExecSession { streams, exit } =
+        running.session("a", "cat; echo bad >&2; exit 9", ExecIo::Pipes { stdin: true }).unwrap();
+    let mut to_command = File::from(streams.stdin.unwrap());
     to_command.write_all(b"hello\n").unwrap();
     drop(to_command);
-    let streams = ExecStreams { stdin: stdin.into(), stdout: stdout.into(), stderr: stderr.into() };
-    let command = ["sh", "-c", "cat; echo bad >&2; exit 9"].map(str::to_owned);
-    let name = ContainerName::new("a");
-    let result = bed.wait(engine.runtime.exec(&running.pod, &name, 0, &command, streams)).unwrap();
-    assert_eq!((result.exit_code, result.output), (9, Vec::new()));
+    assert_eq!(bed.wait(exit).unwrap(), 9);
     // They end, so nobody else holds the other ends.
-    let mut text = String::new();
-    from_command.read_to_string(&mut text).unwrap();
-    errors.read_to_string(&mut text).unwrap();
-    assert_eq!(text, "hello\nbad\n");
+    assert_eq!(read_all(streams.stdout), "hello\n");
+    assert_eq!(read_all(streams.stderr.unwrap()), "bad\n");
+    let without = running.session("a", "cat; kill -9 $$", ExecIo::Pipes { stdin: false }).unwrap();
+    assert!(without.streams.stdin.is_none() && without.streams.terminal.is_none());
+    assert_eq!(bed.wait(without.exit).unwrap(), 137);
+    running.end();
+}
+
+fn a_command_has_a_terminal_of_its_container(bed: &Bed) {
+    let engine = bed.engine();
+    let running = engine.create(&bed.pod(POD, true));
+    running.start("a", 0);
+    let script = "tty; trap 'stty size; exit 3' WINCH; echo ready; while :; do sleep 0.1; done";
+    let ExecSession { streams, exit } = running.session("a", script, ExecIo::Terminal).unwrap();
+    assert!(streams.stderr.is_none() && streams.stdin.is_some());
+    let mut output = blocking(streams.stdout);
+    let mut said = String::new();
+    while !said.contains("ready") {
+        let mut bytes = [0; 100];
+        let length = output.read(&mut bytes).unwrap();
+        said.push_str(&String::from_utf8_lossy(&bytes[..length]));
+    }
+    assert!(said.starts_with("/dev/pts/0\r\n"), "{said:?}");
+    streams.terminal.as_ref().unwrap().resize(123, 45).unwrap();
+    assert_eq!(bed.wait(exit).unwrap(), 3);
+    assert_eq!(read_to_end(output), "45 123\r\n");
+    // Its own session: what is typed reaches the process group in the foreground.
+    let session = running.session("a", "echo up; exec sleep 1000", ExecIo::Terminal).unwrap();
+    blocking(session.streams.stdout).read_exact(&mut [0; 4]).unwrap();
+    File::from(session.streams.stdin.unwrap()).write_all(b"\x03").unwrap();
+    assert_eq!(bed.wait(session.exit).unwrap(), 130);
+    running.end();
+}
+
+fn a_command_that_is_left_on_a_terminal_is_hung_up(bed: &Bed) {
+    let engine = bed.engine();
+    let running = engine.create(&bed.pod(POD, true));
+    running.start("a", 0);
+    let ExecSession { streams, exit } = running.session("a", "sleep 1000", ExecIo::Terminal).unwrap();
+    drop(streams);
+    assert_eq!(bed.wait(exit).unwrap(), 129);
+    running.end();
+}
+
+fn a_command_that_cannot_be_begun_says_why(bed: &Bed) {
+    let engine = bed.engine();
+    let running = engine.create(&bed.pod(POD, true));
+    running.start("a", 0);
+    let begin = |container: &str, command: &str| {
+        let (name, command) = (ContainerName::new(container), [command.to_owned()]);
+        let begun = engine.runtime.exec(&running.pod, &name, &command, ExecIo::Pipes { stdin: false });
+        bed.wait(begun).map(drop).unwrap_err()
+    };
+    let SessionError::Execute { exit_code: 127, message } = begin("a", "nonesuch") else { panic!("127") };
+    assert!(message.starts_with("exec \"nonesuch\": executable file not found in $PATH"), "{message}");
+    let SessionError::Execute { exit_code: 126, message } = begin("a", "/etc") else { panic!("126") };
+    assert!(message.contains("permission denied"), "{message}");
+    assert_eq!(begin("b", "true"), SessionError::NotRunning("container \"b\" is not running".to_owned()));
+    running.stop();
+    assert_eq!(begin("a", "true"), SessionError::NotRunning("the pod has no sandbox".to_owned()));
+    running.end();
+}
+
+fn a_command_outlives_whoever_began_it_unless_it_speaks(bed: &Bed) {
+    let engine = bed.engine();
+    let running = engine.create(&bed.pod(POD, true));
+    running.start("a", 0);
+    let session =
+        running.session("a", "sleep 0.3; echo done > /tmp/done", ExecIo::Pipes { stdin: true }).unwrap();
+    drop(session);
+    crate::bed::wait_until("it is done", || {
+        running.exec("a", "cat /tmp/done", None, 9).unwrap().output == b"done\n"
+    });
     running.end();
 }
 
@@ -118,11 +189,4 @@ fn many_commands_run_at_once(bed: &Bed) {
         assert_eq!(bed.wait(task).unwrap().unwrap().exit_code, n);
     }
     running.end();
-}
-
-/// (read end, write end)
-fn pipe() -> (File, File) {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-    let file = |fd: OwnedFd| File::from(fd);
-    (file(read), file(write))
 }

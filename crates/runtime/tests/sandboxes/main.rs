@@ -4,6 +4,7 @@
 //! `cargo test -p runtime --test sandboxes [-- NAME]`. The shims are this program again.
 
 mod bed;
+mod clients;
 mod containers;
 mod endings;
 mod execs;
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("shim") => return shim::main(),
         Some("engine") => endings::run_engine(&arguments[1..]),
+        Some("listen") => {
+            clients::listen();
+            return ExitCode::SUCCESS;
+        }
         _ => {}
     }
     if !rustix::process::geteuid().is_root() {
@@ -28,7 +33,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let filter = arguments.into_iter().find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let cases: Vec<Case> = [containers::CASES, execs::CASES, logs::CASES, endings::CASES].concat();
+    let cases: Vec<Case> =
+        [containers::CASES, execs::CASES, clients::CASES, logs::CASES, endings::CASES].concat();
     let mut failed = 0;
     for (name, case) in cases.into_iter().filter(|(name, _)| name.contains(&filter)) {
         let bed = Bed::new(name);

@@ -91,7 +91,7 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
     }
     if let Some(terminal) = terminal {
         steps.push(Step::Console(terminal.slave));
-    } else if config.mounts.iter().any(|mount| mount.kind == MountKind::Dev) {
+    } else if !config.stdin && config.mounts.iter().any(|mount| mount.kind == MountKind::Dev) {
         steps.push(Step::InputFromOwnNull);
     }
     steps.extend(termination_message(config, &prepared.termination_log)?);
@@ -117,12 +117,13 @@ pub(super) fn compile_exec(
     cgroup_files: Vec<OwnedFd>,
     main_process: OwnedFd,
     stdio: [OwnedFd; 3],
+    terminal: bool,
 ) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![Step::Reset];
     steps.extend(join(cgroup_files));
     steps.extend([Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
     steps.extend([Step::JoinNamespaces(main_process), Step::OpenRoot]);
-    steps.extend(process_steps(process, Birth::Last { terminal: false })?);
+    steps.extend(process_steps(process, Birth::Last { terminal })?);
     Ok(steps)
 }
 
@@ -394,6 +395,8 @@ mod tests {
             stop_signal: 15,
             termination_message_path: "/dev/termination-log".to_owned(),
             tty: false,
+            stdin: false,
+            stdin_once: false,
         }
     }
 
@@ -490,7 +493,8 @@ mod tests {
 
     #[test]
     fn a_further_process_joins_before_it_gives_up_rights() {
-        let steps = compile_exec(&config().process, vec![null()], null(), [null(), null(), null()]).unwrap();
+        let steps =
+            compile_exec(&config().process, vec![null()], null(), [null(), null(), null()], false).unwrap();
         let at = |name: &str| names(&steps).iter().position(|step| step == name).unwrap();
         assert!(at("join the container's cgroup") < at("join the container's namespaces"));
         assert!(at("join the container's namespaces") < at("open the root"));
@@ -502,7 +506,8 @@ mod tests {
         let mut config = config();
         config.pid_namespace = PidNamespace::Pod;
         config.tty = true;
-        let exec = compile_exec(&config.process, vec![null()], null(), [null(), null(), null()]).unwrap();
+        let exec =
+            compile_exec(&config.process, vec![null()], null(), [null(), null(), null()], false).unwrap();
         let exec = names(&exec);
         let start = names(&steps(&config, V1));
         let appear = "start in the process namespace; its first process may have ended";

@@ -40,7 +40,10 @@ pub enum SpawnError {
         "cannot set up the container: its process was killed, perhaps for lack of memory (resources.limits.memory)"
     )]
     Killed,
-    /// The process could not be set up or executed; it has been reaped and its cgroup removed.
+    /// The program could not be executed; the process has been reaped and its cgroup removed.
+    #[error("exec {program:?}")]
+    Execute { program: String, is_there: bool, source: io::Error },
+    /// The process could not be set up; it has been reaped and its cgroup removed.
     #[error("{what}")]
     Start { what: String, source: io::Error },
 }

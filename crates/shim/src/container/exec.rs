@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::child::{self, End, Plan, Ready};
 use super::compile::compile_exec;
 use super::program::Program;
-use super::{Container, SpawnError, stdio};
+use super::{Container, SpawnError, inside, stdio};
 
 /// The kernel ends the other processes of a namespace before it says that the first has ended.
 const ENDING_MAX: Duration = Duration::from_millis(500);
@@ -26,6 +26,8 @@ pub enum ExecStdio {
         stdout: OwnedFd,
         stderr: OwnedFd,
     },
+    /// A new terminal of the container's own.
+    Terminal,
 }
 
 /// One more process in a container: a child of this process, to be reaped by the caller.
@@ -34,7 +36,7 @@ pub struct Executed {
     pub pid: i32,
     /// Readable when the process has ended.
     pub pidfd: OwnedFd,
-    /// The read end for [`ExecStdio::Capture`].
+    /// The read end for [`ExecStdio::Capture`], the master for [`ExecStdio::Terminal`].
     pub output: Option<OwnedFd>,
 }
 
@@ -53,7 +55,7 @@ pub fn exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
             SpawnError::Start { source, .. } if is(source, Errno::NOMEM) => container.ends_within(ENDING_MAX),
             // A process lets go of its namespaces some time before it is said to have ended.
             SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => is(source, Errno::SRCH),
-            SpawnError::Cgroup(_) | SpawnError::Ended => false,
+            SpawnError::Cgroup(_) | SpawnError::Ended | SpawnError::Execute { .. } => false,
         };
         if ended || container.ends_within(Duration::ZERO) { SpawnError::Ended } else { error }
     })
@@ -62,6 +64,7 @@ pub fn exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
 fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<Executed, SpawnError> {
     let process = &container.process;
     let program = Program::new(args, &process.env)?;
+    let terminal = matches!(stdio, ExecStdio::Terminal);
     let (files, output) = match stdio {
         ExecStdio::Capture => {
             let (reader, writer) = stdio::pipe()?;
@@ -69,6 +72,11 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
             ([stdio::null()?, writer, copy], Some(reader))
         }
         ExecStdio::Passed { stdin, stdout, stderr } => ([stdin, stdout, stderr], None),
+        ExecStdio::Terminal => {
+            let master = inside::terminal_master(container.pidfd())?;
+            let slave = stdio::slave_of(&master, process.uid)?;
+            (stdio::three(&slave)?, Some(master))
+        }
     };
     files.iter().for_each(|file| stdio::give_to(file.as_fd(), process.uid));
     let (cgroup_files, cgroup_directory) = match container.group.entry()? {
@@ -80,7 +88,10 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
         .pidfd
         .try_clone()
         .map_err(SpawnError::create::<io::Error>("refer to the container"))?;
-    let plan = Plan { steps: compile_exec(process, cgroup_files, main, files)?, end: End::Execute(program) };
+    let plan = Plan {
+        steps: compile_exec(process, cgroup_files, main, files, terminal)?,
+        end: End::Execute(program),
+    };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, cgroup)?;
     Ok(Executed { pid, pidfd, output })

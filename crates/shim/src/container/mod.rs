@@ -14,6 +14,7 @@ mod error;
 mod exec;
 mod explain;
 mod file_system;
+mod inside;
 mod mount_data;
 mod pod_init;
 mod program;

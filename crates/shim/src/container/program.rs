@@ -75,7 +75,7 @@ impl Program {
     }
 
     pub(super) fn explain(&self, failure: ExecFailure) -> SpawnError {
-        let what = format!("exec {:?}", self.name);
+        let is_there = failure.exists || failure.errno != Errno::NOENT;
         let source = match (failure.errno, &self.search_path) {
             (Errno::NOENT, _) if failure.exists => io::Error::new(
                 io::ErrorKind::NotFound,
@@ -98,7 +98,7 @@ impl Program {
             ),
             (errno, _) => errno.into(),
         };
-        SpawnError::Start { what, source }
+        SpawnError::Execute { program: self.name.clone(), is_there, source }
     }
 }
 

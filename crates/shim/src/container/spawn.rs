@@ -39,6 +39,8 @@ pub enum Output {
 pub struct Spawned {
     pub container: Container,
     pub output: Output,
+    /// Where to write what the container reads, when its standard input is a pipe.
+    pub input: Option<OwnedFd>,
     /// What was asked and could not be had, without being fatal, for the log.
     pub warnings: Vec<String>,
 }
@@ -49,7 +51,7 @@ const TERMINATION_LOG: &str = "termination-log";
 /// this process, to be reaped by the caller.
 ///
 /// # Errors
-/// [`SpawnError::Start`] once there was a process, the others before. In all cases process and
+/// [`SpawnError::Start`] and the like once there was a process, the others before. In all cases process and
 /// cgroup are gone; files in the attempt's directory stay.
 pub fn spawn(sandbox: &Sandbox, config: &ContainerConfig, paths: &SpawnPaths) -> Result<Spawned, SpawnError> {
     let program = Program::new(&config.process.args, &config.process.env)?;
@@ -60,17 +62,17 @@ pub fn spawn(sandbox: &Sandbox, config: &ContainerConfig, paths: &SpawnPaths) ->
         // The error to report is the first one; a group that stays is removed with the pod's.
         let _ = group.remove();
     }
-    let (Ready { child, mut warnings }, output, missing) = started?;
+    let (Ready { child, mut warnings }, (output, input), missing) = started?;
     warnings.extend(
         missing
             .iter()
             .map(|name| format!("no cgroup controller {name} on this machine: its limits do not hold")),
     );
     let container = Container { main: child, group, process: config.process.clone() };
-    Ok(Spawned { container, output, warnings })
+    Ok(Spawned { container, output, input, warnings })
 }
 
-type Started = (Ready, Output, Vec<&'static str>);
+type Started = (Ready, (Output, Option<OwnedFd>), Vec<&'static str>);
 
 fn start(
     sandbox: &Sandbox,
@@ -86,7 +88,7 @@ fn start(
         Entry::Files(files) => (files, None),
         Entry::Directory(directory) => (Vec::new(), Some(directory)),
     };
-    let (Stdio { child: stdio, output }, terminal) = stdio_of(config)?;
+    let (Stdio { child: stdio, output, input }, terminal) = stdio_of(config)?;
     let prepared = Prepared {
         rootfs: paths.attempt_dir.join("rootfs"),
         writable,
@@ -108,13 +110,13 @@ fn start(
         PidNamespace::Pod => Namespaces::MOUNT,
     };
     let ready = child::start(&plan, namespaces, cgroup)?;
-    Ok((ready, output, missing))
+    Ok((ready, (output, input), missing))
 }
 
 fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>), SpawnError> {
     let uid = config.process.uid;
     if !config.tty {
-        return Ok((stdio::pipes(uid)?, None));
+        return Ok((stdio::pipes(uid, config.stdin)?, None));
     }
     let devpts = config.mounts.iter().find(|mount| mount.kind == MountKind::Devpts);
     let options = devpts.map(|mount| mount.options).ok_or_else(|| SpawnError::Create {

@@ -19,6 +19,8 @@ use super::{Output, SpawnError};
 pub(super) struct Stdio {
     pub(super) child: [OwnedFd; 3],
     pub(super) output: Output,
+    /// The write end of standard input, when it is a pipe.
+    pub(super) input: Option<OwnedFd>,
 }
 
 /// A terminal in a pts instance of its own, which is mounted nowhere yet.
@@ -29,31 +31,53 @@ pub(super) struct Terminal {
     pub(super) slave: OwnedFd,
 }
 
-/// No input, and a pipe each for output and error, which belong to `uid`.
-pub(super) fn pipes(uid: u32) -> Result<Stdio, SpawnError> {
+/// A pipe each for output and error, and for input if there is any, which belong to `uid`.
+pub(super) fn pipes(uid: u32, stdin: bool) -> Result<Stdio, SpawnError> {
+    let (child_stdin, input) = if stdin {
+        let (child_stdin, input) = pipe()?;
+        give_to(child_stdin.as_fd(), uid);
+        (child_stdin, Some(input))
+    } else {
+        (null()?, None)
+    };
     let (stdout, child_stdout) = pipe()?;
     let (stderr, child_stderr) = pipe()?;
     give_to(child_stdout.as_fd(), uid);
     give_to(child_stderr.as_fd(), uid);
-    Ok(Stdio { child: [null()?, child_stdout, child_stderr], output: Output::Pipes { stdout, stderr } })
+    Ok(Stdio {
+        child: [child_stdin, child_stdout, child_stderr],
+        output: Output::Pipes { stdout, stderr },
+        input,
+    })
 }
 
 pub(super) fn terminal(uid: u32, attributes: u64) -> Result<Terminal, SpawnError> {
     let devpts = devpts(attributes)?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master =
+        openat(&devpts, c"ptmx", flags, Mode::empty()).map_err(SpawnError::create("open a terminal"))?;
+    let slave = slave_of(&master, uid)?;
+    let stdio = Stdio { child: three(&slave)?, output: Output::Pty(master), input: None };
+    Ok(Terminal { stdio, devpts, slave })
+}
+
+/// The end of a new terminal for the processes on it, which belongs to `uid`.
+pub(super) fn slave_of(master: &OwnedFd, uid: u32) -> Result<OwnedFd, SpawnError> {
     let opened = || -> rustix::io::Result<_> {
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master = openat(&devpts, c"ptmx", flags, Mode::empty())?;
-        unlockpt(&master)?;
+        unlockpt(master)?;
         // CLOEXEC would stay among the flags of the open file, for the container to see.
-        let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        let slave = ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         fcntl_setfd(&slave, FdFlags::CLOEXEC)?;
         fchown(&slave, Some(Uid::from_raw(uid)), None)?;
-        Ok((master, slave))
+        Ok(slave)
     };
-    let (master, slave) = opened().map_err(SpawnError::create("open a terminal"))?;
+    opened().map_err(SpawnError::create("open a terminal"))
+}
+
+/// Standard input, output and error.
+pub(super) fn three(slave: &OwnedFd) -> Result<[OwnedFd; 3], SpawnError> {
     let copy = || slave.try_clone().map_err(SpawnError::create("open a terminal"));
-    let stdio = Stdio { child: [copy()?, copy()?, copy()?], output: Output::Pty(master) };
-    Ok(Terminal { stdio, devpts, slave })
+    Ok([copy()?, copy()?, copy()?])
 }
 
 /// A new pts instance, which is mounted nowhere yet.

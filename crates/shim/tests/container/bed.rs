@@ -134,6 +134,8 @@ impl Bed {
             stop_signal: 15,
             termination_message_path: "/dev/termination-log".to_owned(),
             tty: false,
+            stdin: false,
+            stdin_once: false,
         }
     }
 
