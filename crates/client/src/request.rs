@@ -1,0 +1,245 @@
+//! Requests and their answers.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, USER_AGENT, WARNING};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use crate::connection::{Connection, by_kubeconfig, by_socket};
+use crate::{ClientError, Kubeconfig};
+
+/// A list of all pods of a machine is some MiB.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+const AGENT: &str = concat!("monopod/", env!("CARGO_PKG_VERSION"));
+
+/// An API to speak to.
+#[derive(Clone, Debug)]
+pub struct Client(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    Socket(PathBuf),
+    Remote(Box<Kubeconfig>),
+}
+
+/// A whole answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    pub value: Value,
+    /// What the server warns of, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// An answer that comes part by part, and maybe has no end.
+#[derive(Debug)]
+pub struct Parts {
+    body: Incoming,
+    path: String,
+}
+
+/// The connection after an upgrade, and the protocol that the server chose.
+#[derive(Debug)]
+pub struct Upgraded {
+    pub io: TokioIo<hyper::upgrade::Upgraded>,
+    pub protocol: Option<String>,
+}
+
+impl Client {
+    /// The engine whose socket this is (`run/monopod/api.sock` under the root).
+    #[must_use]
+    pub fn local(socket: &Path) -> Self {
+        Self(Place::Socket(socket.to_owned()))
+    }
+
+    #[must_use]
+    pub fn remote(config: Kubeconfig) -> Self {
+        Self(Place::Remote(Box::new(config)))
+    }
+
+    /// # Errors
+    /// When the server cannot be asked, or says no.
+    pub async fn get(&self, path: &str) -> Result<Answer, ClientError> {
+        self.send(Method::GET, path, None, &[]).await
+    }
+
+    /// Sends JSON of a content type, or nothing; the answer is JSON. `accept`: instead of `application/json`.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or says no.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Answer, ClientError> {
+        let response = self.respond(method, path, body, headers).await?;
+        let response = refuse_failure(response, path).await?;
+        let warnings = response.headers().get_all(WARNING).iter();
+        let warnings = warnings.filter_map(|line| warning_text(line.to_str().ok()?)).collect();
+        let value = whole(response.into_body(), path).await?;
+        let value = serde_json::from_slice(&value)
+            .map_err(|source| ClientError::Json { path: path.to_owned(), source })?;
+        Ok(Answer { value, warnings })
+    }
+
+    /// An answer that is no JSON document, or does not end: a log, a watch.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or says no.
+    pub async fn stream(&self, path: &str) -> Result<Parts, ClientError> {
+        let response = self.respond(Method::GET, path, None, &[]).await?;
+        let response = refuse_failure(response, path).await?;
+        Ok(Parts { body: response.into_body(), path: path.to_owned() })
+    }
+
+    /// Asks for another protocol; `headers` are those of its handshake.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or says no.
+    pub async fn upgrade(&self, path: &str, headers: &[(HeaderName, &str)]) -> Result<Upgraded, ClientError> {
+        let response = self.respond(Method::GET, path, None, headers).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let response = refuse_failure(response, path).await?;
+            let code = response.status().as_u16();
+            let message = format!("the server does not change the protocol for {path}");
+            return Err(ClientError::Status { code, reason: String::new(), message, status: Value::Null });
+        }
+        let protocol = response.headers().get("sec-websocket-protocol");
+        let protocol = protocol.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let cut = |source| ClientError::Cut { path: path.to_owned(), source };
+        let io = hyper::upgrade::on(response).await.map_err(cut)?;
+        Ok(Upgraded { io: TokioIo::new(io), protocol })
+    }
+
+    async fn respond(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Vec<u8>)>,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<Response<Incoming>, ClientError> {
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, self.host()).header(USER_AGENT, AGENT);
+        if !headers.iter().any(|(name, _)| name == ACCEPT) {
+            request = request.header(ACCEPT, "application/json");
+        }
+        if let Some(token) = self.token() {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        if let Some((content_type, _)) = &body {
+            request = request.header(CONTENT_TYPE, *content_type);
+        }
+        let body = Full::new(Bytes::from(body.map(|(_, body)| body).unwrap_or_default()));
+        let request = request.body(body)?;
+        let failed = |source| ClientError::Protocol { address: self.address(), source };
+        let io = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http1::handshake(io).await.map_err(failed)?;
+        tokio::spawn(async move {
+            // What goes wrong is told to whoever waits for the answer.
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!("connection: {error}");
+            }
+        });
+        sender.send_request(request).await.map_err(failed)
+    }
+
+    async fn connect(&self) -> Result<Connection, ClientError> {
+        match &self.0 {
+            Place::Socket(path) => by_socket(path).await,
+            Place::Remote(config) => by_kubeconfig(config).await,
+        }
+    }
+
+    fn host(&self) -> String {
+        match &self.0 {
+            Place::Socket(_) => "localhost".to_owned(),
+            Place::Remote(config) if config.host.contains(':') => {
+                format!("[{}]:{}", config.host, config.port)
+            }
+            Place::Remote(config) => format!("{}:{}", config.host, config.port),
+        }
+    }
+
+    fn address(&self) -> String {
+        match &self.0 {
+            Place::Socket(path) => path.display().to_string(),
+            Place::Remote(_) => self.host(),
+        }
+    }
+
+    fn token(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Socket(_) => None,
+            Place::Remote(config) => config.token.as_deref(),
+        }
+    }
+}
+
+impl Parts {
+    /// The next part; `None` at the end. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            let frame = frame.map_err(|source| ClientError::Cut { path: self.path.clone(), source })?;
+            // Trailers say nothing.
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
+}
+
+async fn refuse_failure(response: Response<Incoming>, path: &str) -> Result<Response<Incoming>, ClientError> {
+    let code = response.status().as_u16();
+    if code < 400 {
+        return Ok(response);
+    }
+    let body = whole(response.into_body(), path).await?;
+    let status: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let message = match status["message"].as_str() {
+        Some(message) => message.to_owned(),
+        None => format!("the server answered {code}: {}", String::from_utf8_lossy(&body).trim()),
+    };
+    let reason = status["reason"].as_str().unwrap_or_default().to_owned();
+    Err(ClientError::Status { code, reason, message, status })
+}
+
+async fn whole(body: Incoming, path: &str) -> Result<Bytes, ClientError> {
+    let collected = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| match error.downcast() {
+        Ok(cut) => ClientError::Cut { path: path.to_owned(), source: *cut },
+        Err(_) => ClientError::TooLarge { path: path.to_owned(), bytes_max: ANSWER_BYTES_MAX },
+    })
+}
+
+/// `299 - "text"`, as in RFC 7234 5.5.
+fn warning_text(header: &str) -> Option<String> {
+    let quoted = header.strip_prefix("299 ")?.split_once(' ')?.1;
+    let text = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning_text;
+
+    #[test]
+    fn warnings_are_taken_from_their_header() {
+        assert_eq!(warning_text(r#"299 - "spec.x: \"a\" is odd""#).as_deref(), Some(r#"spec.x: "a" is odd"#));
+        assert_eq!(warning_text("199 - \"other\""), None);
+        assert_eq!(warning_text("299"), None);
+    }
+}
