@@ -157,7 +157,8 @@ fn broken(medium: &Medium, error: &redb::Error) -> OpenError {
 
 /// The end of the reserved revisions; `None` when the file is new.
 fn read_meta(database: &Database, medium: &Medium) -> Result<Option<u64>, OpenError> {
-    let read = || -> Result<Option<(Option<u64>, Option<u64>)>, redb::Error> {
+    type Meta = (Option<u64>, Option<u64>);
+    let read = || -> Result<Option<Meta>, redb::Error> {
         let transaction = database.begin_read()?;
         if transaction.list_tables()?.count() == 0 {
             return Ok(None);

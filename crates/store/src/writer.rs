@@ -120,7 +120,7 @@ impl Writer {
             self.pending.extend(overlay.touched().map(|(key, _)| key.clone()));
             self.due.get_or_insert_with(|| Instant::now() + Duration::from_millis(self.pace.collect_ms));
         }
-        self.conclude(overlay, answers, room);
+        self.conclude(overlay, answers, &room);
     }
 
     fn durable(&mut self, jobs: Vec<Job>) {
@@ -130,7 +130,7 @@ impl Writer {
             // The commit may have reached the disk nevertheless: the next one has to take it back.
             self.pending.extend(overlay.touched().map(|(key, _)| key.clone()));
         }
-        self.conclude(overlay, answers, done);
+        self.conclude(overlay, answers, &done);
     }
 
     /// Runs the closures, each on what the ones before have left.
@@ -151,7 +151,7 @@ impl Writer {
         (overlay, answers)
     }
 
-    fn conclude(&mut self, overlay: Overlay, answers: Vec<Answer>, done: Result<(), WriteError>) {
+    fn conclude(&mut self, overlay: Overlay, answers: Vec<Answer>, done: &Result<(), WriteError>) {
         if done.is_ok() && !overlay.changes.is_empty() {
             self.shared.publish(overlay.changes);
         }

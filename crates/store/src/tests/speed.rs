@@ -56,25 +56,29 @@ async fn speed() {
     bare.sync_all().unwrap();
     let json = pod_json(0);
     println!("objects of {} bytes", json.len());
-    let sync = || {
-        bare.write_all_at(&json, 0).unwrap();
-        bare.sync_data().unwrap();
-    };
-    println!("bare write and sync: {}", percentiles(timed(sync, 500)));
-
     let before = resident_kib();
     let store = open(&directory.file());
     println!("an empty store: {} KiB more resident", resident_kib() - before);
-    for durability in [Durable, Lazy] {
-        let mut samples = Vec::new();
-        for number in 0..500 {
+    // They take turns, so that others who use the disk disturb them alike.
+    let (mut floor, mut durable, mut lazy) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..1_000 {
+        floor.extend(timed(
+            || {
+                bare.write_all_at(&json, 0).unwrap();
+                bare.sync_data().unwrap();
+            },
+            1,
+        ));
+        for (durability, samples) in [(Durable, &mut durable), (Lazy, &mut lazy)] {
             let json = pod_json(number);
             let begun = Instant::now();
             create(&store, durability, number, json).await;
             samples.push(begun.elapsed());
         }
-        println!("{durability:?} write, one at a time: {}", percentiles(samples));
     }
+    println!("bare write and sync:  {}", percentiles(floor));
+    println!("durable, one by one:  {}", percentiles(durable));
+    println!("lazy, one by one:     {}", percentiles(lazy));
     let begun = Instant::now();
     let writers: Vec<_> = (0..64)
         .map(|writer| {

@@ -213,7 +213,7 @@ async fn count(store: Store, writer: u64, times: u64, conflicts: Arc<AtomicU64>)
         let seen = store.get(&pod("counter")).unwrap();
         let next = text_of(&seen).parse::<u64>().unwrap() + 1;
         let expected = seen.revision;
-        let durability = if writer % 2 == 0 { Durable } else { Lazy };
+        let durability = if writer.is_multiple_of(2) { Durable } else { Lazy };
         let written = store.write(durability, move |tx| {
             let current = tx.get(&pod("counter")).ok_or("gone")?;
             if current.revision != expected {
