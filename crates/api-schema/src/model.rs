@@ -205,6 +205,8 @@ pub struct Patch {
     /// Fields of the object that the patch does not name are removed, when the patch says so with
     /// `$retainKeys`.
     pub retain_keys: bool,
+    /// The object replaces the one before.
+    pub replace: bool,
 }
 
 /// What values a field holds.

@@ -10,8 +10,8 @@
 //!
 //! Types are those of [`Shape`] and names of types (`meta.ObjectMeta` of another package); `[T]` is a list, `{T}` a
 //! map, `([T])` a list in a message of its own. `?` says that a zero that is set differs from nothing. Lists
-//! are atomic unless `set` or `map(keys)` follows; strategic merge replaces unless `merge`, `merge(key)` or
-//! `retainKeys` follows.
+//! are atomic unless `set` or `map(keys)` follows; strategic merge replaces unless `merge`, `merge(key)`,
+//! `retainKeys` or `replace` (an object) follows.
 
 use std::collections::HashMap;
 
@@ -176,6 +176,7 @@ impl Reader<'_> {
                     field.patch.merge_key = key;
                 }
                 ("retainKeys", None) => field.patch.retain_keys = true,
+                ("replace", None) => field.patch.replace = true,
                 ("default", Some(value)) => field.default = Some(value),
                 _ => panic!("{}.{name} of the API's tables has {flag:?}", draft.name),
             }

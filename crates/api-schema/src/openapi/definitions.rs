@@ -1,6 +1,6 @@
 //! The schemas of types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -25,15 +25,19 @@ pub(super) fn definitions(form: Form, operations: &[Operation]) -> Map<String, V
         let all = kind.into_iter().chain(request(operation)).chain(response(operation));
         all.for_each(|ty| reach(ty, &mut types));
     }
+    let groups: BTreeSet<(&str, &str)> =
+        operations.iter().map(|operation| (operation.group, operation.version)).chain([("", "v1")]).collect();
     let mut definitions = Map::new();
     for (name, ty) in types {
-        definitions.insert(name, object(form, ty));
+        definitions.insert(name, object(form, ty, &groups));
         for field in &ty.fields {
             let name = special(field.shape);
             definitions.extend(name.map(|name| (name.to_owned(), special_definition(form, name))));
         }
     }
-    definitions.insert(PATCH.to_owned(), special_definition(form, PATCH));
+    if operations.iter().any(|operation| operation.action() == Action::Patch) {
+        definitions.insert(PATCH.to_owned(), special_definition(form, PATCH));
+    }
     definitions
 }
 
@@ -75,7 +79,7 @@ pub(super) fn reference(form: Form, name: &str) -> Value {
     json!({"$ref": format!("#/{place}/{name}")})
 }
 
-fn object(form: Form, ty: &Type) -> Value {
+fn object(form: Form, ty: &Type, groups: &BTreeSet<(&str, &str)>) -> Value {
     let mut schema = Map::from_iter([("type".to_owned(), Value::from("object"))]);
     describe(&mut schema, ty.doc);
     let properties: Map<String, Value> =
@@ -92,8 +96,13 @@ fn object(form: Form, ty: &Type) -> Value {
         schema.insert("x-kubernetes-map-type".to_owned(), Value::from("atomic"));
     }
     if ty.is_kind {
-        let kind = json!({"group": ty.package.group, "version": ty.package.version, "kind": ty.name});
-        schema.insert("x-kubernetes-group-version-kind".to_owned(), Value::Array(vec![kind]));
+        // What is of no group is of every one; a status has none.
+        let own = BTreeSet::from([(ty.package.group, ty.package.version)]);
+        let groups = if ty.package.alias == META && ty.name != "Status" { groups } else { &own };
+        let kinds = groups
+            .iter()
+            .map(|(group, version)| json!({"group": group, "version": version, "kind": ty.name}));
+        schema.insert("x-kubernetes-group-version-kind".to_owned(), kinds.collect());
     }
     Value::Object(schema)
 }
@@ -119,7 +128,11 @@ fn property(form: Form, field: &Field) -> Value {
     if field.atomic {
         extend("map-type", Value::from("atomic"));
     }
-    let strategies = [(field.patch.merge, "merge"), (field.patch.retain_keys, "retainKeys")];
+    let strategies = [
+        (field.patch.merge, "merge"),
+        (field.patch.retain_keys, "retainKeys"),
+        (field.patch.replace, "replace"),
+    ];
     let strategies: Vec<&str> = strategies.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
     if !strategies.is_empty() {
         extend("patch-strategy", Value::from(strategies.join(",")));

@@ -1,9 +1,14 @@
 //! The operations.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::openapi::definitions::{PATCH, reference, request, response};
 use crate::openapi::{Action, Form, Operation};
+
+/// The kind of each path.
+type Kinds<'a> = BTreeMap<&'a str, &'static str>;
 
 /// Name, type in JSON, what it does.
 type Parameter = (&'static str, &'static str, &'static str);
@@ -49,6 +54,7 @@ const PATCHES: [&str; 4] = [
 ];
 
 pub(super) fn paths(form: Form, operations: &[Operation]) -> Map<String, Value> {
+    let kinds = operations.iter().map(|operation| (operation.path.as_str(), operation.kind)).collect();
     let mut paths = Map::new();
     for operation in operations {
         let item = paths.entry(operation.path.clone()).or_insert_with(|| {
@@ -56,7 +62,7 @@ pub(super) fn paths(form: Form, operations: &[Operation]) -> Map<String, Value> 
             let parameters: Vec<Value> = named.chain([query_parameter(form, PRETTY)]).collect();
             json!({"parameters": parameters})
         });
-        item[operation.method.to_lowercase()] = self::operation(form, operation);
+        item[operation.method.to_lowercase()] = self::operation(form, operation, &kinds);
     }
     paths
 }
@@ -66,14 +72,14 @@ fn names_in(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn operation(form: Form, operation: &Operation) -> Value {
+fn operation(form: Form, operation: &Operation, kinds: &Kinds<'_>) -> Value {
     let Operation { group, version, kind, .. } = *operation;
     let action = operation.action();
     let parameters = actions_parameters(action).into_iter();
     let mut parameters: Vec<Value> = parameters.map(|parameter| query_parameter(form, parameter)).collect();
     let mut described = json!({
         "description": description(operation),
-        "operationId": operation_id(operation),
+        "operationId": operation_id(operation, kinds),
         "tags": [format!("{}_{version}", tag(group))],
         "x-kubernetes-action": operation.action,
         "x-kubernetes-group-version-kind": {"group": group, "version": version, "kind": kind},
@@ -113,7 +119,11 @@ fn actions_parameters(action: Action) -> Vec<Parameter> {
         Action::Post | Action::Put => WRITE.to_vec(),
         Action::Patch => WRITE.into_iter().chain([FORCE]).collect(),
         Action::Delete => DELETE.to_vec(),
-        Action::DeleteCollection => DELETE.into_iter().chain(LIST).collect(),
+        Action::DeleteCollection => {
+            let list =
+                LIST.into_iter().filter(|(name, ..)| !matches!(*name, "allowWatchBookmarks" | "watch"));
+            DELETE.into_iter().chain(list).collect()
+        }
     }
 }
 
@@ -192,22 +202,26 @@ fn tag(group: &str) -> String {
 }
 
 /// Unique among all operations (`createCoreV1NamespacedPodBinding`); clients are generated with these names.
-fn operation_id(operation: &Operation) -> String {
-    let Operation { group, version, kind, .. } = *operation;
+fn operation_id(operation: &Operation, kinds: &Kinds<'_>) -> String {
+    let Operation { version, kind, ref path, .. } = *operation;
     let action = operation.action();
-    let mut parts: Vec<&str> = operation.path.trim_start_matches('/').split('/').collect();
-    // What the path is in: a subresource of pods is about pods, whatever kind it takes.
-    let (path_group, rest) = match parts.first() {
-        Some(&"apis") => (parts.get(1).copied().unwrap_or(group), parts.split_off(3.min(parts.len()))),
-        _ => ("", parts.split_off(2.min(parts.len()))),
+    let path = path.replacen("/watch/", "/", 1);
+    // A subresource is named after the kind it is of, and after that one's group.
+    let (of, subresource) = path.split_once("/{name}/").map_or((None, ""), |(of, rest)| (Some(of), rest));
+    let owner = of.and_then(|of| kinds.get(format!("{of}/{{name}}").as_str()));
+    let owner = capital(owner.copied().unwrap_or(kind));
+    let subresource: String = subresource
+        .split('/')
+        .map(|part| capital(if part == "{path}" { "withPath" } else { part }))
+        .collect();
+    let group = match path.trim_start_matches('/').split('/').nth(1) {
+        Some(group) if path.starts_with("/apis/") => group,
+        _ => "",
     };
-    let rest: Vec<&str> = rest.into_iter().filter(|part| *part != "watch").collect();
-    let is_namespaced = rest.len() > 2 && rest[..2] == ["namespaces", "{namespace}"];
-    let after_name = rest.iter().position(|part| *part == "{name}").map_or(&[][..], |at| &rest[at + 1..]);
-    let subresource: String =
-        after_name.iter().map(|part| capital(if *part == "{path}" { "withPath" } else { part })).collect();
-    let resource =
-        if subresource.is_empty() { kind.to_owned() } else { resource_kind(&rest, kind, is_namespaced) };
+    let is_namespaced = path.contains("/namespaces/{namespace}/");
+    let in_namespaces = path.rsplit_once('/').is_some_and(|(root, plural)| {
+        kinds.contains_key(format!("{root}/namespaces/{{namespace}}/{plural}").as_str())
+    });
     let verb = match action {
         Action::Get => "read",
         Action::List => "list",
@@ -218,23 +232,15 @@ fn operation_id(operation: &Operation) -> String {
         Action::Delete | Action::DeleteCollection => "delete",
         Action::Connect => "connect",
     };
+    let group = capital(&tag(group));
+    let version = capital(version);
     let method =
         if action == Action::Connect { capital(&operation.method.to_lowercase()) } else { String::new() };
     let collection = if action == Action::DeleteCollection { "Collection" } else { "" };
     let namespaced = if is_namespaced { "Namespaced" } else { "" };
     let list = if operation.action == "watchlist" { "List" } else { "" };
-    let group = capital(&tag(path_group));
-    let version = capital(version);
-    format!("{verb}{group}{version}{method}{collection}{namespaced}{resource}{subresource}{list}")
-}
-
-/// The kind whose subresource a path is: from its plural, unless the operation's own kind fits.
-fn resource_kind(rest: &[&str], kind: &str, is_namespaced: bool) -> String {
-    let plural = rest.get(if is_namespaced { 2 } else { 0 }).copied().unwrap_or_default();
-    if plural.starts_with(&kind.to_lowercase()) {
-        return kind.to_owned();
-    }
-    capital(plural.strip_suffix('s').unwrap_or(plural))
+    let everywhere = if in_namespaces { "ForAllNamespaces" } else { "" };
+    format!("{verb}{group}{version}{method}{collection}{namespaced}{owner}{subresource}{list}{everywhere}")
 }
 
 fn capital(text: &str) -> String {
