@@ -70,9 +70,14 @@ impl Change {
     }
 
     fn ty(&self) -> Result<&'static api_schema::Type, Status> {
-        let Kind { group, version, kind, .. } = *self.kind;
+        let Kind { group, version, kind, .. } = *self.stored_kind();
         let ty = api_schema::Schema::get().kind(group, version, kind);
         ty.ok_or_else(|| Status::internal(&format!("the schema has no kind {kind} of {group}/{version}")))
+    }
+
+    /// The kind in whose form the object is stored, by which its fields are owned.
+    fn stored_kind(&self) -> &'static Kind {
+        crate::objects::kind_of(self.kind.stored()).unwrap_or(self.kind)
     }
 
     fn writer<'a>(&'a self, api_version: &'a str) -> apimachinery::apply::Writer<'a> {

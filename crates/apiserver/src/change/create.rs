@@ -37,7 +37,7 @@ pub fn create(tx: &mut Tx<'_>, change: &Change, mut object: Value) -> Result<Cha
         return Err(Status::already_exists(kind.group, kind.plural, &change.name));
     }
     warnings.extend(kind.rules.warnings(&object, None));
-    let api_version = kind.api_version();
+    let api_version = change.stored_kind().api_version();
     let mut object = apply::track_update(change.ty()?, None, object, &change.writer(&api_version));
     if !change.dry_run {
         put(tx, kind, &mut object);

@@ -43,7 +43,7 @@ impl fmt::Debug for Edit {
 pub fn update(tx: &mut Tx<'_>, change: &Change, edit: Edit) -> Result<Changed, Status> {
     let kind = change.kind;
     let ty = change.ty()?;
-    let api_version = kind.api_version();
+    let api_version = change.stored_kind().api_version();
     let Some(old) = tx.get(&change.key()) else {
         return match edit {
             Edit::Apply { applied, .. } if change.subresource.is_none() => apply_new(tx, change, &applied),
@@ -85,7 +85,7 @@ fn track(ty: &Type, old: &Value, new: Value, change: &Change, api_version: &str)
 
 /// Server-side apply of an object that is not there.
 fn apply_new(tx: &mut Tx<'_>, change: &Change, applied: &Value) -> Result<Changed, Status> {
-    let api_version = change.kind.api_version();
+    let api_version = change.stored_kind().api_version();
     let object = apply::apply(change.ty()?, None, applied, &change.writer(&api_version), false)?;
     create(tx, change, object)
 }

@@ -1,0 +1,62 @@
+//! Bodies of requests and answers.
+
+use std::io;
+use std::time::Duration;
+
+use apimachinery::Status;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Body as _, Frame};
+
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What a request may carry: as much as a Kubernetes API server takes.
+pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// How long a client may take to send it.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+
+#[must_use]
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+#[must_use]
+pub fn empty() -> Body {
+    full(Bytes::new())
+}
+
+pub fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))).boxed_unsync()
+}
+
+/// Reads a whole body.
+///
+/// # Errors
+/// The client's answer: it is too large, too slow, or broken off.
+pub async fn read(body: Body) -> Result<Bytes, Status> {
+    let bytes_max = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
+    if body.size_hint().lower() > bytes_max {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(BODY_TIME, collect(body)).await;
+    read.unwrap_or_else(|_| Err(Status::timeout("the body of the request did not come in time", 0)))
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Status> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::bad_request(format!("the body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+fn too_large() -> Status {
+    Status::request_too_large(&format!("limit is {BODY_BYTES_MAX}"))
+}

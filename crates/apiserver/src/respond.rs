@@ -1,0 +1,93 @@
+//! Answers: JSON, its compression, warnings, failures.
+
+use std::io::Write as _;
+
+use apimachinery::Status;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WARNING};
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use crate::body::{self, Body};
+
+/// Below this, compression costs more than it saves.
+const GZIP_BYTES_MIN: usize = 128 * 1024;
+/// Bytes of all warnings of one answer: a client reads no more than some kilobytes of headers.
+const WARNING_BYTES_MAX: usize = 4096;
+
+/// How this client takes its answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Style {
+    pub gzip: bool,
+    /// For people: curl, browsers, `?pretty`.
+    pub pretty: bool,
+}
+
+#[must_use]
+pub fn json(code: StatusCode, value: &Value, style: Style) -> Response<Body> {
+    let bytes = if style.pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    json_bytes(code, bytes.expect("a JSON value with text keys can always be written"), style)
+}
+
+/// JSON that is written already.
+#[must_use]
+pub fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style: Style) -> Response<Body> {
+    let bytes = bytes.into();
+    let compressed = if style.gzip && bytes.len() >= GZIP_BYTES_MIN { compress(&bytes) } else { None };
+    let is_compressed = compressed.is_some();
+    let mut response = Response::new(body::full(compressed.unwrap_or(bytes)));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
+}
+
+#[must_use]
+pub fn text(code: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[must_use]
+pub fn failure(status: &Status) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(code, &status.to_json(), Style::default());
+    let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    if retry > 0 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry));
+    }
+    response
+}
+
+/// Adds `Warning: 299` headers, which clients print.
+pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    let mut left = WARNING_BYTES_MAX;
+    for warning in warnings {
+        let quoted: String = warning.chars().flat_map(escaped).collect();
+        let Some(rest) = left.checked_sub(quoted.len()) else { return };
+        left = rest;
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// A character in a quoted string of a header (RFC 9110).
+fn escaped(c: char) -> impl Iterator<Item = char> {
+    let escape = matches!(c, '"' | '\\').then_some('\\');
+    escape.into_iter().chain(Some(if c.is_control() { ' ' } else { c }))
+}
+
+fn compress(bytes: &[u8]) -> Option<bytes::Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().map(Into::into)
+}
