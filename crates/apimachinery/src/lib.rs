@@ -3,7 +3,7 @@
 
 pub mod apply;
 pub mod duration;
-mod json_depth;
+mod json;
 pub mod meta;
 pub mod patch;
 pub mod selector;

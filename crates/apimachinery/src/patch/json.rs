@@ -3,8 +3,7 @@
 use api_schema::DEPTH_MAX;
 use serde_json::Value;
 
-use super::merge::json_type;
-use crate::{Status, json_depth};
+use crate::{Status, json};
 
 /// Operations of one patch.
 pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
@@ -27,7 +26,7 @@ pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, Status> {
     let Some(operations) = patch.as_array() else {
         return Err(Status::bad_request(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
-            json_type(patch)
+            json::type_name(patch)
         )));
     };
     if operations.len() > JSON_PATCH_OPERATIONS_MAX {
@@ -38,7 +37,7 @@ pub fn json_patch(original: &Value, patch: &Value) -> Result<Value, Status> {
     }
     if let Some((index, wrong)) = operations.iter().enumerate().find(|(_, operation)| !operation.is_object())
     {
-        let what = json_type(wrong);
+        let what = json::type_name(wrong);
         return Err(Status::bad_request(format!(
             "error decoding patch: operation {index} is of type {what}, not an object"
         )));
@@ -217,7 +216,7 @@ impl Document {
 /// A value at `path` must not nest the document too deeply.
 fn check_depth(path: &str, value: &Value) -> Result<(), Failure> {
     let above = path.matches('/').count();
-    if above <= DEPTH_MAX && json_depth::is_within(value, DEPTH_MAX - above) {
+    if above <= DEPTH_MAX && json::is_within(value, DEPTH_MAX - above) {
         return Ok(());
     }
     Err(format!("{path}: the object would be nested deeper than {DEPTH_MAX} levels"))

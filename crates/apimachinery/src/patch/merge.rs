@@ -3,7 +3,7 @@
 use api_schema::DEPTH_MAX;
 use serde_json::{Map, Value};
 
-use crate::{Status, json_depth};
+use crate::{Status, json};
 
 /// RFC 7386: fields replace, `null` removes.
 ///
@@ -18,26 +18,15 @@ pub fn merge_patch(original: &Value, patch: &Value) -> Result<Value, Status> {
 
 /// The fields of a patch that has to be an object.
 pub(super) fn object_of(patch: &Value) -> Result<&Map<String, Value>, Status> {
-    if !json_depth::is_within(patch, DEPTH_MAX) {
+    if !json::is_within(patch, DEPTH_MAX) {
         return Err(Status::bad_request(format!("the patch is nested deeper than {DEPTH_MAX} levels")));
     }
     patch.as_object().ok_or_else(|| {
         Status::bad_request(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-            json_type(patch)
+            json::type_name(patch)
         ))
     })
-}
-
-pub(super) fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 fn merge(target: &mut Value, patch: &Map<String, Value>) {
