@@ -84,9 +84,10 @@ fn not_root_gets_the_remedy(bed: &Bed) -> Result<()> {
     };
     command.arg("--root").arg(bed.root()).arg("run").arg(manifest).stdin(Stdio::null());
     let finished = bed.finish(&mut command)?;
-    let code = finished.status.code().context("killed by a signal")?;
-    ensure!(code == 1 || code == 2, "exit code {code}");
-    finished.expect_output("root")?.expect_no_output("panicked")?;
+    finished.expect_code(1)?.expect_line(&["error: ", "has to be run as root"])?;
+    finished.expect_line(&["remedy: ", "sudo"])?;
+    ensure!(finished.output().lines().count() == 2, "more than an error and its remedy");
+    ensure!(bed.uids().is_empty(), "a pod was made");
     bed.trace.expect_absent("main start")
 }
 

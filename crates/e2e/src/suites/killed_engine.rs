@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use rustix::process::Signal;
+use anyhow::{Result, ensure};
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
 use crate::pod::Pod;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
+use crate::wait;
 
 pub(crate) const TESTS: &[Test] = tests![
     while_running,
@@ -19,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     with_a_stubborn_container,
     with_shared_pids,
     the_next_run_sweeps,
+    the_next_run_takes_over_the_locks_of_the_dead,
     reset_removes_what_is_left,
 ];
 
@@ -115,6 +117,33 @@ fn the_next_run_sweeps(bed: &Bed) -> Result<()> {
     bed.wait_pod_directories(1)?;
     bed.interrupt(engine)?.expect_code(0)?;
     Ok(())
+}
+
+/// Engine and shim die at once: the containers with them. Their lock files, records and cgroups stay, and keep
+/// nobody from running the same pod again.
+fn the_next_run_takes_over_the_locks_of_the_dead(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("again")
+        .volume(json!({"name": "data", "emptyDir": {}}))
+        .sidecar("side", "serve")
+        .app("main", "serve");
+    let engine = bed.start_pod(&pod)?;
+    bed.trace.wait("main start", SOON)?;
+    bed.trace.wait("side start", SOON)?;
+    let (dead, shim) = (bed.pod_dir()?, bed.shim_pid()?);
+    // Stopped first, the shim cannot begin to clean up when its engine is gone.
+    kill_process(shim, Signal::STOP)?;
+    engine.signal(Signal::KILL)?;
+    engine.wait(SOON)?;
+    kill_process(shim, Signal::KILL)?;
+    for left in ["owner.lock", "shim.lock", "sandbox.json"] {
+        ensure!(dead.join(left).exists(), "{left} is gone: nothing is left to be swept");
+    }
+    let engine = bed.start_pod(&pod)?;
+    wait::until("the second start", SOON, || (bed.trace.count("main start") == 2).then_some(()))?;
+    wait::until("the end of what was left", SOON, || (!dead.exists()).then_some(()))?;
+    bed.interrupt(engine)?.expect_code(0)?;
+    bed.expect_settled()
 }
 
 fn reset_removes_what_is_left(bed: &Bed) -> Result<()> {
