@@ -32,7 +32,7 @@ const CACHE_BYTES: usize = 2 * 1024 * 1024;
 /// How many different resources a file may name.
 const RESOURCES_MAX: usize = 1_024;
 /// redb's header page, and the longest file it makes before it first writes its magic number.
-const HEADER_BYTES: u64 = 4_096;
+const HEADER_BYTES: usize = 4_096;
 const UNBORN_BYTES_MAX: u64 = 1024 * 1024;
 const MAGIC_BYTES: usize = 9;
 
@@ -116,10 +116,14 @@ fn discard_unborn(medium: &Medium) -> io::Result<()> {
         return Ok(());
     }
     let mut content = vec![0; usize::try_from(bytes).unwrap_or(0)];
-    medium.read(0, &mut content)?;
-    let magic = &content[..content.len().min(MAGIC_BYTES)];
-    let pages = content.get(HEADER_BYTES as usize..).unwrap_or_default();
-    if magic.iter().chain(pages).all(|byte| *byte == 0) {
+    let magic_bytes = content.len().min(MAGIC_BYTES);
+    let (magic, rest) = content.split_at_mut(magic_bytes);
+    medium.read(0, magic)?;
+    if magic.iter().any(|byte| *byte != 0) {
+        return Ok(());
+    }
+    medium.read(MAGIC_BYTES as u64, rest)?;
+    if content.iter().skip(HEADER_BYTES).all(|byte| *byte == 0) {
         medium.clear()?;
     }
     Ok(())

@@ -129,6 +129,10 @@ impl State {
         self.tables.values().flat_map(|table| table.spaces.values()).flat_map(BTreeMap::values)
     }
 
+    pub(crate) fn count(&self, resource: Resource) -> usize {
+        self.tables.get(&resource).map_or(0, |table| table.spaces.values().map(BTreeMap::len).sum())
+    }
+
     pub(crate) fn oldest(&self, resource: Resource) -> u64 {
         self.tables.get(&resource).map_or(self.opened, |table| table.oldest)
     }

@@ -124,6 +124,12 @@ impl Store {
         listing
     }
 
+    /// How many objects of a resource there are.
+    #[must_use]
+    pub fn count(&self, resource: Resource) -> usize {
+        self.shared.read().count(resource)
+    }
+
     /// The last revision published.
     #[must_use]
     pub fn revision(&self) -> u64 {

@@ -12,7 +12,7 @@ use crate::Store;
 fn percentiles(mut samples: Vec<Duration>) -> String {
     samples.sort_unstable();
     let at = |percent: usize| samples[(samples.len() - 1) * percent / 100].as_micros();
-    format!("p50 {} µs, p90 {} µs, p99 {} µs", at(50), at(90), at(99))
+    format!("p50 {} us, p90 {} us, p99 {} us", at(50), at(90), at(99))
 }
 
 fn timed<T>(mut one: impl FnMut() -> T, times: usize) -> Vec<Duration> {

@@ -125,6 +125,7 @@ async fn pages_follow_one_another() {
     assert_eq!(kept.objects.len(), 2);
     assert_eq!(kept.more, Some(("b".to_owned(), "1".to_owned())));
     assert_eq!(store.list(PODS, None, None, Some(0), |_| true).objects.len(), keys.len());
+    assert_eq!((store.count(PODS), store.count(NODES)), (keys.len(), 0));
     // A key that is gone, or lies outside the namespace, is a place all the same.
     for (namespace, after, expected) in [
         (None, ("a", "15"), 5),
