@@ -1,1 +1,30 @@
-//! Which node a pending pod goes to, or why none.
+//! Which node a pending pod goes to, or why none
+//! (<https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/>).
+//!
+//! Pure: a [`Cluster`] holds what is known of nodes and pods, [`Cluster::decide`] answers for one pending pod. Messages are
+//! those of Kubernetes' scheduler.
+
+mod affinity;
+mod cluster;
+mod decide;
+mod filter;
+mod from_json;
+mod model;
+mod preempt;
+mod spread;
+mod taint;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::Cluster;
+pub use decide::{Decision, Victim};
+pub use from_json::{node_from_json, pod_from_json, requests_from_json};
+pub use model::{
+    Claim, Effect, HostPort, Importance, LabelSelector, Match, Node, NodeTerm, Operator, Pod, PodAffinity,
+    PodAffinityTerm, Requests, Spread, Taint, Toleration,
+};
+pub use taint::{Eviction, eviction};
+
+/// What a node takes when its `allocatable` does not say.
+pub const PODS_PER_NODE: u64 = 2_000;
