@@ -109,7 +109,8 @@ pub enum ExitReport {
     Success,
     /// It ended with another code.
     ExitCode(i32),
-    /// It could not be run, or its end is not known.
+    /// It could not be run, or its end is not known. The client's user reads `Internal error occurred: ` and this; Kubernetes
+    /// begins it with `error executing command in container: ` or `error attaching to container: `.
     Error(String),
 }
 

@@ -3,12 +3,17 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, copy, split};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::closed::Closed;
 use crate::spdy::SpdyStream;
+
+/// For the other direction of a connection when one has ended for good.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The connections a client makes to ports of a pod.
 #[derive(Debug)]
@@ -40,13 +45,14 @@ pub struct ForwardConnection {
 }
 
 impl ForwardConnection {
-    /// Copies both ways between the client and `pod`, until both are done or one breaks.
+    /// Copies both ways between the client and `pod` until the pod has ended its side, or one of them has gone. What fails here is for
+    /// a log: told to the client, it would end all of its connections.
     ///
     /// # Errors
     ///
-    /// When reading or writing either side fails.
-    pub async fn pump(&mut self, pod: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<(u64, u64)> {
-        copy_bidirectional(&mut self.data, pod).await
+    /// When the pod's side breaks; the client's data is reset then.
+    pub async fn pump(self, pod: impl AsyncRead + AsyncWrite) -> io::Result<()> {
+        splice(self.data, pod, ForwardData::reset).await
     }
 
     /// Tells the client why its connection cannot be made or broke, in the words clients of Kubernetes know.
@@ -57,6 +63,51 @@ impl ForwardConnection {
             let _ = self.error.shutdown().await;
         }
         self.data.reset();
+    }
+}
+
+/// Copies both ways between a forwarded stream and a socket on either side of a port-forward. `reset` is called on the stream when
+/// the socket breaks.
+pub(crate) async fn splice<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    socket: impl AsyncRead + AsyncWrite,
+    reset: impl FnOnce(&mut S),
+) -> io::Result<()> {
+    let (mut stream_read, mut stream_write) = split(stream);
+    let (mut socket_read, mut socket_write) = split(socket);
+    let up = async {
+        copy(&mut stream_read, &mut socket_write).await?;
+        socket_write.shutdown().await
+    };
+    let down = async {
+        copy(&mut socket_read, &mut stream_write).await?;
+        stream_write.shutdown().await
+    };
+    let result = join(up, down).await;
+    if result.is_err() {
+        reset(&mut stream_read.unsplit(stream_write));
+    }
+    result
+}
+
+/// Waits for `down`, the direction from the pod. What still comes from the client after it has [`GRACE`]; and so has what comes from
+/// the pod when nothing more can be sent to it.
+async fn join(
+    up: impl Future<Output = io::Result<()>>,
+    down: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    tokio::pin!(up, down);
+    tokio::select! {
+        result = &mut down => {
+            if result.is_ok() {
+                let _ = timeout(GRACE, up).await;
+            }
+            result
+        }
+        result = &mut up => match result {
+            Ok(()) => down.await,
+            Err(error) => timeout(GRACE, down).await.unwrap_or(Err(error)),
+        }
     }
 }
 

@@ -15,6 +15,8 @@ mod refusal;
 mod resize;
 mod spdy;
 mod status;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 mod websocket;
 

@@ -12,8 +12,6 @@ use crate::refusal::Refusal;
 
 /// The name of SPDY in `Upgrade`.
 pub(crate) const SPDY: &str = "SPDY/3.1";
-/// What a WebSocket subprotocol begins with that carries SPDY.
-pub(crate) const TUNNEL_PREFIX: &str = "SPDY/3.1+";
 /// The SPDY protocols a client can speak, and the one the server chose.
 pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 /// The SPDY protocols the server would have accepted.

@@ -50,7 +50,7 @@ fn message(report: &ExitReport) -> String {
 
 fn cause(report: &ExitReport) -> String {
     match report {
-        ExitReport::Error(why) => format!("error executing command in container: {why}"),
+        ExitReport::Error(why) => why.clone(),
         _ => String::new(),
     }
 }
@@ -98,7 +98,7 @@ mod tests {
             (
                 ExecVersion::V4,
                 failed.clone(),
-                r#"{"code":500,"details":{"causes":[{"message":"error executing command in container: no such container"}]},"message":"Internal error occurred: error executing command in container: no such container","metadata":{},"reason":"InternalError","status":"Failure"}"#,
+                r#"{"code":500,"details":{"causes":[{"message":"no such container"}]},"message":"Internal error occurred: no such container","metadata":{},"reason":"InternalError","status":"Failure"}"#,
             ),
             (ExecVersion::V1, ExitReport::Success, ""),
             (
@@ -106,11 +106,7 @@ mod tests {
                 ExitReport::ExitCode(3),
                 "command terminated with non-zero exit code: exit status 3",
             ),
-            (
-                ExecVersion::V3,
-                failed,
-                "Internal error occurred: error executing command in container: no such container",
-            ),
+            (ExecVersion::V3, failed, "Internal error occurred: no such container"),
         ] {
             let value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| text.into());
             let bytes = encode(&report, version);

@@ -9,6 +9,7 @@ use http::{HeaderMap, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::exec::{ExecSession, Wanted};
 use crate::forward::ForwardSession;
@@ -188,7 +189,7 @@ pub struct ForwardUpgrade {
 }
 
 const PORT_FORWARD: &str = "portforward.k8s.io";
-const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+pub(crate) const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const FORWARD_WEBSOCKET: [&str; 4] = [TUNNEL, "v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""];
 /// Ports of one request of the WebSocket protocol, which numbers its channels with one byte.
 const CHANNEL_PORTS_MAX: usize = 127;
@@ -224,12 +225,13 @@ impl ForwardUpgrade {
     }
 
     /// Makes the upgraded connection a session. A task drives it until it is dropped or the client has gone.
-    pub fn accept(self, io: impl Connection, limits: Limits) -> ForwardSession {
+    pub async fn accept(self, io: impl Connection, limits: Limits) -> ForwardSession {
         match self.kind {
             ForwardKind::Spdy => crate::spdy::forward::serve(io, limits),
-            ForwardKind::Tunnel => {
-                crate::spdy::forward::serve(crate::websocket::tunnel::Tunnel::server(io, limits), limits)
-            }
+            ForwardKind::Tunnel => crate::spdy::forward::serve(
+                crate::websocket::tunnel::Tunnel::new(io, Role::Server).await,
+                limits,
+            ),
             ForwardKind::Channels { is_base64, ports } => {
                 crate::websocket::forward::serve(io, is_base64, &ports, limits)
             }
