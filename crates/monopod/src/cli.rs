@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     /// Run pods in the foreground: start them, follow every log, show what happens, stop in order
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    /// Serve the Kubernetes API for Pods on this machine, for kubectl
+    #[command(after_help = SERVE_HELP)]
+    Serve(Serve),
     /// Load, list, inspect and remove images
     Image(Image),
     /// Remove all that engines under the root have made: pods, logs, images
@@ -105,6 +109,22 @@ pub(crate) struct Run {
 pub(crate) enum OutputFormat {
     Text,
     Json,
+}
+
+const SERVE_HELP: &str = "\
+Examples:
+  sudo monopod serve                                  then, from another terminal:
+  sudo kubectl --kubeconfig /var/lib/monopod/kubeconfig get pods
+  sudo monopod --root /tmp/try serve --listen 127.0.0.1:0
+
+Prints one line when it is ready. SIGTERM or Ctrl-C ends the server and leaves its pods running;
+the next one takes them over. `monopod reset` removes them.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where kubectl finds the API, over TLS; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
+    pub(crate) listen: SocketAddr,
 }
 
 const RESET_HELP: &str = "\

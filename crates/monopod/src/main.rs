@@ -8,6 +8,8 @@ mod preflight;
 mod remedy;
 mod reset;
 mod run;
+mod serve;
+mod signals;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
+        Command::Serve(options) => serve_api(cli, options),
         Command::Image(options) => {
             // An import may ask a program of somebody else for its applets.
             keep_inherited_descriptors();
@@ -105,6 +108,18 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     node::raise_open_files();
     let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
     Ok(outcome.report())
+}
+
+fn serve_api(cli: &Cli, options: &cli::Serve) -> Result<ExitCode> {
+    keep_inherited_descriptors();
+    preflight::check_machine()?;
+    let paths = paths(cli)?;
+    preflight::check_place(&paths)?;
+    let node = Node::new(paths, Program::default())?;
+    node::raise_open_files();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the event loop")?;
+    Ok(runtime.block_on(serve::serve(options, node))?.report())
 }
 
 /// Descriptors the caller left open stay here: a shim outlives this process, and whoever waits for the

@@ -48,6 +48,17 @@ pub(crate) fn report(error: &anyhow::Error) {
     }
 }
 
+/// A line on standard output. A reader that has gone is no failure.
+pub(crate) fn print_line(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A line on standard error. When that is full or closed there is nobody left to tell.
 pub(crate) fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");

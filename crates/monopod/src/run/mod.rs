@@ -20,7 +20,6 @@ use lifecycle::Phase;
 use node::Node;
 use podspec::{Pod, PodUid};
 use ports::Clock;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -28,6 +27,7 @@ use tokio::time::timeout;
 use crate::cli;
 use crate::logs::LogFiles;
 use crate::outcome::{self, Outcome};
+use crate::signals::Signals;
 use format::{Format, Style};
 use output::{Ended, Output};
 use present::Presenter;
@@ -252,39 +252,4 @@ async fn drained(pods: &[Running]) {
         let _ = view.wait_for(|view| view.as_ref().is_some_and(|view| view.at_rest)).await;
     }
     tokio::time::sleep(DRAIN_MAX).await;
-}
-
-/// SIGINT, SIGTERM, and SIGHUP of a terminal that goes away.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// `None` under `nohup`.
-    hangup: Option<Signal>,
-}
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        let hangup = SignalKind::hangup();
-        let outlives_terminal = linux_sys::signal::is_ignored(hangup.as_raw_value())?;
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: (!outlives_terminal).then(|| signal(hangup)).transpose()?,
-        })
-    }
-
-    /// Cancel-safe.
-    async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hangup => {}
-        }
-    }
 }

@@ -316,7 +316,7 @@ mod tests {
 
     fn at_rest(spec: &PodSpec, seq: u64) -> PodView {
         let status = lifecycle::plan(spec, &Observed::default(), Moment::default()).status;
-        PodView { status, conditions: Default::default(), deleting: false, at_rest: true, seq }
+        PodView { generation: 1, status, conditions: Default::default(), deleting: false, at_rest: true, seq }
     }
 
     /// What is shown of [`happenings`] when the presenter may be `behind` entries behind.

@@ -310,6 +310,8 @@ impl Draft<'_> {
                 format!("init {number}/{} ", inits().count())
             }
             Some(ContainerKind::Sidecar) => "sidecar ".to_owned(),
+            Some(ContainerKind::Ephemeral) => "ephemeral ".to_owned(),
+            Some(ContainerKind::Ephemeral) => "ephemeral ".to_owned(),
             Some(ContainerKind::App) | None => String::new(),
         }
     }

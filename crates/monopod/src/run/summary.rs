@@ -49,7 +49,7 @@ struct Row {
 
 /// In spec order: init containers and sidecars, then app containers.
 fn rows(pod: &Pod, view: &PodView, now: Moment) -> Vec<Row> {
-    let statuses = || view.status.init_containers.iter().chain(&view.status.containers);
+    let statuses = || view.status.all_containers();
     (pod.spec.all_containers())
         .filter_map(|container| {
             let status = statuses().find(|status| status.name == container.name)?;
@@ -57,6 +57,8 @@ fn rows(pod: &Pod, view: &PodView, now: Moment) -> Vec<Row> {
                 ContainerKind::Init => "init",
                 ContainerKind::Sidecar => "sidecar",
                 ContainerKind::App => "app",
+                ContainerKind::Ephemeral => "ephemeral",
+                ContainerKind::Ephemeral => "ephemeral",
             };
             Some(Row::new(status, kind, now))
         })

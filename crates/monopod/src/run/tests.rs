@@ -286,6 +286,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
     let ended = |code, reason| ContainerState::Terminated(exit(code, reason, 0, 1_500));
     let waiting = ContainerState::Waiting { reason: "PodInitializing".into(), message: None };
     let view = PodView {
+        generation: 1,
         status: PodStatus {
             phase: Phase::Failed,
             reason: None,
@@ -299,6 +300,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
                 status("migrate", ended(137, ExitReason::OOMKilled), 0),
             ],
             containers: vec![status("app", waiting, 0)],
+            ephemeral_containers: Vec::new(),
         },
         conditions: std::collections::BTreeMap::default(),
         deleting: false,
