@@ -13,6 +13,7 @@ use store::Store;
 pub use kubeconfig::{Kubeconfig, write_kubeconfig};
 pub(crate) use pki::user_of;
 pub use pki::{Names, Pki, PkiError};
+pub(crate) use tokens::ISSUER;
 pub use tokens::{Binding, Issued, TokenRequest, Tokens};
 
 use crate::request::User;

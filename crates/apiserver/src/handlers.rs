@@ -20,11 +20,11 @@ use crate::kinds::{Kind, Verb};
 use crate::route::Resource;
 use crate::{reviews, watch};
 
-pub(crate) use form::{Shaper, label, present, present_bytes, respond_object};
-pub(crate) use list::selected;
+pub(crate) use form::{Shaper, label, present_bytes};
 pub(crate) use options::{ListOptions, Selection};
 pub(crate) use patch::patch;
-pub(crate) use write::{Write, update};
+pub(crate) use read::get;
+pub(crate) use write::{Write, carry_out, update};
 
 pub(crate) async fn answer(
     call: &Call<'_>,
@@ -41,7 +41,7 @@ pub(crate) async fn answer(
         return Err(Status::method_not_allowed());
     }
     match verb {
-        Verb::Get => read::get(call, kind, &resource),
+        Verb::Get => get(call, kind, &resource),
         Verb::List => list::list(call, kind, &resource),
         Verb::Watch => watch::watch(call, kind, &resource),
         Verb::Create => {

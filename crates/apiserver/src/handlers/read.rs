@@ -11,7 +11,7 @@ use crate::negotiate::Form;
 use crate::route::Resource;
 use crate::{change, respond};
 
-pub(super) fn get(
+pub(crate) fn get(
     call: &Call<'_>,
     kind: &'static Kind,
     resource: &Resource,
