@@ -176,3 +176,55 @@ pub fn partial_metadata(version: TableVersion, object: &Value) -> Value {
         "metadata": object["metadata"],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Column, IncludeObject, Row, RowCondition, Table, TableVersion};
+
+    #[test]
+    fn tables_say_what_they_are_asked_to() {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}});
+        let mut row = Row::new(vec!["p".into(), 1.into()], pod.clone());
+        row.conditions.push(RowCondition {
+            kind: "Completed",
+            status: "True",
+            reason: "Succeeded".to_owned(),
+            message: "The pod has completed successfully.".to_owned(),
+        });
+        let table = Table {
+            columns: vec![Column::name("The name."), Column::new("Count", "integer", "How many.").wide()],
+            rows: vec![row],
+            list: json!({"resourceVersion": "7"}),
+        };
+        let json = table.to_json(TableVersion::V1, IncludeObject::Metadata);
+        assert_eq!(
+            json,
+            json!({
+                "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "7"},
+                "columnDefinitions": [
+                    {"name": "Name", "type": "string", "format": "name", "description": "The name.", "priority": 0},
+                    {"name": "Count", "type": "integer", "format": "", "description": "How many.", "priority": 1},
+                ],
+                "rows": [{
+                    "cells": ["p", 1],
+                    "conditions": [{"type": "Completed", "status": "True", "reason": "Succeeded",
+                        "message": "The pod has completed successfully."}],
+                    "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "p"}},
+                }],
+            })
+        );
+        let object = |include| table.to_json(TableVersion::V1Beta1, include)["rows"][0]["object"].clone();
+        assert_eq!(object(IncludeObject::None), json!(null));
+        assert_eq!(object(IncludeObject::Object), pod);
+        assert_eq!(object(IncludeObject::Metadata)["apiVersion"], "meta.k8s.io/v1beta1");
+    }
+
+    #[test]
+    fn include_object_is_one_of_three() {
+        assert_eq!(IncludeObject::parse(""), Ok(IncludeObject::Metadata));
+        assert_eq!(IncludeObject::parse("None"), Ok(IncludeObject::None));
+        assert_eq!(IncludeObject::parse("none").unwrap_err().code, 400);
+    }
+}
