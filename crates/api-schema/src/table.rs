@@ -34,8 +34,8 @@ pub(crate) const TABLES: [&str; 14] = [
     include_str!("../schema/resource.txt"),
 ];
 
-/// `Type: text` and `Type.field: text`, in our own words.
-pub(crate) const DOCS: &str = include_str!("../schema/docs.txt");
+/// What types and fields are for, in our own words.
+const DOCS: &str = include_str!("../schema/docs.txt");
 
 /// A type as it is written.
 struct Draft {
@@ -98,15 +98,27 @@ fn drafts(text: &'static str) -> Vec<Draft> {
     drafts
 }
 
-fn docs(text: &'static str) -> HashMap<&'static str, &'static str> {
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.filter_map(|line| line.split_once(": ")).collect()
+/// Texts by type (`core.Pod`; `any` for what every kind has) and field (empty for the type itself).
+type Docs = HashMap<(&'static str, &'static str), &'static str>;
+
+fn docs(text: &'static str) -> Docs {
+    let mut ty = "";
+    let mut docs = Docs::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (name, text) = line.split_once(':').expect("a text follows a name and a colon");
+        let field = name.strip_prefix("  ");
+        if field.is_none() {
+            ty = name;
+        }
+        docs.insert((ty, field.unwrap_or_default()), text.trim_start());
+    }
+    docs
 }
 
 struct Reader<'a> {
     drafts: &'a [Draft],
     names: &'a HashMap<(&'static str, &'static str), TypeRef>,
-    docs: HashMap<&'static str, &'static str>,
+    docs: Docs,
 }
 
 impl Reader<'_> {
@@ -117,11 +129,12 @@ impl Reader<'_> {
             is_kind: draft.is_kind,
             atomic: draft.atomic,
             fields: vec![],
-            doc: self.doc(draft, None),
+            doc: self.doc(draft, ""),
             inlines: vec![],
         };
         if draft.is_kind {
-            ty.fields.extend(["apiVersion", "kind"].map(|name| self.type_meta(name)));
+            let of_every_kind = |name| Field { doc: self.doc(draft, name), ..field(name, 0, Shape::String) };
+            ty.fields.extend(["apiVersion", "kind"].map(of_every_kind));
         }
         for line in &draft.lines {
             let mut words = line.split_whitespace();
@@ -141,11 +154,6 @@ impl Reader<'_> {
         ty
     }
 
-    fn type_meta(&self, name: &'static str) -> Field {
-        let doc = self.docs.get(name).copied().unwrap_or_default();
-        Field { doc, ..field(name, 0, Shape::String) }
-    }
-
     fn field(
         &self,
         draft: &Draft,
@@ -159,7 +167,7 @@ impl Reader<'_> {
         let mut field = Field {
             required,
             pointer,
-            doc: self.doc(draft, Some(name)),
+            doc: self.doc(draft, name),
             ..field(name, number, self.shape(draft, shape))
         };
         for flag in flags {
@@ -184,12 +192,17 @@ impl Reader<'_> {
         field
     }
 
-    fn doc(&self, draft: &Draft, field: Option<&str>) -> &'static str {
-        let path = match field {
-            None => format!("{}.{}", draft.package.alias, draft.name),
-            Some(field) => format!("{}.{}.{field}", draft.package.alias, draft.name),
-        };
-        self.docs.get(path.as_str()).copied().unwrap_or_default()
+    /// Of a type when `field` is empty.
+    fn doc(&self, draft: &Draft, field: &'static str) -> &'static str {
+        let path = format!("{}.{}", draft.package.alias, draft.name);
+        let find = |ty: &str| self.docs.get(&(ty, field)).copied();
+        let same_as = self.docs.get(&(path.as_str(), "")).and_then(|text| text.strip_prefix("= "));
+        match find(same_as.unwrap_or(&path)) {
+            Some(text) => text,
+            None if !draft.is_kind => "",
+            None if field.is_empty() && draft.name.ends_with("List") => "A list of objects of one kind.",
+            None => find("any").unwrap_or_default(),
+        }
     }
 
     fn shape(&self, draft: &Draft, text: &'static str) -> Shape {
@@ -241,5 +254,67 @@ fn field(name: &'static str, number: u32, shape: Shape) -> Field {
         atomic: false,
         patch: Patch::default(),
         doc: "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DOCS, docs};
+    use crate::model::Schema;
+
+    #[test]
+    fn texts_are_of_something() {
+        let docs = docs(DOCS);
+        let lines = DOCS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert_eq!(docs.len(), lines.count(), "a text is there twice");
+        for ((ty, field), text) in docs {
+            let Some((package, name)) = ty.split_once('.') else {
+                assert_eq!(ty, "any");
+                continue;
+            };
+            let ty = Schema::get().named(package, name).unwrap_or_else(|| panic!("{package}.{name}"));
+            assert!(field.is_empty() || ty.field(field).is_some(), "{package}.{name}.{field}");
+            let ends = text.ends_with('.') || text.is_empty() || text.starts_with("= ");
+            assert!(ends && text.is_ascii(), "{package}.{name}.{field}: {text}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_text() {
+        let schema = Schema::get();
+        let mute: Vec<String> = schema
+            .types()
+            .iter()
+            .filter(|ty| ty.is_kind && ty.doc.is_empty())
+            .map(|ty| ty.openapi_name())
+            .collect();
+        assert!(mute.is_empty(), "{mute:?}");
+        let field = |ty, field: &str| schema.named("core", ty).and_then(|ty| ty.field(field)).map(|f| f.doc);
+        assert_eq!(field("EphemeralContainer", "image"), Some("The image to run."));
+        assert_eq!(field("PodList", "items"), Some("The objects of the list."));
+        assert_eq!(field("Probe", "exec"), field("ProbeHandler", "exec"));
+    }
+
+    #[test]
+    fn pods_are_told_in_full() {
+        let types = [
+            "PodSpec",
+            "PodStatus",
+            "Container",
+            "ContainerPort",
+            "EnvVar",
+            "Probe",
+            "Lifecycle",
+            "Volume",
+            "VolumeMount",
+            "SecurityContext",
+            "ContainerStatus",
+        ];
+        for name in types {
+            let ty = Schema::get().named("core", name).expect("a type");
+            let mute = ty.fields.iter().filter(|field| field.doc.is_empty()).map(|field| field.name);
+            let mute: Vec<&str> = mute.collect();
+            assert!(mute.is_empty(), "{name}: {mute:?}");
+        }
     }
 }
