@@ -1,13 +1,13 @@
 //! `monopod image load`: the images of an archive into the store.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _};
 use std::path::PathBuf;
 
 use super::error::ArchiveError;
 use super::found::{FoundImage, FoundLayer};
 use super::members::Members;
-use super::{ARCHIVE_BYTES_MAX, docker, oci};
+use super::{ARCHIVE_BYTES_MAX, docker, oci, tar_index};
 use crate::config::Platform;
 use crate::digest::{Digest, Hashing};
 use crate::layer;
@@ -110,7 +110,9 @@ fn open(
     spool(file, adding)
 }
 
-/// Copies an archive, uncompressed, to where it can be read in any order.
+/// Copies an archive, uncompressed, to where it can be read in any order: a file without a name, so that it is
+/// gone with this process, however that ends. What does not begin as an archive does, and may be endless, is
+/// not copied.
 fn spool(reader: impl Read, adding: &Adding<'_>) -> Result<Members, ArchiveError> {
     let path = adding.scratch("archive");
     let failed = |source| ArchiveError::Spool { path: path.clone(), source };
@@ -119,7 +121,17 @@ fn spool(reader: impl Read, adding: &Adding<'_>) -> Result<Members, ArchiveError
     let mut plain = BufReader::with_capacity(BUFFER_BYTES, plain.take(ARCHIVE_BYTES_MAX + 1));
     let mut file =
         File::options().create(true).truncate(true).read(true).write(true).open(&path).map_err(failed)?;
-    let mut length = 0;
+    fs::remove_file(&path).map_err(failed)?;
+    let mut first = Vec::new();
+    (&mut plain)
+        .take(tar_index::BLOCK_BYTES)
+        .read_to_end(&mut first)
+        .map_err(|source| ArchiveError::Read { source })?;
+    io::Write::write_all(&mut file, &first).map_err(failed)?;
+    if !tar_index::is_header(&file)? {
+        return Err(ArchiveError::NoImages);
+    }
+    let mut length = first.len() as u64;
     loop {
         let chunk = plain.fill_buf().map_err(|source| ArchiveError::Read { source })?;
         if chunk.is_empty() {

@@ -11,7 +11,8 @@ use tar::{EntryType, Header};
 
 use super::error::ArchiveError;
 
-const BLOCK_BYTES: u64 = 512;
+/// Of a header, and what files are padded to.
+pub(super) const BLOCK_BYTES: u64 = 512;
 /// Of a long name or an extended header. Names that images use are short.
 const EXTENSION_BYTES_MAX: u64 = 64 << 10;
 
@@ -71,6 +72,15 @@ pub(super) fn read(
         }
     }
     Ok(())
+}
+
+/// Whether a file begins with a header; not when it begins with the end of an archive.
+///
+/// # Errors
+/// When it begins with neither.
+pub(super) fn is_header(file: &File) -> Result<bool, ArchiveError> {
+    let length = file.metadata().map_err(|source| ArchiveError::Read { source })?.len();
+    Ok(read_header(file, 0, length)?.is_some())
 }
 
 /// `None` at the end of the archive.

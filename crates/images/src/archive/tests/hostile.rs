@@ -123,6 +123,63 @@ fn links_that_lead_out_of_a_directory() {
     assert!(error.contains("neither an OCI layout"), "a pipe holds nobody up: {error}");
 }
 
+/// Loads what `write` writes into a pipe.
+fn load_piped(
+    bed: &Bed,
+    write: impl FnOnce(std::fs::File) + Send,
+) -> Result<Vec<super::Loaded>, super::ArchiveError> {
+    let path = bed.directory.path().join("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(std::fs::File::create(&path).unwrap()));
+        bed.load_as(path.clone(), None)
+    })
+}
+
+/// It could be endless, and would be copied until the disk is full.
+#[test]
+fn a_pipe_of_something_else_is_not_read_to_its_end() {
+    const ALL_BYTES: usize = 16 << 20;
+    for (byte, part) in [(0, "it holds no images"), (b'y', "a header has a wrong checksum")] {
+        let Some(bed) = Bed::new() else { return };
+        let mut written = 0;
+        let refused = load_piped(&bed, |mut pipe| {
+            while written < ALL_BYTES && std::io::Write::write_all(&mut pipe, &[byte; 4096]).is_ok() {
+                written += 4096;
+            }
+        });
+        let error = refused.expect_err(part).to_string();
+        assert!(error.contains(part), "{error}");
+        assert!(written < ALL_BYTES, "all of it was read");
+        bed.expect_empty();
+    }
+}
+
+/// Gigabytes would stay until the next load when this one is killed.
+#[test]
+fn what_is_copied_from_a_pipe_has_no_name() {
+    let Some(bed) = Bed::new() else { return };
+    let archive = oci("x/a:1").tar();
+    let staged = || -> Vec<_> {
+        let entries =
+            |path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries(bed.store.directory().join("staging")).flat_map(entries).collect()
+    };
+    load_piped(&bed, |mut pipe| {
+        // More than a pipe holds: when all of it is written, the reader is past its first block.
+        let (last, most) = archive.split_last().unwrap();
+        std::io::Write::write_all(&mut pipe, most).unwrap();
+        while rustix::io::ioctl_fionread(&pipe).unwrap() > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(staged(), Vec::<std::path::PathBuf>::new());
+        std::io::Write::write_all(&mut pipe, &[*last]).unwrap();
+    })
+    .unwrap();
+    bed.expect_one_image(2);
+}
+
 #[test]
 fn links_that_lead_in_a_circle() {
     let mut files = docker("x/a:1");
