@@ -28,6 +28,7 @@ pub struct Api {
     /// The node whose pods the backend runs.
     pub(crate) node_name: String,
     pub(crate) authenticator: Authenticator,
+    pub(crate) policies: access::Policies,
     pub(crate) metrics: Metrics,
     pub(crate) documents: discovery::Documents,
     /// The certificate that clients trust, as PEM.

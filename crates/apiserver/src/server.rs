@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::Policies;
 use crate::api::Api;
 use crate::auth::{Authenticator, Names, Peer, Pki, PkiError};
 use crate::backend::NodeBackend;
@@ -97,6 +98,7 @@ impl Server {
             backend: config.backend,
             node_name: config.node_name,
             authenticator: Authenticator { tokens: pki.tokens.clone() },
+            policies: Policies::default(),
             metrics: Metrics::default(),
             documents: Documents::default(),
             ca: pki.ca.clone(),
