@@ -1,10 +1,25 @@
-//! What depends on other objects: a stock API server's admission plugins.
+//! What depends on other objects: a stock API server's admission plugins, in its order.
+
+mod escalation;
+mod limit_range;
+mod namespace;
+mod priority;
+pub(crate) mod quota;
+mod runtime_class;
+mod service_account;
+mod tolerations;
+mod view;
+
+#[cfg(test)]
+mod tests;
 
 use apimachinery::Status;
 use serde_json::Value;
 use store::Tx;
 
-use crate::request::Attributes;
+use crate::request::{Attributes, Operation};
+
+pub use service_account::mount_tokens;
 
 /// Changes and judges an object that is about to be written, within the write itself: what is read here still holds
 /// when it is stored. `object` is defaulted and not validated yet; `old` is what is there now. Of a deletion, `object`
@@ -18,6 +33,40 @@ pub fn admit(
     object: &mut Value,
     old: Option<&Value>,
 ) -> Result<Vec<String>, Status> {
-    let _ = (attributes, view, object, old);
-    Ok(Vec::new())
+    let warnings = Vec::new();
+    namespace::admit(attributes, view)?;
+    if attributes.operation == Operation::Delete {
+        return Ok(warnings);
+    }
+    let creates = attributes.operation == Operation::Create && attributes.subresource.is_none();
+    match attributes.kind.kind {
+        "Pod" if creates => {
+            limit_range::admit(attributes, view, object, true)?;
+            service_account::admit(attributes, view, object)?;
+            priority::admit(attributes, view, object)?;
+            tolerations::admit(object);
+            runtime_class::admit(attributes, view, object)?;
+            quota::admit(attributes, view, object)?;
+        }
+        "Pod" if attributes.subresource == Some("resize") => {
+            limit_range::admit(attributes, view, object, false)?;
+            quota::admit(attributes, view, object)?;
+        }
+        "PriorityClass" => priority::admit_class(attributes, view, object)?,
+        "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => {
+            escalation::admit(attributes, view, object, old)?;
+        }
+        _ if creates => quota::admit(attributes, view, object)?,
+        _ => {}
+    }
+    Ok(warnings)
+}
+
+/// The answer of a plugin that says no.
+fn refuse(attributes: &Attributes<'_>, object: &Value, why: &str) -> Status {
+    let name = match attributes.name {
+        "" => object["metadata"]["name"].as_str().unwrap_or_default(),
+        name => name,
+    };
+    Status::forbidden(attributes.kind.group, attributes.kind.plural, name, why)
 }

@@ -1,6 +1,6 @@
 //! Small edits of objects, shared by the rules of kinds.
 
-use podspec::json::{fields, integer, text};
+use podspec::json::{fields, integer};
 use podspec::{FieldError, FieldPath};
 use serde_json::{Map, Value};
 
@@ -137,9 +137,4 @@ pub(crate) fn selectable(object: &Value, names: &[&'static str]) -> Vec<(&'stati
         )
     };
     names.iter().map(read).collect()
-}
-
-/// `metadata.namespace` and `metadata.name`.
-pub(crate) fn identity(object: &Value) -> (&str, &str) {
-    (text(&object["metadata"], "namespace"), text(&object["metadata"], "name"))
 }

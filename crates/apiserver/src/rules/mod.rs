@@ -17,7 +17,10 @@ mod resource;
 mod service;
 mod workload;
 
-pub(crate) use edit::{at, identity, quantity_text, section, set, set_default};
+pub(crate) use edit::{quantity_text, set_default};
+pub(crate) use namespace::FINALIZER as NAMESPACE_FINALIZER;
+pub(crate) use pod::qos_class;
+pub(crate) use policy::{SYSTEM_CLASSES, parsed, printed};
 
 pub use config::{CONFIG_MAPS, ConfigMaps, SECRETS, SERVICE_ACCOUNTS, Secrets, ServiceAccounts};
 pub use endpoints::{ENDPOINT_SLICES, ENDPOINTS, EndpointSlices, Endpoints};

@@ -13,7 +13,7 @@ pub static NAMESPACES: Namespaces = Namespaces;
 pub struct Namespaces;
 
 /// Held until everything in the namespace is gone.
-pub const FINALIZER: &str = "kubernetes";
+pub(crate) const FINALIZER: &str = "kubernetes";
 
 impl Rules for Namespaces {
     fn default(&self, namespace: &mut Value) {

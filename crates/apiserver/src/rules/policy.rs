@@ -241,9 +241,9 @@ fn scopes(spec: &Value, errors: &mut Vec<FieldError>) {
 pub struct PriorityClasses;
 
 /// The highest value that is not the system's own.
-pub const USER_PRIORITY_MAX: i64 = 1_000_000_000;
+const USER_PRIORITY_MAX: i64 = 1_000_000_000;
 /// Classes that are always there, and their values.
-pub const SYSTEM_CLASSES: [(&str, i64); 2] =
+pub(crate) const SYSTEM_CLASSES: [(&str, i64); 2] =
     [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
 impl Rules for PriorityClasses {
