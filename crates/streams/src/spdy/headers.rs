@@ -13,6 +13,9 @@ const BLOCK_BYTES_MAX: usize = 16 * 1024;
 const PAIRS_MAX: usize = 64;
 /// Bytes of a stored block of deflate.
 const STORED_BYTES_MAX: usize = 0xffff;
+/// An empty stored block, as a compressor that flushes ends with. Go's reader hands out what it has when it sees one; without it,
+/// it looks for the next block, finds the end of the frame, and reads no frame any more.
+const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
 /// The headers of a stream, by their names in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -161,6 +164,7 @@ impl HeaderEncoder {
             packed.extend_from_slice(&(!length).to_le_bytes());
             packed.extend_from_slice(part);
         }
+        packed.extend_from_slice(&FLUSH);
         packed
     }
 }
@@ -215,7 +219,9 @@ mod tests {
         for headers in
             [Headers::default(), Headers::from([("streamtype", "error")]), Headers::from([("", "")])]
         {
-            assert_eq!(decoder.decode(&encoder.encode(&headers)), Ok(headers));
+            let packed = encoder.encode(&headers);
+            assert!(packed.ends_with(&FLUSH));
+            assert_eq!(decoder.decode(&packed), Ok(headers));
         }
     }
 
