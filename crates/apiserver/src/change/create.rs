@@ -17,7 +17,16 @@ const NAME_DRAWS_MAX: u32 = 8;
 ///
 /// # Errors
 /// The client's answer; then nothing may be kept.
-pub fn create(tx: &mut Tx<'_>, change: &Change, mut object: Value) -> Result<Changed, Status> {
+pub fn create(tx: &mut Tx<'_>, change: &Change, object: Value) -> Result<Changed, Status> {
+    add(tx, change, object, false)
+}
+
+/// [`create`] of an object that says already who owns its fields, as one that is applied does.
+pub(super) fn create_owned(tx: &mut Tx<'_>, change: &Change, object: Value) -> Result<Changed, Status> {
+    add(tx, change, object, true)
+}
+
+fn add(tx: &mut Tx<'_>, change: &Change, mut object: Value, is_owned: bool) -> Result<Changed, Status> {
     let kind = change.kind;
     if let Some(instead) = kind.rules.refusal() {
         return Err(Status::forbidden(kind.group, kind.plural, meta::name(&object), instead));
@@ -26,6 +35,11 @@ pub fn create(tx: &mut Tx<'_>, change: &Change, mut object: Value) -> Result<Cha
     let mut change = change.clone();
     name(tx, &mut change, &mut object)?;
     kind.rules.default(&mut object);
+    if !is_owned {
+        // Before admission: what that adds belongs to nobody, so that no later apply takes it away.
+        let api_version = change.stored_kind().api_version();
+        object = apply::track_update(change.ty()?, None, object, &change.writer(&api_version));
+    }
     kind.rules.prepare_create(&mut object);
     let mut warnings = admission::admit(&change.attributes(Operation::Create), tx, &mut object, None)?;
     let mut errors = meta::validate(&object, kind.namespaced, kind.names);
@@ -37,8 +51,6 @@ pub fn create(tx: &mut Tx<'_>, change: &Change, mut object: Value) -> Result<Cha
         return Err(Status::already_exists(kind.group, kind.plural, &change.name));
     }
     warnings.extend(kind.rules.warnings(&object, None));
-    let api_version = change.stored_kind().api_version();
-    let mut object = apply::track_update(change.ty()?, None, object, &change.writer(&api_version));
     if !change.dry_run {
         put(tx, kind, &mut object);
     }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use api_schema::Type;
 use apimachinery::{Status, apply, meta};
 use serde_json::Value;
 use store::Tx;
 
-use super::{Change, Changed, create, parse};
+use super::{Change, Changed, create::create_owned, parse};
 use crate::admission;
 use crate::objects::{put, remove};
 use crate::request::Operation;
@@ -64,6 +63,10 @@ pub fn update(tx: &mut Tx<'_>, change: &Change, edit: Edit) -> Result<Changed, S
     check_identity(change, &new, &old)?;
     meta::prepare_update(&mut new, &old);
     kind.rules.default(&mut new);
+    if !is_apply {
+        // Before admission, as for new objects.
+        new = apply::track_update(ty, Some(&old), new, &change.writer(&api_version));
+    }
     kind.rules.prepare_update(&mut new, &old, change.subresource);
     warnings.extend(admission::admit(&change.attributes(Operation::Update), tx, &mut new, Some(&old))?);
     let mut errors = meta::validate_update(&new, &old);
@@ -72,22 +75,38 @@ pub fn update(tx: &mut Tx<'_>, change: &Change, edit: Edit) -> Result<Changed, S
         return Err(Status::invalid(kind.group, kind.kind, &change.name, &errors));
     }
     warnings.extend(kind.rules.warnings(&new, Some(&old)));
-    let new = if is_apply { new } else { track(ty, &old, new, change, &api_version) };
+    if is_same(&new, &old) {
+        return Ok(Changed { object: keep(tx, change, &old, old.clone()), warnings, created: false });
+    }
     Ok(Changed { object: keep(tx, change, &old, new), warnings, created: false })
 }
 
-fn track(ty: &Type, old: &Value, new: Value, change: &Change, api_version: &str) -> Value {
-    if new == *old {
-        return new;
-    }
-    apply::track_update(ty, Some(old), new, &change.writer(api_version))
+/// Whether nothing has changed but the times at which managers are said to have written.
+fn is_same(new: &Value, old: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut managers = object["metadata"]["managedFields"].clone();
+        for manager in managers.as_array_mut().into_iter().flatten() {
+            if let Some(manager) = manager.as_object_mut() {
+                manager.remove("time");
+            }
+        }
+        managers
+    };
+    let others = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        object
+    };
+    new == old || timeless(new) == timeless(old) && others(new) == others(old)
 }
 
 /// Server-side apply of an object that is not there.
 fn apply_new(tx: &mut Tx<'_>, change: &Change, applied: &Value) -> Result<Changed, Status> {
     let api_version = change.stored_kind().api_version();
     let object = apply::apply(change.ty()?, None, applied, &change.writer(&api_version), false)?;
-    create(tx, change, object)
+    create_owned(tx, change, object)
 }
 
 /// What the client says about the object it means.
