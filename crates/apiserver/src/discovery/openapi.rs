@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use api_schema::openapi::{self, Operation};
 use apimachinery::Status;
 use bytes::Bytes;
-use http::header::{ETAG, HeaderValue};
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -16,10 +16,14 @@ use crate::body::Body;
 use crate::kinds::{Kind, Verb};
 use crate::{negotiate, respond};
 
+/// What clients ask for has an `@` in it, which no media type may have: they read the answer's type and fail on it.
+const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// One document for each group, and one of all.
 #[derive(Debug, Default)]
 pub struct Documents {
     v2: OnceLock<Bytes>,
+    v2_protobuf: OnceLock<Bytes>,
     /// By path below `/openapi/v3/`: no more than there are groups.
     v3: Mutex<BTreeMap<String, Document>>,
 }
@@ -32,8 +36,12 @@ struct Document {
 
 impl Documents {
     pub(crate) fn answer(&self, call: &Call<'_>, path: &str) -> Result<Response<Body>, Status> {
-        // kubectl asks for version 2 in protobuf first, and does without.
         if !negotiate::takes_json(call.accept()) {
+            let takes = |media: &str| call.accept().is_some_and(|accept| accept.contains(media));
+            let takes_protobuf = takes(openapi::V2_PROTOBUF) || takes(V2_PROTOBUF_ANSWER);
+            if path == "/openapi/v2" && takes_protobuf {
+                return Ok(self.v2_protobuf(call));
+            }
             return Err(Status::not_acceptable(&[negotiate::OFFERED]));
         }
         match path {
@@ -52,11 +60,16 @@ impl Documents {
     }
 
     fn v2(&self) -> Bytes {
-        let make = || {
-            let operations: Vec<Operation> = Kind::all().iter().flat_map(operations).collect();
-            Bytes::from(openapi::v2_document(&operations).to_string())
-        };
-        self.v2.get_or_init(make).clone()
+        self.v2.get_or_init(|| Bytes::from(v2_document().to_string())).clone()
+    }
+
+    /// The only form that kubectl takes version 2 in; kubectl 1.20 validates with it, and fails without.
+    fn v2_protobuf(&self, call: &Call<'_>) -> Response<Body> {
+        let bytes = self.v2_protobuf.get_or_init(|| Bytes::from(openapi::v2_protobuf(&v2_document())));
+        let mut response = respond::json_bytes(StatusCode::OK, bytes.clone(), call.style);
+        let media_type = HeaderValue::from_static(V2_PROTOBUF_ANSWER);
+        response.headers_mut().insert(CONTENT_TYPE, media_type);
+        response
     }
 
     fn index(&self) -> Value {
@@ -82,6 +95,11 @@ impl Documents {
         });
         Some(document.clone())
     }
+}
+
+fn v2_document() -> Value {
+    let operations: Vec<Operation> = Kind::all().iter().flat_map(operations).collect();
+    openapi::v2_document(&operations)
 }
 
 /// `api/v1`, `apis/GROUP/VERSION`
