@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use linux_sys::signal;
+use rustix::fs::Mode;
 use rustix::process::Signal;
 use tracing::level_filters::LevelFilter;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         return shim::main();
     }
     let cli = Cli::parse();
+    expect_umask(&cli.command);
     init_log(&cli);
     match dispatch(&cli) {
         Ok(code) => code,
@@ -75,6 +77,16 @@ fn expect_signals() {
     let _ = signal::unblock(&[hangup]);
     // A file may not grow over a limit the caller set: an error, as on a full disk.
     let _ = signal::ignore(Signal::XFSZ.as_raw());
+}
+
+/// What pods have on the machine is open to as many as this program says, whoever starts it. A file that is
+/// made for the caller stays as closed as the caller wants it, and is never open to more.
+fn expect_umask(command: &Command) {
+    let ours = Mode::WGRP | Mode::WOTH;
+    let callers = rustix::process::umask(ours);
+    if matches!(command, Command::Image(_)) {
+        rustix::process::umask(ours | callers);
+    }
 }
 
 /// A reader that has gone is no failure.

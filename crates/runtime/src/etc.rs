@@ -1,6 +1,7 @@
 //! The files of /etc that a pod's containers share, on disk.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use container_config::{EtcFiles, SandboxFacts, etc_files};
@@ -8,6 +9,9 @@ use linux_sys::cgroup::Hierarchies;
 use ports::PodContext;
 
 use crate::error::RuntimeError;
+
+/// Every user of a container looks names up in them, whatever the umask.
+const MODE: u32 = 0o644;
 
 /// Writes the files and says where they are. The volumes are the kubelet's to add.
 pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeError> {
@@ -45,5 +49,6 @@ fn host_file(path: &str) -> String {
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), RuntimeError> {
-    fs::write(path, text).map_err(|source| RuntimeError::EtcFile { path: path.to_owned(), source })
+    let written = fs::write(path, text).and_then(|()| fs::set_permissions(path, Permissions::from_mode(MODE)));
+    written.map_err(|source| RuntimeError::EtcFile { path: path.to_owned(), source })
 }

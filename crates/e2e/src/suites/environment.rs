@@ -1,11 +1,12 @@
 //! Machines and callers that lack something: one error with its remedy and exit code 1 before anything is
 //! begun, or a run as anywhere else. What a test takes away it takes from a mount namespace of its own.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, SOON};
 use crate::engine::Finished;
 use crate::outcome::skip;
 use crate::pod::Pod;
@@ -34,6 +35,7 @@ pub(crate) const TESTS: &[Test] = tests![
     few_open_files,
     limited_file_size,
     program_that_is_in_no_mount,
+    umask_of_whoever_starts_it,
 ];
 
 fn pod() -> Pod {
@@ -245,4 +247,43 @@ fn program_that_is_in_no_mount(bed: &Bed) -> Result<()> {
         at = dir.display(),
     );
     refused_after(bed, &setup, &["in no mount of this mount namespace", "by the path of its file"])
+}
+
+/// Users of a container read what they have to, and users of the machine write nowhere.
+fn umask_of_whoever_starts_it(bed: &Bed) -> Result<()> {
+    require_root()?;
+    for umask in ["0", "077", "777"] {
+        let read =
+            "umask; cat /etc/hosts /etc/hostname /etc/resolv.conf > /tmp/read && echo all-was-read; serve";
+        let fields = serde_json::json!({"securityContext": {"runAsUser": 1000, "runAsGroup": 1000}});
+        let manifest = bed.manifest(&Pod::new("masked").app_with("main", read, &fields))?;
+        let root = bed.dir().join(format!("umask-{umask}"));
+        let script = format!("umask {umask}; exec \"$0\" --root {} run \"$@\"", root.display());
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(bed.program()).arg(manifest).stdin(Stdio::null());
+        let mut engine = bed.start(&mut command)?;
+        engine.wait_output("all-was-read", SOON)?;
+        engine.wait_output("0022", SOON)?;
+        expect_writable_by_nobody_else(&root)?;
+        bed.interrupt(engine)?.expect_code(0)?;
+    }
+    Ok(())
+}
+
+/// But in volumes and images, which are behind directories that nobody else gets into.
+fn expect_writable_by_nobody_else(dir: &std::path::Path) -> Result<()> {
+    const OTHERS_WRITE: u32 = 0o002;
+    const OTHERS_ENTER: u32 = 0o001;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let found = std::fs::symlink_metadata(&path)?;
+        if found.is_symlink() {
+            continue;
+        }
+        ensure!(found.mode() & OTHERS_WRITE == 0, "{} has mode {:o}", path.display(), found.mode());
+        if found.is_dir() && found.mode() & OTHERS_ENTER != 0 {
+            expect_writable_by_nobody_else(&path)?;
+        }
+    }
+    Ok(())
 }
