@@ -24,7 +24,7 @@ const DIR: &str = "/var/lib/monopod-bench";
 const LOCK: &str = "lock";
 /// The roots of engines.
 const ROOT: &str = "root";
-const COLD_ROOT: &str = "cold";
+const COLD_ROOTS: &str = "cold";
 /// What the shim says of a pod without a network.
 const IP: &str = "127.0.0.1";
 
@@ -54,9 +54,9 @@ impl Bed {
 
     /// Ends what runs under the roots, and removes all but the lock and what is to be kept.
     fn clear(&self, kept: Option<&Path>) -> Result<()> {
-        for root in [self.root(), self.cold_root()].iter().filter(|root| root.exists()) {
+        for root in [self.root()].into_iter().filter(|root| root.exists()).chain(self.cold_roots()?) {
             let mut reset = Command::new(self.monopod());
-            reset.arg("--root").arg(root).arg("reset").stdin(Stdio::null());
+            reset.arg("--root").arg(&root).arg("reset").stdin(Stdio::null());
             Engine::start_into(&mut reset, Stdio::null())?.finish()?;
         }
         for entry in fs::read_dir(&self.dir)? {
@@ -94,9 +94,21 @@ impl Bed {
         self.dir.join(ROOT)
     }
 
-    /// A root in which nothing is.
-    pub(crate) fn cold_root(&self) -> PathBuf {
-        self.dir.join(COLD_ROOT)
+    /// A root in which nothing is, another one each time. All of them stay until the end: where ext4 has no
+    /// journal, it looks at each inode that was removed within the last minutes before it gives out the
+    /// next one, and a start would be measured that makes up for the removal of the root before.
+    pub(crate) fn new_cold_root(&self) -> Result<PathBuf> {
+        let root = self.dir.join(COLD_ROOTS).join(self.cold_roots()?.len().to_string());
+        fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+        Ok(root)
+    }
+
+    fn cold_roots(&self) -> Result<Vec<PathBuf>> {
+        let dir = self.dir.join(COLD_ROOTS);
+        if !dir.exists() {
+            return Ok(vec![]);
+        }
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
     }
 
     pub(crate) fn paths(root: &Path) -> Paths {
