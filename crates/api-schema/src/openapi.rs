@@ -8,7 +8,7 @@ mod paths;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-pub use gnostic::{MEDIA_TYPE as V2_PROTOBUF, v2_protobuf};
+pub use gnostic::{ACCEPT as V2_PROTOBUF_ACCEPT, CONTENT_TYPE as V2_PROTOBUF, v2_protobuf};
 
 /// Whose API it is.
 const VERSION: &str = "v1.36";

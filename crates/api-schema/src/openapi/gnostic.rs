@@ -5,7 +5,10 @@
 use serde_json::{Map, Value};
 
 /// The media type of the form, as kubectl asks for it.
-pub const MEDIA_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+pub const ACCEPT: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// The media type of the answer: Go refuses one with an `@`.
+pub const CONTENT_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A document that [`v2_document`](super::v2_document) made, in protobuf.
 #[must_use]
