@@ -200,11 +200,13 @@ pub struct MountOptions {
     pub noexec: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum PidNamespace {
     Container,
     /// The pod's, whose PID 1 is the shim's own init.
     Pod,
+    /// Of this container's running attempt.
+    Of(ContainerName),
 }
 
 /// cgroup values; `None` leaves the kernel's default.

@@ -19,8 +19,11 @@ pub fn container_config(
     facts: &SandboxFacts,
     node: &NodeFacts,
 ) -> Result<ContainerConfig, ConfigError> {
-    let pid_namespace =
-        if pod.spec.share_process_namespace { PidNamespace::Pod } else { PidNamespace::Container };
+    let pid_namespace = match &container.target {
+        _ if pod.spec.share_process_namespace => PidNamespace::Pod,
+        Some(target) => PidNamespace::Of(target.clone()),
+        None => PidNamespace::Container,
+    };
     Ok(ContainerConfig {
         name: container.name.clone(),
         process: process(pod, container, image, facts, node)?,

@@ -28,7 +28,7 @@ impl QosClass {
 pub fn qos_class(pod: &PodSpec) -> QosClass {
     let mut any = false;
     let mut guaranteed = true;
-    for container in pod.all_containers() {
+    for container in pod.init_and_app_containers() {
         let resources = &container.resources;
         let pairs = [
             (resources.cpu_request, resources.cpu_limit),

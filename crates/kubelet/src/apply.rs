@@ -24,7 +24,8 @@ const EXEC_OUTPUT_BYTES_MAX: usize = 10 << 10;
 #[derive(Debug)]
 pub(crate) struct Effects<N: Node> {
     pub(crate) node: Arc<N>,
-    pub(crate) pod: Arc<PodContext>,
+    /// As it is now.
+    pod: Mutex<Arc<PodContext>>,
     pub(crate) inbox: Arc<Inbox<N>>,
     /// Of the newest sandbox; absent before there was one.
     facts: Mutex<Option<Arc<SandboxFacts>>>,
@@ -32,7 +33,16 @@ pub(crate) struct Effects<N: Node> {
 
 impl<N: Node> Effects<N> {
     pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>) -> Self {
-        Self { node, pod, inbox, facts: Mutex::default() }
+        Self { node, pod: Mutex::new(pod), inbox, facts: Mutex::default() }
+    }
+
+    /// The pod as it is now.
+    pub(crate) fn pod(&self) -> Arc<PodContext> {
+        Arc::clone(&self.pod.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn change_pod(&self, pod: Arc<PodContext>) {
+        *self.pod.lock().unwrap_or_else(PoisonError::into_inner) = pod;
     }
 
     /// Carries out one action and puts its outcome into the inbox.
@@ -53,25 +63,25 @@ impl<N: Node> Effects<N> {
                 self.run_startup_probe(container, attempt, timeout).await
             }
             Action::SignalContainer { container, attempt } => {
-                let sent = self.node.runtime().signal_container(&self.pod, &container, attempt).await;
+                let sent = self.node.runtime().signal_container(&self.pod(), &container, attempt).await;
                 return self.log_failure("send the stop signal", Some(&container), sent);
             }
             Action::KillContainer { container, attempt } => {
-                let killed = self.node.runtime().kill_container(&self.pod, &container, attempt).await;
+                let killed = self.node.runtime().kill_container(&self.pod(), &container, attempt).await;
                 return self.log_failure("kill", Some(&container), killed);
             }
             Action::RemoveContainer { container, attempt } => {
-                let removed = self.node.runtime().remove_container(&self.pod, &container, attempt).await;
+                let removed = self.node.runtime().remove_container(&self.pod(), &container, attempt).await;
                 self.log_failure("remove an old attempt", Some(&container), removed);
                 Observation::ContainerRemoved { container, attempt }
             }
             Action::StopSandbox { attempt } => {
-                let stopped = self.node.runtime().stop_sandbox(&self.pod).await;
+                let stopped = self.node.runtime().stop_sandbox(&self.pod()).await;
                 self.log_failure("stop the sandbox", None, stopped);
                 Observation::SandboxStopped { attempt }
             }
             Action::RemoveVolumes => {
-                let removed = self.node.volumes().tear_down(&self.pod).await;
+                let removed = self.node.volumes().tear_down(&self.pod()).await;
                 self.log_failure("remove the volumes", None, removed);
                 Observation::VolumesRemoved
             }
@@ -82,7 +92,7 @@ impl<N: Node> Effects<N> {
     /// Takes over the sandbox of an earlier engine; `false` when there is none alive.
     pub(crate) async fn adopt_sandbox(&self) -> Result<bool, PortError> {
         let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
-        let facts = self.node.runtime().adopt_sandbox(&self.pod, observer).await?;
+        let facts = self.node.runtime().adopt_sandbox(&self.pod(), observer).await?;
         let alive = facts.is_some();
         if let Some(facts) = facts {
             self.keep_facts(facts);
@@ -91,17 +101,18 @@ impl<N: Node> Effects<N> {
     }
 
     async fn set_up_volumes(&self) -> Observation {
-        match self.node.volumes().set_up(&self.pod).await {
+        match self.node.volumes().set_up(&self.pod()).await {
             Ok(()) => Observation::VolumesReady,
             Err(PortError(message)) => Observation::VolumesFailed { message },
         }
     }
 
     async fn create_sandbox(&self, attempt: u32) -> Observation {
-        let tmpfs = self.node.volumes().tmpfs(&self.pod);
-        let config = container_config::sandbox_config(&self.pod.pod, &self.pod.pod_dir, tmpfs);
+        let pod = self.pod();
+        let tmpfs = self.node.volumes().tmpfs(&pod);
+        let config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, tmpfs);
         let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
-        match self.node.runtime().create_sandbox(&self.pod, attempt, config, observer).await {
+        match self.node.runtime().create_sandbox(&pod, attempt, config, observer).await {
             Ok(facts) => {
                 let ip = facts.ip.clone();
                 self.keep_facts(facts);
@@ -113,8 +124,9 @@ impl<N: Node> Effects<N> {
 
     /// Completes the runtime's facts with where the volumes are, which it does not know.
     fn keep_facts(&self, mut facts: SandboxFacts) {
-        facts.volumes = (self.pod.pod.spec.volumes.iter())
-            .map(|volume| (volume.name.to_string(), self.node.volumes().host_path(&self.pod, volume)))
+        let pod = self.pod();
+        facts.volumes = (pod.pod.spec.volumes.iter())
+            .map(|volume| (volume.name.to_string(), self.node.volumes().host_path(&pod, volume)))
             .collect();
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(facts));
     }
@@ -152,19 +164,21 @@ impl<N: Node> Effects<N> {
         attempt: u32,
         image_id: &str,
     ) -> Result<StartedContainer, StartContainerError> {
-        let container = self.container(name).map_err(config_error)?;
+        let pod = self.pod();
+        let container = spec_of(&pod, name).map_err(config_error)?;
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let facts = facts.ok_or_else(|| config_error("the pod has no sandbox".to_owned()))?;
         let image = self.node.images().inspect(image_id).await.map_err(|error| {
             StartContainerError::Create { reason: error.reason.to_owned(), message: error.message }
         })?;
         let node = self.node.facts();
-        let config = container_config::container_config(&self.pod.pod, container, &image, &facts, node)
-            .map_err(|error| StartContainerError::Create {
+        let config = container_config::container_config(&pod.pod, container, &image, &facts, node).map_err(
+            |error| StartContainerError::Create {
                 reason: error.reason().to_owned(),
                 message: error.to_string(),
-            })?;
-        self.node.runtime().start_container(&self.pod, attempt, config).await
+            },
+        )?;
+        self.node.runtime().start_container(&pod, attempt, config).await
     }
 
     async fn run_hook(
@@ -174,8 +188,8 @@ impl<N: Node> Effects<N> {
         hook: Hook,
         timeout: Option<Duration>,
     ) -> Observation {
-        let handler = self
-            .container(&container)
+        let pod = self.pod();
+        let handler = spec_of(&pod, &container)
             .and_then(|spec| hook.handler(spec).ok_or_else(|| "the container has no such hook".to_owned()));
         let result = match handler {
             Ok(handler) => self.exec(&container, attempt, &handler.command, timeout).await,
@@ -194,7 +208,8 @@ impl<N: Node> Effects<N> {
         attempt: u32,
         timeout: Duration,
     ) -> Observation {
-        let command = self.container(&container).and_then(|spec| {
+        let pod = self.pod();
+        let command = spec_of(&pod, &container).and_then(|spec| {
             let probe = spec.startup_probe.as_ref().ok_or("the container has no startup probe")?;
             Ok(container_config::probe_command(&probe.exec.command, spec))
         });
@@ -233,24 +248,25 @@ impl<N: Node> Effects<N> {
     ) -> Result<ExecResult, String> {
         self.node
             .runtime()
-            .exec_sync(&self.pod, container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
+            .exec_sync(&self.pod(), container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
             .await
             .map_err(|PortError(message)| message)
-    }
-
-    fn container(&self, name: &ContainerName) -> Result<&Container, String> {
-        self.pod.pod.spec.container(name).ok_or_else(|| format!("the pod has no container {name}"))
     }
 
     /// For effects whose failure changes nothing: what they were to bring about is observed by itself,
     /// or done once more when the pod is removed.
     fn log_failure(&self, what: &str, container: Option<&ContainerName>, result: Result<(), PortError>) {
         if let Err(error) = result {
-            let pod = &self.pod.pod;
+            let pod = self.pod();
+            let pod = &pod.pod;
             let container = container.map_or("", ContainerName::as_str);
             tracing::warn!(namespace = %pod.namespace, pod = %pod.name, container, "cannot {what}: {error}");
         }
     }
+}
+
+fn spec_of<'a>(pod: &'a PodContext, name: &ContainerName) -> Result<&'a Container, String> {
+    pod.pod.spec.container(name).ok_or_else(|| format!("the pod has no container {name}"))
 }
 
 fn config_error(message: String) -> StartContainerError {

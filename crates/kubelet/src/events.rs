@@ -244,6 +244,7 @@ impl<'a> Events<'a> {
         let list = match self.pod.spec.container(container)?.kind {
             ContainerKind::App => "containers",
             ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+            ContainerKind::Ephemeral => "ephemeralContainers",
         };
         Some(format!("spec.{list}{{{container}}}"))
     }

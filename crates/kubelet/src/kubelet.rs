@@ -12,13 +12,13 @@ use shim_protocol::RecordError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 
-use crate::Node;
 use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
 use crate::inbox::Inbox;
 use crate::journal::{Entry, Journal, JournalError, Past};
 use crate::status::PodView;
 use crate::worker::Worker;
+use crate::{Node, change};
 
 /// Journal entries a watcher may be behind before it has to read them from disk.
 const ENTRIES_BEHIND_MAX: usize = 256;
@@ -33,8 +33,7 @@ pub struct Kubelet<N: Node> {
 
 #[derive(Debug)]
 struct PodHandle<N: Node> {
-    pod: Arc<PodContext>,
-    inbox: Arc<Inbox<N>>,
+    effects: Arc<Effects<N>>,
     worker: AbortHandle,
     entries: broadcast::Sender<Arc<Entry>>,
     view: watch::Receiver<Option<PodView>>,
@@ -81,8 +80,8 @@ pub enum AdoptPodError {
 pub enum UpdatePodError {
     #[error(transparent)]
     NoSuchPod(#[from] NoSuchPod),
-    #[error("a pod's name, namespace and containers do not change: {0}")]
-    Immutable(String),
+    #[error("a pod that is here cannot change so: {0}")]
+    Immutable(&'static str),
     #[error("cannot write down the pod")]
     Record(#[source] RecordError),
 }
@@ -153,7 +152,7 @@ impl<N: Node> Kubelet<N> {
     pub fn delete_pod(&self, uid: &PodUid, grace: Duration) -> Result<(), NoSuchPod> {
         let pods = self.pods();
         let handle = pods.get(uid).ok_or_else(|| NoSuchPod(uid.clone()))?;
-        handle.inbox.observe(Observation::DeletionRequested { grace });
+        handle.effects.inbox.observe(Observation::DeletionRequested { grace });
         Ok(())
     }
 
@@ -165,8 +164,16 @@ impl<N: Node> Kubelet<N> {
     /// pod goes on as it was then.
     pub fn update_pod(&self, pod: Pod) -> Result<(), UpdatePodError> {
         let pods = self.pods();
-        let _handle = pods.get(&pod.uid).ok_or_else(|| NoSuchPod(pod.uid.clone()))?;
-        Err(UpdatePodError::Immutable("not there yet".to_owned()))
+        let handle = pods.get(&pod.uid).ok_or_else(|| NoSuchPod(pod.uid.clone()))?;
+        let before = handle.effects.pod();
+        if before.pod == pod {
+            return Ok(());
+        }
+        change::check(&before.pod, &pod).map_err(UpdatePodError::Immutable)?;
+        checkpoint::save_pod(&before.pod_dir, &pod).map_err(UpdatePodError::Record)?;
+        handle.effects.change_pod(Arc::new(PodContext { pod, ..(*before).clone() }));
+        handle.effects.inbox.observe(Observation::SpecChanged);
+        Ok(())
     }
 
     /// # Errors
@@ -182,7 +189,7 @@ impl<N: Node> Kubelet<N> {
     pub async fn remove_pod(&self, uid: &PodUid) -> Result<(), PortError> {
         let pod = self.pods().get(uid).map(|handle| {
             handle.worker.abort();
-            Arc::clone(&handle.pod)
+            handle.effects.pod()
         });
         let pod = pod.ok_or_else(|| PortError(NoSuchPod(uid.clone()).to_string()))?;
         self.node.runtime().remove_pod(&pod).await?;
@@ -208,14 +215,12 @@ impl<N: Node> Kubelet<N> {
         let (entries, _) = broadcast::channel(ENTRIES_BEHIND_MAX);
         let (view_sender, view) = watch::channel(None);
         let worker = Worker::new(Arc::clone(effects), observed, journal, entries.clone(), view_sender);
-        let pod = Arc::clone(&effects.pod);
-        let inbox = Arc::clone(&effects.inbox);
+        let pod = effects.pod();
         let uid = pod.pod.uid.clone();
         // Before the worker runs, so that the subscriber misses nothing.
-        let subscription =
-            Subscription { pod: Arc::clone(&pod), entries: entries.subscribe(), view: view.clone() };
+        let subscription = Subscription { pod, entries: entries.subscribe(), view: view.clone() };
         let worker = tokio::spawn(worker.run()).abort_handle();
-        self.pods().insert(uid, PodHandle { pod, inbox, worker, entries, view });
+        self.pods().insert(uid, PodHandle { effects: Arc::clone(effects), worker, entries, view });
         subscription
     }
 
@@ -235,11 +240,7 @@ impl<N: Node> Drop for Kubelet<N> {
 
 impl<N: Node> PodHandle<N> {
     fn subscribe(&self) -> Subscription {
-        Subscription {
-            pod: Arc::clone(&self.pod),
-            entries: self.entries.subscribe(),
-            view: self.view.clone(),
-        }
+        Subscription { pod: self.effects.pod(), entries: self.entries.subscribe(), view: self.view.clone() }
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`events`] reads Kubernetes' events from it.
 
 mod apply;
+mod change;
 mod checkpoint;
 pub mod columns;
 pub mod events;

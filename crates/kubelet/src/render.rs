@@ -42,6 +42,9 @@ pub fn pod_status(pod: &Pod, view: &PodView, facts: &RenderFacts) -> Value {
     if !status.containers.is_empty() {
         out.insert("containerStatuses".into(), json!(containers(&status.containers)));
     }
+    if !status.ephemeral_containers.is_empty() {
+        out.insert("ephemeralContainerStatuses".into(), json!(containers(&status.ephemeral_containers)));
+    }
     out.insert("qosClass".into(), json!(container_config::qos_class(&pod.spec).as_str()));
     Value::Object(out)
 }

@@ -79,8 +79,7 @@ impl<N: Node> Kubelet<N> {
 }
 
 fn has_ended(view: &PodView, container: &ContainerName, attempt: u32) -> bool {
-    let status = &view.status;
-    let mut all = status.init_containers.iter().chain(&status.containers);
+    let mut all = view.status.all_containers();
     let Some(ContainerStatus { restart_count, state, last_state, .. }) = all.find(|c| c.name == *container)
     else {
         return true;

@@ -7,6 +7,8 @@ use lifecycle::{ConditionKind, ConditionSince, PodStatus};
 /// A pod's status as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PodView {
+    /// `metadata.generation` of the pod that it is the status of.
+    pub generation: i64,
     pub status: PodStatus,
     /// Since when each condition is as it is.
     pub conditions: BTreeMap<ConditionKind, ConditionSince>,

@@ -43,6 +43,7 @@ const DEFECT_PAUSE: Duration = Duration::from_secs(10);
 const TIMER_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct Worker<N: Node> {
+    /// As it was when this turn began.
     pod: Arc<PodContext>,
     effects: Arc<Effects<N>>,
     /// Effects under way; they end with the worker.
@@ -71,7 +72,7 @@ impl<N: Node> Worker<N> {
             _ => None,
         });
         Self {
-            pod: Arc::clone(&effects.pod),
+            pod: effects.pod(),
             effects,
             running: JoinSet::new(),
             observed,
@@ -105,6 +106,7 @@ impl<N: Node> Worker<N> {
 
     /// Takes in what happened and does what is to be done about it. Returns when to look again.
     fn turn(&mut self, happened: Vec<(Observation, Moment)>) -> Option<Duration> {
+        self.pod = self.effects.pod();
         let mut happenings = Vec::with_capacity(happened.len());
         for (observation, at) in happened {
             self.observed.observe(&self.pod.pod.spec, &observation, at);
@@ -181,6 +183,7 @@ impl<N: Node> Worker<N> {
 
     fn publish(&mut self, plan: &Plan) {
         let view = PodView {
+            generation: self.pod.pod.generation,
             status: plan.status.clone(),
             conditions: self.observed.conditions.clone(),
             deleting: self.observed.deletion.is_some(),

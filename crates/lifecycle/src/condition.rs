@@ -66,7 +66,7 @@ fn initialized(view: &View<'_>, phase: Phase, init_containers: &[ContainerStatus
     }
     let incomplete = with_kinds(view, init_containers).filter(|(kind, c)| match kind {
         ContainerKind::Sidecar => !c.started,
-        ContainerKind::Init | ContainerKind::App => !c.ready,
+        ContainerKind::Init | ContainerKind::App | ContainerKind::Ephemeral => !c.ready,
     });
     let names: Vec<&str> = incomplete.map(|(_, c)| c.name.as_str()).collect();
     if names.is_empty() || view.observed.was_initialized {

@@ -32,6 +32,7 @@ pub(crate) fn container_status(
             matches!(&state, ContainerState::Terminated(exit) if !exit.failed(ContainerKind::Init))
         }
         ContainerKind::Sidecar | ContainerKind::App => started,
+        ContainerKind::Ephemeral => false,
     };
     ContainerStatus {
         name: container.name.clone(),
@@ -74,6 +75,9 @@ fn state(
     match &attempt.state {
         AttemptState::Starting => (waiting::state(view, container, None), last()),
         AttemptState::Running { since } => (ContainerState::Running { since: *since }, last()),
+        AttemptState::Exited(exit) if container.kind == ContainerKind::Ephemeral => {
+            (ContainerState::Terminated(exit.clone()), last())
+        }
         AttemptState::Exited(exit) if restarting_all(view, attempt) => {
             (waiting::restarting_all(), Some(exit.clone()))
         }
@@ -105,8 +109,10 @@ fn waits_to_start(view: &View<'_>, container: &Container, attempt: &Attempt) -> 
 /// Once a pod has ended, what should have run and is not known to have run counts as failed: app
 /// containers of an initialised pod, and init containers up to the last that ran.
 fn counts_as_lost(view: &View<'_>, container: &Container) -> bool {
-    if container.kind == ContainerKind::App {
-        return view.observed.was_initialized;
+    match container.kind {
+        ContainerKind::App => return view.observed.was_initialized,
+        ContainerKind::Ephemeral => return false,
+        ContainerKind::Init | ContainerKind::Sidecar => {}
     }
     let init_containers = &view.spec.init_containers;
     let last_run = init_containers.iter().rposition(|c| view.attempt(c).is_some()).unwrap_or(0);

@@ -31,6 +31,7 @@ impl Observed {
         match observation {
             Observation::Accepted => self.accept(at),
             Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
+            Observation::SpecChanged => self.change_spec(spec),
             Observation::VolumesReady => self.volumes = VolumesState::Ready,
             Observation::VolumesFailed { message } => {
                 self.volumes = VolumesState::Failed { message: message.clone(), at, delay: RETRY_DELAY };
@@ -106,6 +107,14 @@ impl Observed {
                     *hook = HookState::NotRun;
                 }
             }
+        }
+    }
+
+    /// What was found out about images may be of others.
+    fn change_spec(&mut self, spec: &PodSpec) {
+        self.pulls.retain(|image, _| spec.all_containers().any(|container| container.image == *image));
+        for container in self.containers.values_mut() {
+            container.image_id = None;
         }
     }
 

@@ -34,6 +34,9 @@ pub(crate) fn advance(view: &View<'_>, draft: &mut Draft) -> bool {
 
 /// Whether the pod has come as far as this container, so that it is being started or has been.
 pub(crate) fn reached(view: &View<'_>, container: &Container) -> bool {
+    if container.kind == ContainerKind::Ephemeral {
+        return true;
+    }
     let containers = &view.spec.init_containers;
     let furthest = furthest(view);
     let frontier = furthest + usize::from(containers.get(furthest).is_some_and(|c| passed(view, c)));

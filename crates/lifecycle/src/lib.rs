@@ -14,6 +14,7 @@ mod backoff;
 mod condition;
 mod container_status;
 mod decision;
+mod ephemeral;
 mod fold;
 mod init;
 mod issue;
@@ -46,4 +47,4 @@ pub use restart::expects_restart;
 pub use status::{Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
 
 /// The version of [`Observed`] and of the journal on disk; raised when either changes shape.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;

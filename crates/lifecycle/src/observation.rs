@@ -18,6 +18,8 @@ pub enum Observation {
     DeletionRequested {
         grace: Duration,
     },
+    /// The pod is another from here on: its spec is the one that this is observed with.
+    SpecChanged,
     VolumesReady,
     VolumesFailed {
         message: String,

@@ -10,7 +10,7 @@ use crate::observed::{Observed, SandboxState, VolumesState};
 use crate::restart::{RESTART_ALL_PAUSE, Trigger};
 use crate::status::PodStatus;
 use crate::view::View;
-use crate::{app, init, pod_status, probe, teardown, termination};
+use crate::{app, ephemeral, init, pod_status, probe, teardown, termination};
 
 /// Before a lost sandbox is replaced, lest one that is lost at once over and over keeps the machine busy.
 const RECREATE_PAUSE: Duration = Duration::from_secs(1);
@@ -49,14 +49,15 @@ fn decide(view: &View<'_>, draft: &mut Draft) {
     }
     if let Some(stop) = termination::pod_stop(view) {
         draft.decide(None, Verdict::StopPod(stop.reason));
-        return if termination::stop_containers(view, &stop.budget, draft) {
+        return if termination::stop_containers(view, view.spec.all_containers(), &stop.budget, draft) {
             teardown::tear_down(view, draft);
         };
     }
     draft.wake_at_deadline(view);
     if let Some(Trigger { container, at, .. }) = view.restart_all {
         draft.decide(None, Verdict::RestartAllContainers { trigger: container.name.clone() });
-        let all_dead = termination::stop_containers(view, &termination::Budget::none(at), draft);
+        let restarted = view.spec.init_and_app_containers();
+        let all_dead = termination::stop_containers(view, restarted, &termination::Budget::none(at), draft);
         if !all_dead || !draft.due(at.boot.after(RESTART_ALL_PAUSE)) {
             return;
         }
@@ -69,6 +70,7 @@ fn bring_up(view: &View<'_>, draft: &mut Draft) {
         return;
     }
     probe::watch_running(view, draft);
+    ephemeral::advance(view, draft);
     if init::advance(view, draft) {
         app::advance(view, draft);
     }

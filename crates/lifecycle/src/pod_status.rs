@@ -14,9 +14,12 @@ pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
     let status = |container| container_status(view, container, ended.as_ref());
     let init_containers: Vec<ContainerStatus> = view.spec.init_containers.iter().map(status).collect();
     let mut containers: Vec<ContainerStatus> = view.spec.containers.iter().map(status).collect();
+    let mut ephemeral_containers: Vec<ContainerStatus> =
+        view.spec.ephemeral_containers.iter().map(status).collect();
     let phase = phase::phase(view, ended.as_ref(), &init_containers, &containers);
     let conditions = condition::conditions(view, phase, &init_containers, &containers);
     containers.sort_by(|a, b| a.name.cmp(&b.name));
+    ephemeral_containers.sort_by(|a, b| a.name.cmp(&b.name));
     PodStatus {
         phase,
         reason: ended.as_ref().and_then(|e| e.reason.clone()),
@@ -29,6 +32,7 @@ pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
         conditions,
         init_containers,
         containers,
+        ephemeral_containers,
     }
 }
 

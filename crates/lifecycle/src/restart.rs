@@ -39,6 +39,9 @@ pub fn expects_restart(spec: &PodSpec, container: &Container) -> bool {
 /// whatever its exit code.
 pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, attempt: &Attempt) -> bool {
     let Some(exit) = attempt.exit() else { return false };
+    if container.kind == ContainerKind::Ephemeral {
+        return false;
+    }
     let failed = exit.failed(container.kind) || attempt.startup.verdict == ProbeVerdict::Failure;
     if container.kind == ContainerKind::Init && !failed {
         return false;

@@ -18,6 +18,15 @@ pub struct PodStatus {
     pub init_containers: Vec<ContainerStatus>,
     /// Sorted by container name, as the kubelet does.
     pub containers: Vec<ContainerStatus>,
+    /// Sorted by container name.
+    pub ephemeral_containers: Vec<ContainerStatus>,
+}
+
+impl PodStatus {
+    /// Init containers and sidecars, app containers, ephemeral ones.
+    pub fn all_containers(&self) -> impl Iterator<Item = &ContainerStatus> {
+        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

@@ -110,14 +110,21 @@ fn completed(view: &View<'_>) -> Option<Moment> {
 /// A pod that is never restarted does not get a second sandbox once it had containers.
 fn lost_for_good(view: &View<'_>) -> Option<Moment> {
     let SandboxState::Lost { at, .. } = view.observed.sandbox else { return None };
-    let had_containers = view.spec.all_containers().any(|c| view.attempt(c).is_some());
+    let had_containers = view.spec.init_and_app_containers().any(|c| view.attempt(c).is_some());
     (view.spec.restart_policy == RestartPolicy::Never && had_containers).then_some(at)
 }
 
-/// Takes the next step of stopping every living container. True when none is left.
-pub(crate) fn stop_containers(view: &View<'_>, budget: &Budget, draft: &mut Draft) -> bool {
-    for container in view.spec.all_containers() {
+/// Takes the next step of stopping every one of `containers` that lives. True when none does.
+pub(crate) fn stop_containers<'a>(
+    view: &View<'_>,
+    containers: impl Iterator<Item = &'a Container>,
+    budget: &Budget,
+    draft: &mut Draft,
+) -> bool {
+    let mut all_dead = true;
+    for container in containers {
         let Some(attempt) = view.attempt(container).filter(|a| a.alive()) else { continue };
+        all_dead = false;
         if matches!(attempt.state, crate::AttemptState::Starting) {
             draft.wait(container, Wait::EarlierContainer { name: container.name.clone() });
             continue;
@@ -127,7 +134,7 @@ pub(crate) fn stop_containers(view: &View<'_>, budget: &Budget, draft: &mut Draf
         let turn = (!before.is_empty()).then_some(before);
         stop_container(container, attempt, &budget.shorter(lone), turn, draft);
     }
-    !view.any_alive()
+    all_dead
 }
 
 /// Takes the next step of stopping one running container: preStop hook, its turn, stop signal, SIGKILL.

@@ -14,6 +14,8 @@ pub struct Pod {
     pub namespace: String,
     pub name: String,
     pub uid: PodUid,
+    /// `metadata.generation`: counts the changes of the spec, from 1.
+    pub generation: i64,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
     pub spec: PodSpec,
@@ -34,6 +36,8 @@ pub struct PodSpec {
     pub init_containers: Vec<Container>,
     /// App containers, in spec order.
     pub containers: Vec<Container>,
+    /// Added to a pod that is there, in order; none is ever removed.
+    pub ephemeral_containers: Vec<Container>,
     pub volumes: Vec<Volume>,
     /// `securityContext.supplementalGroups`.
     pub supplemental_groups: Vec<u32>,
@@ -55,6 +59,8 @@ pub enum ContainerKind {
     Sidecar,
     /// An entry of `containers`.
     App,
+    /// An entry of `ephemeralContainers`: started once, whatever the others do.
+    Ephemeral,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -90,6 +96,8 @@ pub struct Container {
     pub tty: bool,
     pub stdin: bool,
     pub stdin_once: bool,
+    /// `targetContainerName` of an ephemeral container: whose process namespace it joins.
+    pub target: Option<ContainerName>,
 }
 
 /// The container's own `restartPolicy` and `restartPolicyRules` (KEP-5307).
@@ -244,8 +252,13 @@ pub struct Capabilities {
 }
 
 impl PodSpec {
-    /// Every container: init containers and sidecars in order, then app containers.
+    /// Every container: init containers and sidecars in order, then app containers, then ephemeral ones.
     pub fn all_containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
+        self.init_containers.iter().chain(&self.containers).chain(&self.ephemeral_containers)
+    }
+
+    /// The containers that make the pod what it is.
+    pub fn init_and_app_containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
         self.init_containers.iter().chain(&self.containers)
     }
 

@@ -71,7 +71,9 @@ impl Shim {
         request: u64,
         command: Exec,
     ) -> Result<Option<(ReplyBody, Vec<OwnedFd>)>, Refusal> {
-        let Some(engine) = &mut self.engine else { return Err(Refusal::Failed("the engine is gone".to_owned())) };
+        let Some(engine) = &mut self.engine else {
+            return Err(Refusal::Failed("the engine is gone".to_owned()));
+        };
         let (stdio, limit_bytes) = match command.stdio {
             ExecStdio::Capture { limit_bytes } => (Stdio::Capture, limit_bytes),
             ExecStdio::Passed => {

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use lifecycle::{Action, Hook, Observation, Observed};
 use linux_sys::remove_tree::{RemoveError, remove_tree_between};
-use podspec::{BootTime, Moment};
-use shim_protocol::{OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, read_record};
+use podspec::{BootTime, Moment, Pod};
+use shim_protocol::{
+    OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, pod_path, read_record,
+};
 
 use crate::clock;
 use crate::note;
@@ -50,6 +52,11 @@ impl Shim {
         // No other engine may take over a pod that is on its way out.
         self.listener = None;
         self.kill_execs_of_lost_engines();
+        // It may have been changed since the sandbox was made.
+        match read_record::<Pod>(&pod_path(&self.launch.pod_dir)) {
+            Ok(pod) => self.launch.pod = pod,
+            Err(error) => note::error("the pod is stopped as it was when its sandbox was made", &error),
+        }
         let spec = &self.launch.pod.spec;
         let now = clock::now();
         let mut observed = checkpoint(&checkpoint_path(&self.launch.pod_dir));

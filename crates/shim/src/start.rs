@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use container_config::ContainerConfig;
+use container_config::{ContainerConfig, PidNamespace};
 use lifecycle::{ContainerRecord, Exit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use shim_protocol::{RecordError, ReplyBody, write_record};
@@ -76,7 +76,11 @@ impl Shim {
         let log = LogFile::open(&log_dir, attempt).map_err(StartError::Log)?;
         let id = random_id().map_err(StartError::Id)?;
         let paths = SpawnPaths { attempt_dir, attempt };
-        let spawned = spawn(sandbox, config, &paths).map_err(StartError::Spawn)?;
+        let target = match &config.pid_namespace {
+            PidNamespace::Of(target) => self.live(target).map(|live| &live.container),
+            PidNamespace::Container | PidNamespace::Pod => None,
+        };
+        let spawned = spawn(sandbox, config, &paths, target).map_err(StartError::Spawn)?;
         let started = clock::now();
         for warning in &spawned.warnings {
             note::warning(&format!("container {name}: {warning}"));

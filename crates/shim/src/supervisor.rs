@@ -144,6 +144,12 @@ impl Shim {
         }
     }
 
+    /// The running attempt of a container.
+    pub(crate) fn live(&self, container: &ContainerName) -> Option<&Live> {
+        let mut supervised = self.containers.iter().filter(|((name, _), _)| name == container);
+        supervised.find_map(|(_, supervised)| supervised.live.as_ref())
+    }
+
     pub(crate) fn next_key(&mut self) -> u32 {
         self.last_key += 1;
         self.last_key

@@ -80,6 +80,14 @@ impl<'s> Checker<'s> {
         }
     }
 
+    /// The pod is another from now on: it has containers more.
+    pub fn change_spec(&mut self, spec: &'s PodSpec) {
+        self.spec = spec;
+        for container in spec.all_containers() {
+            self.processes.entry(container.name.clone()).or_default();
+        }
+    }
+
     pub fn action(&mut self, at: Duration, action: &Action) {
         self.look_for_stop(at);
         match action {
@@ -239,6 +247,9 @@ impl<'s> Checker<'s> {
             let ended =
                 process.life == Life::Exited && !process.is_restarted(container, self.spec.restart_policy);
             assert!(process.up(container) || waits || ended, "{} is forgotten", container.name);
+        }
+        for container in &self.spec.ephemeral_containers {
+            assert_ne!(self.of(container).life, Life::None, "{} is never started", container.name);
         }
     }
 

@@ -34,6 +34,12 @@ impl<'s> Engine<'s> {
         Self { spec, observed: Observed::default(), checker: Checker::new(spec) }
     }
 
+    /// The pod is another from now on.
+    pub(crate) fn change_spec(&mut self, spec: &'s PodSpec) {
+        self.spec = spec;
+        self.checker.change_spec(spec);
+    }
+
     pub(crate) fn observe(&mut self, now: Duration, observation: &Observation, timeline: &mut Timeline) {
         timeline.observation(now, observation);
         self.checker.observation(now, observation);

@@ -10,6 +10,7 @@
 //! at 7s delete grace=3
 //! at 8s lose-sandbox
 //! at 9s restart-engine down=5s
+//! at 9s ephemeral d run=3s
 //! together
 //! until 10m
 //! show messages
@@ -28,6 +29,8 @@ use crate::words::{container_word, duration, exit_script, key_value, list, numbe
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub spec: PodSpec,
+    /// What it is changed to, one after the other.
+    pub changes: Vec<PodSpec>,
     pub behaviours: Vec<Behaviour>,
     pub events: Vec<(Duration, Event)>,
     /// The timeline ends here at the latest.
@@ -55,6 +58,8 @@ pub enum Event {
         grace: Option<Duration>,
     },
     LoseSandbox,
+    /// The pod becomes the one at this place among the scenario's changes.
+    Change(usize),
     /// `kill -9` of the engine and, `down` later, a new one that adopts the sandbox.
     RestartEngine {
         down: Duration,
@@ -138,6 +143,7 @@ impl Scenario {
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         let mut scenario = Self {
             spec: empty_pod(),
+            changes: Vec::new(),
             behaviours: Vec::new(),
             events: Vec::new(),
             until: Duration::from_secs(3_600),
@@ -201,6 +207,11 @@ impl Scenario {
     fn event<'t>(&mut self, mut words: impl Iterator<Item = &'t str>) -> Result<(), String> {
         let at = duration(words.next().unwrap_or_default())?;
         let what = words.next().ok_or("what happens then?")?;
+        if what == "ephemeral" {
+            self.container(what, words)?;
+            self.events.push((at, Event::Change(self.changes.len() - 1)));
+            return Ok(());
+        }
         let mut value = || words.next().map(|w| key_value(w).map(|(_, v)| v)).transpose();
         let event = match what {
             "delete" => {
@@ -226,6 +237,7 @@ impl Scenario {
         let kind = match kind {
             "init" => ContainerKind::Init,
             "sidecar" => ContainerKind::Sidecar,
+            "ephemeral" => ContainerKind::Ephemeral,
             _ => ContainerKind::App,
         };
         let mut container = plain_container(&name, kind);
@@ -235,6 +247,11 @@ impl Scenario {
         match kind {
             ContainerKind::App => self.spec.containers.push(container),
             ContainerKind::Init | ContainerKind::Sidecar => self.spec.init_containers.push(container),
+            ContainerKind::Ephemeral => {
+                let mut spec = self.changes.last().unwrap_or(&self.spec).clone();
+                spec.ephemeral_containers.push(container);
+                self.changes.push(spec);
+            }
         }
         Ok(())
     }

@@ -106,6 +106,7 @@ fn action_text(action: &Action) -> Option<String> {
 fn observation_text(observation: &Observation) -> Option<String> {
     Some(match observation {
         Observation::DeletionRequested { grace } => format!("deletion, grace {grace:?}"),
+        Observation::SpecChanged => "the pod is changed".to_owned(),
         Observation::VolumesFailed { .. } => "volumes failed".to_owned(),
         Observation::SandboxCreateFailed { attempt, .. } => format!("sandbox {attempt} failed"),
         Observation::SandboxLost { attempt } => format!("sandbox {attempt} lost"),
@@ -146,7 +147,7 @@ fn status_text(status: &PodStatus) -> String {
     if let Some(reason) = &status.reason {
         let _ = write!(text, "({reason})");
     }
-    for container in status.init_containers.iter().chain(&status.containers) {
+    for container in status.all_containers() {
         let _ = write!(text, " {}", container_text(container));
     }
     text.push_str(" |");
@@ -165,7 +166,7 @@ fn messages_text(status: &PodStatus) -> String {
         }
     };
     line("pod", status.message.as_deref());
-    for container in status.init_containers.iter().chain(&status.containers) {
+    for container in status.all_containers() {
         match &container.state {
             ContainerState::Waiting { message, .. } => line(container.name.as_str(), message.as_deref()),
             ContainerState::Terminated(exit) => line(container.name.as_str(), Some(&exit.message)),

@@ -145,6 +145,13 @@ impl<'s> World<'s> {
                 let grace = grace.unwrap_or(self.scenario.spec.termination_grace_period);
                 self.observe(&Observation::DeletionRequested { grace });
             }
+            Event::Change(which) => match self.engine_returns {
+                Some(at) => self.expect(at, Pending::Outside(Event::Change(which))),
+                None => {
+                    self.engine.change_spec(&self.scenario.changes[which]);
+                    self.observe(&Observation::SpecChanged);
+                }
+            },
             Event::LoseSandbox => self.lose_sandbox(),
             Event::Exit { container, exit } => self.end(&container, exit),
             Event::RestartEngine { .. } if self.engine_returns.is_some() => {}

@@ -122,6 +122,7 @@ fn columns_of_an_init_a_sidecar_another_init_and_an_app() {
                 .collect(),
             init_containers: ["a", "s", "b"].iter().zip(case.init).map(|(n, t)| container(n, t)).collect(),
             containers: vec![container("main", case.main)],
+            ephemeral_containers: Vec::new(),
         };
         let found = columns(&pod.spec, &status, case.deleting, at(100));
         let found = format!("{} {} {}", found.ready, found.status, found.restarts);
@@ -152,6 +153,7 @@ fn columns_of_several_apps() {
             conditions: vec![Condition { kind, status: ready, reason: None, message: None }],
             init_containers: Vec::new(),
             containers: vec![container("a", states[0]), container("b", states[1])],
+            ephemeral_containers: Vec::new(),
         };
         let found = columns(&pod.spec, &status, false, at(100));
         assert_eq!(format!("{} {} {}", found.ready, found.status, found.restarts), expected, "{states:?}");

@@ -29,8 +29,16 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             conditions: Vec::new(),
             init_containers: Vec::new(),
             containers: vec![container],
+            ephemeral_containers: Vec::new(),
         };
-        let view = PodView { status, conditions: BTreeMap::new(), deleting: false, at_rest: false, seq: 0 };
+        let view = PodView {
+            generation: 1,
+            status,
+            conditions: BTreeMap::new(),
+            deleting: false,
+            at_rest: false,
+            seq: 0,
+        };
         let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
         let pod = crate::fakes::pod("u1", "Always", &[], &["main"]);
         let status = render::pod_status(&pod, &view, &facts);

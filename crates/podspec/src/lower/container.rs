@@ -12,13 +12,13 @@ use crate::spec::{
     RestartRuleAction, SecurityContext, VolumeMount,
 };
 
-/// `pod_context` is the pod's security context; `init` says which section the container is in.
-pub(super) fn lower(container: &Value, pod_context: &Value, init: bool) -> Container {
+/// `pod_context` is the pod's security context; `section` the kind of those in the container's section, where a
+/// sidecar is among the init containers.
+pub(super) fn lower(container: &Value, pod_context: &Value, section: ContainerKind) -> Container {
     let restart = restart(container);
-    let kind = match (init, restart.policy) {
-        (false, _) => ContainerKind::App,
-        (true, Some(RestartPolicy::Always)) => ContainerKind::Sidecar,
-        (true, _) => ContainerKind::Init,
+    let kind = match (section, restart.policy) {
+        (ContainerKind::Init, Some(RestartPolicy::Always)) => ContainerKind::Sidecar,
+        (section, _) => section,
     };
     let lifecycle = &container["lifecycle"];
     Container {
@@ -42,6 +42,9 @@ pub(super) fn lower(container: &Value, pod_context: &Value, init: bool) -> Conta
         tty: flag(container, "tty"),
         stdin: flag(container, "stdin"),
         stdin_once: flag(container, "stdinOnce"),
+        target: Some(text(container, "targetContainerName"))
+            .filter(|n| !n.is_empty())
+            .map(ContainerName::new),
     }
 }
 

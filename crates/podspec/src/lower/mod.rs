@@ -12,7 +12,7 @@ use crate::ids::{PodUid, VolumeName};
 use crate::json::{fields, flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec, RestartPolicy, Volume, VolumeSource,
+    ContainerKind, EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec, RestartPolicy, Volume, VolumeSource,
 };
 
 /// Linux' `HOST_NAME_MAX` less one, as the kubelet has it.
@@ -24,6 +24,7 @@ pub(crate) fn pod(manifest: &Value) -> Pod {
     Pod {
         namespace: text(metadata, "namespace").to_owned(),
         uid: PodUid::new(text(metadata, "uid")),
+        generation: integer(metadata, "generation").unwrap_or(1),
         labels: string_map(&metadata["labels"]),
         annotations: string_map(&metadata["annotations"]),
         spec: spec(&manifest["spec"], &name),
@@ -34,7 +35,7 @@ pub(crate) fn pod(manifest: &Value) -> Pod {
 fn spec(spec: &Value, pod_name: &str) -> PodSpec {
     let context = &spec["securityContext"];
     let containers =
-        |section, init| list(spec, section).iter().map(|c| container::lower(c, context, init)).collect();
+        |section, kind| list(spec, section).iter().map(|c| container::lower(c, context, kind)).collect();
     PodSpec {
         restart_policy: restart_policy(text(spec, "restartPolicy")).unwrap_or(RestartPolicy::Always),
         termination_grace_period: grace_period(integer(spec, "terminationGracePeriodSeconds")),
@@ -42,8 +43,9 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         hostname: hostname(text(spec, "hostname"), pod_name),
         host_network: flag(spec, "hostNetwork"),
         share_process_namespace: flag(spec, "shareProcessNamespace"),
-        init_containers: containers("initContainers", true),
-        containers: containers("containers", false),
+        init_containers: containers("initContainers", ContainerKind::Init),
+        containers: containers("containers", ContainerKind::App),
+        ephemeral_containers: containers("ephemeralContainers", ContainerKind::Ephemeral),
         volumes: list(spec, "volumes").iter().map(volume).collect(),
         supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),

@@ -34,7 +34,7 @@ pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
         Step::MountDev(new) => root.mount_dev(new),
         Step::InputFromOwnNull => root.input_from_own_null(),
         Step::MountCgroupV1(new, hierarchies) => root.mount_cgroup_v1(new, hierarchies),
-        Step::Attach { mount, target } => root.attach(mount.as_fd(), target),
+        Step::Attach { mount, target, .. } => root.attach(mount.as_fd(), target),
         Step::Bind(bind) => root.bind(bind),
         Step::Console(terminal) => root.mount_console(terminal.as_fd()),
         Step::Mask(path) => root.mask(path),

@@ -35,13 +35,21 @@ pub(super) struct Prepared {
     pub(super) shared: Option<SharedProcesses>,
 }
 
-/// The process namespace of a pod.
+/// A process namespace that others are in.
 #[derive(Debug)]
 pub(super) struct SharedProcesses {
     /// Its first process.
     pub(super) init: OwnedFd,
-    /// Where the shim has mounted its `/proc`.
-    pub(super) proc: PathBuf,
+    pub(super) proc: SharedProc,
+}
+
+/// The `/proc` of a process namespace that others are in.
+#[derive(Debug)]
+pub(super) enum SharedProc {
+    /// Where the shim has mounted it.
+    At(PathBuf),
+    /// A copy of its mount, for one container.
+    Copy(Option<OwnedFd>),
 }
 
 /// When a process becomes one of the container's pid namespace.
@@ -84,8 +92,8 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
         let devpts = terminal
             .as_mut()
             .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
-        steps.push(match (&mount.kind, &prepared.shared) {
-            (MountKind::Proc, Some(shared)) => shared_proc(mount, shared)?,
+        steps.push(match (&mount.kind, &mut prepared.shared) {
+            (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
             _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
         });
     }
@@ -158,15 +166,25 @@ fn overlays(
 }
 
 /// A mount of it is the pid namespace's in which it was made, so one made here would be the shim's.
-fn shared_proc(mount: &Mount, shared: &SharedProcesses) -> Result<Step, SpawnError> {
-    Ok(Step::Bind(Bind {
-        what: "proc".to_owned(),
-        source: path(&shared.proc)?,
-        recursive: false,
-        kind: Missing::Directory,
-        attributes: attributes(mount.options),
-        target: c_string(mount.target.as_str(), "a mount path")?,
-    }))
+fn shared_proc(mount: &Mount, proc: &mut SharedProc) -> Result<Step, SpawnError> {
+    let target = c_string(mount.target.as_str(), "a mount path")?;
+    Ok(match proc {
+        SharedProc::At(source) => Step::Bind(Bind {
+            what: "proc".to_owned(),
+            source: path(source)?,
+            recursive: false,
+            kind: Missing::Directory,
+            attributes: attributes(mount.options),
+            target,
+        }),
+        SharedProc::Copy(copy) => {
+            let mount = copy.take().ok_or_else(|| SpawnError::Create {
+                what: "mount /proc twice".to_owned(),
+                source: io::ErrorKind::InvalidInput.into(),
+            })?;
+            Step::Attach { what: "proc", mount, target }
+        }
+    })
 }
 
 fn mount_step(
@@ -184,7 +202,7 @@ fn mount_step(
         MountKind::Mqueue => Step::Mount(new(c"mqueue", Vec::new())),
         MountKind::Devpts => {
             let devpts = devpts.map_or_else(|| stdio::devpts(attributes), Ok)?;
-            Step::Attach { mount: devpts, target }
+            Step::Attach { what: "devpts", mount: devpts, target }
         }
         MountKind::Dev => {
             let options = vec![(c"mode", option("755")?), (c"size", option(DEV_SIZE)?)];
@@ -338,7 +356,7 @@ mod tests {
     use linux_sys::cgroup::Hierarchies;
     use podspec::ContainerName;
 
-    use super::{Prepared, SharedProcesses, compile, compile_exec};
+    use super::{Prepared, SharedProc, SharedProcesses, compile, compile_exec};
     use crate::container::step::Step;
 
     const INERT: MountOptions = MountOptions { read_only: true, nosuid: true, nodev: true, noexec: true };
@@ -414,7 +432,7 @@ mod tests {
             group: hierarchies.group("monopod/pod1/app-0"),
             cgroup_v2,
             shared: (config.pid_namespace == PidNamespace::Pod)
-                .then(|| SharedProcesses { init: null(), proc: PathBuf::from("/pod/proc") }),
+                .then(|| SharedProcesses { init: null(), proc: SharedProc::At(PathBuf::from("/pod/proc")) }),
         };
         compile(config, prepared).unwrap()
     }

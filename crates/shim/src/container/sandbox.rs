@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::process::Signal;
 
-use super::compile::SharedProcesses;
+use super::compile::{SharedProc, SharedProcesses};
 use super::spawn::limits;
 use super::{SandboxError, SpawnError, TeardownError, child, pod_init};
 
@@ -132,7 +132,7 @@ impl Sandbox {
         })?;
         let init = shared.init.pidfd.try_clone();
         let init = init.map_err(SpawnError::create::<io::Error>("refer to the pod's init"))?;
-        Ok(SharedProcesses { init, proc: shared.proc.clone() })
+        Ok(SharedProcesses { init, proc: SharedProc::At(shared.proc.clone()) })
     }
 }
 

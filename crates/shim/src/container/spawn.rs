@@ -10,12 +10,13 @@ use container_config::{ContainerConfig, Layer, MountKind, PidNamespace, Resource
 use linux_sys::cgroup::{Entry, Group, Limits};
 use linux_sys::device_filter::DeviceRule;
 use linux_sys::namespace::Namespaces;
+use podspec::ContainerName;
 
 use super::child::{self, End, Plan, Ready};
-use super::compile::{Prepared, PreparedTerminal, attributes, compile};
+use super::compile::{Prepared, PreparedTerminal, SharedProc, SharedProcesses, attributes, compile};
 use super::program::Program;
 use super::stdio::{self, Stdio, Terminal};
-use super::{Container, Sandbox, SpawnError};
+use super::{Container, Sandbox, SpawnError, inside};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpawnPaths {
@@ -53,11 +54,21 @@ const TERMINATION_LOG: &str = "termination-log";
 /// # Errors
 /// [`SpawnError::Start`] and the like once there was a process, the others before. In all cases process and
 /// cgroup are gone; files in the attempt's directory stay.
-pub fn spawn(sandbox: &Sandbox, config: &ContainerConfig, paths: &SpawnPaths) -> Result<Spawned, SpawnError> {
+pub fn spawn(
+    sandbox: &Sandbox,
+    config: &ContainerConfig,
+    paths: &SpawnPaths,
+    target: Option<&Container>,
+) -> Result<Spawned, SpawnError> {
+    let shared = match &config.pid_namespace {
+        PidNamespace::Container => None,
+        PidNamespace::Pod => Some(sandbox.shared_processes()?),
+        PidNamespace::Of(name) => Some(processes_of(name, target)?),
+    };
     let program = Program::new(&config.process.args, &config.process.env)?;
     let writable = make_files(config, &paths.attempt_dir)?;
     let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
-    let started = start(sandbox, config, paths, program, writable, &group);
+    let started = start(config, paths, program, writable, &group, shared);
     if started.is_err() {
         // The error to report is the first one; a group that stays is removed with the pod's.
         let _ = group.remove();
@@ -75,12 +86,12 @@ pub fn spawn(sandbox: &Sandbox, config: &ContainerConfig, paths: &SpawnPaths) ->
 type Started = (Ready, (Output, Option<OwnedFd>), Vec<&'static str>);
 
 fn start(
-    sandbox: &Sandbox,
     config: &ContainerConfig,
     paths: &SpawnPaths,
     program: Program,
     writable: Vec<(PathBuf, PathBuf)>,
     group: &Group,
+    shared: Option<SharedProcesses>,
 ) -> Result<Started, SpawnError> {
     group.create()?;
     let missing = group.limit(&limits(&config.resources))?;
@@ -98,19 +109,27 @@ fn start(
         cgroup_files,
         group: group.clone(),
         cgroup_v2: cgroup_directory.is_some(),
-        shared: match config.pid_namespace {
-            PidNamespace::Container => None,
-            PidNamespace::Pod => Some(sandbox.shared_processes()?),
-        },
+        shared,
     };
     let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let namespaces = match config.pid_namespace {
         PidNamespace::Container => Namespaces::MOUNT | Namespaces::PID,
-        PidNamespace::Pod => Namespaces::MOUNT,
+        PidNamespace::Pod | PidNamespace::Of(_) => Namespaces::MOUNT,
     };
     let ready = child::start(&plan, namespaces, cgroup)?;
     Ok((ready, (output, input), missing))
+}
+
+fn processes_of(name: &ContainerName, target: Option<&Container>) -> Result<SharedProcesses, SpawnError> {
+    let failed = || format!("join the process namespace of container {:?}", name.as_str());
+    let target = target.ok_or_else(|| SpawnError::Create {
+        what: failed(),
+        source: io::Error::new(io::ErrorKind::NotFound, "it is not running"),
+    })?;
+    let init = target.main.pidfd.try_clone().map_err(SpawnError::create::<io::Error>(failed()))?;
+    let proc = SharedProc::Copy(Some(inside::proc_of(target.pidfd())?));
+    Ok(SharedProcesses { init, proc })
 }
 
 fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>), SpawnError> {

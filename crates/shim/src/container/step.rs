@@ -48,8 +48,9 @@ pub(super) enum Step {
     InputFromOwnNull,
     /// tmpfs with a directory for each v1 hierarchy, in which the container's own group is mounted.
     MountCgroupV1(NewMount, Vec<V1Hierarchy>),
-    /// Made by the parent.
+    /// Made or copied by the parent.
     Attach {
+        what: &'static str,
         mount: OwnedFd,
         target: CString,
     },
@@ -160,7 +161,7 @@ impl fmt::Display for Step {
                 write!(f, "mount {} at {}", text(mount.file_system), text(&mount.target))
             }
             Self::InputFromOwnNull => f.write_str("open /dev/null"),
-            Self::Attach { target, .. } => write!(f, "mount devpts at {}", text(target)),
+            Self::Attach { what, target, .. } => write!(f, "mount {what} at {}", text(target)),
             Self::Bind(bind) => write!(f, "mount {} at {}", bind.what, text(&bind.target)),
             Self::Console(_) => f.write_str("mount the terminal at /dev/console"),
             Self::Mask(path) => write!(f, "hide {}", text(path)),

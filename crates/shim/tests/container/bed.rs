@@ -148,7 +148,7 @@ impl Bed {
         let attempt_dir = self.attempt_dir(attempt);
         fs::create_dir_all(&attempt_dir).unwrap();
         let sandbox = self.sandbox.borrow();
-        spawn(sandbox.as_ref().unwrap(), config, &SpawnPaths { attempt_dir, attempt })
+        spawn(sandbox.as_ref().unwrap(), config, &SpawnPaths { attempt_dir, attempt }, None)
     }
 
     pub(crate) fn attempt_dir(&self, attempt: u32) -> PathBuf {

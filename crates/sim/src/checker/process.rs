@@ -232,6 +232,7 @@ impl Process {
         let bad = exit.code != 0 || (container.kind == ContainerKind::Init && exit.oom);
         let policy = container.restart.policy.unwrap_or(pod);
         match container.kind {
+            ContainerKind::Ephemeral => false,
             ContainerKind::Sidecar => true,
             ContainerKind::Init => {
                 bad && (policy != RestartPolicy::Never || rule(container, exit.code).is_some())

@@ -45,9 +45,14 @@ impl Checker<'_> {
         assert!(self.stop.is_none(), "{name} started although the pod stops");
         assert_eq!(self.sandbox, Part::Ready, "{name} started without a sandbox");
         assert!(!process.alive(), "two live attempts of {name}");
+        if container.kind == ContainerKind::Ephemeral {
+            assert_eq!(process.attempt, None, "{name} started again");
+        }
         if run != self.run {
             self.retries.restart_all(at);
-            return self.no_process_alive("begin a new run");
+            let mut restarted = self.spec.init_and_app_containers();
+            assert!(!restarted.any(|c| self.of(c).alive()), "a new run begins while the old one goes on");
+            return;
         }
         assert!(!self.restarting_all, "{name} started while all are to be restarted");
         self.retries.make_container(name, at);
@@ -75,7 +80,7 @@ impl Checker<'_> {
 
     pub(super) fn count_restart(&mut self, name: &ContainerName, at: Duration) {
         let behind = self.exit_behind(self.container(name));
-        self.had_processes = true;
+        self.had_processes |= self.container(name).kind != ContainerKind::Ephemeral;
         self.retries.container_made(name);
         self.with(name, |process, _| {
             if process.life == Life::Starting {
@@ -88,6 +93,9 @@ impl Checker<'_> {
     /// still up; apps before it have been tried.
     pub(super) fn it_is_its_turn(&self, container: &Container) {
         let name = &container.name;
+        if container.kind == ContainerKind::Ephemeral {
+            return;
+        }
         let initialized = self.spec.containers.iter().any(|c| self.of(c).begun_in_run);
         if container.kind != ContainerKind::App || !initialized {
             let before: Vec<_> = self.spec.init_containers.iter().take_while(|c| c.name != *name).collect();

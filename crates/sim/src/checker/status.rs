@@ -1,6 +1,6 @@
 //! Promises about statuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lifecycle::{ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
@@ -21,7 +21,7 @@ impl LastStatus {
     pub(super) fn keep(&mut self, status: &PodStatus) {
         self.phase = Some(status.phase);
         self.initialized |= condition(status, ConditionKind::Initialized);
-        for container in status.init_containers.iter().chain(&status.containers) {
+        for container in status.all_containers() {
             self.restarts.insert(container.name.clone(), container.restart_count);
         }
     }
@@ -38,11 +38,15 @@ pub(super) fn check(checker: &Checker<'_>, at: Duration, status: &PodStatus) {
     }
     check_phase(checker, status);
     check_conditions(checker, status);
-    for container in status.init_containers.iter().chain(&status.containers) {
+    for container in status.all_containers() {
         check_container(checker, container);
         check_exits(checker, at, container);
     }
     assert!(status.containers.is_sorted_by_key(|c| &c.name), "containerStatuses are sorted by name");
+    let ephemeral = &status.ephemeral_containers;
+    assert!(ephemeral.is_sorted_by_key(|c| &c.name), "ephemeralContainerStatuses are sorted by name");
+    let told: BTreeSet<_> = status.all_containers().map(|c| &c.name).collect();
+    assert!(checker.spec.all_containers().all(|c| told.contains(&c.name)), "a container is not told of");
 }
 
 /// One that has not ended is pending as long as an init container runs or has not run, a sidecar is not up
@@ -58,6 +62,7 @@ fn check_phase(checker: &Checker<'_>, status: &PodStatus) {
     let initialized = checker.spec.containers.iter().any(|c| checker.of(c).ran_in_run());
     let pending = |c: &ContainerStatus| match checker.container(&c.name).kind {
         ContainerKind::App => !has_run(c),
+        ContainerKind::Ephemeral => false,
         ContainerKind::Init => !has_run(c) || matches!(c.state, ContainerState::Running { .. }),
         ContainerKind::Sidecar => {
             let coming_up = matches!(c.state, ContainerState::Running { .. }) && !c.started;
@@ -79,7 +84,7 @@ fn check_conditions(checker: &Checker<'_>, status: &PodStatus) {
     assert_eq!(is(ConditionKind::ContainersReady), all_ready, "ContainersReady");
     let passed = checker.spec.init_containers.iter().all(|c| match c.kind {
         ContainerKind::Sidecar => checker.of(c).up(c),
-        ContainerKind::Init | ContainerKind::App => checker.of(c).passed_in_run,
+        ContainerKind::Init | ContainerKind::App | ContainerKind::Ephemeral => checker.of(c).passed_in_run,
     });
     let passed = passed && !checker.restarting_all;
     let initialized = passed || checker.last.initialized || status.phase == Phase::Succeeded;
@@ -123,6 +128,11 @@ fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
     let succeeded = matches!(&status.state, ContainerState::Terminated(exit) if exit.code == 0);
     match container.kind {
         ContainerKind::Init => assert!(!status.ready || succeeded, "{name} is ready"),
+        ContainerKind::Ephemeral => {
+            assert!(!status.ready && status.restart_count == 0, "{name} is ready");
+            let ended = matches!(status.state, ContainerState::Terminated(_));
+            assert_eq!(ended, process.life == Life::Exited, "{name} ends once and for all");
+        }
         ContainerKind::Sidecar | ContainerKind::App => {
             assert_eq!(status.ready, status.started, "{name} ready");
         }
