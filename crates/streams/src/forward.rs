@@ -52,7 +52,7 @@ impl ForwardConnection {
     ///
     /// When the pod's side breaks; the client's data is reset then.
     pub async fn pump(self, pod: impl AsyncRead + AsyncWrite) -> io::Result<()> {
-        splice(self.data, pod, ForwardData::reset).await
+        splice(self.data, pod, Decisive::Socket, ForwardData::reset).await
     }
 
     /// Tells the client why its connection cannot be made or broke, in the words clients of Kubernetes know.
@@ -66,47 +66,61 @@ impl ForwardConnection {
     }
 }
 
-/// Copies both ways between a forwarded stream and a socket on either side of a port-forward. `reset` is called on the stream when
-/// the socket breaks.
+/// Whose end is the end of a connection: the side that is dialled answers, and may do so long after the other has ended its side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decisive {
+    /// The server's case.
+    Socket,
+    /// The client's.
+    Stream,
+}
+
+/// Copies both ways between a forwarded stream and a socket, on either side of a port-forward. `reset` is called on the stream when the
+/// socket breaks.
 pub(crate) async fn splice<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     socket: impl AsyncRead + AsyncWrite,
+    decisive: Decisive,
     reset: impl FnOnce(&mut S),
 ) -> io::Result<()> {
     let (mut stream_read, mut stream_write) = split(stream);
     let (mut socket_read, mut socket_write) = split(socket);
-    let up = async {
-        copy(&mut stream_read, &mut socket_write).await?;
-        socket_write.shutdown().await
+    let from_stream = copy_to_end(&mut stream_read, &mut socket_write);
+    let from_socket = copy_to_end(&mut socket_read, &mut stream_write);
+    let result = match decisive {
+        Decisive::Socket => join(from_socket, from_stream).await,
+        Decisive::Stream => join(from_stream, from_socket).await,
     };
-    let down = async {
-        copy(&mut socket_read, &mut stream_write).await?;
-        stream_write.shutdown().await
-    };
-    let result = join(up, down).await;
     if result.is_err() {
         reset(&mut stream_read.unsplit(stream_write));
     }
     result
 }
 
-/// Waits for `down`, the direction from the pod. What still comes from the client after it has [`GRACE`]; and so has what comes from
-/// the pod when nothing more can be sent to it.
-async fn join(
-    up: impl Future<Output = io::Result<()>>,
-    down: impl Future<Output = io::Result<()>>,
+async fn copy_to_end(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {
-    tokio::pin!(up, down);
+    copy(from, to).await?;
+    to.shutdown().await
+}
+
+/// Waits for the decisive direction. The other one has [`GRACE`] after it, and so has the decisive one after the other has failed.
+async fn join(
+    decisive: impl Future<Output = io::Result<()>>,
+    other: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    tokio::pin!(decisive, other);
     tokio::select! {
-        result = &mut down => {
+        result = &mut decisive => {
             if result.is_ok() {
-                let _ = timeout(GRACE, up).await;
+                let _ = timeout(GRACE, other).await;
             }
             result
         }
-        result = &mut up => match result {
-            Ok(()) => down.await,
-            Err(error) => timeout(GRACE, down).await.unwrap_or(Err(error)),
+        result = &mut other => match result {
+            Ok(()) => decisive.await,
+            Err(error) => timeout(GRACE, decisive).await.unwrap_or(Err(error)),
         }
     }
 }

@@ -26,9 +26,7 @@ pub use exec::{
     Wanted,
 };
 pub use forward::{ForwardConnection, ForwardData, ForwardSession};
-pub use negotiate::{Transport, wants_upgrade};
+pub use negotiate::wants_upgrade;
 pub use refusal::Refusal;
 pub use spdy::SpdyStream;
-pub use upgrade::{
-    AcceptError, Connection, ExecUpgrade, ExecVersion, ForwardUpgrade, Limits, LogUpgrade, upgraded,
-};
+pub use upgrade::{AcceptError, Connection, ExecUpgrade, ForwardUpgrade, Limits, LogUpgrade, upgraded};

@@ -25,7 +25,7 @@ const OFFERS_MAX: usize = 32;
 
 /// What carries the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
+pub(crate) enum Transport {
     /// Messages of a WebSocket.
     WebSocket,
     /// Streams of SPDY/3.1 on the connection itself.

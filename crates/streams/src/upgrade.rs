@@ -81,7 +81,7 @@ pub async fn upgraded(on: OnUpgrade) -> Result<TokioIo<Upgraded>, AcceptError> {
 
 /// The versions of the protocol of exec and attach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ExecVersion {
+pub(crate) enum ExecVersion {
     /// Errors as text.
     V1,
     /// As V1, without its mistakes.

@@ -2,19 +2,23 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::Role as SocketRole;
 
 use crate::client::handshake::{ClientError, Target, handshake};
 use crate::closed::Closed;
-use crate::forward::splice;
+use crate::forward::{Decisive, splice};
 use crate::spdy::{ForwardClient, SpdyStream};
 use crate::upgrade::{Connection, Limits, TUNNEL};
 use crate::websocket::tunnel::Tunnel;
 
 /// Bytes of what the server says of a connection that cannot be made.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
+/// It is said by then, counted from the end of the data.
+const ERROR_WAIT: Duration = Duration::from_secs(5);
 
 /// A session with a server that forwards to ports of a pod.
 #[derive(Debug)]
@@ -56,14 +60,14 @@ impl PortForward {
         let (mut error, data) = self.client.open(port, request).await.map_err(|_| ClientError::Lost)?;
         // Nothing is said on the error stream by this side.
         error.shutdown().await.map_err(|_| ClientError::Lost)?;
-        if let Err(error) = splice(data, local, SpdyStream::reset).await {
+        if let Err(error) = splice(data, local, Decisive::Stream, SpdyStream::reset).await {
             tracing::debug!(%error, port, "a forwarded connection broke");
         }
         let mut why = vec![];
-        match error.take(ERROR_BYTES_MAX).read_to_end(&mut why).await {
-            Ok(_) => Ok((!why.is_empty()).then(|| String::from_utf8_lossy(&why).into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Err(ClientError::Lost),
-            Err(_) => Ok(None),
+        match timeout(ERROR_WAIT, error.take(ERROR_BYTES_MAX).read_to_end(&mut why)).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => Err(ClientError::Lost),
+            // A server that has nothing to say may be slow to end the stream on which it would.
+            Ok(_) | Err(_) => Ok((!why.is_empty()).then(|| String::from_utf8_lossy(&why).into_owned())),
         }
     }
 }

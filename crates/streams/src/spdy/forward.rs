@@ -36,6 +36,11 @@ impl ForwardClient {
         self.connection.closed()
     }
 
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize, usize) {
+        self.connection.held()
+    }
+
     /// An error and a data stream to a port.
     pub(crate) async fn open(&self, port: u16, request: u64) -> io::Result<(SpdyStream, SpdyStream)> {
         let (port, request) = (port.to_string(), request.to_string());

@@ -32,6 +32,7 @@ async fn connections_through_the_tunnel() {
     assert_eq!(talk(&client, 19, b"").await, (vec![b'y'; 300_000], None));
     let refused = "error forwarding port 1 to pod p, uid u-1: connection refused";
     assert_eq!(talk(&client, 1, b"").await, (vec![], Some(refused.into())));
+    assert_eq!(talk(&client, 21, b"question").await, (b"at last".to_vec(), None));
     let big = vec![b'b'; 2_000_000];
     assert!(talk(&client, 7, &big).await.0 == big);
     drop(client);
@@ -81,6 +82,27 @@ async fn plain_spdy() {
     assert_eq!(read_all(error).await, b"error forwarding port 2 to pod p, uid u-1: connection refused");
     assert_eq!(read_all(data).await, b"");
     assert!(soon(client.open(0, 5)).await.is_err());
+}
+
+#[tokio::test]
+async fn streams_that_are_done_with_leave_nothing() {
+    let bed = Bed::default();
+    let io = upgrade_spdy(&bed, "/forward", "portforward.k8s.io").await.unwrap();
+    let client = ForwardClient::start(io, Limits::default());
+    // More than a connection may have at one time; ended as kubectl does, and by a reset.
+    for request in 0..1500 {
+        let (mut error, mut data) = soon(client.open(7, request)).await.unwrap();
+        soon(error.shutdown()).await.unwrap();
+        soon(data.write_all(b"hello")).await.unwrap();
+        if request % 2 == 0 {
+            soon(data.shutdown()).await.unwrap();
+            assert_eq!(read_all(data).await, b"hello");
+        } else {
+            data.reset();
+        }
+        assert_eq!(read_all(error).await, b"");
+    }
+    assert_eq!(client.held(), (0, 0, 0));
 }
 
 #[tokio::test]

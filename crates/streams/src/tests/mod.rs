@@ -167,7 +167,8 @@ fn forward(bed: Bed, on: On, headers: &HeaderMap, query: &str) -> Result<Respons
     Ok(response)
 }
 
-/// Port 7 echoes, port 9 reads nothing, port 19 sends 300 kB and closes, port 13 closes after a greeting, and nothing listens elsewhere.
+/// Port 7 echoes, port 9 reads nothing, port 13 closes after a greeting, port 19 sends 300 kB and closes, port 21 answers long after
+/// its client has ended its side, and nothing listens elsewhere.
 async fn serve_ports(bed: &Bed, mut session: ForwardSession) {
     while let Some(connection) = session.next().await {
         tokio::spawn(async move {
@@ -188,6 +189,13 @@ async fn serve_ports(bed: &Bed, mut session: ForwardSession) {
                 }
                 13 => {
                     tokio::spawn(async move { other.write_all(b"hello\n").await });
+                }
+                21 => {
+                    tokio::spawn(async move {
+                        let _ = other.read_to_end(&mut vec![]).await;
+                        tokio::time::sleep(Duration::from_millis(1500)).await;
+                        other.write_all(b"at last").await
+                    });
                 }
                 19 => {
                     tokio::spawn(async move { other.write_all(&[b'y'; 300_000]).await });
