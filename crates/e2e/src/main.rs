@@ -7,8 +7,11 @@
 
 mod archive;
 mod bed;
+mod cluster;
 mod compare;
 mod engine;
+mod golden;
+mod kubectl;
 mod lasting;
 mod leaks;
 mod oci;

@@ -1,6 +1,7 @@
 //! The program: command line only.
 
 mod cli;
+mod engine;
 mod image;
 mod logs;
 mod outcome;

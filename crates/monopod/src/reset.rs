@@ -9,6 +9,7 @@ use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
 
 use crate::outcome::Outcome;
+use crate::serve;
 
 /// How long shims that lost their engine may take to stop their pods: a usual grace period and more.
 const STOPPING_MAX: Duration = Duration::from_secs(60);
@@ -17,11 +18,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Goes on past errors and reports them all.
 pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
+    if serve::is_running(&paths.data_dir) {
+        bail!("nothing was reset: `monopod serve` has {}\nremedy: stop it first", paths.data_dir.display());
+    }
     let mut errors = remove_pods(paths)?;
     let mut dirs = Vec::new();
     if errors.is_empty() {
         // A pod's directory says what there is of the pod: it stays until all of that is gone.
         dirs.extend([paths.pods_dir(), paths.run_dir.clone()]);
+        dirs.extend(serve::leavings(&paths.data_dir));
         if !keep_images {
             // Containers that could not be ended have their files in it.
             dirs.push(paths.data_dir.join("images"));

@@ -16,6 +16,8 @@ mod init;
 mod interrupt;
 mod isolation;
 mod killed_engine;
+mod kubectl;
+mod kubectl_objects;
 mod logs;
 mod network;
 mod process;
@@ -51,6 +53,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "adoption", tests: adoption::TESTS },
     Suite { name: "adoption_shims", tests: adoption_shims::TESTS },
     Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
+    Suite { name: "kubectl", tests: kubectl::TESTS },
+    Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];

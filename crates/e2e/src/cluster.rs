@@ -1,0 +1,127 @@
+//! `monopod serve` with a root of its own, and kubectl that speaks to it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use crate::bed::{Bed, SOON};
+use crate::engine::{Engine, Finished};
+use crate::kubectl::Kubectl;
+use crate::pod::Pod;
+use crate::wait;
+
+/// A server, and the test's bed that it stands in.
+#[derive(Debug)]
+pub(crate) struct Cluster<'a> {
+    bed: &'a Bed,
+    engine: Option<Engine>,
+    kubectl: Kubectl,
+}
+
+impl<'a> Cluster<'a> {
+    /// Starts the server and waits until it is ready.
+    pub(crate) fn start(bed: &'a Bed) -> Result<Self> {
+        Self::start_with(bed, Kubectl::newest()?)
+    }
+
+    /// With a certain kubectl.
+    pub(crate) fn start_with(bed: &'a Bed, kubectl: Kubectl) -> Result<Self> {
+        let mut cluster = Self { bed, engine: None, kubectl };
+        cluster.serve()?;
+        Ok(cluster)
+    }
+
+    /// Starts the server, also again after [`Self::kill`] or [`Self::stop`].
+    pub(crate) fn serve(&mut self) -> Result<()> {
+        let mut command = Command::new(self.bed.program());
+        command.arg("--root").arg(self.bed.root()).args(["serve", "--listen", "127.0.0.1:0"]);
+        let mut engine = self.bed.start(command.stdin(Stdio::null()))?;
+        engine.wait_output("monopod is ready", SOON)?;
+        self.engine = Some(engine);
+        Ok(())
+    }
+
+    /// SIGTERM: the server ends, its pods run on.
+    pub(crate) fn stop(&mut self) -> Result<Finished> {
+        let engine = self.engine.take().context("no server runs")?;
+        engine.signal(Signal::TERM)?;
+        engine.wait(SOON)
+    }
+
+    /// SIGKILL: as a crash.
+    pub(crate) fn kill(&mut self) -> Result<Finished> {
+        let engine = self.engine.take().context("no server runs")?;
+        engine.signal(Signal::KILL)?;
+        engine.wait(SOON)
+    }
+
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.bed.root().join("var/lib/monopod/kubeconfig")
+    }
+
+    /// `kubectl`, for further arguments; it keeps what it caches in the test's directory.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.kubectl.program);
+        command.env("KUBECONFIG", self.kubeconfig()).env("HOME", self.bed.dir()).current_dir(self.bed.dir());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs kubectl to its end, whatever its exit code.
+    pub(crate) fn kubectl(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<Finished> {
+        self.bed.finish(self.command().args(args))
+    }
+
+    /// Runs kubectl, which has to succeed; what it printed on standard output.
+    pub(crate) fn output(&self, args: &[&str]) -> Result<String> {
+        let finished = self.kubectl(args)?;
+        finished
+            .expect_code(0)
+            .with_context(|| format!("kubectl {}\n{}{}", args.join(" "), finished.stdout, finished.stderr))?;
+        Ok(finished.stdout)
+    }
+
+    pub(crate) fn apply(&self, manifest: &Path) -> Result<String> {
+        self.output(&["apply", "-f", &manifest.to_string_lossy()])
+    }
+
+    pub(crate) fn apply_pod(&self, pod: &Pod) -> Result<String> {
+        self.apply(&self.bed.manifest(pod)?)
+    }
+
+    pub(crate) fn wait_ready(&self, pod: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", SOON.as_secs());
+        self.output(&["wait", "--for=condition=Ready", &format!("pod/{pod}"), &timeout]).map(drop)
+    }
+
+    /// Asks until `expected` is what kubectl prints.
+    pub(crate) fn wait_output(&self, args: &[&str], expected: &str, deadline: Duration) -> Result<()> {
+        let mut last = String::new();
+        wait::until(&format!("{expected:?} of kubectl {}", args.join(" ")), deadline, || {
+            last = self.kubectl(args).map(|finished| finished.output()).unwrap_or_default();
+            (last.trim_end() == expected).then_some(())
+        })
+        .with_context(|| format!("the last answer was:\n{last}"))
+    }
+
+    /// Ends the server and everything that it runs.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        if self.engine.is_some() {
+            self.stop()?.expect_code(0)?;
+        }
+        self.bed.reset()?;
+        self.bed.expect_settled()
+    }
+}
+
+impl Drop for Cluster<'_> {
+    /// A test that failed leaves no pod behind.
+    fn drop(&mut self) {
+        self.engine = None;
+        let _ = self.bed.reset();
+    }
+}

@@ -1,0 +1,163 @@
+//! The whole engine in one process: store, API, controllers and kubelet. `serve` and `run` differ in where objects
+//! are kept, and in whether pods end with it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use apiserver::controllers::{self, Controllers};
+use apiserver::server::{Running, Server, ServerConfig};
+use apiserver::{discovery, objects};
+use kubelet::{Kubelet, Subscription};
+use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings};
+use node::{Node, Outcome as Inherited};
+use podspec::Pod;
+use ports::PortError;
+use store::{Options, Place, Store};
+
+use crate::outcome;
+
+/// Of the Service `default/kubernetes`: the first of the range that most clusters have.
+const SERVICE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What an engine is to be.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Where objects are kept.
+    pub(crate) objects: Place,
+    /// For kubectl, with TLS.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) socket: PathBuf,
+    pub(crate) pki: PathBuf,
+    /// Pods end with the engine.
+    pub(crate) bound: bool,
+}
+
+/// An engine that answers requests and has begun no pod yet.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) node: Arc<Node>,
+    pub(crate) kubelet: Arc<Kubelet<Node>>,
+    pub(crate) store: Store,
+    pub(crate) server: Running,
+    controllers: Controllers,
+    settings: Settings,
+    inheriting: Inheriting,
+    bound: bool,
+}
+
+/// An engine that runs what its store says.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) node: Arc<Node>,
+    pub(crate) kubelet: Arc<Kubelet<Node>>,
+    pub(crate) store: Store,
+    pub(crate) server: Running,
+    controllers: Controllers,
+    _cluster: LocalCluster<Node>,
+}
+
+impl Engine {
+    pub(crate) async fn start(node: Node, plan: Plan) -> Result<Self> {
+        let paths = node.paths().clone();
+        let store = Store::open(plan.objects, Options { index: objects::index_stored })?;
+        let machine = Machine::read(&paths.data_dir).context("cannot find out what this machine has")?;
+        let node = Arc::new(node);
+        let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), paths, plan.bound));
+        let (backend, inheriting) = Backend::new(Arc::clone(&kubelet)).context("cannot watch log files")?;
+        let config = ServerConfig {
+            store: store.clone(),
+            backend,
+            listen: plan.listen,
+            socket: Some(plan.socket),
+            pki: plan.pki,
+            node_name: machine.name.clone(),
+            node_addresses: vec![machine.address],
+            service_address: SERVICE_ADDRESS,
+            version: VERSION,
+        };
+        let server = Server::start(config).await?;
+        let endpoints = server.address.map(|address| (address.ip(), address.port()));
+        let controlled = controllers::Settings {
+            store: store.clone(),
+            node_name: machine.name.clone(),
+            ca: server.pki.ca.clone(),
+            service_address: SERVICE_ADDRESS,
+            endpoints: endpoints.into_iter().collect(),
+        };
+        let made = controllers::bootstrap(&controlled).await;
+        made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
+        let controllers = Controllers::start(&controlled);
+        let settings = Settings { machine, version: discovery::server_version(VERSION) };
+        Ok(Self { node, kubelet, store, server, controllers, settings, inheriting, bound: plan.bound })
+    }
+
+    /// Takes over the pods of earlier engines, if pods outlive this one, and begins what the store says. `begun` is
+    /// told of each new pod before anything happens to it.
+    pub(crate) async fn go(self, begun: impl Fn(Subscription) + Send + Sync + 'static) -> Live {
+        let Self { node, kubelet, store, server, controllers, settings, inheriting, bound } = self;
+        let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
+        let begin = {
+            let (node, kubelet) = (Arc::clone(&node), Arc::clone(&kubelet));
+            move |pod| begin(&node, &kubelet, pod, bound, &begun)
+        };
+        let cluster =
+            LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);
+        let _cluster = cluster.await;
+        inheriting.done();
+        Live { node, kubelet, store, server, controllers, _cluster }
+    }
+}
+
+impl Live {
+    /// Ends the server and the controllers; pods are as they are.
+    pub(crate) async fn shut_down(self) {
+        self.server.shutdown().await;
+        self.controllers.stop().await;
+    }
+}
+
+/// What cannot be taken over is said, and left as it is.
+async fn inherit(node: &Arc<Node>, kubelet: &Arc<Kubelet<Node>>) -> Vec<Subscription> {
+    let mut inheritances = node::inherit(node, kubelet);
+    let mut subscriptions = Vec::new();
+    while let Some(inheritance) = inheritances.recv().await {
+        match inheritance.outcome {
+            Inherited::Adopted(subscription) => subscriptions.push(*subscription),
+            Inherited::Ending => {}
+            Inherited::Buried(errors) => {
+                for error in errors {
+                    tracing::warn!("something of an earlier pod is left: {error}");
+                }
+            }
+            Inherited::Refused(error) => outcome::report(&anyhow::Error::new(error)),
+        }
+    }
+    subscriptions
+}
+
+fn begin(
+    node: &Node,
+    kubelet: &Kubelet<Node>,
+    pod: Pod,
+    bound: bool,
+    begun: &impl Fn(Subscription),
+) -> Result<Subscription, PortError> {
+    node.claim(&pod, bound)?;
+    match kubelet.add_pod(pod.clone()) {
+        Ok(subscription) => {
+            if let Ok(another) = kubelet.subscribe(&pod.uid) {
+                begun(another);
+            }
+            Ok(subscription)
+        }
+        Err(error) => {
+            for left in node.abandon(&pod, bound) {
+                tracing::warn!("something of pod {}/{} is left: {left}", pod.namespace, pod.name);
+            }
+            Err(PortError::chain(&error))
+        }
+    }
+}
