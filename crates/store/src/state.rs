@@ -145,7 +145,7 @@ impl State {
         })
     }
 
-    fn publish(&mut self, change: Change) {
+    pub(crate) fn publish(&mut self, change: Change) {
         self.revision = change.revision;
         let previous = change.previous.as_ref().map_or(0, |object| object.json.len());
         match change.kind {

@@ -42,14 +42,13 @@ impl Watch {
     /// The next change, as soon as there is one. Nothing is lost when the future is dropped. After an error every call returns it.
     pub async fn next(&mut self) -> Result<Change, WatchError> {
         loop {
+            // It hears every ring from here on, before it is awaited.
             let bell = self.bell.clone();
-            let mut woken = std::pin::pin!(bell.notified());
-            // From here on no ring is missed.
-            woken.as_mut().enable();
+            let ring = bell.notified();
             if let Some(change) = self.try_next()? {
                 return Ok(change);
             }
-            woken.await;
+            ring.await;
         }
     }
 

@@ -69,6 +69,10 @@ impl Faulty {
         inner.operations = 0;
     }
 
+    pub(super) fn operations(&self) -> u64 {
+        self.0.lock().unwrap().operations
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         let inner = self.0.lock().unwrap();
         inner.plan.kind.is_some() && inner.operations > inner.plan.fail_at

@@ -7,7 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{NODES, PODS, delete, draft, json, memory, names, pod, put, text_of};
 use crate::Durability::{Durable, Lazy};
-use crate::{Draft, OBJECT_BYTES_MAX, ObjectKey, Resource, Store, WriteError};
+use crate::state::State;
+use crate::tx::Overlay;
+use crate::{
+    Draft, OBJECT_BYTES_MAX, OBJECTS_MAX, Object, ObjectKey, Resource, STORE_BYTES_MAX, Store, Tx, WriteError,
+};
 
 #[tokio::test]
 async fn an_object_has_the_revision_its_closure_was_told() {
@@ -28,6 +32,25 @@ async fn an_object_has_the_revision_its_closure_was_told() {
     assert_eq!(delete(&store, Durable, &pod("a")).await.unwrap(), Some(5));
     assert_eq!(delete(&store, Durable, &pod("a")).await.unwrap(), None);
     assert_eq!((store.get(&pod("a")), store.revision()), (None, 5));
+}
+
+#[test]
+fn totals_follow_the_changes() {
+    let mut state = State::new(1);
+    let mut totals = Vec::new();
+    for bytes in [Some(10), Some(30), Some(5), None, Some(7)] {
+        let mut overlay = Overlay::new(state.revision);
+        let mut tx = Tx::new(&state, &mut overlay);
+        match bytes {
+            Some(bytes) => _ = tx.put(blank(&pod("a"), bytes)),
+            None => _ = tx.delete(&pod("a"), vec![b' '; 100]),
+        }
+        for change in overlay.changes {
+            state.publish(change);
+        }
+        totals.push((state.objects, state.bytes));
+    }
+    assert_eq!(totals, [(1, 10), (1, 30), (1, 5), (0, 0), (1, 7)]);
 }
 
 #[tokio::test]
@@ -54,6 +77,41 @@ async fn a_closure_leaves_everything_or_nothing() {
     assert_eq!(text_of(&store.get(&pod("kept")).unwrap()), "old");
     assert_eq!((names(&store, PODS), store.revision()), (vec!["kept".to_owned()], 2));
     assert_eq!(put(&store, Durable, &pod("other"), "new").await.unwrap(), 3);
+}
+
+/// Closures of one batch: those after one that failed find nothing of it.
+#[test]
+fn a_batch_goes_on_without_what_failed() {
+    let mut state = State::new(10);
+    for name in ["a", "b"] {
+        let object = Object {
+            key: pod(name),
+            uid: "u".into(),
+            revision: 5,
+            labels: [].into(),
+            fields: vec![],
+            json: "{}".into(),
+        };
+        state.load(Arc::new(object));
+    }
+    let mut overlay = Overlay::new(10);
+    let mut tx = Tx::new(&state, &mut overlay);
+    tx.put(draft(&pod("a"), json("first")));
+    let mut tx = Tx::new(&state, &mut overlay);
+    tx.put(draft(&pod("a"), json("failed")));
+    tx.delete(&pod("a"), b"{}".to_vec());
+    tx.delete(&pod("b"), b"{}".to_vec());
+    tx.put(draft(&pod("c"), json("failed")));
+    assert_eq!(tx.revision_next(), 16);
+    tx.undo();
+    let mut tx = Tx::new(&state, &mut overlay);
+    assert_eq!(tx.revision_next(), 12);
+    assert_eq!(text_of(&tx.get(&pod("a")).unwrap()), "first");
+    assert_eq!((tx.get(&pod("b")).unwrap().revision, tx.get(&pod("c"))), (5, None));
+    tx.put(draft(&pod("d"), json("last")));
+    let touched: Vec<_> = overlay.touched().map(|(key, _)| key.name.as_str()).collect();
+    assert_eq!(touched, ["a", "d"], "nothing else reaches the disk");
+    assert_eq!(overlay.changes.iter().map(|change| change.revision).collect::<Vec<_>>(), [11, 12]);
 }
 
 #[tokio::test]
@@ -165,25 +223,36 @@ fn blank(key: &ObjectKey, bytes: usize) -> Draft {
     Draft { json: vec![b' '; bytes], ..draft(key, "{}") }
 }
 
-#[tokio::test]
-async fn a_full_store_takes_less_not_more() {
-    let store = memory();
-    let fill = store.write(Lazy, |tx| {
-        let mut number = 0;
-        while number < crate::STORE_BYTES_MAX / OBJECT_BYTES_MAX {
-            tx.put(blank(&pod(&number.to_string()), OBJECT_BYTES_MAX));
-            number += 1;
-        }
-        Ok::<_, Infallible>(())
-    });
-    fill.await.unwrap().unwrap();
-    let large = |store: Store, bytes: usize| async move {
-        store.write(Durable, move |tx| Ok::<_, Infallible>(tx.put(blank(&pod("more"), bytes)))).await
-    };
-    assert!(matches!(large(store.clone(), OBJECT_BYTES_MAX).await, Err(WriteError::Full)));
-    delete(&store, Durable, &pod("0")).await.unwrap();
-    assert!(large(store.clone(), OBJECT_BYTES_MAX).await.is_ok());
-    assert!(put(&store, Durable, &pod("1"), "smaller").await.is_ok());
+#[test]
+fn a_full_store_takes_less_not_more() {
+    type Case = (&'static str, usize, usize, fn(&mut Tx<'_>), bool);
+    fn put(tx: &mut Tx<'_>, name: &str, bytes: usize) {
+        tx.put(blank(&pod(name), bytes));
+    }
+    let cases: [Case; 11] = [
+        ("the last bytes", 500, 9, |tx| put(tx, "b", 500), true),
+        ("one more", 500, 9, |tx| put(tx, "b", 501), false),
+        ("both together", 500, 9, |tx| ["b", "c"].iter().for_each(|name| put(tx, name, 300)), false),
+        ("growth", 500, 9, |tx| put(tx, "a", 1_500), true),
+        ("one more of it", 500, 9, |tx| put(tx, "a", 1_501), false),
+        ("after a deletion", 500, 9, |tx| _ = (tx.delete(&pod("a"), vec![]), put(tx, "b", 1_500)), true),
+        ("no growth", 0, 0, |tx| put(tx, "a", 1_000), true),
+        ("the last object", 500, 1, |tx| put(tx, "b", 1), true),
+        ("one more object", 500, 0, |tx| put(tx, "b", 1), false),
+        ("both objects", 500, 1, |tx| ["b", "c"].iter().for_each(|name| put(tx, name, 1)), false),
+        ("another object", 500, 0, |tx| _ = (tx.delete(&pod("a"), vec![]), put(tx, "b", 1)), true),
+    ];
+    for (what, bytes, objects, change, expected) in cases {
+        let mut state = State::new(10);
+        let Draft { key, uid, labels, fields, json } = blank(&pod("a"), 1_000);
+        state.load(Arc::new(Object { key, uid, revision: 5, labels, fields, json: json.into() }));
+        // As if others took all but so much.
+        (state.bytes, state.objects) = (STORE_BYTES_MAX - bytes, OBJECTS_MAX - objects);
+        let mut overlay = Overlay::new(10);
+        let mut tx = Tx::new(&state, &mut overlay);
+        change(&mut tx);
+        assert_eq!(tx.refused().is_none(), expected, "{what}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
