@@ -16,9 +16,6 @@ use crate::body::Body;
 use crate::kinds::{Kind, Verb};
 use crate::{negotiate, respond};
 
-/// What clients ask for has an `@` in it, which no media type may have: they read the answer's type and fail on it.
-const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
 /// One document for each group, and one of all.
 #[derive(Debug, Default)]
 pub struct Documents {
@@ -38,7 +35,7 @@ impl Documents {
     pub(crate) fn answer(&self, call: &Call<'_>, path: &str) -> Result<Response<Body>, Status> {
         if !negotiate::takes_json(call.accept()) {
             let takes = |media: &str| call.accept().is_some_and(|accept| accept.contains(media));
-            let takes_protobuf = takes(openapi::V2_PROTOBUF) || takes(V2_PROTOBUF_ANSWER);
+            let takes_protobuf = takes(openapi::V2_PROTOBUF_ACCEPT) || takes(openapi::V2_PROTOBUF);
             if path == "/openapi/v2" && takes_protobuf {
                 return Ok(self.v2_protobuf(call));
             }
@@ -67,7 +64,7 @@ impl Documents {
     fn v2_protobuf(&self, call: &Call<'_>) -> Response<Body> {
         let bytes = self.v2_protobuf.get_or_init(|| Bytes::from(openapi::v2_protobuf(&v2_document())));
         let mut response = respond::json_bytes(StatusCode::OK, bytes.clone(), call.style);
-        let media_type = HeaderValue::from_static(V2_PROTOBUF_ANSWER);
+        let media_type = HeaderValue::from_static(openapi::V2_PROTOBUF);
         response.headers_mut().insert(CONTENT_TYPE, media_type);
         response
     }
