@@ -8,6 +8,7 @@ pub mod backend;
 mod body;
 pub mod change;
 pub mod columns;
+pub mod controllers;
 mod decode;
 pub mod discovery;
 mod entropy;

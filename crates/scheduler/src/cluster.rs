@@ -78,6 +78,18 @@ impl Cluster {
         }
     }
 
+    /// Before all pods are taken in anew.
+    pub fn forget_pods(&mut self) {
+        let uids: Vec<String> = self.places.keys().chain(self.nominated.keys()).cloned().collect();
+        uids.iter().for_each(|uid| self.remove_pod(uid));
+    }
+
+    /// Before all nodes are taken in anew.
+    pub fn forget_nodes(&mut self) {
+        let names: Vec<String> = self.nodes.keys().cloned().collect();
+        names.iter().for_each(|name| self.remove_node(name));
+    }
+
     pub fn insert_claim(&mut self, namespace: &str, name: &str) {
         self.claims.insert(format!("{namespace}/{name}"));
     }

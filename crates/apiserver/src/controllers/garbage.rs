@@ -1,0 +1,261 @@
+//! What is owned goes with its owners
+//! (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#owners-dependents>).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use podspec::json::{flag, list, text};
+use serde_json::Value;
+use store::{Object, ObjectKey, Store};
+use tokio::task::JoinSet;
+
+use super::feed::{Seen, merged, stored_kinds};
+use super::write::{edit, log, remove, write};
+use crate::change::{Change, DeleteOptions, Edit, Propagation, key_of, update};
+use crate::kinds::Kind;
+use crate::objects;
+
+const PART: &str = "generic-garbage-collector";
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+/// Objects that have owners, by the owner's uid.
+#[derive(Default)]
+struct Graph {
+    dependents: BTreeMap<String, BTreeMap<ObjectKey, Dependent>>,
+    /// Of each dependent, who owns it.
+    owners: BTreeMap<ObjectKey, Vec<String>>,
+    /// Owners that wait for their dependents.
+    waiting: BTreeMap<String, (&'static Kind, ObjectKey)>,
+}
+
+#[derive(Clone)]
+struct Dependent {
+    kind: &'static Kind,
+    uid: String,
+    /// The owner waits for it.
+    blocks: bool,
+}
+
+pub(super) async fn run(store: Store) {
+    let mut tasks = JoinSet::new();
+    let kinds = stored_kinds().filter(|kind| kind.kind != "Event");
+    let mut feed = merged(&store, kinds, &mut tasks);
+    let mut graph = Graph::default();
+    while let Some((kind, seen)) = feed.recv().await {
+        match seen {
+            Seen::Present(object, _) => present(&store, &mut graph, kind, &object).await,
+            Seen::Gone(object) => gone(&store, &mut graph, &object).await,
+            // What went unseen is found out when its dependents are looked at again, as they all are now.
+            Seen::Again => {}
+        }
+    }
+}
+
+async fn present(store: &Store, graph: &mut Graph, kind: &'static Kind, object: &Object) {
+    let Ok(value) = objects::value(object) else { return };
+    let metadata = &value["metadata"];
+    let references = list(metadata, "ownerReferences");
+    let lost = graph.record(kind, object, references);
+    if !references.is_empty() && !is_ending(&value) {
+        collect(store, kind, object, &value).await;
+    }
+    for owner in lost {
+        release(store, graph, &owner).await;
+    }
+    if is_ending(&value) {
+        let held = |name: &str| list(metadata, "finalizers").iter().any(|finalizer| finalizer == name);
+        if held(ORPHAN) {
+            orphan(store, graph, kind, object).await;
+        }
+        if held(FOREGROUND) {
+            graph.waiting.insert(object.uid.clone(), (kind, object.key.clone()));
+            delete_dependents(store, graph, &object.uid).await;
+            release(store, graph, &object.uid).await;
+        }
+    }
+}
+
+async fn gone(store: &Store, graph: &mut Graph, object: &Object) {
+    graph.waiting.remove(&object.uid);
+    let owners = graph.forget(&object.key);
+    for owner in owners {
+        release(store, graph, &owner).await;
+    }
+    for (key, dependent) in graph.of(&object.uid) {
+        let Some(held) = store.get(&key).filter(|held| held.uid == dependent.uid) else { continue };
+        if let Ok(value) = objects::value(&held) {
+            collect(store, dependent.kind, &held, &value).await;
+        }
+    }
+}
+
+impl Graph {
+    /// Takes in who owns an object now; returns who does no longer.
+    fn record(&mut self, kind: &'static Kind, object: &Object, references: &[Value]) -> Vec<String> {
+        let before = self.forget(&object.key);
+        let mut owners = Vec::new();
+        for reference in references {
+            let owner = text(reference, "uid").to_owned();
+            let blocks = flag(reference, "blockOwnerDeletion");
+            let dependent = Dependent { kind, uid: object.uid.clone(), blocks };
+            self.dependents.entry(owner.clone()).or_default().insert(object.key.clone(), dependent);
+            owners.push(owner);
+        }
+        let lost = before.into_iter().filter(|owner| !owners.contains(owner)).collect();
+        if !owners.is_empty() {
+            self.owners.insert(object.key.clone(), owners);
+        }
+        lost
+    }
+
+    fn forget(&mut self, key: &ObjectKey) -> Vec<String> {
+        let owners = self.owners.remove(key).unwrap_or_default();
+        for owner in &owners {
+            if let Some(dependents) = self.dependents.get_mut(owner) {
+                dependents.remove(key);
+                if dependents.is_empty() {
+                    self.dependents.remove(owner);
+                }
+            }
+        }
+        owners
+    }
+
+    fn of(&self, owner: &str) -> Vec<(ObjectKey, Dependent)> {
+        let found = self.dependents.get(owner).into_iter().flatten();
+        found.map(|(key, dependent)| (key.clone(), dependent.clone())).collect()
+    }
+}
+
+fn is_ending(object: &Value) -> bool {
+    object["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null())
+}
+
+/// What is known of an owner.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    There,
+    /// It is there, and waits for its dependents.
+    Waiting,
+    Gone,
+    /// Of a kind that is not served: nobody can say.
+    Unknown,
+}
+
+fn owner(store: &Store, namespace: &str, reference: &Value) -> Owner {
+    let (api_version, name) = (text(reference, "apiVersion"), text(reference, "kind"));
+    let found = Kind::all().iter().find(|kind| kind.kind == name && kind.api_version() == api_version);
+    let Some(kind) = found.filter(|kind| kind.is_stored()) else { return Owner::Unknown };
+    let held = store.get(&key_of(kind, namespace, text(reference, "name")));
+    let Some(held) = held.filter(|held| held.uid == text(reference, "uid")) else { return Owner::Gone };
+    let waits = objects::value(&held).is_ok_and(|owner| {
+        is_ending(&owner) && list(&owner["metadata"], "finalizers").iter().any(|held| held == FOREGROUND)
+    });
+    if waits { Owner::Waiting } else { Owner::There }
+}
+
+/// Deletes an object that has owners and of which none is left; takes away the references to those that are gone
+/// where others are.
+async fn collect(store: &Store, kind: &'static Kind, object: &Object, value: &Value) {
+    let references = list(&value["metadata"], "ownerReferences");
+    let owners: Vec<Owner> =
+        references.iter().map(|reference| owner(store, &object.key.namespace, reference)).collect();
+    if owners.iter().any(|owner| matches!(owner, Owner::There | Owner::Unknown)) {
+        let gone: BTreeSet<String> = references
+            .iter()
+            .zip(&owners)
+            .filter(|(_, owner)| **owner == Owner::Gone)
+            .map(|(reference, _)| text(reference, "uid").to_owned())
+            .collect();
+        if !gone.is_empty() {
+            log(PART, &object.key, disown(store, kind, object, gone).await);
+        }
+        return;
+    }
+    let foreground = owners.contains(&Owner::Waiting);
+    let propagation = if foreground { Propagation::Foreground } else { Propagation::Background };
+    let options = DeleteOptions {
+        uid: Some(object.uid.clone()),
+        propagation: Some(propagation),
+        ..DeleteOptions::default()
+    };
+    log(PART, &object.key, remove(store, PART, kind, &object.key, options).await);
+}
+
+async fn disown(
+    store: &Store,
+    kind: &'static Kind,
+    object: &Object,
+    owners: BTreeSet<String>,
+) -> Result<(), apimachinery::Status> {
+    let changed = edit(store, kind, object.key.clone(), object.uid.clone(), move |object| {
+        let metadata = &mut object["metadata"];
+        let left: Vec<Value> = list(metadata, "ownerReferences")
+            .iter()
+            .filter(|reference| !owners.contains(text(reference, "uid")))
+            .cloned()
+            .collect();
+        let changed = left.len() < list(metadata, "ownerReferences").len();
+        match (left.is_empty(), metadata.as_object_mut()) {
+            (true, Some(metadata)) => drop(metadata.remove("ownerReferences")),
+            _ => metadata["ownerReferences"] = left.into(),
+        }
+        changed
+    });
+    changed.await.map(|_| ())
+}
+
+async fn delete_dependents(store: &Store, graph: &Graph, owner: &str) {
+    for (key, dependent) in graph.of(owner) {
+        let Some(held) = store.get(&key).filter(|held| held.uid == dependent.uid) else { continue };
+        let Ok(value) = objects::value(&held) else { continue };
+        if !is_ending(&value) {
+            collect(store, dependent.kind, &held, &value).await;
+        }
+    }
+}
+
+/// Lets an owner go that waited for its dependents, when none of those that block it is left.
+async fn release(store: &Store, graph: &Graph, owner: &str) {
+    let Some((kind, key)) = graph.waiting.get(owner) else { return };
+    let blocking = graph.of(owner).into_iter().any(|(key, dependent)| {
+        dependent.blocks && store.get(&key).is_some_and(|held| held.uid == dependent.uid)
+    });
+    if !blocking {
+        log(PART, key, without_finalizer(store, kind, key, owner, FOREGROUND).await);
+    }
+}
+
+/// Its dependents stay, as nobody's.
+async fn orphan(store: &Store, graph: &Graph, kind: &'static Kind, object: &Object) {
+    for (key, dependent) in graph.of(&object.uid) {
+        let Some(held) = store.get(&key).filter(|held| held.uid == dependent.uid) else { continue };
+        log(PART, &key, disown(store, dependent.kind, &held, BTreeSet::from([object.uid.clone()])).await);
+    }
+    log(PART, &object.key, without_finalizer(store, kind, &object.key, &object.uid, ORPHAN).await);
+}
+
+/// An object whose last finalizer goes while it is being deleted is gone with it.
+pub(super) async fn without_finalizer(
+    store: &Store,
+    kind: &'static Kind,
+    key: &ObjectKey,
+    uid: &str,
+    finalizer: &'static str,
+) -> Result<(), apimachinery::Status> {
+    let change = Change::of_engine(PART, kind, &key.namespace, &key.name);
+    let (key, uid) = (key.clone(), uid.to_owned());
+    write(store, move |tx| {
+        if tx.get(&key).is_none_or(|held| held.uid != uid) {
+            return Ok(());
+        }
+        let without = move |old: &Value| {
+            let mut new = old.clone();
+            let left = list(&old["metadata"], "finalizers").iter().filter(|held| *held != finalizer);
+            new["metadata"]["finalizers"] = left.cloned().collect::<Vec<_>>().into();
+            Ok((new, Vec::new()))
+        };
+        update(tx, &change, Edit::Replace(Box::new(without))).map(|_| ())
+    })
+    .await
+}

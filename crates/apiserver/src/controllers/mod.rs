@@ -1,0 +1,80 @@
+//! What a cluster does by itself: places pods, empties namespaces, collects garbage, keeps what is always there.
+//!
+//! Each controller is a task over watches of the store; none asks at intervals. What it writes is observed again after a
+//! power cut, so it is written lazily.
+
+mod aggregation;
+mod events;
+mod feed;
+mod garbage;
+mod lease;
+mod namespaces;
+mod nodes;
+mod pods;
+mod quotas;
+mod recorder;
+mod scheduling;
+mod stock;
+mod taints;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use apimachinery::Status;
+use store::Store;
+use tokio::task::JoinSet;
+
+/// What the controllers have to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub store: Store,
+    /// The node that has a kubelet.
+    pub node_name: String,
+    /// The certificate that clients inside pods trust, as PEM: `kube-root-ca.crt`.
+    pub ca: String,
+    /// The ClusterIP of `default/kubernetes`.
+    pub service_address: IpAddr,
+    /// Where the API is reached, for the endpoints of `default/kubernetes`; none: only by the unix socket.
+    pub endpoints: Vec<(IpAddr, u16)>,
+}
+
+/// The controllers; dropped, they end.
+#[derive(Debug)]
+pub struct Controllers {
+    tasks: JoinSet<()>,
+}
+
+/// Makes what is there from the start: namespaces, roles, priority classes, `default/kubernetes`. What is there stays.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn bootstrap(settings: &Settings) -> Result<(), Status> {
+    stock::make(settings).await
+}
+
+impl Controllers {
+    /// Needs a tokio runtime, and what [`bootstrap`] makes.
+    #[must_use]
+    pub fn start(settings: &Settings) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(namespaces::run(settings.clone()));
+        tasks.spawn(garbage::run(settings.store.clone()));
+        tasks.spawn(scheduling::run(settings.store.clone()));
+        tasks.spawn(nodes::run(settings.store.clone()));
+        tasks.spawn(taints::run(settings.store.clone()));
+        tasks.spawn(events::run(settings.store.clone()));
+        tasks.spawn(pods::run(settings.store.clone(), settings.node_name.clone()));
+        tasks.spawn(lease::run(settings.store.clone(), settings.node_name.clone()));
+        tasks.spawn(quotas::run(settings.store.clone()));
+        tasks.spawn(aggregation::run(settings.store.clone()));
+        Self { tasks }
+    }
+
+    /// Ends them; what is being written is written.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
