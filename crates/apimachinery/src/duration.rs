@@ -3,28 +3,7 @@
 use std::time::Duration;
 
 use podspec::WallTime;
-
-/// Two figures of precision, falling with age: `45s`, `5m30s`, `47h`, `3d`.
-#[must_use]
-pub fn human(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (minutes, hours) = (seconds / 60, seconds / 3_600);
-    let (days, years) = (hours / 24, hours / 24 / 365);
-    let pair = |whole: u64, unit: char, rest: u64, rest_unit: char| {
-        if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{rest_unit}") }
-    };
-    match hours {
-        0 if seconds < 120 => format!("{seconds}s"),
-        0 if minutes < 10 => pair(minutes, 'm', seconds % 60, 's'),
-        0..3 => format!("{minutes}m"),
-        3..8 => pair(hours, 'h', minutes % 60, 'm'),
-        8..48 => format!("{hours}h"),
-        48..192 => pair(days, 'd', hours % 24, 'h'),
-        _ if days < 2 * 365 => format!("{days}d"),
-        _ if years < 8 => pair(years, 'y', days % 365, 'd'),
-        _ => format!("{years}y"),
-    }
-}
+pub use podspec::time::human_duration as human;
 
 /// The AGE column of what is from `then`; `<unknown>` when it does not say, `<invalid>` when it is from the
 /// future by more than clocks differ.

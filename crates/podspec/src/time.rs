@@ -216,6 +216,28 @@ pub fn go_duration(duration: Duration) -> String {
     text
 }
 
+/// An age as kubectl prints it, with two figures of precision that fall with age: `45s`, `5m30s`, `47h`, `3d`.
+#[must_use]
+pub fn human_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3_600);
+    let (days, years) = (hours / 24, hours / 24 / 365);
+    let pair = |whole: u64, unit: char, rest: u64, rest_unit: char| {
+        if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{rest_unit}") }
+    };
+    match hours {
+        0 if seconds < 120 => format!("{seconds}s"),
+        0 if minutes < 10 => pair(minutes, 'm', seconds % 60, 's'),
+        0..3 => format!("{minutes}m"),
+        3..8 => pair(hours, 'h', minutes % 60, 'm'),
+        8..48 => format!("{hours}h"),
+        48..192 => pair(days, 'd', hours % 24, 'h'),
+        _ if days < 2 * 365 => format!("{days}d"),
+        _ if years < 8 => pair(years, 'y', days % 365, 'd'),
+        _ => format!("{years}y"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -1,16 +1,16 @@
 //! In which order a merged list stands: that of the patch for what the patch names, that of the object for
 //! the rest, both as far as they go together.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 /// Where each key stands first in a list; keys are JSON texts.
-struct Positions(HashMap<String, usize>);
+struct Positions(BTreeMap<String, usize>);
 
 impl Positions {
     fn of<'a>(items: impl Iterator<Item = &'a Value>, merge_key: Option<&str>) -> Self {
-        let mut positions = HashMap::new();
+        let mut positions = BTreeMap::new();
         for (index, item) in items.enumerate() {
             if let Some(key) = key_of(item, merge_key) {
                 positions.entry(key).or_insert(index);

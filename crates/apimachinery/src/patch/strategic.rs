@@ -1,7 +1,7 @@
 //! Strategic merge patch
 //! (<https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/>).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use api_schema::{Field, Patch, Shape, Type};
@@ -116,7 +116,7 @@ fn merge(place: Place<'_>, mut original: Fields, mut patch: Fields) -> Result<Fi
 fn retain_keys(original: &mut Fields, patch: &mut Fields) -> Result<(), String> {
     let Some(kept) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
     let kept = kept.as_array().ok_or(BAD_RETAIN_KEYS)?;
-    let kept: HashSet<&str> = kept.iter().filter_map(Value::as_str).collect();
+    let kept: BTreeSet<&str> = kept.iter().filter_map(Value::as_str).collect();
     let is_kept = |name: &String, value: &Value| {
         value.is_null()
             || name.starts_with(DELETE_FROM)
@@ -186,7 +186,7 @@ fn delete_from(original: &mut Fields, name: &str, deleted: &Value) -> Result<(),
     let Some(Value::Array(items)) = original.get_mut(name) else { return Ok(()) };
     let deleted = deleted.as_array().ok_or(BAD_DELETIONS)?;
     same_types(&[items, deleted])?;
-    let deleted: HashSet<String> = deleted.iter().map(ToString::to_string).collect();
+    let deleted: BTreeSet<String> = deleted.iter().map(ToString::to_string).collect();
     items.retain(|item| !deleted.contains(&item.to_string()));
     Ok(())
 }
@@ -205,7 +205,7 @@ fn merge_list(
         if original.iter().chain(&patch).any(Value::is_object) {
             return Err("cannot merge lists without merge key".to_owned());
         }
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         let both = original.iter().chain(&patch).filter(|item| seen.insert(item.to_string()));
         let merged = both.cloned().collect();
         return Ok(arrange(merged, &patch, &original, None));
@@ -228,7 +228,7 @@ fn direct_list(
     patch: Vec<Value>,
     key: &str,
 ) -> Result<(Vec<Value>, Vec<Value>, bool), String> {
-    let (mut named, mut deleted, mut replaced) = (Vec::new(), HashSet::new(), false);
+    let (mut named, mut deleted, mut replaced) = (Vec::new(), BTreeSet::new(), false);
     for item in patch {
         let Some(directive) = item.get(DIRECTIVE) else {
             named.push(item);
@@ -256,7 +256,7 @@ fn merge_objects(
     mut original: Vec<Value>,
     patch: Vec<Value>,
 ) -> Result<Vec<Value>, String> {
-    let mut positions: HashMap<String, usize> = HashMap::new();
+    let mut positions: BTreeMap<String, usize> = BTreeMap::new();
     for (index, item) in original.iter().enumerate() {
         if let Some(value) = key_of(item, Some(key)) {
             positions.entry(value).or_insert(index);
