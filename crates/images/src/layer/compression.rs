@@ -34,7 +34,7 @@ pub(crate) fn decompress(mut compressed: impl BufRead) -> io::Result<impl Read> 
     let is_zstd = magic.starts_with(ZSTD) || is_skippable;
     let whole = Cursor::new(magic).chain(compressed);
     Ok(if is_gzip {
-        Decompressed::Gzip(MultiGzDecoder::new(whole))
+        Decompressed::Gzip(Box::new(MultiGzDecoder::new(whole)))
     } else if is_zstd {
         Decompressed::Zstd(Box::new(ZstdFrames::new(whole)?))
     } else {
@@ -44,7 +44,7 @@ pub(crate) fn decompress(mut compressed: impl BufRead) -> io::Result<impl Read> 
 
 enum Decompressed<R> {
     Plain(Chain<Cursor<Vec<u8>>, R>),
-    Gzip(MultiGzDecoder<Chain<Cursor<Vec<u8>>, R>>),
+    Gzip(Box<MultiGzDecoder<Chain<Cursor<Vec<u8>>, R>>>),
     Zstd(Box<ZstdFrames<Chain<Cursor<Vec<u8>>, R>>>),
 }
 
