@@ -3,7 +3,7 @@
 use podspec::json::{fields, flag, integer, list, text};
 use serde_json::Value;
 
-use super::{AGE, NAME, Printed, age, column, name, number, wide};
+use super::{AGE, NAME, Printed, age, column, name, number};
 use crate::kinds::Column;
 use crate::rules::quantity_text;
 
@@ -40,7 +40,7 @@ pub static PRIORITY_CLASSES: Printed = Printed {
                 description: "Whether pods that name no class have this one",
             },
             AGE,
-            wide("PreemptionPolicy", "Whether its pods may take the place of others"),
+            column("PreemptionPolicy", "Whether its pods may take the place of others"),
         ]
     },
     cells: |class, now| {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use store::{Object, ObjectKey, Store};
 
 use super::feed::{Feed, Seen};
-use super::recorder::record;
+use super::recorder::{Told, record};
 use super::write::{edit, kind, log, remove};
 use crate::change::DeleteOptions;
 use crate::rules::pod::{bind, set_condition};
@@ -153,6 +153,8 @@ impl Scheduler {
 
     async fn bind(&mut self, pod: Pod, node: String) {
         let (pods, key) = (kind("", "pods"), key(&pod));
+        // What the kubelet has to say of the pod comes after.
+        let at = entropy::now();
         let target = node.clone();
         let bound = edit(&self.store, pods, key.clone(), pod.uid.clone(), move |pod| {
             let free =
@@ -166,7 +168,8 @@ impl Scheduler {
         self.pending.remove(&pod.uid);
         if let Ok(true) = bound {
             let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
-            self.record(&pod, false, "Scheduled", &message).await;
+            let told = Told { source: NAME, is_warning: false, reason: "Scheduled", message: &message, at };
+            record(&self.store, &about(&pod.namespace, &pod.name, &pod.uid), told).await;
             // Known here before the watch says it, so that the next pod is not given the same room.
             self.cluster.insert_pod(Pod { node, nominated: String::new(), ..pod });
         } else {
@@ -193,7 +196,14 @@ impl Scheduler {
             changed
         });
         log(PART, &key, written.await.map(|_| ()));
-        self.record(pod, true, "FailedScheduling", &message).await;
+        let told = Told {
+            source: NAME,
+            is_warning: true,
+            reason: "FailedScheduling",
+            message: &message,
+            at: entropy::now(),
+        };
+        record(&self.store, &about(&pod.namespace, &pod.name, &pod.uid), told).await;
         if let Some(pending) = self.pending.get_mut(&pod.uid) {
             pending.said = Some(message);
             if let Some(node) = nominated {
@@ -219,12 +229,14 @@ impl Scheduler {
         log(PART, &at, remove(&self.store, PART, pods, &at, options).await);
         let gone = about(&victim.namespace, &victim.name, &victim.uid);
         let message = format!("Preempted by pod {} on node {node}", pod.uid);
-        record(&self.store, NAME, &gone, false, "Preempted", &message).await;
-    }
-
-    async fn record(&self, pod: &Pod, is_warning: bool, reason: &'static str, message: &str) {
-        let about = about(&pod.namespace, &pod.name, &pod.uid);
-        record(&self.store, NAME, &about, is_warning, reason, message).await;
+        let told = Told {
+            source: NAME,
+            is_warning: false,
+            reason: "Preempted",
+            message: &message,
+            at: entropy::now(),
+        };
+        record(&self.store, &gone, told).await;
     }
 }
 

@@ -9,7 +9,7 @@ use store::{ObjectKey, Store};
 use tokio::time::Instant;
 
 use super::feed::{Feed, Seen};
-use super::recorder::record;
+use super::recorder::{Told, record};
 use super::scheduling::about;
 use super::write::{edit, kind, log, remove};
 use crate::change::DeleteOptions;
@@ -127,7 +127,14 @@ impl Evictor {
         let pods = kind("", "pods");
         let message = format!("Marking for deletion Pod {}/{}", key.namespace, key.name);
         let about = about(&key.namespace, &key.name, &uid);
-        record(&self.store, PART, &about, false, "TaintManagerEviction", &message).await;
+        let told = Told {
+            source: PART,
+            is_warning: false,
+            reason: "TaintManagerEviction",
+            message: &message,
+            at: entropy::now(),
+        };
+        record(&self.store, &about, told).await;
         let told = edit(&self.store, pods, key.clone(), uid.clone(), |pod| {
             let condition = json!({
                 "type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
