@@ -49,6 +49,7 @@ fn host_file(path: &str) -> String {
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), RuntimeError> {
-    let written = fs::write(path, text).and_then(|()| fs::set_permissions(path, Permissions::from_mode(MODE)));
+    let written =
+        fs::write(path, text).and_then(|()| fs::set_permissions(path, Permissions::from_mode(MODE)));
     written.map_err(|source| RuntimeError::EtcFile { path: path.to_owned(), source })
 }
