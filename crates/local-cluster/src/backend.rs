@@ -31,15 +31,34 @@ const NODE_OK: &[u8] = b"ok";
 pub struct Backend<N: Node> {
     kubelet: Arc<Kubelet<N>>,
     logs: LogWatcher,
+    inherited: watch::Receiver<bool>,
+}
+
+/// Says when the pods of earlier engines are here.
+#[derive(Debug)]
+pub struct Inheriting(watch::Sender<bool>);
+
+impl Inheriting {
+    /// All that there were have been taken over.
+    pub fn done(self) {
+        self.0.send_replace(true);
+    }
 }
 
 impl<N: Node> Backend<N> {
-    /// Needs a tokio runtime.
+    /// Needs a tokio runtime. What is asked of a pod waits until the pods of earlier engines are here.
     ///
     /// # Errors
     /// When log files cannot be watched.
-    pub fn new(kubelet: Arc<Kubelet<N>>) -> io::Result<Self> {
-        Ok(Self { kubelet, logs: LogWatcher::new()? })
+    pub fn new(kubelet: Arc<Kubelet<N>>) -> io::Result<(Arc<Self>, Inheriting)> {
+        let (sender, inherited) = watch::channel(false);
+        Ok((Arc::new(Self { kubelet, logs: LogWatcher::new()?, inherited }), Inheriting(sender)))
+    }
+
+    async fn kubelet(&self) -> &Kubelet<N> {
+        // An error says that nobody inherits any more.
+        let _ = self.inherited.clone().wait_for(|inherited| *inherited).await;
+        &self.kubelet
     }
 
     fn open_log(&self, target: &ContainerTarget, options: &LogOptions) -> Result<LogStream, BackendError> {
@@ -57,7 +76,10 @@ impl<N: Node> Backend<N> {
 
 impl<N: Node> NodeBackend for Backend<N> {
     fn logs(&self, container: ContainerTarget, options: LogOptions) -> Answer<'_, LogStream> {
-        Box::pin(async move { self.open_log(&container, &options) })
+        Box::pin(async move {
+            self.kubelet().await;
+            self.open_log(&container, &options)
+        })
     }
 
     fn exec(&self, target: ContainerTarget, command: Vec<String>, io: ProcessIo) -> Answer<'_, ExitCode> {
@@ -67,7 +89,8 @@ impl<N: Node> NodeBackend for Backend<N> {
                 Some(_) => ExecIo::Terminal,
                 None => ExecIo::Pipes { stdin: io.stdin.is_some() },
             };
-            let session = self.kubelet.exec(&uid, &name, &command, wanted).await.map_err(session_error)?;
+            let session =
+                self.kubelet().await.exec(&uid, &name, &command, wanted).await.map_err(session_error)?;
             let exit =
                 async { session.exit.await.map_err(|error| BackendError::Internal(error.to_string())) };
             pump_until(session.streams, io, exit).await.map(ExitCode)
@@ -77,7 +100,7 @@ impl<N: Node> NodeBackend for Backend<N> {
     fn attach(&self, target: ContainerTarget, io: ProcessIo) -> Answer<'_, ()> {
         Box::pin(async move {
             let (uid, name) = (PodUid::new(&target.pod.uid), ContainerName::new(&target.container));
-            let attached = self.kubelet.attach(&uid, &name, io.stdin.is_some()).await;
+            let attached = self.kubelet().await.attach(&uid, &name, io.stdin.is_some()).await;
             let streams = attached.map_err(session_error)?;
             // The end of an attachment is the end of its output.
             pump(streams, io).await
@@ -86,7 +109,8 @@ impl<N: Node> NodeBackend for Backend<N> {
 
     fn dial(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
         Box::pin(async move {
-            let dialled = self.kubelet.dial(&PodUid::new(&pod.uid), port).await.map_err(session_error)?;
+            let dialled =
+                self.kubelet().await.dial(&PodUid::new(&pod.uid), port).await.map_err(session_error)?;
             let stream = tokio::net::TcpStream::from_std(dialled);
             let stream = stream.map_err(|error| BackendError::Internal(error.to_string()))?;
             Ok(Box::new(stream) as Box<dyn Connection>)

@@ -18,6 +18,6 @@ mod source;
 mod streams;
 mod tend;
 
-pub use backend::Backend;
+pub use backend::{Backend, Inheriting};
 pub use cluster::{Begin, LocalCluster, Settings};
 pub use machine::Machine;
