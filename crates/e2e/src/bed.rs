@@ -183,18 +183,30 @@ impl Bed {
 
     /// Waits until nothing is left of any pod this test made; fails with what is.
     pub(crate) fn expect_clean(&self, deadline: Duration) -> Result<()> {
-        self.expect_gone(deadline, |left| left)
+        self.expect_gone(deadline, |left| left, |_| true)
     }
 
     /// [`Self::expect_clean`], but for files.
     pub(crate) fn expect_kernel_clean(&self, deadline: Duration) -> Result<()> {
-        self.expect_gone(deadline, leaks::in_kernel)
+        self.expect_gone(deadline, leaks::in_kernel, |_| true)
     }
 
-    fn expect_gone(&self, deadline: Duration, counted: fn(Vec<String>) -> Vec<String>) -> Result<()> {
+    /// Waits until no process, mount or cgroup of any pod is left beside a server that goes on.
+    pub(crate) fn expect_no_pods(&self, deadline: Duration) -> Result<()> {
+        let server = format!("{} --root", self.program().display());
+        self.expect_gone(deadline, leaks::in_kernel, |line| !line.contains(&server))
+    }
+
+    fn expect_gone(
+        &self,
+        deadline: Duration,
+        counted: fn(Vec<String>) -> Vec<String>,
+        keep: impl Fn(&str) -> bool,
+    ) -> Result<()> {
         let mut left = vec![];
         wait::until("nothing left of the test's pods", deadline, || {
             left = counted(leaks::find(&self.dir, &self.root(), &self.uids()));
+            left.retain(|line| keep(line));
             left.is_empty().then_some(())
         })
         .with_context(|| format!("left behind:\n  {}", left.join("\n  ")))

@@ -260,7 +260,7 @@ fn delete_stops_in_order(bed: &Bed) -> Result<()> {
         .kubectl(["get", "pod", "ordered"])?
         .expect_code(1)?
         .expect_output("Error from server (NotFound): pods \"ordered\" not found")?;
-    bed.expect_clean(SOON)?;
+    bed.expect_no_pods(SOON)?;
     cluster.finish()
 }
 

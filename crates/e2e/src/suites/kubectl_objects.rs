@@ -150,7 +150,7 @@ fn delete_in_all_ways(bed: &Bed) -> Result<()> {
     cluster.output(&["create", "configmap", "a"])?;
     cluster.output(&["delete", "configmaps", "--all"])?;
     cluster.wait_output(&["get", "configmaps", "-o", "name"], "configmap/kube-root-ca.crt", SOON)?;
-    bed.expect_clean(SOON)?;
+    bed.expect_no_pods(SOON)?;
     cluster.finish()
 }
 
@@ -240,21 +240,12 @@ fn namespaces_are_emptied(bed: &Bed) -> Result<()> {
         "configmap/kube-root-ca.crt",
         SOON,
     )?;
-    cluster.output(&[
-        "run",
-        "web",
-        "-n",
-        "team",
-        "--image=localhost/host",
-        "--command",
-        "--",
-        "sleep",
-        "1000000",
-    ])?;
+    let web = bed.manifest(&Pod::new("web").app("main", "serve"))?;
+    cluster.output(&["apply", "-n", "team", "-f", &web.to_string_lossy()])?;
     cluster.output(&["wait", "-n", "team", "--for=condition=Ready", "pod/web", "--timeout=30s"])?;
     cluster.output(&["delete", "namespace", "team", "--timeout=60s"])?;
     cluster.kubectl(["get", "namespace", "team"])?.expect_code(1)?;
-    bed.expect_clean(SOON)?;
+    bed.expect_no_pods(SOON)?;
     let gone = cluster.kubectl(["run", "late", "-n", "team", "--image=localhost/host"])?;
     gone.expect_code(1)?.expect_output("namespaces \"team\" not found")?;
     cluster.finish()
