@@ -255,7 +255,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use lifecycle::Observation;
+    use lifecycle::{Observation, SCHEMA_VERSION};
     use podspec::Moment;
 
     use super::{CURRENT, GENERATION_BYTES_MAX, Happening, Journal, JournalError, PREVIOUS, read};
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn foreign_and_damaged_files_are_moved_aside_by_the_writer_and_newer_ones_left_alone() {
-        let header = r#"{"journal":"monopod-pod","schema":1}"#;
+        let header = format!(r#"{{"journal":"monopod-pod","schema":{SCHEMA_VERSION}}}"#);
         for (name, text) in [
             ("foreign", "{\"journal\":\"other\",\"schema\":1}\n".to_owned()),
             ("newer", "{\"journal\":\"monopod-pod\",\"schema\":9}\n{\"new\":1}\n".to_owned()),

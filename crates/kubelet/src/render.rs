@@ -1,7 +1,7 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
 use lifecycle::{Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase};
-use podspec::{Container, Moment, Pod};
+use podspec::{Container, ContainerKind, Moment, Pod};
 use serde_json::{Map, Value, json};
 
 use crate::status::PodView;
@@ -75,10 +75,26 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     if !status.container_id.is_empty() {
         out.insert("containerID".into(), json!(status.container_id));
     }
-    out.insert("started".into(), json!(status.started));
-    if let Some(container) = pod.spec.container(&status.name)
-        && !container.volume_mounts.is_empty()
-    {
+    let Some(container) = pod.spec.container(&status.name) else { return Value::Object(out) };
+    if container.kind != ContainerKind::Ephemeral {
+        out.insert("started".into(), json!(status.started));
+    }
+    // A kubelet knows them from the container that it has made.
+    if !status.container_id.is_empty() {
+        let requests = amounts(container.resources.cpu_request, container.resources.memory_request);
+        let limits = amounts(container.resources.cpu_limit, container.resources.memory_limit);
+        if !requests.is_empty() {
+            out.insert("allocatedResources".into(), json!(requests));
+        }
+        let mut resources = Map::new();
+        for (name, list) in [("limits", limits), ("requests", requests)] {
+            if !list.is_empty() {
+                resources.insert(name.to_owned(), Value::Object(list));
+            }
+        }
+        out.insert("resources".into(), Value::Object(resources));
+    }
+    if !container.volume_mounts.is_empty() {
         out.insert("volumeMounts".into(), render_volume_mounts(container));
     }
     Value::Object(out)
@@ -120,6 +136,27 @@ fn render_exit(exit: &Exit, container_id: Option<&str>) -> Value {
     out.insert("finishedAt".into(), json!(time(exit.finished)));
     insert_some(&mut out, "containerID", container_id.filter(|id| !id.is_empty()).as_ref());
     Value::Object(out)
+}
+
+/// CPU in millicores and memory in bytes, as the quantities that Kubernetes writes for them.
+fn amounts(cpu: Option<u64>, memory: Option<u64>) -> Map<String, Value> {
+    let cpu =
+        cpu.map(|milli| if milli % 1_000 == 0 { (milli / 1_000).to_string() } else { format!("{milli}m") });
+    let memory = memory.map(binary);
+    let both = [("cpu", cpu), ("memory", memory)];
+    both.into_iter().filter_map(|(name, amount)| Some((name.to_owned(), json!(amount?)))).collect()
+}
+
+/// With the largest of `Ki`, `Mi`, ... that leaves no fraction.
+fn binary(bytes: u64) -> String {
+    let (mut amount, mut unit) = (bytes, "");
+    for larger in ["Ki", "Mi", "Gi", "Ti", "Pi"] {
+        if amount == 0 || amount % 1_024 != 0 {
+            break;
+        }
+        (amount, unit) = (amount / 1_024, larger);
+    }
+    format!("{amount}{unit}")
 }
 
 fn render_volume_mounts(container: &Container) -> Value {

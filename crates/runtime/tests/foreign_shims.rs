@@ -60,7 +60,7 @@ fn refused(name: &str, answer: &Value) -> String {
         engine.read_exact(&mut length).unwrap();
         let mut request = vec![0; u32::from_le_bytes(length) as usize];
         engine.read_exact(&mut request).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&request).unwrap()["body"]["Adopt"]["version"], 1);
+        assert_eq!(serde_json::from_slice::<Value>(&request).unwrap()["body"]["Adopt"]["version"], 2);
         engine.write_all(&u32::try_from(answer.len()).unwrap().to_le_bytes()).unwrap();
         engine.write_all(answer.as_bytes()).unwrap();
         // The engine lets go of it.
@@ -82,7 +82,7 @@ fn refused(name: &str, answer: &Value) -> String {
 
 #[test]
 fn one_that_refuses_the_engines_version() {
-    let message = "it speaks protocol version 2, the engine 1";
+    let message = "it speaks protocol version 3, the engine 2";
     let error =
         refused("old", &json!({ "Reply": { "id": 1, "body": { "Failed": { "message": message } } } }));
     assert_eq!(error, format!("the pod's shim refuses: {message}"));
@@ -91,17 +91,17 @@ fn one_that_refuses_the_engines_version() {
 #[test]
 fn one_that_answers_in_another_version() {
     let snapshot = json!({ "attempt": 0, "ip": "10.0.0.1", "containers": [] });
-    let body = json!({ "Adopted": { "version": 2, "snapshot": snapshot } });
+    let body = json!({ "Adopted": { "version": 3, "snapshot": snapshot } });
     let error = refused("new", &json!({ "Reply": { "id": 1, "body": body } }));
     assert!(
-        error.contains("protocol version 2, this monopod 1") && error.contains("monopod reset"),
+        error.contains("protocol version 3, this monopod 2") && error.contains("monopod reset"),
         "{error}"
     );
 }
 
 #[test]
 fn one_that_answers_in_another_shape() {
-    for body in [json!({ "Adopted": { "version": 2, "everything": [] } }), json!({ "Welcome": {} })] {
+    for body in [json!({ "Adopted": { "version": 3, "everything": [] } }), json!({ "Welcome": {} })] {
         let error = refused("shape", &json!({ "Reply": { "id": 1, "body": body } }));
         assert!(error.contains("says what this monopod does not know"), "{error}");
     }

@@ -27,9 +27,9 @@ pub(crate) const TESTS: &[Test] = tests![
 const RECORDS: [&str; 4] = ["pod.json", "checkpoint.json", "sandbox.json", "containers/main/0/record.json"];
 
 fn records_of_a_newer_version(bed: &Bed) -> Result<()> {
-    let newer = |text: &str| text.replace("\"schema\":1", "\"schema\":7");
+    let newer = |text: &str| text.replace("\"schema\":2", "\"schema\":7");
     let said =
-        "has schema version 7, this monopod knows 1: use the version that wrote it, or `monopod reset`";
+        "has schema version 7, this monopod knows 2: use the version that wrote it, or `monopod reset`";
     expect_refused(bed, &[&RECORDS[..], &["journal.jsonl"]].concat(), newer, said)
 }
 
@@ -91,7 +91,7 @@ fn records_with_a_living_shim_gone(bed: &Bed) -> Result<()> {
     for file in &RECORDS[1..] {
         let path = pod_dir.join(file);
         let whole = fs::read_to_string(&path)?;
-        fs::write(&path, whole.replace("\"schema\":1", "\"schema\":7"))?;
+        fs::write(&path, whole.replace("\"schema\":2", "\"schema\":7"))?;
         let found = tree(&pod_dir)?;
         lasting.again()?;
         ensure!(lasting.refusals().len() == 1, "{file}: {:?}", lasting.events());

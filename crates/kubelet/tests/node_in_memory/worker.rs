@@ -8,9 +8,9 @@ use crate::fakes::{FakeNode, Scratch, Script, World, pod};
 use expect_test::expect;
 use kubelet::events::EventSource;
 use kubelet::render::{self, RenderFacts};
-use kubelet::{Kubelet, PodView, Subscription, journal};
-use lifecycle::Phase;
-use podspec::{Pod, PodUid};
+use kubelet::{Kubelet, PodView, Subscription, UpdatePodError, journal};
+use lifecycle::{ContainerState, Phase};
+use podspec::{ContainerKind, Pod, PodUid};
 use tokio::time::{Instant, timeout};
 
 const NEVER: usize = usize::MAX;
@@ -127,6 +127,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
               "lastState": {},
               "name": "app",
               "ready": false,
+              "resources": {},
               "restartCount": 0,
               "started": false,
               "state": {
@@ -154,6 +155,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
               "lastState": {},
               "name": "init",
               "ready": true,
+              "resources": {},
               "restartCount": 0,
               "started": false,
               "state": {
@@ -173,6 +175,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
               "lastState": {},
               "name": "side",
               "ready": false,
+              "resources": {},
               "restartCount": 0,
               "started": false,
               "state": {
@@ -351,4 +354,45 @@ async fn an_unknown_pod_and_a_foreign_directory_are_refused() {
     std::fs::write(pod_dir.join("pod.json"), r#"{"schema":99,"record":{"apiVersion":"v9"}}"#).unwrap();
     let error = kubelet.adopt_pod(&pod_dir).await.unwrap_err();
     assert!(format!("{error:?}").contains("UnknownVersion"), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_pod_is_in_force_at_once_and_for_the_next_engine() {
+    let (scratch, world) = (Scratch::new("changed"), Arc::new(World::default()));
+    world.script("app", Script::runs_until_told(SECOND));
+    world.script("debugger", Script::exits(SECOND, 3));
+    let node = FakeNode::new(&world, Instant::now(), NEVER);
+    let kubelet = Kubelet::new(node, scratch.paths(), false);
+    let before = pod("u1", "Always", &[], &["app"]);
+    let mut watched = kubelet.add_pod(before.clone()).unwrap();
+    view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
+    let mut after = before.clone();
+    after.generation = 2;
+    let mut debugger = before.spec.containers[0].clone();
+    (debugger.name, debugger.kind) = ("debugger".into(), ContainerKind::Ephemeral);
+    after.spec.ephemeral_containers.push(debugger);
+    kubelet.update_pod(after.clone()).unwrap();
+    assert_eq!(kubelet::load_pod(&watched.pod.pod_dir).unwrap(), after);
+    let ended = |view: &PodView| {
+        let status = view.status.ephemeral_containers.first();
+        status
+            .is_some_and(|status| matches!(&status.state, ContainerState::Terminated(exit) if exit.code == 3))
+    };
+    let view = view_that(&mut watched, ended).await;
+    assert_eq!((view.generation, view.status.phase), (2, Phase::Running));
+    timeout(LONG, kubelet.attempt_ended(&after.uid, &"debugger".into(), 0)).await.expect("it has ended");
+    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: view.generation };
+    let status = render::pod_status(&after, &view, &facts);
+    assert_eq!(status["observedGeneration"], 2);
+    assert_eq!(status["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"], 3);
+    assert!(status["ephemeralContainerStatuses"][0].get("started").is_none());
+    let entries = journal::read(&watched.pod.pod_dir).unwrap();
+    let mut source = EventSource::default();
+    let started = entries.iter().flat_map(|entry| source.events(&after, entry)).any(|event| {
+        event.reason == "Started" && event.field_path.as_deref() == Some("spec.ephemeralContainers{debugger}")
+    });
+    assert!(started);
+    assert!(matches!(kubelet.update_pod(before), Err(UpdatePodError::Immutable(_))));
+    let other = pod("u2", "Always", &[], &["app"]);
+    assert!(matches!(kubelet.update_pod(other), Err(UpdatePodError::NoSuchPod(_))));
 }

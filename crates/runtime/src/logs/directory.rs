@@ -20,7 +20,9 @@ const LISTINGS_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    /// What is asked for: from the first attempt to the last.
     first_attempt: u32,
+    last_attempt: u32,
     files: Mutex<Files>,
     /// There may be something new to read. Has one waiter.
     pub(crate) changed: Notify,
@@ -51,8 +53,17 @@ struct Opened {
 }
 
 impl Directory {
-    pub(crate) fn new(path: &Path, first_attempt: u32) -> Self {
-        Self { path: path.to_owned(), first_attempt, files: Mutex::default(), changed: Notify::new() }
+    pub(crate) fn new(path: &Path, first_attempt: u32, last_attempt: u32) -> Self {
+        let (files, changed) = (Mutex::default(), Notify::new());
+        Self { path: path.to_owned(), first_attempt, last_attempt, files, changed }
+    }
+
+    /// The attempts that have a log there, in order.
+    pub(crate) fn attempts(path: &Path) -> io::Result<Vec<u32>> {
+        let names = Self::new(path, 0, u32::MAX).list()?;
+        let mut attempts: Vec<u32> = names.into_iter().map(|(name, _)| name.attempt).collect();
+        attempts.dedup();
+        Ok(attempts)
     }
 
     /// Opens what has appeared since the last scan.
@@ -80,6 +91,11 @@ impl Directory {
 
     pub(crate) fn has_unread(&self) -> bool {
         !self.files().unread.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unread(&self) -> usize {
+        self.files().unread.len()
     }
 
     /// The files after `newest`, opened; and whether some between may be gone. A rotation may happen while
@@ -127,7 +143,8 @@ impl Directory {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_str().and_then(LogName::parse);
-            listing.extend(name.filter(|name| name.attempt >= self.first_attempt).map(|n| (n, entry.ino())));
+            let asked = |name: &LogName| (self.first_attempt..=self.last_attempt).contains(&name.attempt);
+            listing.extend(name.filter(asked).map(|name| (name, entry.ino())));
         }
         listing.sort();
         Ok(listing)
@@ -156,7 +173,7 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("secret"), "x").unwrap();
         std::os::unix::fs::symlink("secret", dir.join("0.log")).unwrap();
-        let logs = Directory::new(&dir, 0);
+        let logs = Directory::new(&dir, 0, u32::MAX);
         assert!(logs.scan().is_err() && logs.next_file().is_none());
         fs::remove_dir_all(&dir).unwrap();
     }

@@ -41,8 +41,9 @@ pub struct LogChunk {
     lines: Vec<u8>,
 }
 
+/// A file being read.
 #[derive(Debug)]
-struct Reading {
+pub(crate) struct Reading {
     attempt: u32,
     file: Arc<File>,
     after_gap: bool,
@@ -134,12 +135,17 @@ impl LogChunk {
 }
 
 impl Reading {
-    fn new(LogFile { attempt, file, after_gap }: LogFile) -> Self {
-        Self { attempt, file, after_gap, offset: 0, unfinished: Vec::new() }
+    fn new(file: LogFile) -> Self {
+        Self::from(file, 0)
+    }
+
+    /// `offset` is where a line begins.
+    pub(crate) fn from(LogFile { attempt, file, after_gap }: LogFile, offset: u64) -> Self {
+        Self { attempt, file, after_gap, offset, unfinished: Vec::new() }
     }
 
     /// The next whole lines; `None` at the end of what is written.
-    fn read(&mut self) -> io::Result<Option<LogChunk>> {
+    pub(crate) fn read(&mut self) -> io::Result<Option<LogChunk>> {
         loop {
             let available = self.file.metadata()?.len().saturating_sub(self.offset);
             let size = usize::try_from(available.min(CHUNK_BYTES_MAX)).unwrap_or(0);
@@ -291,7 +297,7 @@ mod tests {
         dir.append("0.log", "c");
         dir.rotate("0.log.20161006-001710");
         dir.append("0.log", "d");
-        while !follower.directory.has_unread() {
+        while follower.directory.unread() < 2 {
             tokio::task::yield_now().await;
         }
         for part in ["0.log.20161006-001709", "0.log.20161006-001710"] {

@@ -60,15 +60,28 @@ impl LogWatcher {
     /// When the directory cannot be made or watched.
     pub fn follow(&self, dir: &Path, first_attempt: u32) -> io::Result<LogFollower> {
         fs::create_dir_all(dir)?;
+        let directory = Arc::new(Directory::new(dir, first_attempt, u32::MAX));
+        let watch = self.watch(&directory, dir)?;
+        Ok(LogFollower::new(directory, Arc::clone(&self.shared), watch))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Has the directory's files opened as they appear, until it is forgotten.
+    pub(crate) fn watch(&self, directory: &Arc<Directory>, dir: &Path) -> io::Result<i32> {
         let events = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
-        let directory = Arc::new(Directory::new(dir, first_attempt));
         let mut directories = self.shared.directories();
         let watch = inotify::add_watch(&self.shared.inotify, dir, events)?;
-        directories.entry(watch).or_default().push(Arc::clone(&directory));
+        directories.entry(watch).or_default().push(Arc::clone(directory));
         drop(directories);
         // What was there before the watch.
-        directory.scan()?;
-        Ok(LogFollower::new(directory, Arc::clone(&self.shared), watch))
+        if let Err(error) = directory.scan() {
+            self.shared.forget(watch, directory);
+            return Err(error);
+        }
+        Ok(watch)
     }
 }
 

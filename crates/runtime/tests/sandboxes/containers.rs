@@ -3,7 +3,7 @@
 use std::fs;
 
 use lifecycle::{ContainerRecord, ExitReason};
-use podspec::ContainerName;
+use podspec::{ContainerKind, ContainerName};
 use ports::{RuntimeService, StartContainerError};
 use shim_protocol::{attempt_dir, read_record};
 
@@ -11,6 +11,10 @@ use crate::Case;
 use crate::bed::Bed;
 
 pub(crate) const CASES: &[Case] = &[
+    (
+        "an_ephemeral_container_is_among_its_targets_processes",
+        an_ephemeral_container_is_among_its_targets_processes,
+    ),
     ("exit_codes_output_and_messages", exit_codes_output_and_messages),
     ("a_process_that_cannot_be_executed_is_an_attempt", a_process_that_cannot_be_executed_is_an_attempt),
     ("signals_and_kills", signals_and_kills),
@@ -161,5 +165,38 @@ fn files_of_etc_are_the_pods(bed: &Bed) {
     let exit = running.exit_of("a", 0);
     assert_eq!(running.log("a", 0), "box\nbox\n10.1.2.3\tfoo.local\n", "{exit:?}");
     assert!(fs::read_to_string(&running.facts.etc_hosts).unwrap().contains("127.0.0.1\tbox\n"));
+    running.end();
+}
+
+fn an_ephemeral_container_is_among_its_targets_processes(bed: &Bed) {
+    let engine = bed.engine();
+    let spec = r#"
+containers:
+- {name: a, image: i, command: [sh, -c, 'echo up; exec sleep 4321']}
+- {name: d, image: i, command: [sh, -c, 'tr "\0" " " < /proc/1/cmdline; echo; ls /proc/kcore; sleep 1000']}
+"#;
+    let mut pod = bed.pod(spec, true).pod.clone();
+    let mut debugger = pod.spec.containers.pop().unwrap();
+    debugger.kind = ContainerKind::Ephemeral;
+    debugger.target = Some(ContainerName::new("a"));
+    pod.spec.ephemeral_containers.push(debugger);
+    let running = engine.create(&bed.context(pod, true));
+    let StartContainerError::Create { message, .. } = running.try_start("d", 0).unwrap_err() else {
+        panic!("there is no process of it")
+    };
+    assert!(
+        message.contains("join the process namespace of container \"a\": it is not running"),
+        "{message}"
+    );
+    running.start("a", 0);
+    running.wait_for_log("a", "up");
+    running.start("d", 0);
+    running.wait_for_log("d", "/proc/kcore");
+    let said = running.log("d", 0);
+    assert!(said.starts_with("sleep 4321 \n"), "{said}");
+    // The end of the target's first process is the end of everything in its namespace.
+    running.kill("a", 0);
+    assert_eq!(running.exit_of("a", 0).code, 137);
+    assert_eq!(running.exit_of("d", 0).code, 137);
     running.end();
 }
