@@ -84,7 +84,7 @@ impl Rules for Secrets {
             bytes += decoded_bytes(value);
         }
         if bytes > BYTES_MAX {
-            errors.push(FieldError::too_long(at.clone(), BYTES_MAX));
+            errors.push(FieldError::too_long(at, BYTES_MAX));
         }
         of_type(secret, &mut errors);
         errors
@@ -119,11 +119,11 @@ fn of_type(secret: &Value, errors: &mut Vec<FieldError>) {
         }
     };
     match text(secret, "type") {
-        SERVICE_ACCOUNT_TOKEN => {
-            if text(&secret["metadata"]["annotations"], SERVICE_ACCOUNT_NAME).is_empty() {
-                let at = path(&["metadata", "annotations"]).key(SERVICE_ACCOUNT_NAME);
-                errors.push(FieldError::required(at, ""));
-            }
+        SERVICE_ACCOUNT_TOKEN
+            if text(&secret["metadata"]["annotations"], SERVICE_ACCOUNT_NAME).is_empty() =>
+        {
+            let at = path(&["metadata", "annotations"]).key(SERVICE_ACCOUNT_NAME);
+            errors.push(FieldError::required(at, ""));
         }
         "kubernetes.io/dockercfg" => json_at(data.get(".dockercfg"), &at.key(".dockercfg"), errors),
         "kubernetes.io/dockerconfigjson" => {
@@ -133,10 +133,8 @@ fn of_type(secret: &Value, errors: &mut Vec<FieldError>) {
             require("username");
             require("password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").is_none_or(|key| decoded_bytes(key) == 0) {
-                errors.push(FieldError::required(at.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/ssh-auth" if data.get("ssh-privatekey").is_none_or(|key| decoded_bytes(key) == 0) => {
+            errors.push(FieldError::required(at.key("ssh-privatekey"), ""));
         }
         "kubernetes.io/tls" => {
             require("tls.crt");
@@ -209,14 +207,14 @@ mod tests {
     use crate::kinds::Rules as _;
     use serde_json::json;
 
-    fn texts(errors: Vec<podspec::FieldError>) -> Vec<String> {
+    fn texts(errors: &[podspec::FieldError]) -> Vec<String> {
         errors.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn keys_are_checked() {
         let map = json!({"data": {"a b": "", "": "", "..x": "", "both": ""}, "binaryData": {"both": ""}});
-        let errors = texts(CONFIG_MAPS.validate(&map));
+        let errors = texts(&CONFIG_MAPS.validate(&map));
         assert!(
             errors[0].starts_with("data[]: Invalid value: \"\": a valid config key must consist of"),
             "{errors:?}"
@@ -231,7 +229,7 @@ mod tests {
         let old = json!({"immutable": true, "data": {"a": "1"}});
         let new = json!({"data": {"a": "2"}});
         assert_eq!(
-            texts(CONFIG_MAPS.validate_update(&new, &old, None)),
+            texts(&CONFIG_MAPS.validate_update(&new, &old, None)),
             [
                 "immutable: Forbidden: field is immutable when `immutable` is set",
                 "data: Forbidden: field is immutable when `immutable` is set",
@@ -259,9 +257,10 @@ mod tests {
             ),
             ("example.com/own", vec![]),
         ] {
-            assert_eq!(texts(SECRETS.validate(&json!({"type": kind}))), errors, "{kind}");
+            assert_eq!(texts(&SECRETS.validate(&json!({"type": kind}))), errors, "{kind}");
         }
-        let changed = texts(SECRETS.validate_update(&json!({"type": "x"}), &json!({"type": "Opaque"}), None));
+        let changed =
+            texts(&SECRETS.validate_update(&json!({"type": "x"}), &json!({"type": "Opaque"}), None));
         assert_eq!(changed, ["type: Invalid value: \"x\": field is immutable"]);
     }
 }

@@ -44,7 +44,7 @@ fn classes() {
         (vec![container(both.clone(), both.clone())], vec![container(json!({}), json!({}))], "Burstable"),
         (vec![container(json!({"cpu": "1"}), json!({}))], vec![], "Burstable"),
         (vec![container(json!({"cpu": "1"}), json!({"cpu": "1"}))], vec![], "Burstable"),
-        (vec![container(json!({"cpu": "500m", "memory": "1Gi"}), both.clone())], vec![], "Burstable"),
+        (vec![container(json!({"cpu": "500m", "memory": "1Gi"}), both)], vec![], "Burstable"),
     ] {
         let spec = json!({"containers": containers, "initContainers": init});
         assert_eq!(qos_class(&spec), class, "{spec}");
