@@ -105,8 +105,6 @@ fn terminal(master: OwnedFd) -> io::Result<Streams> {
     Ok(Streams { stdin: Some(stdin), stdout, stderr: None, terminal: Some(Terminal::new(master)) })
 }
 
-/// By value, as `map_err` has it.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn session_error(error: RuntimeError) -> SessionError {
     let message = PortError::chain(&error).0;
     match error {
