@@ -26,4 +26,6 @@ pub mod route;
 pub mod rules;
 pub mod server;
 mod subresources;
+#[cfg(test)]
+mod testing;
 mod watch;

@@ -13,7 +13,7 @@ const FIRST_TIME: Duration = Duration::from_secs(10);
 /// The preface of HTTP/2; no request of HTTP/1.1 is shorter.
 const FIRST_BYTES: usize = 24;
 
-/// A stream whose first bytes are waited for no longer than [`FIRST_TIME`].
+/// A stream whose first bytes are not waited for without end.
 pub(super) struct First<S> {
     stream: S,
     deadline: Option<Pin<Box<Sleep>>>,
@@ -22,7 +22,11 @@ pub(super) struct First<S> {
 
 impl<S> First<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, deadline: Some(Box::pin(sleep(FIRST_TIME))), bytes: 0 }
+        Self::within(stream, FIRST_TIME)
+    }
+
+    pub(super) fn within(stream: S, time: Duration) -> Self {
+        Self { stream, deadline: Some(Box::pin(sleep(time))), bytes: 0 }
     }
 }
 
