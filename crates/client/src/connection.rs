@@ -14,11 +14,12 @@ use tokio_rustls::TlsConnector;
 use crate::{ClientError, Kubeconfig};
 
 /// Bytes both ways.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-pub(crate) type Connection = Pin<Box<dyn Duplex>>;
+/// To an API server, with TLS or without.
+pub type Connection = Pin<Box<dyn Duplex>>;
 
 pub(crate) async fn by_socket(path: &Path) -> Result<Connection, ClientError> {
     let failed = |source| ClientError::NoEngine { path: path.to_owned(), source };

@@ -17,6 +17,8 @@ use crate::KubeconfigError;
 /// Where an API is and how to be known there.
 #[derive(Clone, Debug)]
 pub struct Kubeconfig {
+    /// Of a server that is `unix:///path`; then the rest says nothing.
+    pub(crate) socket: Option<PathBuf>,
     pub(crate) host: String,
     pub(crate) port: u16,
     /// `None` for plain HTTP.
@@ -48,7 +50,13 @@ impl Kubeconfig {
                 )));
             }
         }
-        let (secure, host, port) = server(cluster["server"].as_str().unwrap_or("")).map_err(wrong)?;
+        let namespace = || context["namespace"].as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+        let url = cluster["server"].as_str().unwrap_or("");
+        if let Some(socket) = url.strip_prefix("unix://") {
+            let (socket, namespace) = (Some(socket.into()), namespace());
+            return Ok(Self { socket, host: String::new(), port: 0, tls: None, token: None, namespace });
+        }
+        let (secure, host, port) = server(url).map_err(wrong)?;
         let pem = Pem { path, dir: path.parent().unwrap_or(Path::new(".")) };
         let tls = if secure { Some(tls(&pem, cluster, user)?) } else { None };
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -56,7 +64,7 @@ impl Kubeconfig {
             Some(file) => Some(String::from_utf8_lossy(&read(&pem.dir.join(file))?).trim().to_owned()),
             None => text(&user["token"]),
         };
-        Ok(Self { host, port, tls, token, namespace: text(&context["namespace"]) })
+        Ok(Self { socket: None, host, port, tls, token, namespace: namespace() })
     }
 }
 
@@ -71,7 +79,7 @@ fn chosen<'a>(file: &'a Value, list: &str, name: &Value, path: &Path) -> Result<
 
 /// `https://host:port`, maybe with a path, which no server of ours has.
 fn server(url: &str) -> Result<(bool, String, u16), String> {
-    let wrong = || format!("server {url:?} is no URL such as https://127.0.0.1:6443");
+    let wrong = || format!("server {url:?} is no URL such as https://127.0.0.1:6443 or unix:///run/monopod/api.sock");
     let uri: http::Uri = url.parse().map_err(|_| wrong())?;
     let secure = match uri.scheme_str() {
         Some("https") => true,

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, USER_AGENT, WARNING};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT, WARNING};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -31,6 +31,8 @@ enum Place {
 /// A whole answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
+    /// 200, or 201 for what was made.
+    pub code: StatusCode,
     pub value: Value,
     /// What the server warns of, one line each.
     pub warnings: Vec<String>,
@@ -43,11 +45,19 @@ pub struct Parts {
     path: String,
 }
 
-/// The connection after an upgrade, and the protocol that the server chose.
-#[derive(Debug)]
-pub struct Upgraded {
-    pub io: TokioIo<hyper::upgrade::Upgraded>,
-    pub protocol: Option<String>,
+/// A connection on which nothing was asked yet, for protocols that begin with a request of their own.
+pub struct Dialed {
+    pub io: Connection,
+    /// For the header `Host`.
+    pub host: String,
+    /// Who asks.
+    pub headers: HeaderMap,
+}
+
+impl std::fmt::Debug for Dialed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialed").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -59,7 +69,10 @@ impl Client {
 
     #[must_use]
     pub fn remote(config: Kubeconfig) -> Self {
-        Self(Place::Remote(Box::new(config)))
+        match config.socket {
+            Some(socket) => Self(Place::Socket(socket)),
+            None => Self(Place::Remote(Box::new(config))),
+        }
     }
 
     /// # Errors
@@ -83,10 +96,11 @@ impl Client {
         let response = refuse_failure(response, path).await?;
         let warnings = response.headers().get_all(WARNING).iter();
         let warnings = warnings.filter_map(|line| warning_text(line.to_str().ok()?)).collect();
+        let code = response.status();
         let value = whole(response.into_body(), path).await?;
         let value = serde_json::from_slice(&value)
             .map_err(|source| ClientError::Json { path: path.to_owned(), source })?;
-        Ok(Answer { value, warnings })
+        Ok(Answer { code, value, warnings })
     }
 
     /// An answer that is no JSON document, or does not end: a log, a watch.
@@ -99,23 +113,28 @@ impl Client {
         Ok(Parts { body: response.into_body(), path: path.to_owned() })
     }
 
-    /// Asks for another protocol; `headers` are those of its handshake.
+    /// [`Self::stream`] with another `Accept`.
     ///
     /// # Errors
     /// When the server cannot be asked, or says no.
-    pub async fn upgrade(&self, path: &str, headers: &[(HeaderName, &str)]) -> Result<Upgraded, ClientError> {
-        let response = self.respond(Method::GET, path, None, headers).await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let response = refuse_failure(response, path).await?;
-            let code = response.status().as_u16();
-            let message = format!("the server does not change the protocol for {path}");
-            return Err(ClientError::Status { code, reason: String::new(), message, status: Value::Null });
+    pub async fn stream_as(&self, path: &str, accept: &str) -> Result<Parts, ClientError> {
+        let response = self.respond(Method::GET, path, None, &[(ACCEPT, accept)]).await?;
+        let response = refuse_failure(response, path).await?;
+        Ok(Parts { body: response.into_body(), path: path.to_owned() })
+    }
+
+    /// Connects, for exec, attach and port-forward.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub async fn dial(&self) -> Result<Dialed, ClientError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(token) = self.token() {
+            let bearer = HeaderValue::from_str(&format!("Bearer {token}"));
+            headers.insert(AUTHORIZATION, bearer.map_err(http::Error::from)?);
         }
-        let protocol = response.headers().get("sec-websocket-protocol");
-        let protocol = protocol.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let cut = |source| ClientError::Cut { path: path.to_owned(), source };
-        let io = hyper::upgrade::on(response).await.map_err(cut)?;
-        Ok(Upgraded { io: TokioIo::new(io), protocol })
+        Ok(Dialed { io: self.connect().await?, host: self.host(), headers })
     }
 
     async fn respond(
@@ -146,7 +165,7 @@ impl Client {
         let (mut sender, connection) = http1::handshake(io).await.map_err(failed)?;
         tokio::spawn(async move {
             // What goes wrong is told to whoever waits for the answer.
-            if let Err(error) = connection.with_upgrades().await {
+            if let Err(error) = connection.await {
                 tracing::debug!("connection: {error}");
             }
         });
