@@ -118,8 +118,8 @@ fn ephemeral_containers_are_only_added() {
         ["spec.ephemeralContainers: Forbidden: existing ephemeral containers \"dbg\" may not be removed\n"]
     );
     let mut wrong = old.clone();
-    wrong["spec"]["ephemeralContainers"] =
-        json!([{"name": "main", "image": "b", "targetContainerName": "x", "ports": [{"containerPort": 1}]}]);
+    wrong["spec"]["ephemeralContainers"] = json!([{"name": "main", "image": "b", "targetContainerName": "x", "ports": [{"containerPort": 1, "protocol": "TCP"}]}]);
+    PODS.default(&mut wrong);
     assert_eq!(
         texts(&PODS.validate_update(&wrong, &old, Some("ephemeralcontainers"))),
         [

@@ -1,6 +1,7 @@
 //! What may be changed in a pod that is there
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement>).
 
+use podspec::field::Segment;
 use podspec::json::{integer, list, text};
 use podspec::quantity::Quantity;
 use podspec::{FieldError, FieldPath, format};
@@ -188,14 +189,40 @@ pub(super) fn ephemeral_containers(new: &Value, old: &Value) -> Vec<FieldError> 
     }
     let containers = ["initContainers", "containers"].iter().flat_map(|section| list(&new["spec"], section));
     let others: Vec<&str> = containers.map(|container| text(container, "name")).collect();
-    let volumes: Vec<&str> =
-        list(&new["spec"], "volumes").iter().map(|volume| text(volume, "name")).collect();
+    let held = list(&old["spec"], "ephemeralContainers");
     for (index, container) in now.iter().enumerate() {
         let at = at.index(index);
         let before: Vec<&str> = now[..index].iter().map(|container| text(container, "name")).collect();
-        ephemeral_container(container, &at, &others, &before, &volumes, &mut errors);
+        if !held.contains(container) {
+            as_container(container, new, &at, &mut errors);
+            ephemeral_container(container, &at, &others, &before, &mut errors);
+        }
     }
     errors
+}
+
+/// What holds for every container, and what this engine does not do yet.
+fn as_container(container: &Value, pod: &Value, at: &FieldPath, errors: &mut Vec<FieldError>) {
+    let mut container = container.clone();
+    remove(&mut container, "targetContainerName");
+    let mut alone = pod.clone();
+    remove(&mut alone["spec"], "initContainers");
+    remove(&mut alone["spec"], "ephemeralContainers");
+    set(&mut alone["spec"], "containers", json!([container]));
+    let place = path(&["spec", "containers"]).index(0);
+    let below = |error: &FieldError| error.path.is_within(&place);
+    errors.extend(podspec::errors_of(&alone).into_iter().filter(below).map(|error| {
+        let path = error.path.segments()[place.segments().len()..].iter().fold(at.clone(), extended);
+        FieldError { path, ..error }
+    }));
+}
+
+fn extended(path: FieldPath, segment: &Segment) -> FieldPath {
+    match segment {
+        Segment::Field(name) => path.child(name),
+        Segment::Index(index) => path.index(*index),
+        Segment::Key(key) => path.key(key),
+    }
 }
 
 fn ephemeral_container(
@@ -203,27 +230,11 @@ fn ephemeral_container(
     at: &FieldPath,
     others: &[&str],
     before: &[&str],
-    volumes: &[&str],
     errors: &mut Vec<FieldError>,
 ) {
     let name = text(container, "name");
-    if name.is_empty() {
-        errors.push(FieldError::required(at.child("name"), ""));
-    } else {
-        super::edit::invalid(errors, &at.child("name"), name, format::dns_label(name));
-        if others.contains(&name) || before.contains(&name) {
-            errors.push(FieldError::duplicate(at.child("name"), name));
-        }
-    }
-    let image = text(container, "image");
-    if image.is_empty() {
-        errors.push(FieldError::required(at.child("image"), ""));
-    } else if image.trim() != image {
-        errors.push(FieldError::invalid(
-            at.child("image"),
-            image,
-            "must not have leading or trailing whitespace",
-        ));
+    if others.contains(&name) || before.contains(&name) {
+        errors.push(FieldError::duplicate(at.child("name"), name));
     }
     let target = text(container, "targetContainerName");
     if !target.is_empty() && !others.contains(&target) {
@@ -238,10 +249,6 @@ fn ephemeral_container(
     }
     for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
         let at = at.child("volumeMounts").index(index);
-        let volume = text(mount, "name");
-        if !volumes.contains(&volume) {
-            errors.push(FieldError::not_found(at.child("name"), volume));
-        }
         for name in ["subPath", "subPathExpr"] {
             if !text(mount, name).is_empty() {
                 errors
@@ -280,6 +287,10 @@ fn keep_pod_resources(new: &mut Value, wanted: &Value) {
 /// A resize changes cpu and memory alone, and never the class.
 pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = errors_of_existing(new);
+    // Its containers have the limits that they were started with.
+    if !text(&old["spec"], "nodeName").is_empty() {
+        errors.push(FieldError::forbidden(path(&["spec"]), "Pod running on node without support for resize"));
+    }
     if qos_class(&new["spec"]) != qos_class(&old["spec"]) {
         let class = text(&new["status"], "qosClass");
         let detail = "Pod QOS Class may not change as a result of resizing";
