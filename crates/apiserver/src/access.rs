@@ -12,7 +12,7 @@ use crate::api::{Api, Call};
 use crate::request::{AUTHENTICATED, User};
 use crate::route::Resource;
 
-pub use policy::Policies;
+pub(crate) use policy::Policies;
 
 /// What anybody may read, known or not.
 const OPEN_PATHS: [&str; 4] = ["/version", "/healthz", "/livez", "/readyz"];
@@ -64,16 +64,20 @@ pub(crate) fn judge(api: &Api, user: &User, request: &Request<'_>) -> Result<(),
             let why = format!("{}{separator}{why}", forbidden_message(&user, request));
             Err(match request {
                 Request::Url { .. } => Status::forbidden("", "", "", &why),
-                Request::Resource { group, resource, name, .. } => Status::forbidden(group, resource, name, &why),
+                Request::Resource { group, resource, name, .. } => {
+                    Status::forbidden(group, resource, name, &why)
+                }
             })
         }
     }
 }
 
 pub(crate) fn check_path(call: &Call<'_>, verb: &str, path: &str) -> Result<(), Status> {
-    let is_below = |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
+    let is_below =
+        |root: &&str| path == *root || path.strip_prefix(*root).is_some_and(|rest| rest.starts_with('/'));
     let is_known = call.user.groups.iter().any(|group| group == AUTHENTICATED);
-    if verb == "get" && (OPEN_PATHS.iter().any(is_below) || is_known && DISCOVERY_PATHS.iter().any(is_below)) {
+    if verb == "get" && (OPEN_PATHS.iter().any(is_below) || is_known && DISCOVERY_PATHS.iter().any(is_below))
+    {
         return Ok(());
     }
     judge(call.api, &call.user, &Request::Url { verb, path })
@@ -91,7 +95,8 @@ pub(crate) fn impersonated(api: &Api, user: User, headers: &HeaderMap) -> Result
         Some((namespace, account)) => ("serviceaccounts", namespace, account),
         None => ("users", "", name),
     };
-    let wanted = std::iter::once((resource, namespace, short)).chain(groups.iter().map(|group| ("groups", "", *group)));
+    let wanted = std::iter::once((resource, namespace, short))
+        .chain(groups.iter().map(|group| ("groups", "", *group)));
     for (resource, namespace, name) in wanted {
         let request =
             Request::Resource { verb: "impersonate", group: "", resource, subresource: "", namespace, name };

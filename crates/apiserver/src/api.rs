@@ -31,8 +31,6 @@ pub struct Api {
     pub(crate) policies: access::Policies,
     pub(crate) metrics: Metrics,
     pub(crate) documents: discovery::Documents,
-    /// The certificate that clients trust, as PEM.
-    pub(crate) ca: String,
     /// Becomes true once: watches end then.
     pub(crate) shutdown: tokio::sync::watch::Sender<bool>,
     /// `X.Y.Z`.

@@ -54,11 +54,11 @@ pub(crate) async fn answer(
         }
         Verb::Update => {
             let bytes = body::read(request.into_body()).await?;
-            write::update(call, Write::of(call, kind, resource, None, "UpdateOptions")?, bytes).await
+            update(call, Write::of(call, kind, resource, None, "UpdateOptions")?, bytes).await
         }
         Verb::Patch => {
             let bytes = body::read(request.into_body()).await?;
-            patch::patch(call, Write::of(call, kind, resource, None, "PatchOptions")?, bytes).await
+            patch(call, Write::of(call, kind, resource, None, "PatchOptions")?, bytes).await
         }
         Verb::Delete => {
             let bytes = body::read(request.into_body()).await?;

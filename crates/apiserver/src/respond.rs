@@ -18,21 +18,21 @@ const WARNING_BYTES_MAX: usize = 4096;
 
 /// How this client takes its answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Style {
-    pub gzip: bool,
+pub(crate) struct Style {
+    pub(crate) gzip: bool,
     /// For people: curl, browsers, `?pretty`.
-    pub pretty: bool,
+    pub(crate) pretty: bool,
 }
 
 #[must_use]
-pub fn json(code: StatusCode, value: &Value, style: Style) -> Response<Body> {
+pub(crate) fn json(code: StatusCode, value: &Value, style: Style) -> Response<Body> {
     let bytes = if style.pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
     json_bytes(code, bytes.expect("a JSON value with text keys can always be written"), style)
 }
 
 /// JSON that is written already.
 #[must_use]
-pub fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style: Style) -> Response<Body> {
+pub(crate) fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style: Style) -> Response<Body> {
     let bytes = bytes.into();
     let compressed = if style.gzip && bytes.len() >= GZIP_BYTES_MIN { compress(&bytes) } else { None };
     let is_compressed = compressed.is_some();
@@ -49,7 +49,7 @@ pub fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style: Style
 }
 
 #[must_use]
-pub fn text(code: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
+pub(crate) fn text(code: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(body::full(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -57,7 +57,7 @@ pub fn text(code: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
 }
 
 #[must_use]
-pub fn failure(status: &Status) -> Response<Body> {
+pub(crate) fn failure(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(code, &status.to_json(), Style::default());
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
@@ -68,7 +68,7 @@ pub fn failure(status: &Status) -> Response<Body> {
 }
 
 /// Adds `Warning: 299` headers, which clients print.
-pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     let mut left = WARNING_BYTES_MAX;
     for warning in warnings {
         let quoted: String = warning.chars().flat_map(escaped).collect();

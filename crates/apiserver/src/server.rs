@@ -7,6 +7,9 @@ mod local;
 mod tests;
 mod tls;
 
+#[cfg(test)]
+pub(crate) use connection::serve;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -101,7 +104,6 @@ impl Server {
             policies: Policies::default(),
             metrics: Metrics::default(),
             documents: Documents::default(),
-            ca: pki.ca.clone(),
             shutdown: watch::Sender::new(false),
             version: config.version,
         });

@@ -68,7 +68,6 @@ impl Bed {
             policies: Policies::default(),
             metrics: Metrics::default(),
             documents: Documents::default(),
-            ca: String::new(),
             shutdown: tokio::sync::watch::Sender::new(false),
             version: "1.2.3",
         };

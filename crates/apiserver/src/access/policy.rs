@@ -21,7 +21,7 @@ const READS_MAX: usize = 3;
 /// The policy that the store holds: brought up to date whenever it is asked, so that a binding holds from the moment
 /// it is stored.
 #[derive(Debug, Default)]
-pub struct Policies(Mutex<Option<Followed>>);
+pub(crate) struct Policies(Mutex<Option<Followed>>);
 
 #[derive(Debug)]
 struct Followed {
@@ -31,7 +31,7 @@ struct Followed {
 
 impl Policies {
     /// Asks the policy of this moment.
-    pub fn current<T>(&self, store: &Store, ask: impl FnOnce(&Policy) -> T) -> T {
+    pub(crate) fn current<T>(&self, store: &Store, ask: impl FnOnce(&Policy) -> T) -> T {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..READS_MAX {
             match followed.as_mut().map(Followed::follow) {
@@ -64,7 +64,9 @@ impl Followed {
             while let Some(change) = watch.try_next()? {
                 let key = &change.object.key;
                 match (change.kind, change::parse(&change.object)) {
-                    (ChangeKind::Added | ChangeKind::Modified, Ok(object)) => self.policy.insert(*kind, &object),
+                    (ChangeKind::Added | ChangeKind::Modified, Ok(object)) => {
+                        self.policy.insert(*kind, &object);
+                    }
                     _ => self.policy.remove(*kind, &key.namespace, &key.name),
                 }
             }

@@ -29,7 +29,7 @@ const SEND_BYTES_MAX: usize = 256 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIME: Duration = Duration::from_secs(20);
 
-pub(super) async fn serve<S>(stream: S, peer: Peer, api: Arc<Api>)
+pub(crate) async fn serve<S>(stream: S, peer: Peer, api: Arc<Api>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
