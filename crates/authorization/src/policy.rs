@@ -143,17 +143,11 @@ impl Policy {
         }
     }
 
-    /// Every rule that holds for a user in a namespace.
+    /// Every rule that bindings give a user in a namespace. Masters may do more: everything.
     #[must_use]
     pub fn rules_of(&self, user: &User<'_>, namespace: &str) -> Vec<Rule> {
-        let masters = user.is_master().then(|| {
-            let all = || vec!["*".to_owned()];
-            let resources = Rule { verbs: all(), groups: all(), resources: all(), ..Rule::default() };
-            let urls = Rule { verbs: all(), urls: all(), ..Rule::default() };
-            [resources, urls]
-        });
         let granted = self.grants(user, namespace).into_iter().filter_map(|(_, _, rules)| rules);
-        masters.into_iter().flatten().chain(granted.flatten().cloned()).collect()
+        granted.flatten().cloned().collect()
     }
 
     /// The rules of the role that a binding in this namespace refers to.

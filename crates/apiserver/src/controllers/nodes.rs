@@ -7,10 +7,10 @@ use store::Store;
 
 use super::feed::{Feed, Seen};
 use super::write::{edit, kind, log};
+use crate::rules::NOT_READY;
 use crate::{entropy, objects};
 
 const PART: &str = "node-controller";
-const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 /// All that this controller sets and takes away.

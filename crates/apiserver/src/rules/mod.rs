@@ -19,6 +19,7 @@ mod workload;
 
 pub(crate) use edit::{quantity_text, set_default};
 pub(crate) use namespace::FINALIZER as NAMESPACE_FINALIZER;
+pub(crate) use node::NOT_READY;
 pub(crate) use pod::qos_class;
 pub(crate) use policy::{SYSTEM_CLASSES, parsed, printed};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use podspec::json::{list, text};
 use podspec::{FieldError, format};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::edit::{TAINT_EFFECTS, keep, keep_apart, path, quantities};
+use super::edit::{TAINT_EFFECTS, keep, keep_apart, path, quantities, section};
 use crate::kinds::Rules;
 
 pub static NODES: Nodes = Nodes;
@@ -14,7 +14,27 @@ pub static NODES: Nodes = Nodes;
 #[derive(Debug)]
 pub struct Nodes;
 
+pub(crate) const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
 impl Rules for Nodes {
+    /// A node that has not said yet that it is ready takes no pods.
+    fn prepare_create(&self, node: &mut Value) {
+        let ready = list(&node["status"], "conditions")
+            .iter()
+            .any(|condition| text(condition, "type") == "Ready" && text(condition, "status") == "True");
+        let mut taints = list(&node["spec"], "taints").to_vec();
+        let held = taints
+            .iter()
+            .any(|taint| text(taint, "key") == NOT_READY && text(taint, "effect") == "NoSchedule");
+        if ready || held {
+            return;
+        }
+        taints.push(json!({"key": NOT_READY, "effect": "NoSchedule"}));
+        if let Some(spec) = section(node, "spec") {
+            spec.insert("taints".to_owned(), taints.into());
+        }
+    }
+
     fn validate(&self, node: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         taints(node, &mut errors);
@@ -86,5 +106,49 @@ fn taints(node: &Value, errors: &mut Vec<FieldError>) {
             "taints must be unique by key and effect pair".clone_into(&mut error.detail);
             errors.push(error);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::NODES;
+    use crate::kinds::Rules as _;
+
+    #[test]
+    fn taints_are_checked_and_unready_nodes_have_one() {
+        let mut node =
+            json!({"spec": {"taints": [{"key": "a", "effect": "Odd"}, {"key": "b", "effect": ""}]}});
+        let errors: Vec<String> = NODES.validate(&node).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "metadata.taints[0].effect: Unsupported value: \"Odd\": supported values: \"NoExecute\", \
+                 \"NoSchedule\", \"PreferNoSchedule\"",
+                "metadata.taints[1].effect: Required value",
+            ]
+        );
+        node["spec"] = json!({});
+        NODES.prepare_create(&mut node);
+        assert_eq!(node["spec"]["taints"][0]["key"], "node.kubernetes.io/not-ready");
+        let mut ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        NODES.prepare_create(&mut ready);
+        assert_eq!(ready["spec"], json!(null));
+    }
+
+    #[test]
+    fn what_pods_were_placed_by_stays() {
+        let old = json!({"spec": {"podCIDRs": ["10.0.0.0/24"], "providerID": "a"}});
+        let new = json!({"spec": {"podCIDRs": ["10.1.0.0/24"], "providerID": "b"}});
+        let errors: Vec<String> =
+            NODES.validate_update(&new, &old, None).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid",
+                "spec.providerID: Forbidden: node updates may not change providerID except from \"\" to valid",
+            ]
+        );
     }
 }
