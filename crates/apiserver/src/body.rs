@@ -36,11 +36,15 @@ pub(crate) fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'sta
 /// # Errors
 /// The client's answer: it is too large, too slow, or broken off.
 pub(crate) async fn read(body: Body) -> Result<Bytes, Status> {
+    read_within(body, BODY_TIME).await
+}
+
+async fn read_within(body: Body, time: Duration) -> Result<Bytes, Status> {
     let bytes_max = u64::try_from(BODY_BYTES_MAX).unwrap_or(u64::MAX);
     if body.size_hint().lower() > bytes_max {
         return Err(too_large());
     }
-    let read = tokio::time::timeout(BODY_TIME, collect(body)).await;
+    let read = tokio::time::timeout(time, collect(body)).await;
     read.unwrap_or_else(|_| Err(Status::timeout("the body of the request did not come in time", 0)))
 }
 
@@ -59,4 +63,25 @@ async fn collect(mut body: Body) -> Result<Bytes, Status> {
 
 fn too_large() -> Status {
     Status::request_too_large(&format!("limit is {BODY_BYTES_MAX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::read_within;
+
+    #[tokio::test]
+    async fn a_body_comes_in_time_or_not_at_all() {
+        let first = stream::once(async { Ok("{".into()) });
+        let slow = super::stream(first.chain(stream::pending()));
+        let status = read_within(slow, Duration::from_millis(20)).await.expect_err("it never ends");
+        assert_eq!((status.code, status.reason), (504, "Timeout"));
+        let broken = super::stream(stream::once(async { Err(io::ErrorKind::ConnectionReset.into()) }));
+        let status = read_within(broken, Duration::from_secs(5)).await.expect_err("it broke");
+        assert_eq!(status.code, 400);
+    }
 }

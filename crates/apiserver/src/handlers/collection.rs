@@ -24,7 +24,18 @@ use crate::route::Resource;
 const BATCH_OBJECTS_MAX: usize = 500;
 
 /// Kinds whose deletion answers with the object rather than with a Status.
-const RETURNED: [&str; 5] = ["Pod", "PodTemplate", "ResourceQuota", "Service", "ServiceAccount"];
+const RETURNED: [&str; 10] = [
+    "DeviceClass",
+    "Namespace",
+    "Pod",
+    "PodTemplate",
+    "ResourceClaim",
+    "ResourceClaimTemplate",
+    "ResourceQuota",
+    "ResourceSlice",
+    "Service",
+    "ServiceAccount",
+];
 
 pub(super) async fn delete(
     call: &Call<'_>,

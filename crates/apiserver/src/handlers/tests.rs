@@ -378,3 +378,32 @@ async fn paths_and_methods_that_are_not_there() {
     assert!(message.failure(403).contains("this engine runs Pods"));
     assert_eq!(names(&bed.get("/apis/apps/v1/deployments").await.expect(200)), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_lease_is_replaced_by_who_has_seen_it() {
+    let bed = Bed::new().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/a/leases";
+    let lease = json!({ "metadata": { "name": "l" }, "spec": { "holderIdentity": "one" } });
+    let mut made = bed.post(leases, &lease).await.expect(201);
+    let message = bed.put(&format!("{leases}/l"), &lease).await.failure(422);
+    assert!(
+        message.contains("metadata.resourceVersion") && message.contains("must be specified for an update"),
+        "{message}"
+    );
+    made["spec"]["holderIdentity"] = "two".into();
+    bed.put(&format!("{leases}/l"), &made).await.expect(200);
+}
+
+#[tokio::test]
+async fn namespaces_end_when_nothing_holds_them() {
+    let bed = Bed::new().await;
+    let path = "/api/v1/namespaces/a";
+    let ending = bed.delete(path, &json!({})).await.expect(200);
+    assert_eq!(ending["status"]["phase"], "Terminating");
+    let message = bed.post(MAPS, &config_map("m", &json!({}))).await.failure(403);
+    assert!(message.contains("because it is being terminated"), "{message}");
+    let mut emptied = ending.clone();
+    emptied["spec"]["finalizers"] = json!([]);
+    bed.put(&format!("{path}/finalize"), &emptied).await.expect(200);
+    assert_eq!(bed.get(path).await.failure(404), "namespaces \"a\" not found");
+}

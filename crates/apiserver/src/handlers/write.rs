@@ -4,6 +4,7 @@ use apimachinery::{Status, meta};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Response, StatusCode};
+use podspec::{FieldError, FieldErrorKind, FieldPath};
 use serde_json::Value;
 use store::Durability;
 
@@ -17,6 +18,9 @@ use crate::negotiate;
 use crate::respond;
 use crate::route::Resource;
 use crate::rules::event;
+
+/// Kinds of which nobody may replace what they have not seen.
+const CONDITIONAL: [&str; 2] = ["Lease", "RuntimeClass"];
 
 /// A change that a request asks for, and how it may be written.
 #[derive(Debug)]
@@ -99,6 +103,16 @@ pub(crate) async fn update(call: &Call<'_>, write: Write, bytes: Bytes) -> Resul
             "the name of the object ({name}) does not match the name on the URL ({})",
             write.change.name
         )));
+    }
+    if CONDITIONAL.contains(&kind.kind) && meta::resource_version(&object).is_empty() {
+        let error = FieldError {
+            path: FieldPath::root().child("metadata").child("resourceVersion"),
+            kind: FieldErrorKind::Invalid,
+            value: Some(0.into()),
+            detail: "must be specified for an update".to_owned(),
+            hint: None,
+        };
+        return Err(Status::invalid(kind.group, kind.kind, &write.change.name, &[error]));
     }
     let edit = Edit::Replace(Box::new(move |_| Ok((object, warnings))));
     let changed =

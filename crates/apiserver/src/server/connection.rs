@@ -19,7 +19,7 @@ use crate::api::Api;
 use crate::auth::Peer;
 
 /// A client has to send the head of a request within this, also the next one of a connection it keeps.
-const HEADER_TIME: Duration = Duration::from_secs(90);
+const HEADER_TIME: Duration = Duration::from_secs(30);
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 128;
 /// Requests at a time of one HTTP/2 connection.
