@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use container_config::{EtcFiles, SandboxFacts, container_config, etc_files, sandbox_config, shm_path};
+use container_config::{
+    EtcFiles, Objects, SandboxFacts, container_config, etc_files, sandbox_config, shm_path,
+};
 use kubelet::Node as _;
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::lock::{Lock, try_exclusive};
@@ -134,6 +136,13 @@ impl Bed {
         command
     }
 
+    /// `monopod serve` on any port.
+    pub(crate) fn serve(&self, root: &Path) -> Command {
+        let mut command = Command::new(self.monopod());
+        command.arg("--root").arg(root).args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
+        command
+    }
+
     pub(crate) fn floor(&self, plan: &Path) -> Command {
         let mut command = Command::new(self.program());
         command.arg("floor").arg(plan).stdin(Stdio::piped());
@@ -201,7 +210,7 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
         ip: IP.to_owned(),
     };
     let containers = spec.containers.iter().map(|container| {
-        container_config(pod, container, &image, &facts, node.facts()).context("cannot configure a container")
+        container_config(pod, container, &image, &facts, node.facts(), &Objects::default()).context("cannot configure a container")
     });
     Ok(Plan {
         containers: containers.collect::<Result<_>>()?,

@@ -72,6 +72,14 @@ impl Engine {
         }
     }
 
+    /// Waits until it has printed a line that begins so.
+    pub(crate) fn wait_line(&mut self, begin: &str) -> Result<()> {
+        while !String::from_utf8_lossy(&self.said).lines().any(|line| line.starts_with(begin)) {
+            ensure!(self.read()?, "the end came before it said {begin:?}:\n{}", self.output());
+        }
+        Ok(())
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id())?;
         Ok(pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal.as_raw())?)

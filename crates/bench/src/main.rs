@@ -25,8 +25,7 @@ use bed::Bed;
 use report::Report;
 use workload::Size;
 
-const USAGE: &str =
-    "usage: bench MONOPOD [--quick] [--json FILE]   (as root; `cargo xtask bench` builds both programs)";
+const USAGE: &str = "usage: bench MONOPOD [--quick] [--only PART] [--json FILE]   (as root; `cargo xtask bench` builds both programs)";
 
 fn main() -> ExitCode {
     let began = linux_sys::clock::boot_ns();
@@ -57,7 +56,7 @@ fn measure(args: &[&str]) -> Result<()> {
     }
     let mut report = Report::new(options.size);
     let bed = Bed::new(&options.program)?;
-    workload::measure(&bed, options.size, &options.program, &mut report)?;
+    workload::measure(&bed, options.size, options.only.as_deref(), &options.program, &mut report)?;
     report.finish();
     print!("{}", table::table(&report));
     if let Some(path) = &options.json {
@@ -71,17 +70,22 @@ fn measure(args: &[&str]) -> Result<()> {
 struct Options {
     program: PathBuf,
     size: Size,
+    only: Option<String>,
     json: Option<PathBuf>,
 }
 
 impl Options {
     fn parse(args: &[&str]) -> Result<Self> {
         let [program, flags @ ..] = args else { bail!("{USAGE}") };
-        let mut options = Self { program: PathBuf::from(program), size: Size::Full, json: None };
+        let mut options = Self { program: PathBuf::from(program), size: Size::Full, only: None, json: None };
         let mut flags = flags.iter();
         while let Some(flag) = flags.next() {
             match (*flag, flags.as_slice()) {
                 ("--quick", _) => options.size = Size::Quick,
+                ("--only", [part, ..]) => {
+                    options.only = Some((*part).to_owned());
+                    flags.next();
+                }
                 ("--json", [file, ..]) => {
                     options.json = Some(PathBuf::from(file));
                     flags.next();

@@ -22,7 +22,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test --all   the daily suite, then a cgroup v2 machine in qemu, 200 kills of the engine, and `bench --quick`
   ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
-  bench [--quick] [--json FILE]
+  bench [--quick] [--only PART] [--json FILE]
                what starts, shims and logs cost, beside the floor (as root); --quick to see that it works
   mutants [NAME...]
                break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour

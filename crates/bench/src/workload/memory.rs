@@ -88,12 +88,12 @@ fn timer_runs(pid: u32) -> Result<bool> {
     bail!("shim {pid} has no timer")
 }
 
-fn rollup(pid: u32) -> Result<String> {
+pub(super) fn rollup(pid: u32) -> Result<String> {
     let path = format!("/proc/{pid}/smaps_rollup");
     fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
 }
 
-fn kb(rollup: &str, key: &str) -> Result<f64> {
+pub(super) fn kb(rollup: &str, key: &str) -> Result<f64> {
     let value =
         rollup.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
     value.with_context(|| format!("no {key} in smaps_rollup"))

@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod api;
 mod fairness;
 mod logs;
 mod memory;
@@ -8,22 +9,37 @@ mod start;
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::bed::Bed;
 use crate::report::Report;
 
-/// Measures everything. `program` is the release binary.
-pub(crate) fn measure(bed: &Bed, size: Size, program: &Path, report: &mut Report) -> Result<()> {
-    eprintln!("bench: comparing the floor with the engine");
-    fairness::check(bed)?;
-    eprintln!("bench: starts");
-    start::measure(bed, size, report)?;
-    eprintln!("bench: memory");
-    memory::measure(bed, size, report)?;
-    eprintln!("bench: logs");
-    logs::measure(bed, size, report)?;
+type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
+
+/// The parts by the names that `--only` takes.
+const PARTS: [(&str, Measure); 4] =
+    [("starts", starts), ("memory", memory::measure), ("logs", logs::measure), ("api", api::measure)];
+
+/// Measures everything, or one part. `program` is the release binary.
+pub(crate) fn measure(
+    bed: &Bed,
+    size: Size,
+    only: Option<&str>,
+    program: &Path,
+    report: &mut Report,
+) -> Result<()> {
+    let chosen: Vec<_> = PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
+    ensure!(!chosen.is_empty(), "no part has that name: {}", PARTS.map(|(name, _)| name).join(", "));
+    for (name, part) in chosen {
+        eprintln!("bench: {name}");
+        part(bed, size, report)?;
+    }
     size::measure(program, report)
+}
+
+fn starts(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
+    fairness::check(bed)?;
+    start::measure(bed, size, report)
 }
 
 /// How much is measured.
@@ -71,6 +87,53 @@ impl Size {
         match self {
             Self::Full => 5,
             Self::Quick => 1,
+        }
+    }
+    /// Measured starts of the daemon of each kind.
+    pub(crate) const fn serves(self) -> usize {
+        match self {
+            Self::Full => 20,
+            Self::Quick => 2,
+        }
+    }
+
+    /// Pods that are in the store and do not run.
+    pub(crate) const fn stored_pods(self) -> usize {
+        match self {
+            Self::Full => 1_000,
+            Self::Quick => 100,
+        }
+    }
+
+    /// Measured creates of each kind.
+    pub(crate) const fn creates(self) -> usize {
+        match self {
+            Self::Full => 200,
+            Self::Quick => 20,
+        }
+    }
+
+    /// Measured lists of each form.
+    pub(crate) const fn lists(self) -> usize {
+        match self {
+            Self::Full => 50,
+            Self::Quick => 5,
+        }
+    }
+
+    /// Connections, and watches on each.
+    pub(crate) const fn watches(self) -> (usize, usize) {
+        match self {
+            Self::Full => (50, 100),
+            Self::Quick => (5, 20),
+        }
+    }
+
+    /// Writes whose events are measured.
+    pub(crate) const fn writes(self) -> usize {
+        match self {
+            Self::Full => 20,
+            Self::Quick => 2,
         }
     }
 }
