@@ -8,16 +8,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// By then the first bytes have to be there: whoever connects and says nothing holds a place for others.
+/// By then the first head has to be there: whoever connects and says nothing, or says it drop by drop, holds a
+/// place for others.
 const FIRST_TIME: Duration = Duration::from_secs(10);
-/// The preface of HTTP/2; no request of HTTP/1.1 is shorter.
-const FIRST_BYTES: usize = 24;
 
-/// A stream whose first bytes are not waited for without end.
+/// A stream whose first head is not waited for without end. The head of a request of HTTP/1.1 ends with an empty line;
+/// there is one in the preface of HTTP/2, too.
 pub(super) struct First<S> {
     stream: S,
+    /// `None` once an empty line was there.
     deadline: Option<Pin<Box<Sleep>>>,
-    bytes: usize,
+    at_line_start: bool,
 }
 
 impl<S> First<S> {
@@ -26,7 +27,20 @@ impl<S> First<S> {
     }
 
     pub(super) fn within(stream: S, time: Duration) -> Self {
-        Self { stream, deadline: Some(Box::pin(sleep(time))), bytes: 0 }
+        Self { stream, deadline: Some(Box::pin(sleep(time))), at_line_start: false }
+    }
+
+    /// Whether a line ends in `bytes`, which go on where the last ones ended, that has nothing in it.
+    fn has_empty_line(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match byte {
+                b'\n' if self.at_line_start => return true,
+                b'\n' => self.at_line_start = true,
+                b'\r' => {}
+                _ => self.at_line_start = false,
+            }
+        }
+        false
     }
 }
 
@@ -42,8 +56,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for First<S> {
             ready!(deadline.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         };
-        self.bytes += buffer.filled().len() - before;
-        if self.bytes >= FIRST_BYTES {
+        if self.deadline.is_some() && self.has_empty_line(&buffer.filled()[before..]) {
             self.deadline = None;
         }
         Poll::Ready(outcome)

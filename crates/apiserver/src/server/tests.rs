@@ -224,9 +224,27 @@ async fn whoever_says_nothing_is_cut_off() {
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     let (mut client, server) = tokio::io::duplex(64);
     let mut first = First::within(server, SHORT);
-    client.write_all(&[b'x'; 32]).await.expect("writing");
-    first.read_exact(&mut buffer).await.expect("reading");
-    // One that has begun may be silent for long: watches are.
+    client.write_all(b"GET / HTTP/1.1\r\n").await.expect("writing");
+    first.read_exact(&mut buffer[..16]).await.expect("reading");
+    client.write_all(b"\r\n").await.expect("writing");
+    first.read_exact(&mut buffer[..2]).await.expect("reading");
+    // One whose head is there may be silent for long: watches are.
     let silent = tokio::time::timeout(SHORT * 4, first.read(&mut buffer)).await;
     assert!(silent.is_err());
+    let (mut client, server) = tokio::io::duplex(64);
+    let mut first = First::within(server, SHORT);
+    let began = std::time::Instant::now();
+    while began.elapsed() < SOON {
+        client.write_all(b"x: y\r\n").await.expect("writing");
+        if first.read(&mut buffer).await.is_err() {
+            return;
+        }
+        // Nothing more is there: it waits for the next drop or for the deadline.
+        let waited = tokio::time::timeout(SHORT / 10, first.read(&mut buffer)).await;
+        if let Ok(Err(error)) = waited {
+            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+            return;
+        }
+    }
+    panic!("drops are taken without end");
 }
