@@ -34,6 +34,8 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1_800);
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// Events that are put into one chunk when many wait.
 const CHUNK_EVENTS_MAX: usize = 128;
+/// A chunk that has grown beyond this takes no more of them.
+const CHUNK_BYTES_MAX: usize = 128 * 1024;
 
 pub(crate) fn watch(
     call: &Call<'_>,
@@ -150,7 +152,7 @@ impl Watcher {
                 return Some((Ok(chunk), self));
             }
             let chunk = match self.wait().await {
-                Woken::Change(Ok(change)) => match self.events.change(&change) {
+                Woken::Change(Ok(change)) => match self.changes(&change) {
                     Some(chunk) => chunk,
                     None => continue,
                 },
@@ -179,11 +181,40 @@ impl Watcher {
         }
     }
 
+    /// The event of a change, and of those that wait behind it.
+    fn changes(&mut self, first: &store::Change) -> Option<Bytes> {
+        let one = self.events.change(first);
+        let mut many = Vec::new();
+        for _ in 1..CHUNK_EVENTS_MAX {
+            match self.watch.try_next() {
+                Ok(Some(change)) => {
+                    if let Some(event) = self.events.change(&change) {
+                        many.extend_from_slice(&event);
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    many.extend_from_slice(&self.failed(error));
+                    break;
+                }
+            }
+            if many.len() > CHUNK_BYTES_MAX {
+                break;
+            }
+        }
+        match (one, many.is_empty()) {
+            (one, true) => one,
+            (None, false) => Some(many.into()),
+            (Some(one), false) => Some([one.as_ref(), &many].concat().into()),
+        }
+    }
+
     /// What can be sent without waiting.
     fn ready(&mut self) -> Option<Bytes> {
         let mut chunk = Vec::new();
-        let count = self.initial.len().min(CHUNK_EVENTS_MAX);
-        for object in self.initial.drain(..count) {
+        while chunk.len() < CHUNK_BYTES_MAX
+            && let Some(object) = self.initial.pop_front()
+        {
             self.events.added(&object, &mut chunk);
         }
         if self.initial.is_empty() && std::mem::take(&mut self.ends_initial) {
