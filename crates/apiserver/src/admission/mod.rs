@@ -46,6 +46,8 @@ pub fn admit(
             priority::admit(attributes, view, object)?;
             tolerations::admit(object);
             runtime_class::admit(attributes, view, object)?;
+            // Limit ranges may have made it another.
+            object["status"]["qosClass"] = crate::rules::qos_class(&object["spec"]).into();
             quota::admit(attributes, view, object)?;
         }
         "Pod" if attributes.subresource == Some("resize") => {

@@ -153,6 +153,7 @@ async fn limit_ranges_fill_in_and_bound() {
         pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
         "LimitRanger plugin set: cpu request for container c; cpu limit for container c"
     );
+    assert_eq!(pod["status"]["qosClass"], "Burstable");
     for (requests, limits, message) in [
         (
             json!({"cpu": "50m"}),

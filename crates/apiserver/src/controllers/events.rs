@@ -33,6 +33,7 @@ pub(super) async fn run(store: Store) {
         let due = ages.next_due(entropy::now());
         tokio::select! {
             seen = events.next() => match seen {
+                Seen::Present(object, _) if is_stray(&store, &object.key) => discard(&store, &object.key).await,
                 Seen::Present(object, _) => {
                     let told = objects::value(&object).ok().and_then(|event| last_told(&event));
                     ages.insert(object.key.clone(), told.unwrap_or_else(entropy::now));
@@ -42,10 +43,19 @@ pub(super) async fn run(store: Store) {
             },
             () = tokio::time::sleep(due) => {
                 let Some(key) = ages.take_oldest() else { continue };
-                log(PART, &key, remove(&store, PART, kind("", "events"), &key, DeleteOptions::default()).await);
+                discard(&store, &key).await;
             }
         }
     }
+}
+
+/// What a kubelet had to say of a pod whose namespace went with it.
+fn is_stray(store: &Store, event: &ObjectKey) -> bool {
+    store.get(&ObjectKey::new(kind("", "namespaces").stored(), "", event.namespace.as_str())).is_none()
+}
+
+async fn discard(store: &Store, event: &ObjectKey) {
+    log(PART, event, remove(store, PART, kind("", "events"), event, DeleteOptions::default()).await);
 }
 
 impl Ages {

@@ -2,6 +2,7 @@
 //! (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#owners-dependents>).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use podspec::json::{flag, list, text};
 use serde_json::Value;
@@ -56,20 +57,18 @@ async fn present(store: &Store, graph: &mut Graph, kind: &'static Kind, object: 
     let metadata = &value["metadata"];
     let references = list(metadata, "ownerReferences");
     let lost = graph.record(kind, object, references);
-    if !references.is_empty() && !is_ending(&value) {
-        collect(store, kind, object, &value).await;
-    }
+    collect(store, kind, object, &value).await;
     for owner in lost {
         release(store, graph, &owner).await;
     }
     if is_ending(&value) {
         let held = |name: &str| list(metadata, "finalizers").iter().any(|finalizer| finalizer == name);
         if held(ORPHAN) {
-            orphan(store, graph, kind, object).await;
+            orphan(store, kind, object).await;
         }
         if held(FOREGROUND) {
             graph.waiting.insert(object.uid.clone(), (kind, object.key.clone()));
-            delete_dependents(store, graph, &object.uid).await;
+            delete_dependents(store, &object.key, &object.uid).await;
             release(store, graph, &object.uid).await;
         }
     }
@@ -158,6 +157,10 @@ fn owner(store: &Store, namespace: &str, reference: &Value) -> Owner {
 /// where others are.
 async fn collect(store: &Store, kind: &'static Kind, object: &Object, value: &Value) {
     let references = list(&value["metadata"], "ownerReferences");
+    // It may have been let go since it was known to have an owner.
+    if references.is_empty() || is_ending(value) {
+        return;
+    }
     let owners: Vec<Owner> =
         references.iter().map(|reference| owner(store, &object.key.namespace, reference)).collect();
     if owners.iter().any(|owner| matches!(owner, Owner::There | Owner::Unknown)) {
@@ -205,32 +208,47 @@ async fn disown(
     changed.await.map(|_| ())
 }
 
-async fn delete_dependents(store: &Store, graph: &Graph, owner: &str) {
-    for (key, dependent) in graph.of(owner) {
-        let Some(held) = store.get(&key).filter(|held| held.uid == dependent.uid) else { continue };
-        let Ok(value) = objects::value(&held) else { continue };
-        if !is_ending(&value) {
-            collect(store, dependent.kind, &held, &value).await;
+/// Everything that has this owner, read from the store: what the watches of other kinds have yet to say counts as well.
+fn dependents(store: &Store, owner: &ObjectKey, uid: &str) -> Vec<(Arc<Object>, Value, Dependent)> {
+    let namespace = (!owner.namespace.is_empty()).then_some(owner.namespace.as_str());
+    let kinds =
+        stored_kinds().filter(|kind| kind.kind != "Event" && (kind.namespaced || namespace.is_none()));
+    let mut found = Vec::new();
+    for kind in kinds {
+        let names = |object: &Object| object.json.windows(uid.len()).any(|part| part == uid.as_bytes());
+        for object in store.list(kind.stored(), namespace, None, None, names).objects {
+            let Ok(value) = objects::value(&object) else { continue };
+            let references = list(&value["metadata"], "ownerReferences").iter();
+            let Some(reference) = references.clone().find(|reference| text(reference, "uid") == uid) else {
+                continue;
+            };
+            let blocks = flag(reference, "blockOwnerDeletion");
+            let dependent = Dependent { kind, uid: object.uid.clone(), blocks };
+            found.push((object, value, dependent));
         }
+    }
+    found
+}
+
+async fn delete_dependents(store: &Store, owner: &ObjectKey, uid: &str) {
+    for (object, value, dependent) in dependents(store, owner, uid) {
+        collect(store, dependent.kind, &object, &value).await;
     }
 }
 
 /// Lets an owner go that waited for its dependents, when none of those that block it is left.
 async fn release(store: &Store, graph: &Graph, owner: &str) {
     let Some((kind, key)) = graph.waiting.get(owner) else { return };
-    let blocking = graph.of(owner).into_iter().any(|(key, dependent)| {
-        dependent.blocks && store.get(&key).is_some_and(|held| held.uid == dependent.uid)
-    });
-    if !blocking {
+    if !dependents(store, key, owner).iter().any(|(_, _, dependent)| dependent.blocks) {
         log(PART, key, without_finalizer(store, kind, key, owner, FOREGROUND).await);
     }
 }
 
 /// Its dependents stay, as nobody's.
-async fn orphan(store: &Store, graph: &Graph, kind: &'static Kind, object: &Object) {
-    for (key, dependent) in graph.of(&object.uid) {
-        let Some(held) = store.get(&key).filter(|held| held.uid == dependent.uid) else { continue };
-        log(PART, &key, disown(store, dependent.kind, &held, BTreeSet::from([object.uid.clone()])).await);
+async fn orphan(store: &Store, kind: &'static Kind, object: &Object) {
+    for (held, _, dependent) in dependents(store, &object.key, &object.uid) {
+        let owners = BTreeSet::from([object.uid.clone()]);
+        log(PART, &held.key, disown(store, dependent.kind, &held, owners).await);
     }
     log(PART, &object.key, without_finalizer(store, kind, &object.key, &object.uid, ORPHAN).await);
 }

@@ -366,3 +366,52 @@ async fn nodes_without_a_word_get_no_pods() {
     };
     assert_eq!(bed.until("a taint", tainted).await, "node.kubernetes.io/not-ready");
 }
+
+#[tokio::test]
+async fn events_do_not_outlast_their_namespace() {
+    let bed = Bed::new().await;
+    let event =
+        |namespace: &str| json!({"metadata": {"namespace": namespace, "name": "e", "uid": "u"}, "count": 1});
+    bed.put(kind("", "events"), event("gone")).await;
+    bed.until_gone("", "events", "gone", "e").await;
+    bed.put(kind("", "events"), event("default")).await;
+    assert!(bed.get("", "events", "default", "e").is_some());
+}
+
+/// What has to go goes, and what is in its place stays.
+#[tokio::test]
+async fn important_pods_take_the_place_of_others() {
+    let bed = Bed::new().await;
+    let class = json!({"metadata": {"name": "high"}, "value": 1000});
+    bed.create("scheduling.k8s.io", "priorityclasses", class).await;
+    bed.node("there", json!([])).await;
+    bed.pod("low", "2").await;
+    let placed = |name: &'static str| {
+        move |bed: &Bed| {
+            let pod = bed.get("", "pods", "default", name)?;
+            pod["spec"]["nodeName"].is_string().then_some(pod)
+        }
+    };
+    bed.until("a node", placed("low")).await;
+    let container = json!({"name": "c", "image": "i:1", "resources": {"requests": {"cpu": "1"}}});
+    let high = json!({
+        "metadata": {"namespace": "default", "name": "high"},
+        "spec": {"containers": [container], "priorityClassName": "high"},
+    });
+    bed.create("", "pods", high).await;
+    let going = |bed: &Bed| {
+        bed.get("", "pods", "default", "low").filter(|low| !low["metadata"]["deletionTimestamp"].is_null())
+    };
+    bed.until("the end of the lesser", going).await;
+    bed.until("an event", |bed| bed.event("low", "Preempted")).await;
+    assert_eq!(bed.condition("low", "DisruptionTarget").unwrap()["reason"], "PreemptionByScheduler");
+    let nominated = |bed: &Bed| {
+        let high = bed.get("", "pods", "default", "high")?;
+        (high["status"]["nominatedNodeName"] == "there").then_some(())
+    };
+    bed.until("the nomination", nominated).await;
+    let key = ObjectKey::new(kind("", "pods").stored(), "default", "low");
+    let options = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    super::write::remove(&bed.store, "test", kind("", "pods"), &key, options).await.unwrap();
+    assert!(bed.until("a node", placed("high")).await["status"].get("nominatedNodeName").is_none());
+}
