@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use container_config::SandboxFacts;
+use container_config::{Objects, SandboxFacts, objects_of_variables};
 use lifecycle::{Action, Hook, Observation, ProbeOutcome};
 use podspec::time::go_duration;
 use podspec::{Container, ContainerName, PullPolicy};
@@ -172,13 +172,25 @@ impl<N: Node> Effects<N> {
             StartContainerError::Create { reason: error.reason.to_owned(), message: error.message }
         })?;
         let node = self.node.facts();
-        let config = container_config::container_config(&pod.pod, container, &image, &facts, node).map_err(
-            |error| StartContainerError::Create {
+        let objects = self.objects_for(&pod, container).await.map_err(config_error)?;
+        let config = container_config::container_config(&pod.pod, container, &image, &facts, node, &objects)
+            .map_err(|error| StartContainerError::Create {
                 reason: error.reason().to_owned(),
                 message: error.to_string(),
-            },
-        )?;
+            })?;
         self.node.runtime().start_container(&pod, attempt, config).await
+    }
+
+    /// What the container's variables come from, as it is now.
+    async fn objects_for(&self, pod: &PodContext, container: &Container) -> Result<Objects, String> {
+        let mut objects = Objects::default();
+        for object in objects_of_variables(container) {
+            let read = self.node.objects().read(&pod.pod.namespace, object.kind, &object.name).await;
+            if let Some(data) = read.map_err(|PortError(why)| why)? {
+                objects.insert(object.kind, &object.name, data);
+            }
+        }
+        Ok(objects)
     }
 
     async fn run_hook(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lifecycle::{Observation, Observed, SandboxState};
 use podspec::{Pod, PodUid};
-use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService};
+use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
 use shim_protocol::RecordError;
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
@@ -195,6 +195,21 @@ impl<N: Node> Kubelet<N> {
         self.node.runtime().remove_pod(&pod).await?;
         self.pods().remove(uid);
         Ok(())
+    }
+
+    /// The pod as it is now; `None` when it is not here.
+    #[must_use]
+    pub fn pod(&self, uid: &PodUid) -> Option<Arc<PodContext>> {
+        self.pods().get(uid).map(|handle| handle.effects.pod())
+    }
+
+    /// Brings the files of the pod's volumes up to date. Says after how long to do so again, if nothing else happens.
+    ///
+    /// # Errors
+    /// When there is no such pod, or files could not be brought up to date; they are as they were then.
+    pub async fn refresh_volumes(&self, uid: &PodUid) -> Result<Option<Duration>, PortError> {
+        let pod = self.pod(uid).ok_or_else(|| PortError(NoSuchPod(uid.clone()).to_string()))?;
+        self.node.volumes().refresh(&pod).await
     }
 
     pub(crate) fn node(&self) -> &N {

@@ -25,7 +25,7 @@ pub use ports::Paths;
 pub use status::PodView;
 
 use container_config::NodeFacts;
-use ports::{Clock, ImageService, RuntimeService, VolumeService};
+use ports::{Clock, ImageService, ObjectReader, RuntimeService, VolumeService};
 
 /// The world a kubelet works on: one implementation of each port.
 pub trait Node: Send + Sync + 'static {
@@ -39,4 +39,5 @@ pub trait Node: Send + Sync + 'static {
     fn volumes(&self) -> &Self::Volumes;
     fn clock(&self) -> &Self::Clock;
     fn facts(&self) -> &NodeFacts;
+    fn objects(&self) -> &dyn ObjectReader;
 }

@@ -66,7 +66,8 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     let mut out = Map::new();
     out.insert("name".into(), json!(status.name.as_str()));
     out.insert("state".into(), render_state(pod, status));
-    let last = status.last_state.as_ref().map(|exit| json!({ "terminated": render_exit(exit, None) }));
+    let last_id = Some(status.last_container_id.as_str());
+    let last = status.last_state.as_ref().map(|exit| json!({ "terminated": render_exit(exit, last_id) }));
     out.insert("lastState".into(), last.unwrap_or_else(|| json!({})));
     out.insert("ready".into(), json!(status.ready));
     out.insert("restartCount".into(), json!(status.restart_count));

@@ -20,7 +20,7 @@ pub(crate) fn container_status(
     ended: Option<&Finished>,
 ) -> ContainerStatus {
     let (attempt, before) = shown(view, container);
-    let (state, last_state) = match (attempt, ended) {
+    let (state, last) = match (attempt, ended) {
         (None, Some(_)) if counts_as_lost(view, container) => {
             (ContainerState::Terminated(never_located(view)), None)
         }
@@ -38,16 +38,18 @@ pub(crate) fn container_status(
         name: container.name.clone(),
         restart_count: attempt.map_or(0, |a| a.number),
         state,
-        last_state,
+        last_state: last.and_then(Attempt::exit).cloned(),
+        last_container_id: last.map(container_id).unwrap_or_default(),
         ready,
         started,
         image: container.image.clone(),
         image_id: attempt.map(|a| a.image_id.clone()).unwrap_or_default(),
-        container_id: attempt
-            .filter(|a| !a.id.is_empty())
-            .map(|a| format!("monopod://{}", a.id))
-            .unwrap_or_default(),
+        container_id: attempt.map(container_id).unwrap_or_default(),
     }
+}
+
+fn container_id(attempt: &Attempt) -> String {
+    if attempt.id.is_empty() { String::new() } else { format!("monopod://{}", attempt.id) }
 }
 
 /// The attempt a status speaks of and the one before it. Until an attempt has a process and is past
@@ -62,13 +64,14 @@ fn shown<'a>(view: &View<'a>, container: &Container) -> (Option<&'a Attempt>, Op
     }
 }
 
-fn state(
+/// And the attempt that `lastState` speaks of.
+fn state<'a>(
     view: &View<'_>,
     container: &Container,
-    attempt: Option<&Attempt>,
-    before: Option<&Attempt>,
-) -> (ContainerState, Option<Exit>) {
-    let last = || before.and_then(Attempt::exit).cloned();
+    attempt: Option<&'a Attempt>,
+    before: Option<&'a Attempt>,
+) -> (ContainerState, Option<&'a Attempt>) {
+    let last = || before.filter(|before| !before.alive());
     let Some(attempt) = attempt else {
         return (waiting::state(view, container, None), None);
     };
@@ -78,11 +81,11 @@ fn state(
         AttemptState::Exited(exit) if container.kind == ContainerKind::Ephemeral => {
             (ContainerState::Terminated(exit.clone()), last())
         }
-        AttemptState::Exited(exit) if restarting_all(view, attempt) => {
-            (waiting::restarting_all(), Some(exit.clone()))
+        AttemptState::Exited(_) if restarting_all(view, attempt) => {
+            (waiting::restarting_all(), Some(attempt))
         }
-        AttemptState::Exited(exit) if waits_to_start(view, container, attempt) => {
-            (waiting::state(view, container, Some(attempt)), Some(exit.clone()))
+        AttemptState::Exited(_) if waits_to_start(view, container, attempt) => {
+            (waiting::state(view, container, Some(attempt)), Some(attempt))
         }
         AttemptState::Exited(exit) => (ContainerState::Terminated(exit.clone()), last()),
     }

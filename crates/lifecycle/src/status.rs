@@ -61,6 +61,8 @@ pub struct ContainerStatus {
     pub name: ContainerName,
     pub state: ContainerState,
     pub last_state: Option<Exit>,
+    /// Of the attempt that `last_state` speaks of, as `container_id`.
+    pub last_container_id: String,
     pub ready: bool,
     pub started: bool,
     pub restart_count: u32,

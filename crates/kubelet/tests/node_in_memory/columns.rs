@@ -31,6 +31,7 @@ fn container(name: &str, text: &str) -> ContainerStatus {
     ContainerStatus {
         name: name.into(),
         last_state: (restart_count > 0).then(|| exit(1, ExitReason::Error)),
+        last_container_id: String::new(),
         ready: word == "ready",
         started: word == "ready",
         restart_count,

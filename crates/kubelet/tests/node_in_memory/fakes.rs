@@ -15,8 +15,9 @@ use lifecycle::{
 };
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
 use ports::{
-    Clock, ExecIo, ExecResult, ExecSession, ImageError, ImageService, Observer, PodContext, PortError,
-    RuntimeService, SessionError, StartContainerError, StartedContainer, Streams, VolumeService,
+    Clock, ExecIo, ExecResult, ExecSession, ImageError, ImageService, NoObjects, ObjectReader, Observer,
+    PodContext, PortError, RuntimeService, SessionError, StartContainerError, StartedContainer, Streams,
+    VolumeService,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -164,6 +165,10 @@ impl Node for FakeNode {
     }
     fn facts(&self) -> &NodeFacts {
         &self.facts
+    }
+
+    fn objects(&self) -> &dyn ObjectReader {
+        &NoObjects
     }
 }
 
@@ -375,6 +380,10 @@ impl VolumeService for FakeNode {
     async fn set_up(&self, _: &Arc<PodContext>) -> Result<(), PortError> {
         self.begin("volumes".to_owned()).await;
         Ok(())
+    }
+
+    async fn refresh(&self, _: &Arc<PodContext>) -> Result<Option<Duration>, PortError> {
+        Ok(None)
     }
 
     async fn tear_down(&self, _: &Arc<PodContext>) -> Result<(), PortError> {

@@ -12,6 +12,7 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
         name: "main".into(),
         state: ContainerState::Waiting { reason: reason.to_owned(), message: Some(message.to_owned()) },
         last_state: None,
+        last_container_id: String::new(),
         ready: false,
         started: false,
         restart_count: 1,

@@ -396,3 +396,27 @@ async fn a_changed_pod_is_in_force_at_once_and_for_the_next_engine() {
     let other = pod("u2", "Always", &[], &["app"]);
     assert!(matches!(kubelet.update_pod(other), Err(UpdatePodError::NoSuchPod(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_state_names_the_container_whose_it_is() {
+    let (scratch, world) = (Scratch::new("last"), Arc::new(World::default()));
+    world.script("app", Script::exits(SECOND, 1));
+    let node = FakeNode::new(&world, Instant::now(), NEVER);
+    let kubelet = Kubelet::new(node, scratch.paths(), false);
+    let pod = pod("u1", "Always", &[], &["app"]);
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+    let again = |view: &PodView| {
+        let app = &view.status.containers[0];
+        app.restart_count == 1 && matches!(app.state, ContainerState::Running { .. })
+    };
+    let view = view_that(&mut watched, again).await;
+    let status = &render::pod_status(&pod, &view, &facts)["containerStatuses"][0];
+    assert_eq!(status["containerID"], "monopod://app-1");
+    assert_eq!(status["lastState"]["terminated"]["containerID"], "monopod://app-0");
+    // While it waits to be started again, its status is still of the attempt that ended.
+    let waits = |view: &PodView| matches!(view.status.containers[0].state, ContainerState::Waiting { .. });
+    let view = view_that(&mut watched, waits).await;
+    let status = &render::pod_status(&pod, &view, &facts)["containerStatuses"][0];
+    assert_eq!(status["lastState"]["terminated"]["containerID"], "monopod://app-1");
+}

@@ -275,6 +275,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
     let status = |name: &str, state: ContainerState, restart_count: u32| ContainerStatus {
         name: name.into(),
         last_state: None,
+        last_container_id: String::new(),
         ready: false,
         started: false,
         restart_count,
