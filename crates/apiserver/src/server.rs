@@ -1,14 +1,11 @@
 //! The sockets of the API: a unix socket for whoever may open it, and TLS over TCP.
 
-mod connection;
+pub(crate) mod connection;
 mod first;
 mod local;
 #[cfg(test)]
 mod tests;
 mod tls;
-
-#[cfg(test)]
-pub(crate) use connection::serve;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -107,7 +107,7 @@ async fn bed() -> Bed {
 /// A connection to the server, as the administrator.
 fn connect(bed: &Bed) -> DuplexStream {
     let (near, far) = duplex(64 * 1024);
-    tokio::spawn(crate::server::serve(far, Peer::Local, bed.api.clone()));
+    tokio::spawn(crate::server::connection::serve(far, Peer::Local, bed.api.clone()));
     near
 }
 
@@ -222,7 +222,7 @@ fn which_container_has_a_log() {
         (status(json!({ "running": {} }), json!({})), false, ""),
         (status(ended.clone(), json!({})), false, ""),
         (status(waiting("CrashLoopBackOff"), ended.clone()), false, ""),
-        (status(waiting("CrashLoopBackOff"), ended.clone()), true, ""),
+        (status(waiting("CrashLoopBackOff"), ended), true, ""),
         (
             status(json!({ "running": {} }), json!({})),
             true,
