@@ -177,8 +177,10 @@ async fn collect(store: &Store, kind: &'static Kind, object: &Object, value: &Va
     }
     let foreground = owners.contains(&Owner::Waiting);
     let propagation = if foreground { Propagation::Foreground } else { Propagation::Background };
+    // One that has changed since is looked at again when its watch says so.
     let options = DeleteOptions {
         uid: Some(object.uid.clone()),
+        resource_version: Some(object.revision.to_string()),
         propagation: Some(propagation),
         ..DeleteOptions::default()
     };
