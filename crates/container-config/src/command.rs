@@ -1,9 +1,10 @@
 //! The process's arguments
 //! (<https://kubernetes.io/docs/tasks/inject-data-application/define-command-argument-container/>).
 
-use podspec::{Container, EnvVar};
+use podspec::{Container, EnvSource};
 
 use crate::config::ImageConfig;
+use crate::environment::Variable;
 use crate::error::ConfigError;
 use crate::expansion::expand;
 
@@ -12,7 +13,7 @@ use crate::expansion::expand;
 pub(crate) fn process_args(
     container: &Container,
     image: &ImageConfig,
-    env: &[EnvVar],
+    env: &[Variable],
 ) -> Result<Vec<String>, ConfigError> {
     let command = expand_all(container.command.as_deref().unwrap_or_default(), env);
     let args = expand_all(container.args.as_deref().unwrap_or_default(), env);
@@ -30,10 +31,18 @@ pub(crate) fn process_args(
 /// in the manifest; the commands of lifecycle hooks are not expanded at all.
 #[must_use]
 pub fn probe_command(command: &[String], container: &Container) -> Vec<String> {
-    expand_all(command, &container.env)
+    let written = |variable: &podspec::EnvVar| {
+        let value = match &variable.source {
+            EnvSource::Value(value) => value.clone(),
+            EnvSource::Key { .. } | EnvSource::Downward(_) => String::new(),
+        };
+        Variable { name: variable.name.clone(), value }
+    };
+    let env: Vec<Variable> = container.env.iter().map(written).collect();
+    expand_all(command, &env)
 }
 
-fn expand_all(texts: &[String], env: &[EnvVar]) -> Vec<String> {
+fn expand_all(texts: &[String], env: &[Variable]) -> Vec<String> {
     // The last of several variables with one name counts.
     let lookup = |name: &str| env.iter().rev().find(|var| var.name == name).map(|var| var.value.as_str());
     texts.iter().map(|text| expand(text, lookup)).collect()

@@ -54,6 +54,13 @@ pub struct SandboxFacts {
 /// What the node offers its pods; read once, when an engine starts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeFacts {
+    /// The name of its Node object.
+    pub name: String,
+    /// Of the machine itself.
+    pub address: String,
+    pub cpu_milli: u64,
+    /// Of the file system that holds the pods.
+    pub storage_bytes: u64,
     /// `MemTotal`.
     pub memory_bytes: u64,
     /// The capabilities this process may pass on: its permitted and bounding sets, by number.

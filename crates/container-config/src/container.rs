@@ -4,11 +4,13 @@ use podspec::{Container, Pod};
 
 use crate::config::{ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts};
 use crate::error::ConfigError;
+use crate::objects::Objects;
 use crate::{capabilities, command, environment, mounts, qos, resources, seccomp, signal, user};
 
 const UMASK: u32 = 0o022;
 
-/// Everything needed to spawn `container` of `pod` from `image` in the sandbox of `facts`.
+/// Everything needed to spawn `container` of `pod` from `image` in the sandbox of `facts`. `objects`: those of
+/// [`crate::objects_of_variables`] that there are.
 ///
 /// # Errors
 /// [`ConfigError`], whose [`reason`](ConfigError::reason) is the container's `waiting.reason`.
@@ -18,6 +20,7 @@ pub fn container_config(
     image: &ImageConfig,
     facts: &SandboxFacts,
     node: &NodeFacts,
+    objects: &Objects,
 ) -> Result<ContainerConfig, ConfigError> {
     let pid_namespace = match &container.target {
         _ if pod.spec.share_process_namespace => PidNamespace::Pod,
@@ -26,9 +29,9 @@ pub fn container_config(
     };
     Ok(ContainerConfig {
         name: container.name.clone(),
-        process: process(pod, container, image, facts, node)?,
+        process: process(pod, container, image, facts, node, objects)?,
         root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
-        mounts: mounts::mounts(container, facts)?,
+        mounts: mounts::mounts(&pod.spec, container, facts)?,
         masked_paths: mounts::masked_paths(node),
         readonly_paths: mounts::readonly_paths(),
         pid_namespace,
@@ -47,6 +50,7 @@ fn process(
     image: &ImageConfig,
     facts: &SandboxFacts,
     node: &NodeFacts,
+    objects: &Objects,
 ) -> Result<Process, ConfigError> {
     let identity = user::identity(pod, container, image)?;
     let capabilities = capabilities::sets(&container.security.capabilities, identity.uid, node.capabilities)?;
@@ -55,12 +59,16 @@ fn process(
     } else {
         seccomp::runtime_default(capabilities.bounding)
     };
-    let own_env = environment::container_env(container);
+    let own_env = environment::container_env(pod, container, facts, node, objects)?;
     let args = command::process_args(container, image, &own_env)?;
     let env = environment::process_env(container, image, &own_env, &facts.hostname, &identity.home);
     let cwd = working_dir(container, image)?;
     refuse_nul("command", args.iter())?;
-    refuse_nul("env", env.iter())?;
+    // Values may be secrets: the error names the variable alone.
+    if let Some(variable) = env.iter().find(|variable| variable.contains('\0')) {
+        let name = variable.split('=').next().unwrap_or_default();
+        return Err(ConfigError::NulByte { field: "env".to_owned(), value: name.replace('\0', "") });
+    }
     refuse_nul("workingDir", [&cwd])?;
     Ok(Process {
         args,

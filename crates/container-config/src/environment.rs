@@ -1,26 +1,99 @@
 //! The process's environment.
 
-use podspec::{Container, EnvVar};
+use podspec::source::{EnvSource, ObjectKind, ObjectRef};
+use podspec::{Container, Pod};
 
-use crate::config::ImageConfig;
+use crate::config::{ImageConfig, NodeFacts, SandboxFacts};
+use crate::downward;
+use crate::error::ConfigError;
 use crate::expansion::expand;
+use crate::objects::{ObjectData, Objects};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The container's own variables with their references replaced: each sees the final values of
-/// those before it, and nothing of the image's. A name that comes again replaces the value.
-pub(crate) fn container_env(container: &Container) -> Vec<EnvVar> {
-    let mut resolved: Vec<EnvVar> = Vec::with_capacity(container.env.len());
+/// A variable with its final value.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+/// The container's own variables: those of whole objects, then those of `env`. References in written values are
+/// replaced: each sees the final values of those before it, and nothing of the image's. A name that comes again
+/// replaces the value.
+pub(crate) fn container_env(
+    pod: &Pod,
+    container: &Container,
+    facts: &SandboxFacts,
+    node: &NodeFacts,
+    objects: &Objects,
+) -> Result<Vec<Variable>, ConfigError> {
+    let mut resolved: Vec<Variable> = Vec::with_capacity(container.env.len());
+    for from in &container.env_from {
+        let Some(data) = find(&from.object, objects)? else { continue };
+        for (key, value) in &data.data {
+            let name = format!("{}{key}", from.prefix);
+            let value = text(&name, value)?;
+            set(&mut resolved, &name, value);
+        }
+    }
     for var in &container.env {
         let lookup =
             |name: &str| resolved.iter().find(|known| known.name == name).map(|known| known.value.as_str());
-        let value = expand(&var.value, lookup);
-        match resolved.iter_mut().find(|known| known.name == var.name) {
-            Some(known) => known.value = value,
-            None => resolved.push(EnvVar { name: var.name.clone(), value }),
-        }
+        let value = match &var.source {
+            EnvSource::Value(value) => expand(value, lookup),
+            EnvSource::Downward(wanted) => downward::value(wanted, pod, Some(container), node, &facts.ip)?,
+            EnvSource::Key { object, key } => match value_of(object, key, pod, objects)? {
+                Some(value) => text(&var.name, value)?,
+                None => continue,
+            },
+        };
+        set(&mut resolved, &var.name, value);
     }
-    resolved
+    Ok(resolved)
+}
+
+fn set(resolved: &mut Vec<Variable>, name: &str, value: String) {
+    match resolved.iter_mut().find(|known| known.name == name) {
+        Some(known) => known.value = value,
+        None => resolved.push(Variable { name: name.to_owned(), value }),
+    }
+}
+
+/// `None` for one that is not there and need not be.
+fn find<'a>(object: &ObjectRef, objects: &'a Objects) -> Result<Option<&'a ObjectData>, ConfigError> {
+    match objects.find(object) {
+        Some(data) => Ok(Some(data)),
+        None if object.optional => Ok(None),
+        None => Err(ConfigError::NoSuchObject { kind: object.kind, name: object.name.clone() }),
+    }
+}
+
+fn value_of<'a>(
+    object: &ObjectRef,
+    key: &str,
+    pod: &Pod,
+    objects: &'a Objects,
+) -> Result<Option<&'a [u8]>, ConfigError> {
+    let Some(data) = find(object, objects)? else { return Ok(None) };
+    match data.data.get(key) {
+        Some(value) => Ok(Some(value)),
+        None if object.optional => Ok(None),
+        None => Err(ConfigError::NoSuchKey {
+            key: key.to_owned(),
+            kind: match object.kind {
+                ObjectKind::ConfigMap => "ConfigMap",
+                ObjectKind::Secret => "Secret",
+            },
+            namespace: pod.namespace.clone(),
+            name: object.name.clone(),
+        }),
+    }
+}
+
+fn text(variable: &str, value: &[u8]) -> Result<String, ConfigError> {
+    let text = str::from_utf8(value).map_err(|_| ConfigError::NotText { variable: variable.to_owned() })?;
+    Ok(text.to_owned())
 }
 
 /// `NAME=value` of everything the process starts with. Later sources win: the runtime's defaults,
@@ -28,7 +101,7 @@ pub(crate) fn container_env(container: &Container) -> Vec<EnvVar> {
 pub(crate) fn process_env(
     container: &Container,
     image: &ImageConfig,
-    env: &[EnvVar],
+    env: &[Variable],
     hostname: &str,
     home: &str,
 ) -> Vec<String> {

@@ -1,5 +1,10 @@
 //! Why a container cannot be configured.
 
+use podspec::ContainerName;
+use podspec::source::ObjectKind;
+
+use crate::objects::not_found;
+
 /// The message is the container's `waiting.message`, the reason its `waiting.reason`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -45,6 +50,16 @@ pub enum ConfigError {
          drop it from securityContext.capabilities.add, or start monopod with it"
     )]
     UnavailableCapability { name: String },
+    #[error("{}", not_found(*kind, name))]
+    NoSuchObject { kind: ObjectKind, name: String },
+    #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
+    NoSuchKey { key: String, kind: &'static str, namespace: String, name: String },
+    #[error("env {variable} is not UTF-8 text: mount the object as a volume instead")]
+    NotText { variable: String },
+    #[error("container {name} not found")]
+    NoSuchContainer { name: ContainerName },
+    #[error("no container name was given for a resource field")]
+    NoContainer,
     #[error("image stop signal {signal:?} is not a signal's name or number (1 to 64)")]
     UnknownStopSignal { signal: String },
 }
@@ -57,7 +72,12 @@ impl ConfigError {
         match self {
             Self::RunAsUserIsRoot { .. }
             | Self::ImageUserIsRoot { .. }
-            | Self::ImageUserNotNumeric { .. } => "CreateContainerConfigError",
+            | Self::ImageUserNotNumeric { .. }
+            | Self::NoSuchObject { .. }
+            | Self::NoSuchKey { .. }
+            | Self::NotText { .. }
+            | Self::NoSuchContainer { .. }
+            | Self::NoContainer => "CreateContainerConfigError",
             _ => "CreateContainerError",
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use podspec::Container;
+use podspec::{Container, PodSpec, VolumeName, VolumeSource};
 
 use crate::config::{BindSource, Mount, MountKind, MountOptions, NodeFacts, SandboxFacts};
 use crate::error::ConfigError;
@@ -15,8 +15,12 @@ const INERT_READ_ONLY: MountOptions = MountOptions { read_only: true, ..INERT };
 /// Kernel interfaces first, then the pod's files and volumes by depth, so that none hides another.
 /// A volume takes the place of what would be mounted at the same path; one at `/dev` also of
 /// everything below it.
-pub(crate) fn mounts(container: &Container, facts: &SandboxFacts) -> Result<Vec<Mount>, ConfigError> {
-    let volumes = volume_mounts(container, facts)?;
+pub(crate) fn mounts(
+    pod: &PodSpec,
+    container: &Container,
+    facts: &SandboxFacts,
+) -> Result<Vec<Mount>, ConfigError> {
+    let volumes = volume_mounts(pod, container, facts)?;
     let taken: BTreeSet<&str> = volumes.iter().map(|mount| mount.target.as_str()).collect();
     let is_taken = |mount: &Mount| taken.contains(mount.target.as_str());
     let is_in_volume = |mount: &Mount| taken.contains("/dev") && mount.target.starts_with("/dev/");
@@ -83,7 +87,16 @@ fn pod_mounts(container: &Container, facts: &SandboxFacts) -> [Mount; 4] {
     ]
 }
 
-fn volume_mounts(container: &Container, facts: &SandboxFacts) -> Result<Vec<Mount>, ConfigError> {
+fn volume_mounts(
+    pod: &PodSpec,
+    container: &Container,
+    facts: &SandboxFacts,
+) -> Result<Vec<Mount>, ConfigError> {
+    // What a container wrote there, the next change would not know of.
+    let is_ours = |name: &VolumeName| {
+        let mut volumes = pod.volumes.iter().filter(|volume| volume.name == *name);
+        volumes.any(|volume| matches!(volume.source, VolumeSource::Projected(_)))
+    };
     let mount = |volume_mount: &podspec::VolumeMount| {
         let source =
             facts.volumes.get(volume_mount.name.as_str()).ok_or_else(|| ConfigError::UnknownVolume {
@@ -94,7 +107,8 @@ fn volume_mounts(container: &Container, facts: &SandboxFacts) -> Result<Vec<Moun
         if target == "/" || is_inside_proc(&target) {
             return Err(ConfigError::ForbiddenMountPath { mount_path: volume_mount.mount_path.clone() });
         }
-        let options = MountOptions { read_only: volume_mount.read_only, ..NONE };
+        let read_only = volume_mount.read_only || is_ours(&volume_mount.name);
+        let options = MountOptions { read_only, ..NONE };
         let source =
             BindSource { path: source.clone(), recursive: true, volume: Some(volume_mount.name.to_string()) };
         Ok(Mount { target, kind: MountKind::Bind(source), options })

@@ -10,6 +10,7 @@ use podspec::{Container, IDENTITY_BYTES, Pod, PodUid};
 
 use crate::config::{ContainerConfig, ImageConfig, Layer, NodeFacts, SandboxFacts};
 use crate::error::ConfigError;
+use crate::objects::Objects;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:App:/srv/app:/bin/sh\nbroken line\n";
 const GROUP: &str = "root:x:0:\nwheel:x:10:root,app\napp:x:1001:app\naudio:x:29:pulse,app\n";
@@ -68,6 +69,10 @@ fn facts() -> SandboxFacts {
 
 fn node() -> NodeFacts {
     NodeFacts {
+        name: "box".to_owned(),
+        address: "192.0.2.7".to_owned(),
+        cpu_milli: 4_000,
+        storage_bytes: 100 << 30,
         memory_bytes: 16 << 30,
         capabilities: (1 << 41) - 1,
         thermal_throttle_paths: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".to_owned()],
@@ -77,5 +82,12 @@ fn node() -> NodeFacts {
 
 /// The configuration of the only container of a pod.
 fn configure(container: &Container, image: &ImageConfig) -> Result<ContainerConfig, ConfigError> {
-    crate::container_config(&pod(vec![container.clone()]), container, image, &facts(), &node())
+    crate::container_config(
+        &pod(vec![container.clone()]),
+        container,
+        image,
+        &facts(),
+        &node(),
+        &Objects::default(),
+    )
 }

@@ -15,6 +15,10 @@ const CPUS: &str = "/sys/devices/system/cpu";
 
 pub(crate) fn read() -> io::Result<NodeFacts> {
     Ok(NodeFacts {
+        name: rustix::system::uname().nodename().to_string_lossy().to_lowercase(),
+        address: "127.0.0.1".to_owned(),
+        cpu_milli: std::thread::available_parallelism()?.get() as u64 * 1_000,
+        storage_bytes: 0,
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),

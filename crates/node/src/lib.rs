@@ -4,13 +4,14 @@ mod facts;
 mod inheritance;
 
 use std::io;
+use std::sync::Arc;
 
 use container_config::NodeFacts;
 use images::Images;
 use kubelet::Paths;
 use linux_sys::clock;
 use podspec::{BootTime, Moment, Pod, WallTime};
-use ports::PortError;
+use ports::{NoObjects, ObjectReader, PortError};
 use runtime::ShimRuntime;
 use volumes::Volumes;
 
@@ -30,6 +31,16 @@ pub struct Node {
     images: Images,
     volumes: Volumes,
     clock: SystemClock,
+    objects: Arc<dyn ObjectReader>,
+}
+
+/// What a cluster knows of the node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub name: String,
+    pub address: String,
+    /// What its pods may have of the disk.
+    pub storage_bytes: u64,
 }
 
 impl Node {
@@ -42,11 +53,22 @@ impl Node {
         Ok(Self {
             runtime: ShimRuntime::new(shim),
             images: Images::new(&paths.data_dir.join("images"), true),
-            volumes: Volumes::new(facts.memory_bytes),
+            volumes: Volumes::new(&facts, Arc::new(NoObjects)),
+            objects: Arc::new(NoObjects),
             clock: SystemClock,
             facts,
             paths,
         })
+    }
+
+    /// Makes it the node of a cluster, whose objects its pods may name.
+    #[must_use]
+    pub fn join(mut self, identity: Identity, objects: Arc<dyn ObjectReader>) -> Self {
+        let Identity { name, address, storage_bytes } = identity;
+        self.facts = NodeFacts { name, address, storage_bytes, ..self.facts };
+        self.volumes = Volumes::new(&self.facts, Arc::clone(&objects));
+        self.objects = objects;
+        self
     }
 
     #[must_use]
@@ -108,6 +130,10 @@ impl kubelet::Node for Node {
 
     fn facts(&self) -> &NodeFacts {
         &self.facts
+    }
+
+    fn objects(&self) -> &dyn ObjectReader {
+        &*self.objects
     }
 }
 

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::field::{FieldError, FieldPath};
 
+const FILE_MODE: u32 = 0o644;
+const TOKEN_SECONDS: u32 = 3_600;
+
 /// Fills in a pod whose types have been checked. Fields of another type than v1.Pod's are left alone.
 pub(crate) fn fill_in(pod: &mut Value) {
     if let Some(metadata) = object(pod, "metadata") {
@@ -67,6 +70,11 @@ fn container(fields: &mut Map<String, Value>, host_network: bool) {
     set(fields, "terminationMessagePath", "/dev/termination-log");
     set(fields, "terminationMessagePolicy", "File");
     set(fields, "resources", json!({}));
+    each(fields, "env", |variable| {
+        if let Some(source) = child(variable, "valueFrom") {
+            downward(source);
+        }
+    });
     each(fields, "ports", |port| {
         set(port, "protocol", "TCP");
         if let (true, Some(number)) = (host_network, port.get("containerPort").cloned()) {
@@ -122,6 +130,36 @@ fn volume(fields: &mut Map<String, Value>) {
     }
     if let Some(host_path) = child(fields, "hostPath") {
         set(host_path, "type", "");
+    }
+    for name in ["secret", "configMap", "downwardAPI", "projected"] {
+        if let Some(content) = child(fields, name) {
+            // A pointer in Go: 0 is a value.
+            content.entry("defaultMode").or_insert_with(|| FILE_MODE.into());
+        }
+    }
+    if let Some(content) = child(fields, "downwardAPI") {
+        each(content, "items", downward);
+    }
+    if let Some(content) = child(fields, "projected") {
+        each(content, "sources", |source| {
+            if let Some(content) = child(source, "downwardAPI") {
+                each(content, "items", downward);
+            }
+            if let Some(token) = child(source, "serviceAccountToken") {
+                token.entry("expirationSeconds").or_insert_with(|| TOKEN_SECONDS.into());
+            }
+        });
+    }
+}
+
+/// What refers to a field of the pod.
+fn downward(source: &mut Map<String, Value>) {
+    if let Some(field) = child(source, "fieldRef") {
+        set(field, "apiVersion", "v1");
+    }
+    if let Some(resource) = child(source, "resourceFieldRef") {
+        // Not a pointer in Go, so that it is always there.
+        set(resource, "divisor", "0");
     }
 }
 

@@ -16,6 +16,7 @@ pub mod load;
 mod lower;
 pub mod quantity;
 pub mod schema;
+pub mod source;
 pub mod spec;
 pub mod time;
 mod validate;
@@ -30,10 +31,11 @@ pub use identity::{IDENTITY_BYTES, generated_name, uuid};
 pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{LoadError, Location, Problem};
 pub use spec::{
-    Capabilities, Container, ContainerKind, EmptyDirMedium, EnvVar, ExecAction, ExitCodeOperator,
-    HostPathType, Pod, PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources,
-    RestartPolicy, RestartRule, RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
+    Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, HostPathType, Pod,
+    PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
+    RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
 };
+pub use source::{EnvSource, EnvVar};
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ContainerName, PodUid, VolumeName};
+use crate::source::{EnvFrom, EnvVar, Projected};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pod {
@@ -41,6 +42,8 @@ pub struct PodSpec {
     pub volumes: Vec<Volume>,
     /// `securityContext.supplementalGroups`.
     pub supplemental_groups: Vec<u32>,
+    /// `serviceAccountName`; empty where nobody gave the pod one.
+    pub service_account: String,
     pub host_aliases: Vec<HostAlias>,
 }
 
@@ -82,6 +85,8 @@ pub struct Container {
     /// Replaces the image's command.
     pub args: Option<Vec<String>>,
     pub working_dir: Option<String>,
+    pub env_from: Vec<EnvFrom>,
+    /// Later than `env_from`, so that these count.
     pub env: Vec<EnvVar>,
     pub ports: Vec<ContainerPort>,
     pub resources: Resources,
@@ -135,13 +140,6 @@ pub enum PullPolicy {
     Never,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct EnvVar {
-    pub name: String,
-    /// Before `$(VAR)` expansion.
-    pub value: String,
-}
-
 /// Informational, as in Kubernetes: nothing is opened or closed by it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ContainerPort {
@@ -191,6 +189,8 @@ pub enum VolumeSource {
         path: String,
         kind: HostPathType,
     },
+    /// `configMap`, `secret`, `downwardAPI` and `projected`. Read-only in every container.
+    Projected(Projected),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use expect_test::expect_file;
 use expect_test::{Expect, expect};
-use podspec::{AdmittedPod, load_pods};
+use podspec::{AdmittedPod, EnvSource, load_pods};
 
 fn load(text: &str) -> AdmittedPod {
     let mut pods =
@@ -123,8 +123,8 @@ spec:
     assert!(container.tty);
     assert_eq!(container.pull_policy, podspec::PullPolicy::Always);
     assert_eq!(
-        container.env.iter().map(|e| e.value.as_str()).collect::<Vec<_>>(),
-        ["2001-01-01", "1:30", ""]
+        container.env.iter().map(|e| e.source.clone()).collect::<Vec<_>>(),
+        ["2001-01-01", "1:30", ""].map(|value| EnvSource::Value(value.to_owned()))
     );
     assert_eq!(container.args.as_deref().unwrap(), ["1", "yes", "0644"]);
     assert_eq!(container.resources.memory_limit, Some(64_000_000));

@@ -491,11 +491,9 @@ volumes:
             19: spec.volumes[4].emptyDir.sizeLimit: Forbidden: not supported yet: limits of disk space (it is enforced with medium: Memory)
             21: spec.volumes[5].emptyDir.medium: Forbidden: not supported yet: huge pages (remove it, or set it to Memory)
             21: spec.volumes[5].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity
-            23: spec.volumes[6].configMap: Forbidden: not supported yet: config map volumes
             25: spec.volumes[7].nfs: Forbidden: a network file system; mount it on the host and use hostPath
             27: unknown field "spec.volumes[8].persistentVolumeClaim.readonly" (did you mean "readOnly"?)
             27: spec.volumes[8].persistentVolumeClaim: Forbidden: not supported yet: persistent volume claims
-            29: spec.volumes[9].projected: Forbidden: not supported yet: projected volumes; a kube-api-access volume that came with `kubectl get -o yaml` can be deleted together with its mounts
         "#]],
     );
 }
@@ -515,9 +513,7 @@ envFrom:
         &expect![[r#"
             10: spec.containers[0].env[0].name: Required value
             11: spec.containers[0].env[1].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='
-            12: spec.containers[0].env[2].valueFrom: Forbidden: not supported yet: variables from other sources
-            13: spec.containers[0].env[3].valueFrom: Forbidden: not supported yet: variables from other sources
-            14: spec.containers[0].envFrom: Forbidden: not supported yet: variables from config maps and secrets
+            13: spec.containers[0].env[3].valueFrom: Invalid value: "": may not be specified when `value` is not empty
         "#]],
     );
     container(
@@ -844,7 +840,6 @@ os: {name: windows}
             13: spec.hostIPC: Forbidden: not supported yet: the host's IPC namespace (remove it, or set it to false)
             14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
             18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
-            21: spec.automountServiceAccountToken: Forbidden: not supported yet: service account tokens (remove it, or set it to false)
             22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
             25: spec.readinessGates: Forbidden: not supported yet: readiness gates
             28: spec.resources: Forbidden: not supported yet: pod-level resources

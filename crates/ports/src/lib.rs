@@ -1,6 +1,7 @@
 //! What the kubelet needs from the world, in CRI's words. Implementations hold no policy: they do
 //! what they are told and say what happened.
 
+mod objects;
 mod paths;
 mod session;
 
@@ -14,6 +15,7 @@ use container_config::{ContainerConfig, ImageConfig, SandboxConfig, SandboxFacts
 use lifecycle::{Exit, Observation, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
 
+pub use objects::{Answer, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
 pub use session::{ExecExit, ExecIo, ExecSession, SessionError, Streams, Terminal};
 
@@ -196,6 +198,14 @@ pub trait ImageService: Send + Sync + 'static {
 pub trait VolumeService: Send + Sync + 'static {
     /// Makes every volume of the pod. Idempotent: keeps what is there.
     fn set_up(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Brings the files of volumes that are there up to date with what they are made of, each at once for all
+    /// readers; one that cannot be keeps what it has. Says after how long to do so again, if nothing else happens:
+    /// tokens end.
+    fn refresh(
+        &self,
+        pod: &Arc<PodContext>,
+    ) -> impl Future<Output = Result<Option<Duration>, PortError>> + Send;
 
     /// Removes what `set_up` made; never follows a link, never touches a hostPath. Idempotent.
     fn tear_down(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;

@@ -23,9 +23,14 @@ pub(crate) fn path(pod_dir: &Path, volume: &Volume) -> PathBuf {
     pod_dir.join("volumes").join(volume.name.as_str())
 }
 
+/// A link that somebody put there is not.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
 /// Keeps what is there: containers may have changed its mode.
 pub(crate) fn set_up(path: &Path) -> Result<(), VolumeError> {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+    if is_there(path) {
         return Ok(());
     }
     // Renamed when it has its mode, so that it is there whole or not at all. No volume has a name

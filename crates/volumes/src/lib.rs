@@ -1,17 +1,23 @@
-//! Pod volumes: emptyDir and hostPath (<https://kubernetes.io/docs/concepts/storage/volumes/>).
+//! Pod volumes: emptyDir, hostPath, and files that the API holds
+//! (<https://kubernetes.io/docs/concepts/storage/volumes/>).
 
 mod empty_dir;
 mod host_path;
+mod projected;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use container_config::{Tmpfs, pod_memory_limit_bytes};
+use container_config::{NodeFacts, Tmpfs, pod_memory_limit_bytes};
 use podspec::{EmptyDirMedium, Volume, VolumeSource};
-use ports::{PodContext, PortError, VolumeService};
+use ports::{ObjectReader, PodContext, PortError, VolumeService};
+
+use projected::{Contents, Reader};
 
 /// What may be wrong with one volume.
 #[derive(Debug, thiserror::Error)]
@@ -24,24 +30,29 @@ pub enum VolumeError {
     Backsteps { path: String },
     #[error("hostPath type check failed: {path} is not {expected}")]
     WrongType { path: String, expected: &'static str },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{path:?} is no path within a volume")]
+    HostileName { path: String },
 }
 
 /// The volumes of one node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Volumes {
     node_memory_bytes: u64,
+    reader: Reader,
 }
 
 impl Volumes {
-    /// No memory volume is larger than `node_memory_bytes`.
+    /// No memory volume is larger than the node's memory.
     #[must_use]
-    pub fn new(node_memory_bytes: u64) -> Self {
-        Self { node_memory_bytes }
+    pub fn new(node: &NodeFacts, objects: Arc<dyn ObjectReader>) -> Self {
+        Self { node_memory_bytes: node.memory_bytes, reader: Reader::new(node.clone(), objects) }
     }
 
     /// The least of the node's memory, what the pod's containers may use together, and the
     /// volume's own limit.
-    fn memory_size_bytes(self, pod: &PodContext, size_limit: Option<u64>) -> u64 {
+    fn memory_size_bytes(&self, pod: &PodContext, size_limit: Option<u64>) -> u64 {
         [pod_memory_limit_bytes(&pod.pod.spec), size_limit.filter(|bytes| *bytes > 0)]
             .into_iter()
             .flatten()
@@ -51,23 +62,49 @@ impl Volumes {
 
 impl VolumeService for Volumes {
     async fn set_up(&self, pod: &Arc<PodContext>) -> Result<(), PortError> {
-        on_each_volume(pod, |pod, volume| {
-            let made = match &volume.source {
-                VolumeSource::EmptyDir { .. } => empty_dir::set_up(&empty_dir::path(&pod.pod_dir, volume)),
-                VolumeSource::HostPath { path, kind } => host_path::check(path, *kind),
-            };
-            made.err().map(|error| {
-                let PortError(why) = PortError::chain(&error);
-                format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name)
+        if !projected::has_files(pod) {
+            return on_each_volume(pod, |pod, place, volume| {
+                failed_set_up(volume, set_up(pod, place, volume, &Contents::new()))
             })
+            .await;
+        }
+        let held = self.reader.held(&pod.pod.uid);
+        let mut held = held.lock().await;
+        let contents = self.reader.contents(pod, &mut held).await;
+        on_each_volume(pod, move |pod, place, volume| {
+            failed_set_up(volume, set_up(pod, place, volume, &contents))
         })
         .await
     }
 
+    async fn refresh(&self, pod: &Arc<PodContext>) -> Result<Option<Duration>, PortError> {
+        if !projected::has_files(pod) {
+            return Ok(None);
+        }
+        let held = self.reader.held(&pod.pod.uid);
+        let mut held = held.lock().await;
+        let contents = self.reader.contents(pod, &mut held).await;
+        on_each_volume(pod, move |pod, place, volume| {
+            let path = empty_dir::path(&pod.pod_dir, volume);
+            // One that is not there has not been set up yet, or is gone already.
+            if !contents.contains_key(&place) || !empty_dir::is_there(&path) {
+                return None;
+            }
+            failed_set_up(volume, set_up_files(&path, place, &contents))
+        })
+        .await?;
+        Ok(projected::due_in(&held))
+    }
+
     async fn tear_down(&self, pod: &Arc<PodContext>) -> Result<(), PortError> {
-        on_each_volume(pod, |pod, volume| {
+        let held = self.reader.held(&pod.pod.uid);
+        let _held = held.lock().await;
+        self.reader.forget(&pod.pod.uid);
+        on_each_volume(pod, |pod, _, volume| {
             let left = match &volume.source {
-                VolumeSource::EmptyDir { .. } => empty_dir::tear_down(&empty_dir::path(&pod.pod_dir, volume)),
+                VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+                    empty_dir::tear_down(&empty_dir::path(&pod.pod_dir, volume))
+                }
                 VolumeSource::HostPath { .. } => Vec::new(),
             };
             let why: Vec<String> = left.iter().map(|error| PortError::chain(error).0).collect();
@@ -80,7 +117,9 @@ impl VolumeService for Volumes {
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {
         match &volume.source {
-            VolumeSource::EmptyDir { .. } => empty_dir::path(&pod.pod_dir, volume),
+            VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+                empty_dir::path(&pod.pod_dir, volume)
+            }
             VolumeSource::HostPath { path, .. } => PathBuf::from(path),
         }
     }
@@ -98,17 +137,44 @@ impl VolumeService for Volumes {
     }
 }
 
+fn set_up(pod: &PodContext, place: usize, volume: &Volume, contents: &Contents) -> Result<(), String> {
+    let path = empty_dir::path(&pod.pod_dir, volume);
+    let made = match &volume.source {
+        VolumeSource::EmptyDir { .. } => empty_dir::set_up(&path),
+        VolumeSource::HostPath { path, kind } => host_path::check(path, *kind),
+        VolumeSource::Projected(_) => return set_up_files(&path, place, contents),
+    };
+    made.map_err(|error| PortError::chain(&error).0)
+}
+
+fn set_up_files(path: &Path, place: usize, contents: &Contents) -> Result<(), String> {
+    let files = match contents.get(&place) {
+        Some(Ok(files)) => files,
+        Some(Err(why)) => return Err(why.clone()),
+        None => return Ok(()),
+    };
+    let made = empty_dir::set_up(path).and_then(|()| writer::write(path, files));
+    made.map_err(|error| PortError::chain(&error).0)
+}
+
+fn failed_set_up(volume: &Volume, made: Result<(), String>) -> Option<String> {
+    made.err().map(|why| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name))
+}
+
 /// Goes on past errors, which come back together, one line; off the async threads, as a volume may
 /// be large or lie on a file system that hangs.
 async fn on_each_volume(
     pod: &Arc<PodContext>,
-    act: impl Fn(&PodContext, &Volume) -> Option<String> + Send + 'static,
+    act: impl Fn(&PodContext, usize, &Volume) -> Option<String> + Send + 'static,
 ) -> Result<(), PortError> {
     if pod.pod.spec.volumes.is_empty() {
         return Ok(());
     }
     let pod = Arc::clone(pod);
-    let work = move || pod.pod.spec.volumes.iter().filter_map(|volume| act(&pod, volume)).collect::<Vec<_>>();
+    let work = move || {
+        let volumes = pod.pod.spec.volumes.iter().enumerate();
+        volumes.filter_map(|(place, volume)| act(&pod, place, volume)).collect::<Vec<_>>()
+    };
     let failures = tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| PortError("the engine is shutting down".to_owned()))?;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use container_config::NodeFacts;
 use podspec::{EmptyDirMedium, HostPathType, IDENTITY_BYTES, Volume, VolumeSource};
-use ports::{PodContext, VolumeService as _};
+use ports::{NoObjects, PodContext, VolumeService as _};
 
 use super::Volumes;
 
@@ -38,6 +39,11 @@ impl Drop for Directory {
         let left = linux_sys::remove_tree::remove_tree(&self.0);
         assert!(left.is_empty() || std::thread::panicking(), "{left:?}");
     }
+}
+
+fn volumes_of_node() -> Volumes {
+    let node = NodeFacts { memory_bytes: NODE_MEMORY, ..NodeFacts::default() };
+    Volumes::new(&node, Arc::new(NoObjects))
 }
 
 fn volume(name: &str, source: VolumeSource) -> Volume {
@@ -76,14 +82,14 @@ fn mode(path: &Path) -> u32 {
 }
 
 async fn set_up_error(directory: &Directory, volumes: Vec<Volume>) -> String {
-    Volumes::new(NODE_MEMORY).set_up(&pod(directory, volumes)).await.expect_err("refused").0
+    volumes_of_node().set_up(&pod(directory, volumes)).await.expect_err("refused").0
 }
 
 #[tokio::test]
 async fn empty_dirs_are_open_to_everybody_and_end_with_the_pod() {
     let directory = Directory::new();
     let pod = pod(&directory, vec![empty_dir("logs"), memory("cache", None)]);
-    let volumes = Volumes::new(NODE_MEMORY);
+    let volumes = volumes_of_node();
     volumes.set_up(&pod).await.expect("made");
     let [logs, cache] = [0, 1].map(|at| volumes.host_path(&pod, &pod.pod.spec.volumes[at]));
     assert_eq!(logs, directory.join("pod/volumes/logs"));
@@ -107,7 +113,7 @@ async fn tear_down_follows_no_links_and_touches_no_host_path() {
     fs::write(directory.join("host/precious"), "").expect("a file");
     let host = host_path("host", &directory.text("host"), HostPathType::Directory);
     let pod = pod(&directory, vec![empty_dir("data"), host]);
-    let volumes = Volumes::new(NODE_MEMORY);
+    let volumes = volumes_of_node();
     volumes.set_up(&pod).await.expect("made");
     assert_eq!(volumes.host_path(&pod, &pod.pod.spec.volumes[1]), directory.join("host"));
     symlink(directory.join("host"), directory.join("pod/volumes/data/link")).expect("a link");
@@ -145,7 +151,7 @@ async fn host_path_types() {
     let mut all: Vec<Volume> =
         fits.iter().map(|(kind, name)| host_path("v", &directory.text(name), *kind)).collect();
     all.push(host_path("v", "/dev/null", CharDevice));
-    Volumes::new(NODE_MEMORY).set_up(&pod(&directory, all)).await.expect("all fit");
+    volumes_of_node().set_up(&pod(&directory, all)).await.expect("all fit");
     for (kind, name, expected) in [
         (Dir, "file", "a directory"),
         (Dir, "gone", "a directory"),
@@ -176,11 +182,11 @@ async fn host_paths_are_made_where_the_type_allows() {
         host_path("c", &directory.text("file"), HostPathType::FileOrCreate),
     ];
     let pod = pod(&directory, made);
-    Volumes::new(NODE_MEMORY).set_up(&pod).await.expect("made");
+    volumes_of_node().set_up(&pod).await.expect("made");
     assert_eq!(mode(&directory.join("x/unset")), 0o755);
     assert_eq!(mode(&directory.join("y/z/dir")), 0o755);
     assert_eq!(mode(&directory.join("file")), 0o644);
-    Volumes::new(NODE_MEMORY).tear_down(&pod).await.expect("nothing to remove");
+    volumes_of_node().tear_down(&pod).await.expect("nothing to remove");
     assert!(directory.join("file").exists(), "what is made on the host stays");
 }
 
@@ -211,7 +217,7 @@ fn memory_volumes_are_no_larger_than_what_there_is() {
     let directory = Directory::new();
     let pod =
         pod(&directory, vec![empty_dir("disk"), memory("small", Some(4096)), memory("huge", Some(1 << 40))]);
-    let sizes: Vec<_> = Volumes::new(NODE_MEMORY)
+    let sizes: Vec<_> = volumes_of_node()
         .tmpfs(&pod)
         .into_iter()
         .map(|tmpfs| (tmpfs.path, tmpfs.size_bytes, tmpfs.mode))

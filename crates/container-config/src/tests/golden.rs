@@ -1,15 +1,16 @@
 //! Whole configurations, without the seccomp program.
 
 use expect_test::{ExpectFile, expect_file};
-use podspec::{EnvVar, Resources, VolumeMount};
+use podspec::{EnvSource, EnvVar, Resources, VolumeMount};
 
 use super::{container, facts, image, node, pod};
 use crate::config::ImageConfig;
+use crate::objects::Objects;
 
 fn check(pod: &podspec::Pod, image: &ImageConfig, expected: &ExpectFile) {
     let container = &pod.spec.containers[0];
-    let mut config =
-        crate::container_config(pod, container, image, &facts(), &node()).expect("a configuration");
+    let mut config = crate::container_config(pod, container, image, &facts(), &node(), &Objects::default())
+        .expect("a configuration");
     config.process.seccomp.clear();
     expected.assert_eq(&serde_json::to_string_pretty(&config).expect("JSON"));
 }
@@ -24,7 +25,7 @@ fn a_hardened_container_with_volumes() {
     let mut main = container("main");
     main.args = Some(vec!["--port=$(PORT)".to_owned()]);
     main.command = None;
-    main.env = vec![EnvVar { name: "PORT".to_owned(), value: "8080".to_owned() }];
+    main.env = vec![EnvVar { name: "PORT".to_owned(), source: EnvSource::Value("8080".to_owned()) }];
     main.resources = Resources {
         cpu_request: Some(250),
         cpu_limit: Some(500),

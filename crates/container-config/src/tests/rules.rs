@@ -1,10 +1,11 @@
 //! One table per rule.
 
-use podspec::{Capabilities, Container, ContainerKind, EnvVar, PodSpec, Resources, VolumeMount};
+use podspec::{Capabilities, Container, ContainerKind, EnvSource, EnvVar, PodSpec, Resources, VolumeMount};
 
 use super::{configure, container, facts, image, node, pod};
 use crate::config::{ImageConfig, MountKind};
 use crate::error::ConfigError;
+use crate::objects::Objects;
 use crate::qos::{QosClass, oom_score_adj, qos_class};
 
 fn strings(texts: &[&str]) -> Vec<String> {
@@ -20,7 +21,10 @@ fn with(change: impl FnOnce(&mut Container)) -> Container {
 fn env(pairs: &[(&str, &str)]) -> Vec<EnvVar> {
     pairs
         .iter()
-        .map(|(name, value)| EnvVar { name: (*name).to_owned(), value: (*value).to_owned() })
+        .map(|(name, value)| EnvVar {
+            name: (*name).to_owned(),
+            source: EnvSource::Value((*value).to_owned()),
+        })
         .collect()
 }
 
@@ -138,7 +142,8 @@ fn user_and_groups() {
     let main = container("main");
     let mut pod = pod(vec![main.clone()]);
     pod.spec.supplemental_groups = vec![3000, 10];
-    let config = crate::container_config(&pod, &main, &image(), &facts(), &node()).unwrap();
+    let config =
+        crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default()).unwrap();
     assert_eq!(config.process.groups, [0, 10, 3000]);
 }
 

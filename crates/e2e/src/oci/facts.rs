@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use container_config::{ContainerConfig, ImageConfig, NodeFacts, Rlimit, SandboxFacts};
+use container_config::{ContainerConfig, ImageConfig, NodeFacts, Objects, Rlimit, SandboxFacts};
 use linux_sys::cgroup::Hierarchies;
 use podspec::{Pod, VolumeSource};
 use serde::de::DeserializeOwned;
@@ -40,7 +40,7 @@ pub(crate) fn container_config(facts: &PodFacts, name: &str) -> Result<Container
     let container = containers.iter().find(|container| container.name.as_str() == name);
     let container = container.with_context(|| format!("no container {name}"))?;
     let sandbox = sandbox(facts)?;
-    Ok(container_config::container_config(&facts.pod, container, &facts.image, &sandbox, &node()?)?)
+    Ok(container_config::container_config(&facts.pod, container, &facts.image, &sandbox, &node()?, &Objects::default())?)
 }
 
 fn image(data_dir: &Path) -> Result<ImageConfig> {
@@ -58,7 +58,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn sandbox(facts: &PodFacts) -> Result<SandboxFacts> {
     let etc = facts.pod_dir.join("etc");
     let host_path = |source: &VolumeSource, name: &str| match source {
-        VolumeSource::EmptyDir { .. } => facts.pod_dir.join("volumes").join(name),
+        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => facts.pod_dir.join("volumes").join(name),
         VolumeSource::HostPath { path, .. } => PathBuf::from(path),
     };
     let volumes = facts.pod.spec.volumes.iter();
@@ -98,5 +98,6 @@ fn node() -> Result<NodeFacts> {
         capabilities: set("CapPrm:")? & set("CapBnd:")?,
         thermal_throttle_paths: throttles,
         open_files: Some(Rlimit { resource: RLIMIT_NOFILE, soft: open_files.soft, hard: open_files.hard }),
+        ..NodeFacts::default()
     })
 }

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::{id, restart_policy, seconds};
+use super::{id, restart_policy, seconds, source};
 use crate::ids::{ContainerName, VolumeName};
 use crate::json::{flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    Capabilities, Container, ContainerKind, ContainerPort, EnvVar, ExecAction, ExitCodeOperator,
-    PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
-    RestartRuleAction, SecurityContext, VolumeMount,
+    Capabilities, Container, ContainerKind, ContainerPort, ExecAction, ExitCodeOperator, PortProtocol, Probe,
+    ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule, RestartRuleAction,
+    SecurityContext, VolumeMount,
 };
 
 /// `pod_context` is the pod's security context; `section` the kind of those in the container's section, where a
@@ -29,7 +29,8 @@ pub(super) fn lower(container: &Value, pod_context: &Value, section: ContainerKi
         command: texts(container, "command"),
         args: texts(container, "args"),
         working_dir: Some(text(container, "workingDir").to_owned()).filter(|d| !d.is_empty()),
-        env: list(container, "env").iter().map(variable).collect(),
+        env_from: list(container, "envFrom").iter().filter_map(source::variables).collect(),
+        env: list(container, "env").iter().map(source::variable).collect(),
         ports: list(container, "ports").iter().filter_map(port).collect(),
         resources: resources(&container["resources"]),
         volume_mounts: list(container, "volumeMounts").iter().map(mount).collect(),
@@ -77,10 +78,6 @@ fn pull_policy(policy: &str) -> PullPolicy {
         "Never" => PullPolicy::Never,
         _ => PullPolicy::IfNotPresent,
     }
-}
-
-fn variable(variable: &Value) -> EnvVar {
-    EnvVar { name: text(variable, "name").to_owned(), value: text(variable, "value").to_owned() }
 }
 
 fn port(port: &Value) -> Option<ContainerPort> {

@@ -2,6 +2,7 @@
 //! before, so every function here is total.
 
 mod container;
+mod source;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +49,7 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         ephemeral_containers: containers("ephemeralContainers", ContainerKind::Ephemeral),
         volumes: list(spec, "volumes").iter().map(volume).collect(),
         supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
+        service_account: text(spec, "serviceAccountName").to_owned(),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
     }
 }
@@ -67,6 +69,10 @@ fn hostname(given: &str, pod_name: &str) -> String {
 }
 
 fn volume(volume: &Value) -> Volume {
+    if let Some(projected) = source::volume(volume) {
+        let name = VolumeName::new(text(volume, "name"));
+        return Volume { name, source: VolumeSource::Projected(projected) };
+    }
     let source = match (object(volume, "hostPath"), object(volume, "emptyDir")) {
         (Some(host_path), _) => VolumeSource::HostPath {
             path: text(host_path, "path").to_owned(),

@@ -17,7 +17,7 @@ pub(crate) static CONTAINER: Object = Object {
         ok("args", STRINGS),
         ok("workingDir", STRING),
         ok("ports", List(&Nested(&CONTAINER_PORT))),
-        not_yet("envFrom", List(&Nested(&ENV_FROM_SOURCE)), "variables from config maps and secrets"),
+        ok("envFrom", List(&Nested(&ENV_FROM_SOURCE))),
         ok("env", List(&Nested(&ENV_VAR))),
         ok("resources", Nested(&RESOURCE_REQUIREMENTS)),
         not_yet("resizePolicy", List(&Nested(&CONTAINER_RESIZE_POLICY)), "in-place resize"),
@@ -84,42 +84,36 @@ pub(crate) static CONTAINER_PORT: Object = Object {
 
 pub(crate) static ENV_VAR: Object = Object {
     name: "EnvVar",
-    fields: &[
-        ok("name", STRING),
-        ok("value", STRING),
-        not_yet("valueFrom", Nested(&ENV_VAR_SOURCE), "variables from other sources"),
-    ],
+    fields: &[ok("name", STRING), ok("value", STRING), ok("valueFrom", Nested(&ENV_VAR_SOURCE))],
 };
 
 pub(crate) static ENV_VAR_SOURCE: Object = Object {
     name: "EnvVarSource",
     fields: &[
-        inner("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
-        inner("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
-        inner("configMapKeyRef", Nested(&CONFIG_MAP_KEY_SELECTOR)),
-        inner("secretKeyRef", Nested(&SECRET_KEY_SELECTOR)),
-        inner("fileKeyRef", Nested(&FILE_KEY_SELECTOR)),
+        ok("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
+        ok("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
+        ok("configMapKeyRef", Nested(&CONFIG_MAP_KEY_SELECTOR)),
+        ok("secretKeyRef", Nested(&SECRET_KEY_SELECTOR)),
+        not_yet("fileKeyRef", Nested(&FILE_KEY_SELECTOR), "variables from files"),
     ],
 };
 
-pub(crate) static OBJECT_FIELD_SELECTOR: Object = Object {
-    name: "ObjectFieldSelector",
-    fields: &[inner("apiVersion", STRING), inner("fieldPath", STRING)],
-};
+pub(crate) static OBJECT_FIELD_SELECTOR: Object =
+    Object { name: "ObjectFieldSelector", fields: &[ok("apiVersion", STRING), ok("fieldPath", STRING)] };
 
 pub(crate) static RESOURCE_FIELD_SELECTOR: Object = Object {
     name: "ResourceFieldSelector",
-    fields: &[inner("containerName", STRING), inner("resource", STRING), inner("divisor", QUANTITY)],
+    fields: &[ok("containerName", STRING), ok("resource", STRING), ok("divisor", QUANTITY)],
 };
 
 pub(crate) static CONFIG_MAP_KEY_SELECTOR: Object = Object {
     name: "ConfigMapKeySelector",
-    fields: &[inner("name", STRING), inner("key", STRING), inner("optional", BOOL)],
+    fields: &[ok("name", STRING), ok("key", STRING), ok("optional", BOOL)],
 };
 
 pub(crate) static SECRET_KEY_SELECTOR: Object = Object {
     name: "SecretKeySelector",
-    fields: &[inner("name", STRING), inner("key", STRING), inner("optional", BOOL)],
+    fields: &[ok("name", STRING), ok("key", STRING), ok("optional", BOOL)],
 };
 
 pub(crate) static FILE_KEY_SELECTOR: Object = Object {
@@ -135,17 +129,17 @@ pub(crate) static FILE_KEY_SELECTOR: Object = Object {
 pub(crate) static ENV_FROM_SOURCE: Object = Object {
     name: "EnvFromSource",
     fields: &[
-        inner("prefix", STRING),
-        inner("configMapRef", Nested(&CONFIG_MAP_ENV_SOURCE)),
-        inner("secretRef", Nested(&SECRET_ENV_SOURCE)),
+        ok("prefix", STRING),
+        ok("configMapRef", Nested(&CONFIG_MAP_ENV_SOURCE)),
+        ok("secretRef", Nested(&SECRET_ENV_SOURCE)),
     ],
 };
 
 pub(crate) static CONFIG_MAP_ENV_SOURCE: Object =
-    Object { name: "ConfigMapEnvSource", fields: &[inner("name", STRING), inner("optional", BOOL)] };
+    Object { name: "ConfigMapEnvSource", fields: &[ok("name", STRING), ok("optional", BOOL)] };
 
 pub(crate) static SECRET_ENV_SOURCE: Object =
-    Object { name: "SecretEnvSource", fields: &[inner("name", STRING), inner("optional", BOOL)] };
+    Object { name: "SecretEnvSource", fields: &[ok("name", STRING), ok("optional", BOOL)] };
 
 pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
     name: "ResourceRequirements",

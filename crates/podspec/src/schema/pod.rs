@@ -88,7 +88,7 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("nodeSelector", STRING_MAP),
         ok("serviceAccountName", STRING),
         ok("serviceAccount", STRING),
-        only("automountServiceAccountToken", BOOL, &[Flag(false)], "service account tokens"),
+        ok("automountServiceAccountToken", BOOL),
         ok("nodeName", STRING),
         ok("hostNetwork", BOOL),
         only("hostPID", BOOL, &[Flag(false)], "the host's process namespace"),

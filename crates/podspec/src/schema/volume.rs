@@ -38,7 +38,7 @@ pub(crate) static VOLUME: Object = Object {
             Nested(&GIT_REPO_VOLUME_SOURCE),
             "disabled in Kubernetes 1.36; clone in an init container into an emptyDir",
         ),
-        not_yet("secret", Nested(&SECRET_VOLUME_SOURCE), "secret volumes"),
+        ok("secret", Nested(&SECRET_VOLUME_SOURCE)),
         refused(
             "nfs",
             Nested(&NFS_VOLUME_SOURCE),
@@ -84,14 +84,14 @@ pub(crate) static VOLUME: Object = Object {
             Nested(&FLOCKER_VOLUME_SOURCE),
             "removed from Kubernetes in 1.25; mount it on the host and use hostPath",
         ),
-        not_yet("downwardAPI", Nested(&DOWNWARD_API_VOLUME_SOURCE), "downward API volumes"),
+        ok("downwardAPI", Nested(&DOWNWARD_API_VOLUME_SOURCE)),
         refused("fc", Nested(&FC_VOLUME_SOURCE), "a network disk; mount it on the host and use hostPath"),
         refused(
             "azureFile",
             Nested(&AZURE_FILE_VOLUME_SOURCE),
             "a cloud disk; mount it on the host and use hostPath",
         ),
-        not_yet("configMap", Nested(&CONFIG_MAP_VOLUME_SOURCE), "config map volumes"),
+        ok("configMap", Nested(&CONFIG_MAP_VOLUME_SOURCE)),
         refused(
             "vsphereVolume",
             Nested(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE),
@@ -112,11 +112,7 @@ pub(crate) static VOLUME: Object = Object {
             Nested(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE),
             "removed from Kubernetes in 1.16; mount it on the host and use hostPath",
         ),
-        not_yet(
-            "projected",
-            Nested(&PROJECTED_VOLUME_SOURCE),
-            "projected volumes; a kube-api-access volume that came with `kubectl get -o yaml` can be deleted together with its mounts",
-        ),
+        ok("projected", Nested(&PROJECTED_VOLUME_SOURCE)),
         refused(
             "portworxVolume",
             Nested(&PORTWORX_VOLUME_SOURCE),
@@ -152,78 +148,76 @@ pub(crate) static HOST_PATH_VOLUME_SOURCE: Object =
 pub(crate) static CONFIG_MAP_VOLUME_SOURCE: Object = Object {
     name: "ConfigMapVolumeSource",
     fields: &[
-        inner("name", STRING),
-        inner("items", List(&Nested(&KEY_TO_PATH))),
-        inner("defaultMode", INT32),
-        inner("optional", BOOL),
+        ok("name", STRING),
+        ok("items", List(&Nested(&KEY_TO_PATH))),
+        ok("defaultMode", INT32),
+        ok("optional", BOOL),
     ],
 };
 
 pub(crate) static SECRET_VOLUME_SOURCE: Object = Object {
     name: "SecretVolumeSource",
     fields: &[
-        inner("secretName", STRING),
-        inner("items", List(&Nested(&KEY_TO_PATH))),
-        inner("defaultMode", INT32),
-        inner("optional", BOOL),
+        ok("secretName", STRING),
+        ok("items", List(&Nested(&KEY_TO_PATH))),
+        ok("defaultMode", INT32),
+        ok("optional", BOOL),
     ],
 };
 
 pub(crate) static DOWNWARD_API_VOLUME_SOURCE: Object = Object {
     name: "DownwardAPIVolumeSource",
-    fields: &[inner("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE))), inner("defaultMode", INT32)],
+    fields: &[ok("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE))), ok("defaultMode", INT32)],
 };
 
 pub(crate) static DOWNWARD_API_VOLUME_FILE: Object = Object {
     name: "DownwardAPIVolumeFile",
     fields: &[
-        inner("path", STRING),
-        inner("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
-        inner("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
-        inner("mode", INT32),
+        ok("path", STRING),
+        ok("fieldRef", Nested(&OBJECT_FIELD_SELECTOR)),
+        ok("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
+        ok("mode", INT32),
     ],
 };
 
-pub(crate) static KEY_TO_PATH: Object = Object {
-    name: "KeyToPath",
-    fields: &[inner("key", STRING), inner("path", STRING), inner("mode", INT32)],
-};
+pub(crate) static KEY_TO_PATH: Object =
+    Object { name: "KeyToPath", fields: &[ok("key", STRING), ok("path", STRING), ok("mode", INT32)] };
 
 pub(crate) static PROJECTED_VOLUME_SOURCE: Object = Object {
     name: "ProjectedVolumeSource",
-    fields: &[inner("sources", List(&Nested(&VOLUME_PROJECTION))), inner("defaultMode", INT32)],
+    fields: &[ok("sources", List(&Nested(&VOLUME_PROJECTION))), ok("defaultMode", INT32)],
 };
 
 pub(crate) static VOLUME_PROJECTION: Object = Object {
     name: "VolumeProjection",
     fields: &[
-        inner("secret", Nested(&SECRET_PROJECTION)),
-        inner("downwardAPI", Nested(&DOWNWARD_API_PROJECTION)),
-        inner("configMap", Nested(&CONFIG_MAP_PROJECTION)),
-        inner("serviceAccountToken", Nested(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
-        inner("clusterTrustBundle", Nested(&CLUSTER_TRUST_BUNDLE_PROJECTION)),
-        inner("podCertificate", Nested(&POD_CERTIFICATE_PROJECTION)),
+        ok("secret", Nested(&SECRET_PROJECTION)),
+        ok("downwardAPI", Nested(&DOWNWARD_API_PROJECTION)),
+        ok("configMap", Nested(&CONFIG_MAP_PROJECTION)),
+        ok("serviceAccountToken", Nested(&SERVICE_ACCOUNT_TOKEN_PROJECTION)),
+        not_yet("clusterTrustBundle", Nested(&CLUSTER_TRUST_BUNDLE_PROJECTION), "trust bundles"),
+        not_yet("podCertificate", Nested(&POD_CERTIFICATE_PROJECTION), "pod certificates"),
     ],
 };
 
 pub(crate) static SECRET_PROJECTION: Object = Object {
     name: "SecretProjection",
-    fields: &[inner("name", STRING), inner("items", List(&Nested(&KEY_TO_PATH))), inner("optional", BOOL)],
+    fields: &[ok("name", STRING), ok("items", List(&Nested(&KEY_TO_PATH))), ok("optional", BOOL)],
 };
 
 pub(crate) static CONFIG_MAP_PROJECTION: Object = Object {
     name: "ConfigMapProjection",
-    fields: &[inner("name", STRING), inner("items", List(&Nested(&KEY_TO_PATH))), inner("optional", BOOL)],
+    fields: &[ok("name", STRING), ok("items", List(&Nested(&KEY_TO_PATH))), ok("optional", BOOL)],
 };
 
 pub(crate) static DOWNWARD_API_PROJECTION: Object = Object {
     name: "DownwardAPIProjection",
-    fields: &[inner("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE)))],
+    fields: &[ok("items", List(&Nested(&DOWNWARD_API_VOLUME_FILE)))],
 };
 
 pub(crate) static SERVICE_ACCOUNT_TOKEN_PROJECTION: Object = Object {
     name: "ServiceAccountTokenProjection",
-    fields: &[inner("audience", STRING), inner("expirationSeconds", INT64), inner("path", STRING)],
+    fields: &[ok("audience", STRING), ok("expirationSeconds", INT64), ok("path", STRING)],
 };
 
 pub(crate) static CLUSTER_TRUST_BUNDLE_PROJECTION: Object = Object {

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::handler::{self, ProbeKind};
 use super::pod::PodFacts;
-use super::{format, invalid, one_of, required_label, resources, restart, security};
+use super::{format, invalid, one_of, required_label, resources, restart, security, source};
 use crate::field::{FieldError, FieldPath};
-use crate::json::{fields, integer, list, object, text};
+use crate::json::{integer, list, object, text};
 use crate::schema::nearest;
 
 const PROBES: [(&str, ProbeKind); 3] = [
@@ -85,7 +85,8 @@ fn common(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
     let policy_path = path.child("terminationMessagePolicy");
     one_of(errors, &policy_path, text(container, "terminationMessagePolicy"), &message_policies);
     ports(container, &path.child("ports"), errors);
-    environment(container, &path.child("env"), errors);
+    source::variables(container, &path.child("env"), errors);
+    source::objects_of_variables(container, &path.child("envFrom"), errors);
     mounts(container, facts, &path.child("volumeMounts"), errors);
     let pull_policies = ["Always", "IfNotPresent", "Never"];
     one_of(errors, &path.child("imagePullPolicy"), text(container, "imagePullPolicy"), &pull_policies);
@@ -151,21 +152,6 @@ fn host_ports(containers: &[(usize, &Value)], path: &FieldPath, errors: &mut Vec
                 errors.push(FieldError::duplicate(path, key.as_str()));
             }
             taken.insert(key);
-        }
-    }
-}
-
-fn environment(container: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    for (i, variable) in list(container, "env").iter().enumerate() {
-        let path = path.index(i);
-        match text(variable, "name") {
-            "" => errors.push(FieldError::required(path.child("name"), "")),
-            name => invalid(errors, &path.child("name"), name, format::environment_name(name)),
-        }
-        let from = object(variable, "valueFrom").filter(|from| !fields(from).is_empty());
-        if from.is_some() && !text(variable, "value").is_empty() {
-            let path = path.child("valueFrom");
-            errors.push(FieldError::invalid(path, "", "may not be specified when `value` is not empty"));
         }
     }
 }

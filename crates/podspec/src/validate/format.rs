@@ -25,6 +25,9 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
 '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
 #[must_use]
 pub fn dns_label(value: &str) -> Vec<String> {
     let mut messages = longer_than(value, LABEL_BYTES_MAX);
@@ -115,6 +118,21 @@ pub fn environment_name(value: &str) -> Vec<String> {
         "a valid environment variable name must consist only of printable ASCII characters other than '='"
             .to_owned(),
     ]
+}
+
+/// A key of a config map or secret.
+#[must_use]
+pub fn config_key(value: &str) -> Vec<String> {
+    let mut messages = longer_than(value, SUBDOMAIN_BYTES_MAX);
+    if value.is_empty() || !value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+        messages.push(CONFIG_KEY.to_owned());
+    }
+    match value {
+        "." | ".." => messages.push(format!("must not be '{value}'")),
+        _ if value.starts_with("..") => messages.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    messages
 }
 
 #[must_use]

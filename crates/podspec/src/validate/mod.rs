@@ -6,10 +6,12 @@ pub mod format;
 mod handler;
 mod metadata;
 mod pod;
+mod projected;
 mod resources;
 mod restart;
 mod scheduling;
 mod security;
+mod source;
 mod support;
 mod volume;
 

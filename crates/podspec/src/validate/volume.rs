@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{no_backsteps, required_label};
+use super::{no_backsteps, projected, required_label};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, list, object, text};
 use crate::quantity::Quantity;
@@ -53,17 +53,18 @@ fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
             }
         }
         "hostPath" => host_path(content, &path.child("hostPath"), errors),
+        "configMap" => projected::object_volume(content, "name", &path.child("configMap"), errors),
+        "secret" => projected::object_volume(content, "secretName", &path.child("secret"), errors),
+        "downwardAPI" => projected::downward_volume(content, &path.child("downwardAPI"), errors),
+        "projected" => projected::projected(content, &path.child("projected"), errors),
         _ => {}
     }
 }
 
-/// emptyDir and hostPath come first in Kubernetes, so that of two sources the other is the error.
+/// In Kubernetes' order, so that of two sources the same one is the error.
 fn in_order(sources: Vec<&String>) -> Vec<String> {
-    let rank = |name: &str| match name {
-        "emptyDir" => 0,
-        "hostPath" => 1,
-        _ => 2,
-    };
+    const ORDER: [&str; 6] = ["emptyDir", "hostPath", "secret", "downwardAPI", "configMap", "projected"];
+    let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
     let mut names: Vec<String> = sources.into_iter().cloned().collect();
     names.sort_by_key(|name| rank(name));
     names

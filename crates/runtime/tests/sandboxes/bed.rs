@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use container_config::{ImageConfig, Layer, NodeFacts, SandboxFacts};
+use container_config::{ImageConfig, Layer, NodeFacts, Objects, SandboxFacts};
 use lifecycle::{Exit, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::remove_tree::remove_tree;
@@ -223,14 +223,14 @@ impl Running<'_> {
             memory_bytes: 1 << 30,
             capabilities: (1 << 40) - 1,
             thermal_throttle_paths: Vec::new(),
-            open_files: None,
+            ..NodeFacts::default()
         };
         let container = self.pod.pod.spec.container(&ContainerName::new(name)).unwrap();
         let mut facts = self.facts.clone();
         for volume in &self.pod.pod.spec.volumes {
             let path = match &volume.source {
                 podspec::VolumeSource::HostPath { path, .. } => PathBuf::from(path),
-                podspec::VolumeSource::EmptyDir { .. } => {
+                podspec::VolumeSource::EmptyDir { .. } | podspec::VolumeSource::Projected(_) => {
                     self.pod.pod_dir.join("volumes").join(volume.name.as_str())
                 }
             };
@@ -238,7 +238,7 @@ impl Running<'_> {
             facts.volumes.insert(volume.name.to_string(), path);
         }
         let config =
-            container_config::container_config(&self.pod.pod, container, &image, &facts, &node).unwrap();
+            container_config::container_config(&self.pod.pod, container, &image, &facts, &node, &Objects::default()).unwrap();
         self.engine
             .bed
             .wait(self.engine.runtime.start_container(&self.pod, attempt, config))

@@ -1,0 +1,68 @@
+//! The content of config maps and secrets, as the rules of variables and files need it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use podspec::source::{EnvSource, ObjectKind, ObjectRef, Projection};
+use podspec::{Container, Volume, VolumeSource};
+
+/// What a config map or a secret holds.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct ObjectData {
+    /// A config map's `data`; all of a secret.
+    pub data: BTreeMap<String, Vec<u8>>,
+    /// A config map's `binaryData`, which no variable has.
+    pub binary: BTreeMap<String, Vec<u8>>,
+}
+
+impl std::fmt::Debug for ObjectData {
+    /// Without what is nobody's to read.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectData").field("keys", &self.data.keys().chain(self.binary.keys())).finish()
+    }
+}
+
+/// The objects that a pod names, as they were read. One that is not among them is not there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Objects(BTreeMap<(ObjectKind, String), Arc<ObjectData>>);
+
+impl Objects {
+    pub fn insert(&mut self, kind: ObjectKind, name: &str, data: Arc<ObjectData>) {
+        self.0.insert((kind, name.to_owned()), data);
+    }
+
+    pub(crate) fn find(&self, object: &ObjectRef) -> Option<&ObjectData> {
+        self.0.get(&(object.kind, object.name.clone())).map(Arc::as_ref)
+    }
+}
+
+/// The objects that a container's variables come from.
+pub fn objects_of_variables(container: &Container) -> impl Iterator<Item = &ObjectRef> {
+    let keys = container.env.iter().filter_map(|variable| match &variable.source {
+        EnvSource::Key { object, .. } => Some(object),
+        EnvSource::Value(_) | EnvSource::Downward(_) => None,
+    });
+    container.env_from.iter().map(|from| &from.object).chain(keys)
+}
+
+/// The objects that a volume's files come from.
+pub fn objects_of_volume(volume: &Volume) -> impl Iterator<Item = &ObjectRef> {
+    let sources = match &volume.source {
+        VolumeSource::Projected(projected) => projected.sources.as_slice(),
+        _ => &[],
+    };
+    sources.iter().filter_map(|source| match source {
+        Projection::Object { object, .. } => Some(object),
+        Projection::Downward(_) | Projection::Token(_) => None,
+    })
+}
+
+/// As Kubernetes' errors call it.
+#[must_use]
+pub fn not_found(kind: ObjectKind, name: &str) -> String {
+    let resource = match kind {
+        ObjectKind::ConfigMap => "configmap",
+        ObjectKind::Secret => "secret",
+    };
+    format!("{resource} \"{name}\" not found")
+}

@@ -1,0 +1,60 @@
+//! What the kubelet reads of the API.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use container_config::ObjectData;
+use podspec::Pod;
+use podspec::source::{ObjectKind, TokenProjection};
+
+use crate::PortError;
+
+/// What becomes of a question.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, PortError>> + Send + 'a>>;
+
+/// A token of a pod's account.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    pub text: String,
+    /// From now on.
+    pub lifetime: Duration,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
+}
+
+/// The objects that pods name. Nothing is kept: what comes back is as it is now.
+pub trait ObjectReader: Send + Sync + fmt::Debug + 'static {
+    /// `None` when there is no such object.
+    fn read<'a>(
+        &'a self,
+        namespace: &'a str,
+        kind: ObjectKind,
+        name: &'a str,
+    ) -> Answer<'a, Option<Arc<ObjectData>>>;
+
+    /// A new token of the pod's account that ends with the pod.
+    fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token>;
+}
+
+/// A node without an API server.
+#[derive(Clone, Copy, Debug)]
+pub struct NoObjects;
+
+const NO_SERVER: &str = "there is no API server to ask: run the pod with `monopod serve`";
+
+impl ObjectReader for NoObjects {
+    fn read<'a>(&'a self, _: &'a str, _: ObjectKind, _: &'a str) -> Answer<'a, Option<Arc<ObjectData>>> {
+        Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
+    }
+
+    fn token<'a>(&'a self, _: &'a Pod, _: &'a TokenProjection) -> Answer<'a, Token> {
+        Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
+    }
+}
