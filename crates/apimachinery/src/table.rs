@@ -89,9 +89,9 @@ pub struct Table {
 impl Table {
     /// The body. An event of a watch but the first leaves `columns` out, as an empty list.
     #[must_use]
-    pub fn to_json(&self, version: TableVersion, include: IncludeObject) -> Value {
+    pub fn into_json(self, version: TableVersion, include: IncludeObject) -> Value {
         let columns: Vec<Value> = self.columns.iter().map(Column::to_json).collect();
-        let rows: Vec<Value> = self.rows.iter().map(|row| row.to_json(version, include)).collect();
+        let rows: Vec<Value> = self.rows.into_iter().map(|row| row.into_json(version, include)).collect();
         json!({
             "kind": "Table",
             "apiVersion": version.api_version(),
@@ -139,16 +139,18 @@ impl Row {
         Self { cells, conditions: Vec::new(), object }
     }
 
-    fn to_json(&self, version: TableVersion, include: IncludeObject) -> Value {
+    /// As it stands in [`Table::into_json`].
+    #[must_use]
+    pub fn into_json(self, version: TableVersion, include: IncludeObject) -> Value {
         let mut row = Map::new();
-        row.insert("cells".to_owned(), self.cells.clone().into());
+        row.insert("cells".to_owned(), self.cells.into());
         if !self.conditions.is_empty() {
             row.insert("conditions".to_owned(), self.conditions.iter().map(RowCondition::to_json).collect());
         }
         let object = match include {
             IncludeObject::None => Value::Null,
-            IncludeObject::Object => self.object.clone(),
-            IncludeObject::Metadata => partial_metadata(version, &self.object),
+            IncludeObject::Object => self.object,
+            IncludeObject::Metadata => partial(version, { self.object }["metadata"].take()),
         };
         row.insert("object".to_owned(), object);
         Value::Object(row)
@@ -170,11 +172,15 @@ impl RowCondition {
 /// An object's metadata as an object of its own.
 #[must_use]
 pub fn partial_metadata(version: TableVersion, object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": version.api_version(),
-        "metadata": object["metadata"],
-    })
+    partial(version, object["metadata"].clone())
+}
+
+fn partial(version: TableVersion, metadata: Value) -> Value {
+    let mut partial = Map::new();
+    partial.insert("kind".to_owned(), "PartialObjectMetadata".into());
+    partial.insert("apiVersion".to_owned(), version.api_version().into());
+    partial.insert("metadata".to_owned(), metadata);
+    Value::Object(partial)
 }
 
 #[cfg(test)]
@@ -198,7 +204,7 @@ mod tests {
             rows: vec![row],
             list: json!({"resourceVersion": "7"}),
         };
-        let json = table.to_json(TableVersion::V1, IncludeObject::Metadata);
+        let json = table.clone().into_json(TableVersion::V1, IncludeObject::Metadata);
         assert_eq!(
             json,
             json!({
@@ -215,7 +221,8 @@ mod tests {
                 }],
             })
         );
-        let object = |include| table.to_json(TableVersion::V1Beta1, include)["rows"][0]["object"].clone();
+        let object =
+            |include| table.clone().into_json(TableVersion::V1Beta1, include)["rows"][0]["object"].clone();
         assert_eq!(object(IncludeObject::None), json!(null));
         assert_eq!(object(IncludeObject::Object), pod);
         assert_eq!(object(IncludeObject::Metadata)["apiVersion"], "meta.k8s.io/v1beta1");

@@ -5,6 +5,7 @@ mod form;
 mod list;
 mod options;
 mod patch;
+mod pieces;
 mod read;
 #[cfg(test)]
 mod tests;

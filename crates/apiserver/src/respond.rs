@@ -1,10 +1,12 @@
 //! Answers: JSON, its compression, warnings, failures.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use apimachinery::Status;
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WARNING};
 use http::{Response, StatusCode};
 use serde_json::Value;
@@ -32,11 +34,15 @@ pub(crate) fn json(code: StatusCode, value: &Value, style: Style) -> Response<Bo
 
 /// JSON that is written already.
 #[must_use]
-pub(crate) fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style: Style) -> Response<Body> {
+pub(crate) fn json_bytes(code: StatusCode, bytes: impl Into<Bytes>, style: Style) -> Response<Body> {
     let bytes = bytes.into();
     let compressed = if style.gzip && bytes.len() >= GZIP_BYTES_MIN { compress(&bytes) } else { None };
     let is_compressed = compressed.is_some();
-    let mut response = Response::new(body::full(compressed.unwrap_or(bytes)));
+    json_response(code, body::full(compressed.unwrap_or(bytes)), is_compressed)
+}
+
+fn json_response(code: StatusCode, body: Body, is_compressed: bool) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -48,8 +54,67 @@ pub(crate) fn json_bytes(code: StatusCode, bytes: impl Into<bytes::Bytes>, style
     response
 }
 
+/// JSON that is made while it is sent, unless it is short.
+///
+/// # Errors
+/// Its first piece cannot be made.
+pub(crate) fn pieces(
+    mut pieces: impl Iterator<Item = io::Result<Vec<u8>>> + Send + 'static,
+    style: Style,
+) -> Result<Response<Body>, Status> {
+    let failed = |error: io::Error| Status::internal(&error.to_string());
+    if style.pretty {
+        let whole = pieces.collect::<io::Result<Vec<_>>>().map_err(failed)?.concat();
+        let value: Value = serde_json::from_slice(&whole).map_err(|error| failed(error.into()))?;
+        return Ok(json(StatusCode::OK, &value, style));
+    }
+    let first = pieces.next().transpose().map_err(failed)?.unwrap_or_default();
+    let Some(second) = pieces.next() else { return Ok(json_bytes(StatusCode::OK, first, style)) };
+    let pieces = [Ok(first), second].into_iter().chain(pieces);
+    let body = if style.gzip {
+        body::stream(stream::iter(Gzip::new(pieces)))
+    } else {
+        body::stream(stream::iter(pieces.map(|piece| piece.map(Bytes::from))))
+    };
+    Ok(json_response(StatusCode::OK, body, style.gzip))
+}
+
+/// Compresses pieces as they come.
+struct Gzip<I> {
+    pieces: I,
+    /// `None` at the end.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl<I> Gzip<I> {
+    fn new(pieces: I) -> Self {
+        Self { pieces, encoder: Some(GzEncoder::new(Vec::new(), Compression::fast())) }
+    }
+}
+
+impl<I: Iterator<Item = io::Result<Vec<u8>>>> Iterator for Gzip<I> {
+    type Item = io::Result<Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let written = match self.pieces.next() {
+                Some(piece) => {
+                    let encoder = self.encoder.as_mut()?;
+                    let compressed = piece.and_then(|piece| encoder.write_all(&piece));
+                    compressed.map(|()| std::mem::take(encoder.get_mut()))
+                }
+                None => self.encoder.take()?.finish(),
+            };
+            match written {
+                Ok(bytes) if bytes.is_empty() => {}
+                written => return Some(written.map(Bytes::from)),
+            }
+        }
+    }
+}
+
 #[must_use]
-pub(crate) fn text(code: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Body> {
+pub(crate) fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(body::full(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -86,7 +151,7 @@ fn escaped(c: char) -> impl Iterator<Item = char> {
     escape.into_iter().chain(Some(if c.is_control() { ' ' } else { c }))
 }
 
-fn compress(bytes: &[u8]) -> Option<bytes::Bytes> {
+fn compress(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Into::into)

@@ -72,7 +72,13 @@ impl Shaper {
             .into_iter()
             .map(|object| Row::new(self.kind.columns.cells(&object, self.now), present(self.kind, object)))
             .collect();
-        Table { columns, rows, list }.to_json(table_version(version), self.include)
+        Table { columns, rows, list }.into_json(table_version(version), self.include)
+    }
+
+    /// One object as a row of a table.
+    pub(super) fn row(&self, version: MetaVersion, object: Value) -> Value {
+        let cells = self.kind.columns.cells(&object, self.now);
+        Row::new(cells, present(self.kind, object)).into_json(table_version(version), self.include)
     }
 
     fn columns(&self) -> Vec<table::Column> {

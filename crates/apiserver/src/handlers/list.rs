@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use apimachinery::Status;
-use http::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use http::Response;
+use serde_json::{Map, Value};
 use store::{Listing, Object};
 
-use super::form::{Shaper, label, present, present_bytes};
+use super::form::{Shaper, label};
 use super::options::{ListOptions, Selection, VersionMatch};
+use super::pieces::Pieces;
 use super::token::Continue;
 use crate::api::{Api, Call};
 use crate::body::Body;
 use crate::kinds::Kind;
-use crate::negotiate::Form;
 use crate::route::Resource;
 use crate::{change, respond};
 
@@ -29,7 +29,7 @@ pub(super) fn list(
     let listing = page(call, kind, resource, &options, after.as_ref());
     let revision = after.map_or(listing.revision, |after| after.revision);
     let metadata = metadata(&options, &listing, revision);
-    respond_list(call, &shaper, &listing.objects, metadata)
+    respond_list(call, shaper, listing.objects, &metadata)
 }
 
 /// A server that keeps the newest version only can answer for no other.
@@ -85,53 +85,15 @@ fn metadata(options: &ListOptions, listing: &Listing, revision: u64) -> Value {
 }
 
 /// A list of objects in the form the client takes.
-pub(super) fn respond_list(
+fn respond_list(
     call: &Call<'_>,
-    shaper: &Shaper,
-    objects: &[Arc<Object>],
-    metadata: Value,
+    shaper: Shaper,
+    objects: Vec<Arc<Object>>,
+    metadata: &Value,
 ) -> Result<Response<Body>, Status> {
-    let kind = shaper.kind;
-    let parsed =
-        || objects.iter().map(|object| change::parse(object)).collect::<Result<Vec<Value>, Status>>();
-    let value = match shaper.form {
-        Form::Json if call.style.pretty => {
-            let items: Vec<Value> = parsed()?.into_iter().map(|object| present(kind, object)).collect();
-            json!({ "kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items })
-        }
-        Form::Json => {
-            let bytes = joined(kind, objects, &metadata)?;
-            return Ok(respond::json_bytes(StatusCode::OK, bytes, call.style));
-        }
-        Form::Table(version) => shaper.table(version, parsed()?, metadata, true),
-        Form::Partial(version) => {
-            let items: Vec<Value> = parsed()?.iter().map(|object| shaper.partial(version, object)).collect();
-            json!({ "kind": "PartialObjectMetadataList", "apiVersion": version.api_version(), "metadata": metadata, "items": items })
-        }
-    };
-    let mut response = respond::json(StatusCode::OK, &value, call.style);
+    let mut response = respond::pieces(Pieces::new(shaper, objects, metadata), call.style)?;
     label(&mut response, shaper.form);
     Ok(response)
-}
-
-/// A list made of the bytes in the store: nothing is read or written anew.
-fn joined(kind: &Kind, objects: &[Arc<Object>], metadata: &Value) -> Result<Vec<u8>, Status> {
-    let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
-        kind.kind,
-        kind.api_version()
-    );
-    let size: usize = objects.iter().map(|object| object.json.len() + 1).sum();
-    let mut bytes = Vec::with_capacity(head.len() + size + 2);
-    bytes.extend_from_slice(head.as_bytes());
-    for (i, object) in objects.iter().enumerate() {
-        if i > 0 {
-            bytes.push(b',');
-        }
-        bytes.extend_from_slice(&present_bytes(kind, object)?);
-    }
-    bytes.extend_from_slice(b"]}");
-    Ok(bytes)
 }
 
 /// Every object that is meant, for what is done with all of them.
