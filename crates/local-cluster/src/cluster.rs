@@ -12,6 +12,7 @@ use store::Store;
 use tokio::sync::watch;
 
 use crate::machine::Machine;
+use crate::updates::{self, Updates};
 use crate::{sink, source, tend};
 
 /// Begins a new pod: makes its directory this engine's, and hands it to the kubelet.
@@ -38,6 +39,7 @@ pub(crate) struct Shared<N: Node> {
     pub(crate) pods: &'static Kind,
     pub(crate) event_kind: &'static Kind,
     pub(crate) node_kind: &'static Kind,
+    pub(crate) updates: Updates,
     tended: Mutex<BTreeMap<PodUid, Tended>>,
 }
 
@@ -69,6 +71,7 @@ impl<N: Node> LocalCluster<N> {
             pods: kind("pods"),
             event_kind: kind("events"),
             node_kind: kind("nodes"),
+            updates: Updates::default(),
             tended: Mutex::default(),
         });
         sink::write_node(&shared).await;
@@ -76,6 +79,7 @@ impl<N: Node> LocalCluster<N> {
             tend::tend(&shared, subscription, 0);
         }
         tokio::spawn(source::follow(Arc::clone(&shared)));
+        tokio::spawn(updates::follow(Arc::clone(&shared)));
         Self { shared }
     }
 

@@ -12,12 +12,15 @@ mod events;
 pub mod machine;
 pub mod merge;
 pub mod node_object;
+mod objects;
 mod random;
 mod sink;
 mod source;
 mod streams;
 mod tend;
+mod updates;
 
 pub use backend::{Backend, Inheriting};
 pub use cluster::{Begin, LocalCluster, Settings};
 pub use machine::Machine;
+pub use objects::StoreObjects;

@@ -1,6 +1,6 @@
 //! Pods that the store binds to this node are begun, changed and ended here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,22 +87,42 @@ async fn end<N: Node>(shared: &Arc<Shared<N>>, uid: &PodUid, known: bool, pod: &
 
 fn update<N: Node>(shared: &Shared<N>, uid: &PodUid, pod: &Value) {
     let generation = generation(pod);
-    let unchanged = shared.tended().get(uid).is_none_or(|tended| *tended.generation.borrow() == generation);
-    if unchanged {
+    let Some(held) = shared.kubelet.pod(uid) else { return };
+    let same_spec = shared.tended().get(uid).is_none_or(|tended| *tended.generation.borrow() == generation);
+    // These count up nothing.
+    let is_same = |name: &str, held| string_map(&pod["metadata"][name]).eq(entries(held));
+    let same_words = is_same("labels", &held.pod.labels) && is_same("annotations", &held.pod.annotations);
+    if same_spec && same_words {
         return;
     }
     if let Err(error) = shared.kubelet.update_pod(podspec::lower(pod)) {
         tracing::warn!("cannot change pod {}: {error}", full_name(pod));
     }
-    if let Some(tended) = shared.tended().get(uid) {
+    if !same_spec && let Some(tended) = shared.tended().get(uid) {
         tended.generation.send_replace(generation);
     }
+    if !same_words {
+        shared.updates.look(uid, Duration::ZERO);
+    }
+}
+
+fn entries(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+}
+
+/// In the order of the keys, as serde_json has them.
+fn string_map(map: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let entries = map.as_object().into_iter().flatten();
+    entries.map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
 }
 
 async fn begin<N: Node>(shared: &Arc<Shared<N>>, object: &Value) {
     let pod: Pod = podspec::lower(object);
     match (shared.begin)(pod) {
-        Ok(subscription) => tend::tend(shared, subscription, generation(object)),
+        Ok(subscription) => {
+            shared.updates.begun(&subscription.pod.pod);
+            tend::tend(shared, subscription, generation(object));
+        }
         Err(error) => {
             tracing::error!("cannot begin pod {}: {error}", full_name(object));
             sink::fail_pod(shared, object, &error.to_string()).await;

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use apiserver::admission::mount_tokens;
 use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
-use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings};
-use node::{Node, Outcome as Inherited};
+use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects};
+use node::{Identity, Node, Outcome as Inherited};
 use podspec::Pod;
-use ports::PortError;
+use ports::{ObjectReader, PortError};
 use store::{Options, Place, Store};
 
 use crate::outcome;
@@ -64,7 +65,9 @@ impl Engine {
         let paths = node.paths().clone();
         let store = Store::open(plan.objects, Options { index: objects::index_stored })?;
         let machine = Machine::read(&paths.data_dir).context("cannot find out what this machine has")?;
-        let node = Arc::new(node);
+        let objects = StoreObjects::new(store.clone());
+        let node = Arc::new(node.join(identity(&machine), Arc::clone(&objects) as Arc<dyn ObjectReader>));
+        mount_tokens(true);
         let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), paths, plan.bound));
         let (backend, inheriting) = Backend::new(Arc::clone(&kubelet)).context("cannot watch log files")?;
         let config = ServerConfig {
@@ -79,6 +82,7 @@ impl Engine {
             version: VERSION,
         };
         let server = Server::start(config).await?;
+        objects.sign_with(server.pki.tokens.clone());
         let endpoints = server.address.map(|address| (address.ip(), address.port()));
         let controlled = controllers::Settings {
             store: store.clone(),
@@ -116,6 +120,14 @@ impl Live {
     pub(crate) async fn shut_down(self) {
         self.server.shutdown().await;
         self.controllers.stop().await;
+    }
+}
+
+fn identity(machine: &Machine) -> Identity {
+    Identity {
+        name: machine.name.clone(),
+        address: machine.address.to_string(),
+        storage_bytes: machine.storage_bytes,
     }
 }
 
