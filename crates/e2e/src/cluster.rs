@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 
 use crate::bed::{Bed, SOON};
 use crate::engine::{Engine, Finished};
@@ -26,6 +26,11 @@ impl<'a> Cluster<'a> {
     /// Starts the server and waits until it is ready.
     pub(crate) fn start(bed: &'a Bed) -> Result<Self> {
         Self::start_with(bed, Kubectl::newest()?)
+    }
+
+    /// For tests that speak to it by hand: there need be no kubectl.
+    pub(crate) fn start_bare(bed: &'a Bed) -> Result<Self> {
+        Self::start_with(bed, Kubectl { version: String::new(), program: PathBuf::new() })
     }
 
     /// With a certain kubectl.
@@ -57,6 +62,21 @@ impl<'a> Cluster<'a> {
         let engine = self.engine.take().context("no server runs")?;
         engine.signal(Signal::KILL)?;
         engine.wait(SOON)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.bed.root().join("run/monopod/api.sock")
+    }
+
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        self.engine.as_ref().context("no server runs")?.pid()
+    }
+
+    /// Where TLS is served, as the server says: `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> Result<String> {
+        let said = self.engine.as_ref().context("no server runs")?.stdout();
+        let address = said.split_once("https://").and_then(|(_, rest)| rest.split_once(": "));
+        Ok(address.context("the server named no address")?.0.to_owned())
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {

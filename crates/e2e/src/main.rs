@@ -11,6 +11,7 @@ mod cluster;
 mod compare;
 mod engine;
 mod golden;
+mod http;
 mod kubectl;
 mod lasting;
 mod leaks;

@@ -3,6 +3,8 @@
 pub(crate) mod adoption;
 mod adoption_refused;
 mod adoption_shims;
+mod api_hostile;
+mod api_hostile_clients;
 mod co_located;
 mod command_line;
 mod differential;
@@ -55,6 +57,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
+    Suite { name: "api_hostile", tests: api_hostile::TESTS },
+    Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];
