@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lifecycle::{Observation, Observed, SandboxState};
+use lifecycle::{ContainerState, Observation, Observed, SandboxState};
 use podspec::{Pod, PodUid};
 use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
 use shim_protocol::RecordError;
@@ -201,6 +201,21 @@ impl<N: Node> Kubelet<N> {
     #[must_use]
     pub fn pod(&self, uid: &PodUid) -> Option<Arc<PodContext>> {
         self.pods().get(uid).map(|handle| handle.effects.pod())
+    }
+
+    /// Something that the pod names has changed: a pod that waits for it does so no longer. One that runs is not told.
+    pub fn objects_changed(&self, uid: &PodUid) {
+        let pods = self.pods();
+        let Some(handle) = pods.get(uid) else { return };
+        let is_waiting = |view: &PodView| {
+            let status = &view.status;
+            let mut containers =
+                status.init_containers.iter().chain(&status.containers).chain(&status.ephemeral_containers);
+            containers.any(|container| matches!(container.state, ContainerState::Waiting { .. }))
+        };
+        if handle.view.borrow().as_ref().is_some_and(is_waiting) {
+            handle.effects.inbox.observe(Observation::ObjectsChanged);
+        }
     }
 
     /// Brings the files of the pod's volumes up to date. Says after how long to do so again, if nothing else happens.

@@ -32,6 +32,7 @@ impl Observed {
             Observation::Accepted => self.accept(at),
             Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
             Observation::SpecChanged => self.change_spec(spec),
+            Observation::ObjectsChanged => self.try_now(),
             Observation::VolumesReady => self.volumes = VolumesState::Ready,
             Observation::VolumesFailed { message } => {
                 self.volumes = VolumesState::Failed { message: message.clone(), at, delay: RETRY_DELAY };
@@ -115,6 +116,16 @@ impl Observed {
         self.pulls.retain(|image, _| spec.all_containers().any(|container| container.image == *image));
         for container in self.containers.values_mut() {
             container.image_id = None;
+        }
+    }
+
+    /// What failed for want of something is tried again without waiting any longer.
+    fn try_now(&mut self) {
+        if let VolumesState::Failed { delay, .. } = &mut self.volumes {
+            *delay = Duration::ZERO;
+        }
+        for error in self.containers.values_mut().filter_map(|c| c.start_error.as_mut()) {
+            error.delay = Duration::ZERO;
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Observation {
     },
     /// The pod is another from here on: its spec is the one that this is observed with.
     SpecChanged,
+    /// Something that the pod names is another: what could not be had of it may be there now.
+    ObjectsChanged,
     VolumesReady,
     VolumesFailed {
         message: String,

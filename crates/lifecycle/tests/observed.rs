@@ -210,6 +210,50 @@ fn planning_twice_gives_the_same_plan() {
 }
 
 /// The second attempt of its only container runs, after a first that exited with 1.
+#[test]
+fn what_failed_for_want_of_an_object_is_tried_at_once_when_it_is_there() {
+    let spec = pod();
+    let mut observed = Observed::default();
+    observed.observe(&spec, &Observation::Accepted, at(0));
+    let message = "configmap \"settings\" not found".to_owned();
+    observed.observe(&spec, &Observation::VolumesFailed { message: message.clone() }, at(1));
+    assert!(plan(&spec, &observed, at(2)).actions.is_empty());
+    observed.observe(&spec, &Observation::ObjectsChanged, at(2));
+    assert_eq!(plan(&spec, &observed, at(2)).actions, [Action::SetUpVolumes]);
+
+    let mut observed = Observed::default();
+    observed.observe(&spec, &Observation::Accepted, at(0));
+    observed.observe(&spec, &Observation::VolumesReady, at(0));
+    observed.observe(&spec, &Observation::SandboxCreated { attempt: 0, ip: String::new() }, at(0));
+    let main = ContainerName::new("main");
+    for _ in 0..8 {
+        for action in plan(&spec, &observed, at(1)).actions {
+            observed.issue(&spec, &action, at(1));
+            let news = match action {
+                Action::CreateSandbox { attempt } => {
+                    Observation::SandboxCreated { attempt, ip: String::new() }
+                }
+                Action::EnsureImage { container, .. } => {
+                    Observation::ImageReady { container, image_id: "i".to_owned(), pulled: None }
+                }
+                Action::StartContainer { container, attempt, .. } => Observation::ContainerCreateFailed {
+                    container,
+                    attempt,
+                    reason: "CreateContainerConfigError".to_owned(),
+                    message: message.clone(),
+                },
+                _ => continue,
+            };
+            observed.observe(&spec, &news, at(1));
+        }
+    }
+    assert!(observed.containers[&main].start_error.is_some());
+    assert!(plan(&spec, &observed, at(2)).actions.is_empty());
+    observed.observe(&spec, &Observation::ObjectsChanged, at(2));
+    let actions = plan(&spec, &observed, at(2)).actions;
+    assert!(matches!(actions.as_slice(), [Action::EnsureImage { .. }]), "{actions:?}");
+}
+
 fn running_second_attempt(spec: &PodSpec) -> Observed {
     let main = ContainerName::new("main");
     let mut observed = Observed::default();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use container_config::objects_of_volume;
+use container_config::{objects_of_variables, objects_of_volume};
 use kubelet::Node;
-use podspec::source::{ObjectKind, Projection};
+use podspec::source::{ObjectKind, ObjectRef, Projection};
 use podspec::{Pod, PodUid, VolumeSource};
 use ports::{PodContext, PortError};
 use store::{Change, Watch, WatchError};
@@ -118,15 +118,18 @@ async fn see<N: Node>(
 fn concern<N: Node>(shared: &Shared<N>, kind: ObjectKind, change: &Change) {
     let key = &change.object.key;
     for pod in here(shared).iter().map(|pod| &pod.pod) {
-        if pod.namespace == key.namespace && names(pod, kind, &key.name) {
+        if pod.namespace != key.namespace {
+            continue;
+        }
+        let is_it = |object: &ObjectRef| object.kind == kind && object.name == key.name;
+        let in_files = pod.spec.volumes.iter().flat_map(objects_of_volume).any(is_it);
+        if in_files {
             shared.updates.look(&pod.uid, Duration::ZERO);
         }
+        if in_files || pod.spec.all_containers().flat_map(objects_of_variables).any(is_it) {
+            shared.kubelet.objects_changed(&pod.uid);
+        }
     }
-}
-
-fn names(pod: &Pod, kind: ObjectKind, name: &str) -> bool {
-    let mut of_files = pod.spec.volumes.iter().flat_map(objects_of_volume);
-    of_files.any(|object| object.kind == kind && object.name == name)
 }
 
 async fn refresh<N: Node>(shared: &Arc<Shared<N>>, uid: &PodUid) {

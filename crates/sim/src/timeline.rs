@@ -107,6 +107,7 @@ fn observation_text(observation: &Observation) -> Option<String> {
     Some(match observation {
         Observation::DeletionRequested { grace } => format!("deletion, grace {grace:?}"),
         Observation::SpecChanged => "the pod is changed".to_owned(),
+        Observation::ObjectsChanged => "something it names has changed".to_owned(),
         Observation::VolumesFailed { .. } => "volumes failed".to_owned(),
         Observation::SandboxCreateFailed { attempt, .. } => format!("sandbox {attempt} failed"),
         Observation::SandboxLost { attempt } => format!("sandbox {attempt} lost"),
