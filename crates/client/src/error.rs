@@ -7,7 +7,7 @@ use serde_json::Value;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no engine answers at {}: start one with `monopod serve`", path.display())]
+    #[error("no engine answers at {}", path.display())]
     NoEngine { path: PathBuf, source: io::Error },
     #[error("cannot connect to {address}")]
     Connect { address: String, source: io::Error },

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::client;
 use crate::image::Image;
 
 #[derive(Debug, Parser)]
@@ -42,7 +43,10 @@ pub(crate) struct Global {
     /// Keep pods and images in DIR instead of var/lib/monopod under the root
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The namespace of pods that name none; a pod that names another is refused
+    /// Speak to the API of FILE's current context; without it, to the engine under the root
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The namespace of objects that name none; in a manifest, one that names another is refused
     #[arg(short, long, global = true, value_name = "NS")]
     pub(crate) namespace: Option<String>,
     /// Say more about what the engine does, on standard error; twice for all of it
@@ -67,6 +71,8 @@ pub(crate) enum Command {
     /// Serve the Kubernetes API for Pods on this machine, for kubectl
     #[command(after_help = SERVE_HELP)]
     Serve(Serve),
+    #[command(flatten)]
+    Client(client::Verb),
     /// Load, list, inspect and remove images
     Image(Image),
     /// Remove all that engines under the root have made: pods, logs, images

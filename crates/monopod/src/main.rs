@@ -1,6 +1,7 @@
 //! The program: command line only.
 
 mod cli;
+mod client;
 mod engine;
 mod image;
 mod logs;
@@ -51,6 +52,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
         Command::Serve(options) => serve_api(cli, options),
+        Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?.run_dir.join(serve::SOCKET)),
         Command::Image(options) => {
             // An import may ask a program of somebody else for its applets.
             keep_inherited_descriptors();
@@ -85,7 +87,7 @@ fn expect_signals() {
 fn expect_umask(command: &Command) {
     let ours = Mode::WGRP | Mode::WOTH;
     let callers = rustix::process::umask(ours);
-    if matches!(command, Command::Image(_)) {
+    if matches!(command, Command::Image(_) | Command::Client(_)) {
         rustix::process::umask(ours | callers);
     }
 }

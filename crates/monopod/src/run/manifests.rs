@@ -58,6 +58,19 @@ pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Man
     Ok(out)
 }
 
+/// The text of each source, under its name, and what cannot be read.
+pub(crate) fn texts(arguments: &[PathBuf]) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    for source in sources(arguments, &mut errors) {
+        let name = if is_stdin(&source) { "standard input".into() } else { source.display().to_string() };
+        match read_text(&source) {
+            Ok(text) => out.push((name, text)),
+            Err(error) => errors.push(format!("{name}: cannot be read: {}", reason(&error))),
+        }
+    }
+    (out, errors)
+}
+
 /// The files named, and those in the directories named, by name.
 fn sources(arguments: &[PathBuf], errors: &mut Vec<String>) -> Vec<PathBuf> {
     let mut out = Vec::new();

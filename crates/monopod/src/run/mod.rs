@@ -32,7 +32,7 @@ use format::{Format, Style};
 use output::{Ended, Output};
 use present::Presenter;
 
-pub(crate) use manifests::read as read_manifests;
+pub(crate) use manifests::{read as read_manifests, texts as manifest_texts};
 pub(crate) use present::{Lines, LogSource};
 
 /// After a second Ctrl-C: how long what is still to be shown may take once all pods are at rest.
