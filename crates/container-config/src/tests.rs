@@ -2,6 +2,7 @@
 
 mod golden;
 mod rules;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

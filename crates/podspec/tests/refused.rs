@@ -895,3 +895,97 @@ preemptionPolicy: Maybe
         "#]],
     );
 }
+
+#[test]
+fn variables_from_elsewhere() {
+    container(
+        r#"env:
+- {name: A, valueFrom: {}}
+- {name: B, valueFrom: {configMapKeyRef: {name: A_B, key: "a b"}, secretKeyRef: {key: ..x}}}
+- {name: C, valueFrom: {fieldRef: {fieldPath: metadata.labels}}}
+- {name: D, valueFrom: {fieldRef: {fieldPath: "metadata.labels['a b']"}}}
+- {name: E, valueFrom: {fieldRef: {fieldPath: "spec['a']"}}}
+- {name: F, valueFrom: {fieldRef: {fieldPath: status.nothing}}}
+- {name: G, valueFrom: {fieldRef: {apiVersion: v2, fieldPath: metadata.name}}}
+- {name: H, valueFrom: {fieldRef: {}}}
+- {name: I, valueFrom: {resourceFieldRef: {resource: limits.gpu}}}
+- {name: J, valueFrom: {resourceFieldRef: {resource: limits.cpu, divisor: 1Mi}}}
+- {name: K, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1m}}}
+- {name: L, valueFrom: {resourceFieldRef: {resource: limits.hugepages-2Mi}}}
+- {name: M, valueFrom: {resourceFieldRef: {}}}
+- {name: N, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k}}}
+envFrom:
+- {prefix: A=, configMapRef: {name: A_B}, secretRef: {}}
+- {}"#,
+        &expect![[r#"
+            10: spec.containers[0].env[0].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`
+            11: spec.containers[0].env[1].valueFrom.configMapKeyRef.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            11: spec.containers[0].env[1].valueFrom.configMapKeyRef.key: Invalid value: "a b": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')
+            11: spec.containers[0].env[1].valueFrom.secretKeyRef.name: Invalid value: "": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            11: spec.containers[0].env[1].valueFrom.secretKeyRef.key: Invalid value: "..x": must not start with '..'
+            11: spec.containers[0].env[1].valueFrom: Invalid value: "": may not have more than one field specified at a time
+            12: spec.containers[0].env[2].valueFrom.fieldRef.fieldPath: Unsupported value: "metadata.labels": supported values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"
+            13: spec.containers[0].env[3].valueFrom.fieldRef: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            14: spec.containers[0].env[4].valueFrom.fieldRef.fieldPath: Invalid value: "spec['a']": error converting fieldPath: field label does not support subscript: spec['a']
+            15: spec.containers[0].env[5].valueFrom.fieldRef.fieldPath: Invalid value: "status.nothing": error converting fieldPath: field label not supported: status.nothing
+            16: spec.containers[0].env[6].valueFrom.fieldRef.fieldPath: Invalid value: "metadata.name": error converting fieldPath: unsupported pod version: v2
+            17: spec.containers[0].env[7].valueFrom.fieldRef.fieldPath: Required value
+            18: spec.containers[0].env[8].valueFrom.resourceFieldRef.resource: Unsupported value: "limits.gpu": supported values: "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"
+            19: spec.containers[0].env[9].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor's values 1m and 1 are supported with the cpu resource
+            20: spec.containers[0].env[10].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.memory": only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource
+            21: spec.containers[0].env[11].valueFrom.resourceFieldRef.resource: Forbidden: not supported yet: resources other than cpu and memory
+            22: spec.containers[0].env[12].valueFrom.resourceFieldRef.resource: Required value
+            23: spec.containers[0].env[13].name: Invalid value: false: must be a string, not a boolean (write it in quotes; yes, no, on, off, y and n are booleans in YAML 1.1)
+            23: spec.containers[0].env[13].valueFrom.fileKeyRef: Forbidden: not supported yet: variables from files
+            24: spec.containers[0].envFrom: Invalid value: "": may not have more than one field specified at a time
+            24: spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`
+            25: spec.containers[0].envFrom[0].prefix: Invalid value: "A=": a valid environment variable name must consist only of printable ASCII characters other than '='
+            25: spec.containers[0].envFrom[0].configMapRef.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            25: spec.containers[0].envFrom[0].secretRef.name: Required value
+        "#]],
+    );
+}
+
+#[test]
+fn volumes_of_files() {
+    spec(
+        r#"volumes:
+- {name: a, configMap: {defaultMode: 01000, items: [{key: "", path: ""}, {key: k, path: /abs, mode: -1}]}}
+- {name: b, secret: {items: [{key: k, path: a/../b}, {key: k, path: ..data}]}}
+- {name: c, downwardAPI: {items: [{path: p}, {path: q, fieldRef: {fieldPath: spec.nodeName}, resourceFieldRef: {}}]}}
+- {name: d, downwardAPI: {items: [{path: q, resourceFieldRef: {resource: limits.cpu}}]}}
+- name: e
+  projected:
+    sources:
+    - {configMap: {}, secret: {name: s, items: [{key: k, path: p}]}}
+    - {configMap: {name: s, items: [{key: k, path: p}]}}
+    - {serviceAccountToken: {expirationSeconds: 599}}
+    - {serviceAccountToken: {path: ../x, expirationSeconds: 4294967297}}
+    - {clusterTrustBundle: {name: t, path: q}}
+- {name: f, configMap: {name: s}, secret: {secretName: s}}"#,
+        &expect![[r#"
+            10: spec.volumes[0].configMap.name: Required value
+            10: spec.volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive
+            10: spec.volumes[0].configMap.items[0].key: Required value
+            10: spec.volumes[0].configMap.items[0].path: Required value
+            10: spec.volumes[0].configMap.items[1].path: Invalid value: "/abs": must be a relative path
+            10: spec.volumes[0].configMap.items[1].mode: Invalid value: -1: must be a number between 0 and 0777 (octal), both inclusive
+            11: spec.volumes[1].secret.secretName: Required value
+            11: spec.volumes[1].secret.items[0].path: Invalid value: "a/../b": must not contain '..'
+            11: spec.volumes[1].secret.items[1].path: Invalid value: "..data": must not start with '..'
+            12: spec.volumes[2].downwardAPI: Required value: one of fieldRef and resourceFieldRef is required
+            12: spec.volumes[2].downwardAPI.fieldRef.fieldPath: Unsupported value: "spec.nodeName": supported values: "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"
+            12: spec.volumes[2].downwardAPI: Invalid value: "resource": fieldRef and resourceFieldRef can not be specified simultaneously
+            13: spec.volumes[3].downwardAPI.resourceFieldRef.containerName: Required value
+            15: spec.volumes[4].projected: Invalid value: "s": conflicting duplicate paths
+            15: spec.volumes[4].projected.path: Required value
+            15: spec.volumes[4].projected.path: Invalid value: "../x": must not contain '..'
+            17: spec.volumes[4].projected.sources[0].configMap.name: Required value
+            17: spec.volumes[4].projected.sources[0]: Forbidden: may not specify more than 1 volume type per source
+            19: spec.volumes[4].projected.sources[2].serviceAccountToken.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes
+            20: spec.volumes[4].projected.sources[3].serviceAccountToken.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds
+            21: spec.volumes[4].projected.sources[4].clusterTrustBundle: Forbidden: not supported yet: trust bundles
+            22: spec.volumes[5].configMap: Forbidden: may not specify more than 1 volume type
+        "#]],
+    );
+}
