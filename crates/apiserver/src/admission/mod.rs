@@ -64,6 +64,14 @@ pub fn admit(
     Ok(warnings)
 }
 
+/// Adds to an object that a client has changed what every one has, before it is compared with the one that is there:
+/// a pod that a client replaces by its manifest stays the same.
+pub fn complete(attributes: &Attributes<'_>, object: &mut Value) {
+    if attributes.kind.kind == "Pod" && attributes.subresource.is_none() {
+        tolerations::admit(object);
+    }
+}
+
 /// The answer of a plugin that says no.
 fn refuse(attributes: &Attributes<'_>, object: &Value, why: &str) -> Status {
     let name = match attributes.name {

@@ -67,8 +67,10 @@ pub fn update(tx: &mut Tx<'_>, change: &Change, edit: Edit) -> Result<Changed, S
         // Before admission, as for new objects.
         new = apply::track_update(ty, Some(&old), new, &change.writer(&api_version));
     }
+    let attributes = change.attributes(Operation::Update);
+    admission::complete(&attributes, &mut new);
     kind.rules.prepare_update(&mut new, &old, change.subresource);
-    warnings.extend(admission::admit(&change.attributes(Operation::Update), tx, &mut new, Some(&old))?);
+    warnings.extend(admission::admit(&attributes, tx, &mut new, Some(&old))?);
     let mut errors = meta::validate_update(&new, &old);
     errors.extend(kind.rules.validate_update(&new, &old, change.subresource));
     if !errors.is_empty() {

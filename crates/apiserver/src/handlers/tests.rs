@@ -294,6 +294,23 @@ async fn pods_take_their_time_to_go() {
 }
 
 #[tokio::test]
+async fn a_replaced_pod_keeps_the_tolerations_of_every_pod() {
+    let bed = Bed::new().await;
+    let path = format!("{PODS}/p");
+    let made = bed.post(PODS, &pod("p")).await.expect(201);
+    for (tolerations, generation, count) in
+        [(json!([]), 1, 2), (json!([{"key": "k", "operator": "Exists"}]), 2, 3)]
+    {
+        let mut changed = made.clone();
+        changed["spec"]["tolerations"] = tolerations;
+        changed["metadata"]["resourceVersion"] = "".into();
+        let changed = bed.put(&path, &changed).await.expect(200);
+        assert_eq!(changed["metadata"]["generation"], generation);
+        assert_eq!(changed["spec"]["tolerations"].as_array().unwrap().len(), count);
+    }
+}
+
+#[tokio::test]
 async fn finalizers_hold_an_object() {
     let bed = Bed::new().await;
     let mut held = config_map("m", &json!({}));

@@ -127,22 +127,14 @@ fn keep_metadata(new: &mut Value, old: &Value, names: &[&str]) {
     }
 }
 
-/// Puts a pod on a node, as its `binding` does.
+/// Puts a pod on a node, as its `binding` does. Its generation stays: only what clients change of the spec counts.
 pub fn bind(pod: &mut Value, node: &str, now: &str) {
     if let Some(spec) = section(pod, "spec") {
         spec.insert("nodeName".to_owned(), node.into());
     }
-    next_generation_of_bound(pod);
     set_condition(pod, json!({"type": "PodScheduled", "status": "True"}), now);
     if let Some(status) = pod.get_mut("status") {
         remove(status, "nominatedNodeName");
-    }
-}
-
-fn next_generation_of_bound(pod: &mut Value) {
-    let generation = pod["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
-    if let Some(metadata) = section(pod, "metadata") {
-        metadata.insert("generation".to_owned(), generation.into());
     }
 }
 

@@ -143,9 +143,9 @@ fn conditions_move_when_their_status_does() {
         (&pod["spec"]["nodeName"], &pod["metadata"]["generation"], &pod["status"]["conditions"][0]),
         (
             &json!("node"),
-            &json!(2),
+            &json!(1),
             &json!({
-                "type": "PodScheduled", "status": "True", "observedGeneration": 2, "lastProbeTime": null,
+                "type": "PodScheduled", "status": "True", "observedGeneration": 1, "lastProbeTime": null,
                 "lastTransitionTime": "T4",
             })
         )
