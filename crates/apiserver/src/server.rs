@@ -41,8 +41,8 @@ pub struct ServerConfig {
     pub listen: Option<SocketAddr>,
     /// For this machine: whoever may open it is the administrator. Replaced when nobody listens on it.
     pub socket: Option<PathBuf>,
-    /// Where keys and certificates are kept.
-    pub pki: PathBuf,
+    /// Where keys and certificates are kept; they are made anew and kept nowhere without.
+    pub pki: Option<PathBuf>,
     pub node_name: String,
     pub node_addresses: Vec<IpAddr>,
     /// The address of the Service `default/kubernetes`.
@@ -92,7 +92,10 @@ impl Server {
             addresses: config.node_addresses.clone(),
             service: config.service_address,
         };
-        let pki = Arc::new(Pki::open(&config.pki, &names)?);
+        let pki = Arc::new(match &config.pki {
+            Some(directory) => Pki::open(directory, &names)?,
+            None => Pki::make(&names)?,
+        });
         let api = Arc::new(Api {
             store: config.store,
             backend: config.backend,
@@ -110,7 +113,8 @@ impl Server {
             let failed = |source| StartError::Listen { address: asked, source };
             let listener = TcpListener::bind(asked).await.map_err(failed)?;
             address = Some(listener.local_addr().map_err(failed)?);
-            let acceptor = tls::acceptor(&pki).ok_or_else(|| StartError::Tls { path: config.pki.clone() })?;
+            let acceptor = tls::acceptor(&pki)
+                .ok_or_else(|| StartError::Tls { path: config.pki.clone().unwrap_or_default() })?;
             listeners.spawn(accept_tls(listener, acceptor, api.clone()));
         }
         if let Some(path) = &config.socket {

@@ -24,6 +24,9 @@ pub struct Settings {
     pub machine: Machine,
     /// What `kubeletVersion` says.
     pub version: String,
+    /// Pods that were deleted are removed from the kubelet when they are at rest; otherwise somebody else does so,
+    /// who has still to read of them.
+    pub removes: bool,
 }
 
 /// This machine's kubelet on the store.

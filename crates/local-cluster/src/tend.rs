@@ -31,7 +31,8 @@ async fn follow<N: Node>(
     let pod = Arc::clone(&subscription.pod);
     let mut events = EventWriter::new(&pod);
     let mut journal_open = true;
-    loop {
+    // Whether the pod is this task's to remove.
+    let ours = loop {
         tokio::select! {
             // What happened is told before what came of it.
             biased;
@@ -43,14 +44,14 @@ async fn follow<N: Node>(
             },
             changed = subscription.view.changed() => {
                 if changed.is_err() {
-                    break;
+                    break false;
                 }
                 let view = subscription.view.borrow_and_update().clone();
                 let Some(view) = view else { continue };
                 let known = *generation.borrow();
                 sink::write_status(&shared, &pod, &view, known).await;
-                if is_over(&view) {
-                    break;
+                if is_over(&view) && shared.settings.removes {
+                    break true;
                 }
             }
             Ok(()) = generation.changed() => {
@@ -60,25 +61,26 @@ async fn follow<N: Node>(
                 }
             }
         }
-    }
+    };
     while let Ok(entry) = subscription.entries.try_recv() {
         events.write(&shared, &entry).await;
     }
-    remove(&shared, &pod).await;
+    if ours {
+        remove_files(&shared, &pod).await;
+    }
+    shared.tended().remove(&pod.pod.uid);
+    sink::remove_pod_of(&shared, &pod).await;
 }
 
 fn is_over(view: &PodView) -> bool {
     view.at_rest && view.deleting
 }
 
-/// Its directories first: the object is what makes a later engine look for them.
-async fn remove<N: Node>(shared: &Arc<Shared<N>>, pod: &PodContext) {
-    let uid = &pod.pod.uid;
-    while let Err(error) = shared.kubelet.remove_pod(uid).await {
+/// Before the object, which is what makes a later engine look for them.
+async fn remove_files<N: Node>(shared: &Arc<Shared<N>>, pod: &PodContext) {
+    while let Err(error) = shared.kubelet.remove_pod(&pod.pod.uid).await {
         let name = format!("{}/{}", pod.pod.namespace, pod.pod.name);
         tracing::error!("cannot remove all of pod {name}: {error}; trying again");
         tokio::time::sleep(REMOVE_AGAIN).await;
     }
-    shared.tended().remove(uid);
-    sink::remove_pod_of(shared, pod).await;
 }

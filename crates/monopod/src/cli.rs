@@ -106,6 +106,9 @@ pub(crate) struct Run {
     /// Plain text on a terminal too, as with NO_COLOR set
     #[arg(long)]
     pub(crate) no_color: bool,
+    /// Serve the API over TLS too, for kubectl; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,

@@ -13,8 +13,8 @@ use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
 use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects};
 use node::{Identity, Node, Outcome as Inherited};
-use podspec::Pod;
-use ports::{ObjectReader, PortError};
+use podspec::{Moment, Pod};
+use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
 
 use crate::outcome;
@@ -31,7 +31,8 @@ pub(crate) struct Plan {
     /// For kubectl, with TLS.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) socket: PathBuf,
-    pub(crate) pki: PathBuf,
+    /// Where keys are kept; `None` for keys of this engine alone.
+    pub(crate) pki: Option<PathBuf>,
     /// Pods end with the engine.
     pub(crate) bound: bool,
 }
@@ -94,7 +95,8 @@ impl Engine {
         let made = controllers::bootstrap(&controlled).await;
         made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
         let controllers = Controllers::start(&controlled);
-        let settings = Settings { machine, version: discovery::server_version(VERSION) };
+        let version = discovery::server_version(VERSION);
+        let settings = Settings { machine, version, removes: !plan.bound };
         Ok(Self { node, kubelet, store, server, controllers, settings, inheriting, bound: plan.bound })
     }
 
@@ -116,10 +118,17 @@ impl Engine {
 }
 
 impl Live {
-    /// Ends the server and the controllers; pods are as they are.
+    pub(crate) fn now(&self) -> Moment {
+        kubelet::Node::clock(&*self.node).now()
+    }
+
+    /// Ends the server and the controllers, and writes what is not written yet; pods are as they are.
     pub(crate) async fn shut_down(self) {
         self.server.shutdown().await;
         self.controllers.stop().await;
+        let store = self.store;
+        // An error says that the process is ending anyway.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }
 

@@ -121,7 +121,7 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     preflight::check_place(&paths)?;
     let node = Node::new(paths, Program::default())?;
     node::raise_open_files();
-    let outcome = runtime()?.block_on(run::run(options, manifests.pods, node))?;
+    let outcome = runtime()?.block_on(run::run(options, manifests.objects, node))?;
     Ok(outcome.report())
 }
 

@@ -17,16 +17,25 @@ pub(crate) struct Outcome {
     failed: bool,
     /// What the engine could not do, beside.
     failures: Vec<anyhow::Error>,
+    refused: bool,
 }
 
 impl Outcome {
     pub(crate) fn of(failed: bool, failures: Vec<anyhow::Error>) -> Self {
-        Self { failed, failures }
+        Self { failed, failures, refused: false }
+    }
+
+    /// Nothing was begun, and it was said why.
+    pub(crate) fn refused() -> Self {
+        Self { failed: false, failures: Vec::new(), refused: true }
     }
 
     pub(crate) fn report(self) -> ExitCode {
         for error in &self.failures {
             report(error);
+        }
+        if self.refused {
+            return ExitCode::from(REFUSED);
         }
         if self.failed || !self.failures.is_empty() { ExitCode::from(FAILURE) } else { ExitCode::SUCCESS }
     }

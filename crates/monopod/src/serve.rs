@@ -33,7 +33,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         objects: Place::File(paths.data_dir.join(STORE)),
         listen: Some(options.listen),
         socket: paths.run_dir.join(SOCKET),
-        pki: paths.data_dir.join(PKI),
+        pki: Some(paths.data_dir.join(PKI)),
         bound: false,
     };
     let engine = Engine::start(node, plan).await?;

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 pub use field::{FieldError, FieldErrorKind, FieldPath};
 pub use identity::{IDENTITY_BYTES, generated_name, uuid};
 pub use ids::{ContainerName, PodUid, VolumeName};
-pub use load::{LoadError, Location, Problem};
+pub use load::{Document, LoadError, Location, Problem};
 pub use spec::{
     Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, HostPathType, Pod,
     PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
@@ -74,6 +74,14 @@ impl fmt::Display for LoadErrors {
     }
 }
 
+/// An object of a manifest file.
+#[derive(Clone, Debug)]
+pub enum LoadedObject {
+    Pod(Box<LoadedPod>),
+    /// Of another kind, as it is in the file.
+    Other(Box<Document>),
+}
+
 /// Reads every pod of a manifest file; `source` is its name in errors. `random` gives fresh random
 /// bytes for the identity of each pod.
 ///
@@ -84,38 +92,44 @@ pub fn load_pods(
     text: &str,
     random: impl FnMut() -> [u8; IDENTITY_BYTES],
 ) -> Result<Vec<LoadedPod>, LoadErrors> {
-    load_each(source, text, random, admit)
+    let objects = load_each(load::load(source, text), None, random)?;
+    let pod = |object| match object {
+        LoadedObject::Pod(pod) => Some(*pod),
+        LoadedObject::Other(_) => None,
+    };
+    Ok(objects.into_iter().filter_map(pod).collect())
 }
 
-/// [`load_pods`] as `kubectl --namespace` has it: a pod that names no namespace gets this one, and one
-/// that names another is an error.
+/// Reads every object of a manifest file, of whatever kind. With a `namespace`, a pod that names none gets this one,
+/// and one that names another is an error, as `kubectl --namespace` has it.
 ///
 /// # Errors
-/// As [`load_pods`].
-pub fn load_pods_into(
-    namespace: &str,
+/// Every error of every document; then nothing of the file may be run. What is wrong with objects of other kinds is
+/// for others to say.
+pub fn load_objects(
+    namespace: Option<&str>,
     source: &str,
     text: &str,
     random: impl FnMut() -> [u8; IDENTITY_BYTES],
-) -> Result<Vec<LoadedPod>, LoadErrors> {
-    load_each(source, text, random, |mut pod, random| {
-        defaults::choose_namespace(&mut pod, namespace)?;
-        admit(pod, random)
-    })
+) -> Result<Vec<LoadedObject>, LoadErrors> {
+    load_each(load::load_all(source, text), namespace, random)
 }
 
 fn load_each(
-    source: &str,
-    text: &str,
+    (documents, mut errors): (Vec<Document>, Vec<LoadError>),
+    namespace: Option<&str>,
     mut random: impl FnMut() -> [u8; IDENTITY_BYTES],
-    admit: impl Fn(Value, &[u8; IDENTITY_BYTES]) -> Result<AdmittedPod, Vec<FieldError>>,
-) -> Result<Vec<LoadedPod>, LoadErrors> {
-    let (documents, mut errors) = load::load(source, text);
-    let mut pods = Vec::new();
+) -> Result<Vec<LoadedObject>, LoadErrors> {
+    let mut objects = Vec::new();
     for document in documents {
-        let (location, lines) = (document.location, document.lines);
-        match admit(document.value, &random()) {
-            Ok(admitted) => pods.push(LoadedPod { location, admitted }),
+        if document.value["kind"] != "Pod" || document.value["apiVersion"] != "v1" {
+            objects.push(LoadedObject::Other(Box::new(document)));
+            continue;
+        }
+        let (location, lines, mut pod) = (document.location, document.lines, document.value);
+        let chosen = namespace.map_or(Ok(()), |namespace| defaults::choose_namespace(&mut pod, namespace));
+        match chosen.and_then(|()| admit(pod, &random())) {
+            Ok(admitted) => objects.push(LoadedObject::Pod(Box::new(LoadedPod { location, admitted }))),
             Err(found) => errors.extend(found.into_iter().map(|error| {
                 let location = Location { line: lines.of(&error.path), ..location.clone() };
                 LoadError { location, problem: Problem::Field(error) }
@@ -123,7 +137,7 @@ fn load_each(
         }
     }
     if errors.is_empty() {
-        return Ok(pods);
+        return Ok(objects);
     }
     // In the order of the text; what is on one line stays in the order of the rules.
     errors.sort_by_key(|e| (e.location.document, e.location.item, e.location.line));

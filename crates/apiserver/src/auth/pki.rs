@@ -1,5 +1,5 @@
-//! The keys and certificates of a server, in one directory: made when missing, renewed before they expire, and when
-//! the server's names change.
+//! The keys and certificates of a server: in one directory, where they are made when missing, and renewed before they
+//! expire and when the server's names change; or in memory alone.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -102,38 +102,34 @@ impl Pki {
     pub fn open(directory: &Path, names: &Names) -> Result<Self, PkiError> {
         let file_error = |source| PkiError::File { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(file_error)?;
+        Self::of(&Files(Some(directory)), names)
+    }
+
+    /// Makes all anew, for a server whose clients need not know it tomorrow.
+    ///
+    /// # Errors
+    /// Keys cannot be made.
+    pub fn make(names: &Names) -> Result<Self, PkiError> {
+        Self::of(&Files(None), names)
+    }
+
+    fn of(files: &Files<'_>, names: &Names) -> Result<Self, PkiError> {
         let now = entropy::now();
-        let (ca_key, made) = key(directory, "ca.key")?;
-        let ca_file = directory.join("ca.crt");
-        let ca = match read(&ca_file)? {
+        let (ca_key, made) = files.key("ca.key")?;
+        let ca = match files.text("ca.crt")? {
             Some(text) if !made && Facts::of(&text).is_some_and(|facts| facts.lasts(now)) => text,
             _ => {
                 let certificate = ca_params(now).self_signed(&ca_key);
                 let text = certificate.map_err(|source| PkiError::Make { name: "ca", source })?.pem();
-                write(&ca_file, &text)?;
+                files.write("ca.crt", text.as_bytes())?;
                 text
             }
         };
         let issuer = Issuer::new(ca_params(now), ca_key);
-        let maker = Maker { directory, issuer: &issuer, ca: &ca, now };
+        let maker = Maker { files, issuer: &issuer, ca: &ca, now };
         let server = maker.identity("server", &server_params(names, now))?;
         let admin = maker.identity("admin", &admin_params(now))?;
-        let tokens_file = directory.join("service-account.key");
-        let pkcs8 = match fs::read(&tokens_file) {
-            Ok(bytes) if !bytes.is_empty() => bytes,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PkiError::File { path: tokens_file, source: error });
-            }
-            _ => {
-                let bytes = Tokens::generate();
-                replace(&tokens_file, &bytes, 0o600)
-                    .map_err(|source| PkiError::File { path: tokens_file.clone(), source })?;
-                bytes
-            }
-        };
-        let damaged = PkiError::Damaged { what: "key of service accounts", path: tokens_file };
-        let tokens = Tokens::new(&pkcs8).ok_or(damaged)?;
-        Ok(Self { ca, server, admin, tokens })
+        Ok(Self { ca, server, admin, tokens: tokens(files)? })
     }
 
     pub(crate) fn ca_der(&self) -> Option<CertificateDer<'static>> {
@@ -147,8 +143,22 @@ impl Pki {
     }
 }
 
+fn tokens(files: &Files<'_>) -> Result<Tokens, PkiError> {
+    const NAME: &str = "service-account.key";
+    let pkcs8 = match files.bytes(NAME)? {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = Tokens::generate();
+            files.write(NAME, &bytes)?;
+            bytes
+        }
+    };
+    Tokens::new(&pkcs8)
+        .ok_or_else(|| PkiError::Damaged { what: "key of service accounts", path: files.path(NAME) })
+}
+
 struct Maker<'a> {
-    directory: &'a Path,
+    files: &'a Files<'a>,
     issuer: &'a Issuer<'static, KeyPair>,
     ca: &'a str,
     now: WallTime,
@@ -157,20 +167,20 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// The certificate of this name, renewed when it would not do.
     fn identity(&self, name: &'static str, wanted: &CertificateParams) -> Result<Identity, PkiError> {
-        let file = self.directory.join(format!("{name}.crt"));
-        let (key, made) = key(self.directory, if name == "server" { "server.key" } else { "admin.key" })?;
+        let file = format!("{name}.crt");
+        let (key, made) = self.files.key(if name == "server" { "server.key" } else { "admin.key" })?;
         let wanted_names = sorted(wanted.subject_alt_names.iter().map(|name| format!("{name:?}")));
         let will_do = |text: &str| {
             let facts = Facts::of(text)?;
             let is_ours = Facts::is_signed_by(text, self.ca)?;
             Some(!made && is_ours && facts.lasts(self.now) && facts.names == wanted_names)
         };
-        let certificate = match read(&file)? {
+        let certificate = match self.files.text(&file)? {
             Some(text) if will_do(&text).unwrap_or(false) => text,
             _ => {
                 let certificate = wanted.signed_by(&key, self.issuer);
                 let text = certificate.map_err(|source| PkiError::Make { name, source })?.pem();
-                write(&file, &text)?;
+                self.files.write(&file, text.as_bytes())?;
                 text
             }
         };
@@ -240,28 +250,50 @@ fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// A private key, and whether it was made just now.
-fn key(directory: &Path, name: &'static str) -> Result<(KeyPair, bool), PkiError> {
-    let path = directory.join(name);
-    if let Some(text) = read(&path)? {
-        let key = KeyPair::from_pem(&text).map_err(|_| PkiError::Damaged { what: "private key", path })?;
-        return Ok((key, false));
-    }
-    let key = KeyPair::generate().map_err(|source| PkiError::Make { name, source })?;
-    write(&path, &key.serialize_pem())?;
-    Ok((key, true))
-}
+/// The directory of a server's files; without one nothing is kept.
+struct Files<'a>(Option<&'a Path>);
 
-fn read(path: &Path) -> Result<Option<String>, PkiError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text).filter(|text| !text.is_empty())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(PkiError::File { path: path.to_owned(), source }),
+impl Files<'_> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.unwrap_or(Path::new("")).join(name)
     }
-}
 
-fn write(path: &Path, text: &str) -> Result<(), PkiError> {
-    replace(path, text.as_bytes(), 0o600).map_err(|source| PkiError::File { path: path.to_owned(), source })
+    /// A private key, and whether it was made just now.
+    fn key(&self, name: &'static str) -> Result<(KeyPair, bool), PkiError> {
+        if let Some(text) = self.text(name)? {
+            let damaged = |_| PkiError::Damaged { what: "private key", path: self.path(name) };
+            return Ok((KeyPair::from_pem(&text).map_err(damaged)?, false));
+        }
+        let key = KeyPair::generate().map_err(|source| PkiError::Make { name, source })?;
+        self.write(name, key.serialize_pem().as_bytes())?;
+        Ok((key, true))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, PkiError> {
+        let Some(bytes) = self.bytes(name)? else { return Ok(None) };
+        // What is no text is no PEM either, and is said to be damaged where that is found.
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// An empty file is none.
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, PkiError> {
+        if self.0.is_none() {
+            return Ok(None);
+        }
+        match fs::read(self.path(name)) {
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(PkiError::File { path: self.path(name), source }),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PkiError> {
+        if self.0.is_none() {
+            return Ok(());
+        }
+        let path = self.path(name);
+        replace(&path, bytes, 0o600).map_err(|source| PkiError::File { path, source })
+    }
 }
 
 fn params(common_name: &str, now: WallTime, days: i64) -> CertificateParams {

@@ -42,7 +42,7 @@ impl Bed {
             backend: Arc::new(NoNode),
             listen: listen.then(|| ([127, 0, 0, 1], 0).into()),
             socket: Some(socket.to_owned()),
-            pki: self.directory.join("pki"),
+            pki: Some(self.directory.join("pki")),
             node_name: "node-1".to_owned(),
             node_addresses: Vec::new(),
             service_address: [10, 96, 0, 1].into(),

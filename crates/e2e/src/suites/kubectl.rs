@@ -244,7 +244,7 @@ fn describe_says_all(bed: &Bed) -> Result<()> {
     grep.stdin.take().context("no pipe")?.write_all(said.as_bytes())?;
     let found = String::from_utf8(grep.wait_with_output()?.stdout)?;
     ensure!(found.matches("/var/log from shared-logs (rw)").count() == 2, "{found}");
-    ensure!(found.contains("Type:        EmptyDir"), "{found}");
+    ensure!(found.contains(" EmptyDir (a temporary directory"), "{found}");
     cluster.finish()
 }
 

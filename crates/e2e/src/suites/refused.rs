@@ -109,7 +109,7 @@ fn other_kind(bed: &Bed) -> Result<()> {
     expect_text_refused(
         bed,
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n",
-        &["Deployment \"x\" (apps/v1) is not supported, only Pod", "make a Pod of its spec.template"],
+        &["Deployment \"x\" (apps/v1) is not supported: this engine runs Pods"],
     )
 }
 

@@ -6,9 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use apiserver::kinds::{Kind, Verb};
 use podspec::load::INPUT_BYTES_MAX;
-use podspec::{IDENTITY_BYTES, LoadErrors, LoadedPod, Pod};
+use podspec::{Document, IDENTITY_BYTES, LoadErrors, LoadedObject, LoadedPod, Location, Pod};
 use rustix::rand::{GetRandomFlags, getrandom};
+use serde_json::Value;
 
 /// Files read from one directory.
 const FILES_MAX: usize = 1_000;
@@ -28,14 +30,22 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Pods, in the order of the arguments, and what is to be said about them.
+/// Objects, in the order of the arguments, and what is to be said about them.
 #[derive(Debug)]
 pub(crate) struct Manifests {
-    pub(crate) pods: Vec<Pod>,
+    pub(crate) objects: Vec<Manifest>,
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads every pod of every argument, into `namespace` if it names none.
+/// An object that is to be created.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    pub(crate) location: Location,
+    pub(crate) kind: &'static Kind,
+    pub(crate) object: Value,
+}
+
+/// Reads every object of every argument, into `namespace` if it names none.
 pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Manifests, Refused> {
     let mut errors = Vec::new();
     let mut loaded = Vec::new();
@@ -45,17 +55,72 @@ pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Man
             Err(found) => errors.extend(found),
         }
     }
-    errors.extend(duplicate_names(&loaded));
-    errors.extend(names_too_long(&loaded));
-    if !errors.is_empty() {
-        return Err(Refused(errors));
+    let pods = || loaded.iter().filter_map(pod);
+    errors.extend(duplicate_names(pods()));
+    errors.extend(names_too_long(pods()));
+    let has_pods = pods().next().is_some();
+    let mut out = Manifests { objects: Vec::new(), warnings: Vec::new() };
+    for object in loaded {
+        match object {
+            LoadedObject::Pod(loaded) => {
+                let LoadedPod { location, admitted } = *loaded;
+                out.warnings.extend(admitted.warnings.iter().map(|warning| format!("{location}: {warning}")));
+                out.objects.push(Manifest { location, kind: pods_kind(), object: admitted.manifest });
+            }
+            LoadedObject::Other(document) => match other(*document, namespace) {
+                Ok(manifest) => out.objects.push(manifest),
+                Err(found) => errors.extend(found),
+            },
+        }
     }
-    let mut out = Manifests { pods: Vec::new(), warnings: Vec::new() };
-    for LoadedPod { location, admitted } in loaded {
-        out.warnings.extend(admitted.warnings.iter().map(|warning| format!("{location}: {warning}")));
-        out.pods.push(admitted.pod);
+    if errors.is_empty() && !has_pods {
+        errors.push("there is no Pod in it, and nothing else runs: add one".to_owned());
     }
-    Ok(out)
+    if errors.is_empty() { Ok(out) } else { Err(Refused(errors)) }
+}
+
+fn pod(object: &LoadedObject) -> Option<&LoadedPod> {
+    match object {
+        LoadedObject::Pod(pod) => Some(pod),
+        LoadedObject::Other(_) => None,
+    }
+}
+
+fn pods_kind() -> &'static Kind {
+    Kind::find("", "v1", "pods").expect("pods are served")
+}
+
+/// An object of another kind than Pod, if that is served, and its fields are what the kind has.
+fn other(document: Document, namespace: Option<&str>) -> Result<Manifest, Vec<String>> {
+    let Document { location, value: mut object, lines } = document;
+    let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+    let (name, api_version) = (text("kind"), text("apiVersion"));
+    let called = match object["metadata"]["name"].as_str() {
+        Some(own) => format!("{name} \"{own}\" ({api_version})"),
+        None => format!("{name} ({api_version})"),
+    };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let has_kind = |kind: &&Kind| kind.group == group && kind.version == version && kind.kind == name;
+    let kind = Kind::all().iter().find(has_kind);
+    let Some(kind) = kind.filter(|kind| kind.is_stored() && kind.verbs.contains(&Verb::Create)) else {
+        return Err(vec![format!(
+            "{location}: {name} ({api_version}) is not supported: remove the document"
+        )]);
+    };
+    if let Some(instead) = kind.rules.refusal() {
+        return Err(vec![format!("{location}: {called} is not supported: {instead}")]);
+    }
+    if let Some(ty) = api_schema::Schema::get().kind(group, version, kind.kind) {
+        let issues = api_schema::check(ty, &mut object);
+        if !issues.is_empty() {
+            let place = |path| Location { line: lines.of(path), ..location.clone() };
+            return Err(issues.iter().map(|issue| format!("{}: {issue}", place(&issue.path))).collect());
+        }
+    }
+    if kind.namespaced && object["metadata"]["namespace"].as_str().unwrap_or_default().is_empty() {
+        object["metadata"]["namespace"] = namespace.unwrap_or("default").into();
+    }
+    Ok(Manifest { location, kind, object })
 }
 
 /// The text of each source, under its name, and what cannot be read.
@@ -117,16 +182,13 @@ fn manifests_in(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn load(source: &Path, namespace: Option<&str>) -> Result<Vec<LoadedPod>, Vec<String>> {
+fn load(source: &Path, namespace: Option<&str>) -> Result<Vec<LoadedObject>, Vec<String>> {
     let name = if is_stdin(source) { "standard input".into() } else { source.display().to_string() };
     let text =
         read_text(source).map_err(|error| vec![format!("{name}: cannot be read: {}", reason(&error))])?;
     let random =
         random_bytes().map_err(|error| vec![format!("the kernel gives no random bytes: {error}")])?;
-    let loaded = match namespace {
-        Some(namespace) => podspec::load_pods_into(namespace, &name, &text, random),
-        None => podspec::load_pods(&name, &text, random),
-    };
+    let loaded = podspec::load_objects(namespace, &name, &text, random);
     loaded.map_err(|LoadErrors(errors)| errors.iter().map(ToString::to_string).collect())
 }
 
@@ -170,7 +232,7 @@ fn random_bytes() -> io::Result<impl FnMut() -> [u8; IDENTITY_BYTES]> {
     })
 }
 
-fn duplicate_names(loaded: &[LoadedPod]) -> Vec<String> {
+fn duplicate_names<'a>(loaded: impl Iterator<Item = &'a LoadedPod>) -> Vec<String> {
     let mut first = BTreeMap::new();
     let mut errors = Vec::new();
     for LoadedPod { location, admitted } in loaded {
@@ -186,8 +248,8 @@ fn duplicate_names(loaded: &[LoadedPod]) -> Vec<String> {
 }
 
 /// A pod's log directory is `NAMESPACE_NAME_UID`.
-fn names_too_long(loaded: &[LoadedPod]) -> impl Iterator<Item = String> {
-    loaded.iter().filter_map(|LoadedPod { location, admitted }| {
+fn names_too_long<'a>(loaded: impl Iterator<Item = &'a LoadedPod>) -> impl Iterator<Item = String> {
+    loaded.filter_map(|LoadedPod { location, admitted }| {
         let Pod { namespace, name, uid, .. } = &admitted.pod;
         let bytes = format!("{namespace}_{name}_{uid}").len();
         let excess = bytes.checked_sub(FILE_NAME_BYTES_MAX).filter(|excess| *excess > 0)?;
@@ -221,9 +283,9 @@ mod tests {
         fs::write(dir.join("notes.txt"), "not a manifest").unwrap();
         let names: Vec<String> = read(std::slice::from_ref(&dir), Some("a"))
             .unwrap()
-            .pods
+            .objects
             .into_iter()
-            .map(|pod| pod.name)
+            .filter_map(|manifest| Some(manifest.object["metadata"]["name"].as_str()?.to_owned()))
             .collect();
         assert_eq!(names, ["a", "b"]);
 

@@ -1,8 +1,10 @@
 //! `monopod run`: the whole engine in the foreground for some pods.
 
+mod create;
 mod format;
 mod manifests;
 mod output;
+mod place;
 mod present;
 mod steps;
 mod summary;
@@ -14,48 +16,82 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use kubelet::{Kubelet, PodView, Subscription};
+use anyhow::{Context, Result, anyhow};
+use apiserver::change::{self, Change, DeleteOptions};
+use apiserver::kinds::Kind;
+use apiserver::objects;
+use kubelet::{PodView, Subscription};
 use lifecycle::Phase;
 use node::Node;
 use podspec::{Pod, PodUid};
 use ports::Clock;
-use tokio::sync::watch;
+use serde_json::Value;
+use store::{ChangeKind, Durability, ObjectKey};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::cli;
+use crate::engine::{Engine, Live};
 use crate::logs::LogFiles;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
 use format::{Format, Style};
+use manifests::Manifest;
 use output::{Ended, Output};
+use place::Place;
 use present::Presenter;
+use steps::{Step, Tone};
 
 pub(crate) use manifests::{read as read_manifests, texts as manifest_texts};
+pub(crate) use place::clear as clear_places;
 pub(crate) use present::{Lines, LogSource};
 
 /// After a second Ctrl-C: how long what is still to be shown may take once all pods are at rest.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Runs the pods to their end.
-pub(crate) async fn run(options: &cli::Run, pods: Vec<Pod>, node: Node) -> Result<Outcome> {
+/// Runs the objects' pods to their end.
+pub(crate) async fn run(options: &cli::Run, objects: Vec<Manifest>, node: Node) -> Result<Outcome> {
     let signals = Signals::install().context("cannot take signals")?;
+    let place = Place::new(node.paths())?;
+    let engine = Engine::start(node, place.plan(options.listen)).await?;
+    let revision = engine.store.revision();
+    let pods = match create::all(&engine.store, objects).await {
+        Ok(pods) => pods,
+        Err(refused) => {
+            outcome::say(format_args!("error: {refused}"));
+            return Ok(Outcome::refused());
+        }
+    };
+    place.tell(&engine.server)?;
     let format = Arc::new(Format::new(style(options), &pods));
     let (output, ended) = Output::to(io::stdout()).context("cannot start the thread that writes")?;
     let logs = Arc::new(LogFiles::new().context("cannot watch log files")?);
-    let mut run = Run::new(node, logs, format, output);
-    for pod in pods {
-        if let Err(error) = run.add(pod) {
-            run.failures.push(error);
-            run.stop();
-            break;
-        }
-    }
-    if !run.pods.is_empty() {
-        run.node.sweep();
-    }
-    run.follow(signals, ended).await
+    let kind = Kind::find("", "v1", "pods").context("pods are served")?;
+    let changes = engine.store.watch(kind.stored(), None, revision).context("cannot watch pods")?;
+    // As many as there are pods: each is begun once.
+    let (sender, begun) = mpsc::unbounded_channel();
+    let engine = engine
+        .go(move |subscription| {
+            // Nobody listens when the run is over.
+            let _ = sender.send(subscription);
+        })
+        .await;
+    engine.node.sweep();
+    let mut run = Run {
+        engine,
+        kind,
+        logs,
+        format,
+        output,
+        pods: pods.into_iter().map(Running::new).collect(),
+        presenters: JoinSet::new(),
+        failures: Vec::new(),
+        stopping: Stopping::No,
+        drain_max: DRAIN_MAX,
+    };
+    let output_open = run.follow(signals, begun, changes, ended).await;
+    run.conclude(output_open).await
 }
 
 fn style(options: &cli::Run) -> Style {
@@ -67,8 +103,8 @@ fn style(options: &cli::Run) -> Style {
 }
 
 struct Run {
-    node: Arc<Node>,
-    kubelet: Kubelet<Node>,
+    engine: Live,
+    kind: &'static Kind,
     logs: Arc<LogFiles>,
     format: Arc<Format>,
     output: Output,
@@ -82,9 +118,17 @@ struct Run {
 
 struct Running {
     pod: Pod,
-    view: watch::Receiver<Option<PodView>>,
-    /// The last view, once everything of the pod has been shown and removed.
-    ended: Option<PodView>,
+    state: State,
+    /// Why it is not begun, as it was last said.
+    waits_for: Option<String>,
+}
+
+enum State {
+    /// Not on this node yet.
+    Waiting,
+    Begun(watch::Receiver<Option<PodView>>),
+    /// With the last view, once everything of the pod has been shown and removed; without one if it never began.
+    Ended(Option<PodView>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,57 +138,46 @@ enum Stopping {
     Forced,
 }
 
+impl Running {
+    fn new(pod: Pod) -> Self {
+        Self { pod, state: State::Waiting, waits_for: None }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended(_))
+    }
+}
+
 impl Run {
-    fn new(node: Node, logs: Arc<LogFiles>, format: Arc<Format>, output: Output) -> Self {
-        let node = Arc::new(node);
-        let kubelet = Kubelet::new(Arc::clone(&node), node.paths().clone(), true);
-        Self {
-            node,
-            kubelet,
-            logs,
-            format,
-            output,
-            pods: Vec::new(),
-            presenters: JoinSet::new(),
-            failures: Vec::new(),
-            stopping: Stopping::No,
-            drain_max: DRAIN_MAX,
-        }
-    }
-
-    fn add(&mut self, pod: Pod) -> Result<()> {
-        let name = format!("pod {}/{}", pod.namespace, pod.name);
-        self.node.claim(&pod, true).with_context(|| format!("cannot begin {name}"))?;
-        let watched: Subscription = match self.kubelet.add_pod(pod.clone()) {
-            Ok(watched) => watched,
-            Err(error) => {
-                for left in self.node.abandon(&pod, true) {
-                    tracing::warn!("something of {name} is left: {left}");
-                }
-                return Err(anyhow::Error::new(error).context(format!("cannot begin {name}")));
-            }
-        };
-        self.pods.push(Running { pod, view: watched.view.clone(), ended: None });
-        let uid = watched.pod.pod.uid.clone();
-        let logs = Arc::clone(&self.logs);
-        let presenter = Presenter::new(watched, logs, Arc::clone(&self.format), self.output.clone());
-        self.presenters.spawn(async move { (uid, presenter.run().await) });
-        Ok(())
-    }
-
-    async fn follow(mut self, mut signals: Signals, mut ended: Ended) -> Result<Outcome> {
+    /// Until every pod has ended. Returns what is left of the way out, if its reader has not gone.
+    async fn follow(
+        &mut self,
+        mut signals: Signals,
+        mut begun: mpsc::UnboundedReceiver<Subscription>,
+        mut changes: store::Watch,
+        mut ended: Ended,
+    ) -> Option<Ended> {
         let mut output_open = true;
-        while !self.presenters.is_empty() {
+        while !self.pods.iter().all(Running::is_over) || !self.presenters.is_empty() {
             tokio::select! {
+                Some(subscription) = begun.recv() => self.begin(subscription),
                 Some(shown) = self.presenters.join_next() => match shown {
                     Ok((uid, view)) => self.end(&uid, view).await,
                     // Given up below; anything else would have ended the process.
                     Err(error) => tracing::debug!("{error}"),
                 },
-                () = signals.next() => self.interrupted(),
+                change = changes.next() => match change {
+                    Ok(change) => self.see(&change).await,
+                    // It fell behind, and what it missed is looked up when it matters.
+                    Err(error) => match self.engine.store.watch(self.kind.stored(), None, self.engine.store.revision()) {
+                        Ok(again) => changes = again,
+                        Err(_) => tracing::warn!("cannot watch pods: {error}"),
+                    },
+                },
+                () = signals.next() => self.interrupted().await,
                 result = &mut ended, if output_open => {
                     output_open = false;
-                    self.output_closed(result.unwrap_or(Ok(())));
+                    self.output_closed(result.unwrap_or(Ok(()))).await;
                 }
                 () = drained(&self.pods), if self.stopping == Stopping::Forced => {
                     tracing::warn!("giving up on output that nobody reads");
@@ -154,52 +187,131 @@ impl Run {
                 }
             }
         }
-        self.summarize(ended, output_open).await
+        output_open.then_some(ended)
+    }
+
+    /// The kubelet has taken a pod and begins it.
+    fn begin(&mut self, watched: Subscription) {
+        let uid = watched.pod.pod.uid.clone();
+        let state = State::Begun(watched.view.clone());
+        match self.pods.iter_mut().find(|running| running.pod.uid == uid) {
+            Some(running) => running.state = state,
+            // By way of the API.
+            None => self.pods.push(Running { state, ..Running::new(watched.pod.pod.clone()) }),
+        }
+        let logs = Arc::clone(&self.logs);
+        let presenter = Presenter::new(watched, logs, Arc::clone(&self.format), self.output.clone());
+        self.presenters.spawn(async move { (uid, presenter.run().await) });
+    }
+
+    /// What becomes of a pod that has not been begun.
+    async fn see(&mut self, change: &store::Change) {
+        let known = self.pods.iter_mut().find(|running| running.pod.uid.as_str() == change.object.uid);
+        let Ok(object) = objects::value(&change.object) else { return };
+        let Some(running) = known else {
+            if change.kind != ChangeKind::Deleted {
+                self.pods.push(Running::new(podspec::lower(&object)));
+            }
+            return;
+        };
+        if !matches!(running.state, State::Waiting) {
+            return;
+        }
+        if change.kind == ChangeKind::Deleted {
+            running.state = State::Ended(None);
+            return;
+        }
+        let status = &object["status"];
+        if status["phase"] == "Failed" {
+            let name = format!("{}/{}", running.pod.namespace, running.pod.name);
+            let why = status["message"].as_str().unwrap_or("the node does not take it");
+            self.failures.push(anyhow!("cannot begin pod {name}: {why}"));
+            running.state = State::Ended(None);
+            return;
+        }
+        let waits_for = unscheduled(status);
+        if waits_for.is_some() && running.waits_for != waits_for {
+            running.waits_for = waits_for;
+            let line = waiting(&self.format, running, self.engine.now());
+            self.output.line(line).await;
+        }
     }
 
     /// The first time in order, within each pod's grace; after that at once.
-    fn interrupted(&mut self) {
+    async fn interrupted(&mut self) {
         if self.stopping == Stopping::No {
-            self.stop();
+            self.stop().await;
             if io::stderr().is_terminal() {
                 outcome::say(format_args!("stopping all pods in order; Ctrl-C again forces"));
             }
             return;
         }
         self.stopping = Stopping::Forced;
-        self.delete_all(|_| Duration::ZERO);
+        self.delete_all(Some(0)).await;
     }
 
-    fn stop(&mut self) {
+    async fn stop(&mut self) {
         if self.stopping == Stopping::No {
             self.stopping = Stopping::InOrder;
-            self.delete_all(|pod| pod.spec.termination_grace_period);
+            self.delete_all(None).await;
         }
     }
 
-    fn delete_all(&self, grace: impl Fn(&Pod) -> Duration) {
-        for running in self.pods.iter().filter(|running| running.ended.is_none()) {
-            // An error says that it is gone already.
-            let _ = self.kubelet.delete_pod(&running.pod.uid, grace(&running.pod));
+    /// `grace_seconds`: instead of each pod's own.
+    async fn delete_all(&mut self, grace_seconds: Option<i64>) {
+        let living = self.pods.iter().filter(|running| !running.is_over());
+        let keys: Vec<(PodUid, String, String)> = living
+            .map(|Running { pod, .. }| (pod.uid.clone(), pod.namespace.clone(), pod.name.clone()))
+            .collect();
+        for (uid, namespace, name) in keys {
+            let change = Change::of_engine("monopod-run", self.kind, &namespace, &name);
+            let options = DeleteOptions {
+                grace_seconds,
+                uid: Some(uid.as_str().to_owned()),
+                ..DeleteOptions::default()
+            };
+            let deleted =
+                self.engine.store.write(Durability::Lazy, move |tx| change::delete(tx, &change, &options));
+            // An error says that it is gone from the API already; the kubelet is told below.
+            if !matches!(deleted.await, Ok(Ok(_))) {
+                let grace = u64::try_from(grace_seconds.unwrap_or(0)).unwrap_or(0);
+                let _ = self.engine.kubelet.delete_pod(&uid, Duration::from_secs(grace));
+            }
+        }
+        self.end_gone();
+    }
+
+    /// Pods that were never begun end when they are gone.
+    fn end_gone(&mut self) {
+        for running in &mut self.pods {
+            let key = ObjectKey::new(self.kind.stored(), &*running.pod.namespace, &*running.pod.name);
+            let gone = self.engine.store.get(&key).is_none_or(|held| held.uid != running.pod.uid.as_str());
+            if gone && matches!(running.state, State::Waiting) {
+                running.state = State::Ended(None);
+            }
         }
     }
 
     /// Whoever reads the output has gone: as good as Ctrl-C. Any other trouble is a failure.
-    fn output_closed(&mut self, result: io::Result<()>) {
+    async fn output_closed(&mut self, result: io::Result<()>) {
         match result {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.failures.push(anyhow::Error::new(error).context("cannot write to standard output"));
             }
             _ => {}
         }
-        self.stop();
+        self.stop().await;
     }
 
     /// Everything of the pod has been shown: what is left of it goes.
     async fn end(&mut self, uid: &PodUid, view: Option<PodView>) {
         let Some(running) = self.pods.iter_mut().find(|running| running.pod.uid == *uid) else { return };
-        running.ended = view.or_else(|| running.view.borrow().clone());
-        if let Err(error) = self.kubelet.remove_pod(uid).await {
+        let last = match &running.state {
+            State::Begun(view) => view.borrow().clone(),
+            State::Waiting | State::Ended(_) => None,
+        };
+        running.state = State::Ended(view.or(last));
+        if let Err(error) = self.engine.kubelet.remove_pod(uid).await {
             let name = format!("{}/{}", running.pod.namespace, running.pod.name);
             self.failures.push(anyhow::Error::new(error).context(format!("cannot remove all of pod {name}")));
         }
@@ -207,7 +319,7 @@ impl Run {
 
     async fn end_unshown(&mut self) {
         let left: Vec<PodUid> = (self.pods.iter())
-            .filter(|running| running.ended.is_none())
+            .filter(|running| !running.is_over())
             .map(|running| running.pod.uid.clone())
             .collect();
         for uid in left {
@@ -215,10 +327,14 @@ impl Run {
         }
     }
 
-    async fn summarize(mut self, ended: Ended, output_open: bool) -> Result<Outcome> {
-        let now = kubelet::Node::clock(&*self.node).now();
-        let views: Vec<(&Pod, &PodView)> =
-            (self.pods.iter()).filter_map(|running| Some((&running.pod, running.ended.as_ref()?))).collect();
+    async fn conclude(mut self, ended: Option<Ended>) -> Result<Outcome> {
+        let now = self.engine.now();
+        let views: Vec<(&Pod, &PodView)> = (self.pods.iter())
+            .filter_map(|running| match &running.state {
+                State::Ended(Some(view)) => Some((&running.pod, view)),
+                _ => None,
+            })
+            .collect();
         let failed = views.iter().any(|(_, view)| view.status.phase == Phase::Failed && !view.deleting);
         let lines = match self.format.style() {
             Style::Json => {
@@ -233,23 +349,48 @@ impl Run {
         let written = timeout(limit, async move {
             output.line(lines).await;
             drop(output);
-            if output_open { ended.await.unwrap_or(Ok(())) } else { Ok(()) }
+            match ended {
+                Some(ended) => ended.await.unwrap_or(Ok(())),
+                None => Ok(()),
+            }
         });
         if let Ok(Err(error)) = written.await
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             self.failures.push(anyhow::Error::new(error).context("cannot write to standard output"));
         }
+        self.engine.shut_down().await;
         Ok(Outcome::of(failed, self.failures))
     }
+}
+
+/// Why the scheduler has found no place for a pod.
+fn unscheduled(status: &Value) -> Option<String> {
+    let conditions = status["conditions"].as_array()?;
+    let held = conditions.iter().find(|c| c["type"] == "PodScheduled" && c["status"] == "False")?;
+    Some(held["message"].as_str().or_else(|| held["reason"].as_str())?.to_owned())
+}
+
+fn waiting(format: &Format, running: &Running, at: podspec::Moment) -> Vec<u8> {
+    let why = running.waits_for.as_deref().unwrap_or_default();
+    let step = Step {
+        at,
+        container: None,
+        step: "unscheduled",
+        text: format!("has no place: {why}"),
+        tone: Tone::Bad,
+        repeats: false,
+    };
+    format.step(&running.pod, &step)
 }
 
 /// Comes when every pod has been at rest for [`DRAIN_MAX`].
 async fn drained(pods: &[Running]) {
     for running in pods {
-        let mut view = running.view.clone();
-        // An error says that the pod's worker is gone.
-        let _ = view.wait_for(|view| view.as_ref().is_some_and(|view| view.at_rest)).await;
+        if let State::Begun(view) = &running.state {
+            // An error says that the pod's worker is gone.
+            let _ = view.clone().wait_for(|view| view.as_ref().is_some_and(|view| view.at_rest)).await;
+        }
     }
     tokio::time::sleep(DRAIN_MAX).await;
 }

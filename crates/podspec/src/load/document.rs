@@ -6,7 +6,8 @@ use super::node::{Content, Lines, Node};
 use super::{LoadError, Location, Problem};
 use crate::field::{FieldError, FieldPath};
 
-/// A document that says it is a v1 Pod. Its content has not been looked at yet.
+/// A document that says it is a v1 Pod, or of another kind when those were asked for. Its content has not been
+/// looked at yet.
 #[derive(Clone, Debug)]
 pub struct Document {
     pub location: Location,
@@ -17,17 +18,26 @@ pub struct Document {
 /// Lists within lists, as `kubectl get` never makes them.
 const LIST_DEPTH_MAX: usize = 4;
 
-/// Adds the Pods of one document to `documents`, and what keeps it from being Pods to `errors`.
+/// Which kinds are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kinds {
+    Pods,
+    All,
+}
+
+/// Adds the objects of one document to `documents`, and what keeps it from being some to `errors`.
 pub(super) fn take_apart(
     node: Node,
     location: Location,
+    kinds: Kinds,
     documents: &mut Vec<Document>,
     errors: &mut Vec<LoadError>,
 ) {
-    Sorter { documents, errors }.document(node, location, 0, None);
+    Sorter { kinds, documents, errors }.document(node, location, 0, None);
 }
 
 struct Sorter<'a> {
+    kinds: Kinds,
     documents: &'a mut Vec<Document>,
     errors: &'a mut Vec<LoadError>,
 }
@@ -46,10 +56,13 @@ impl Sorter<'_> {
         match (kind.as_deref(), version.as_deref()) {
             (None, _) => self.error(location, Problem::KindMissing { field: "kind", expected: "Pod" }),
             (_, None) => self.error(location, Problem::KindMissing { field: "apiVersion", expected: "v1" }),
-            (Some("Pod"), Some("v1")) => self.pod(node, location),
+            (Some("Pod"), Some("v1")) => self.object(node, location, "Pod", "v1"),
             (Some(kind @ ("List" | "PodList")), Some("v1")) if depth < LIST_DEPTH_MAX => {
                 let implied = (kind == "PodList").then_some("Pod");
                 self.list(node, &location, depth, implied);
+            }
+            (Some(kind), Some(version)) if self.kinds == Kinds::All => {
+                self.object(node, Location { pod: None, ..location }, kind, version);
             }
             (Some(kind), Some(version)) => {
                 let problem = wrong_kind(kind, version, location.pod.as_deref());
@@ -72,11 +85,11 @@ impl Sorter<'_> {
         }
     }
 
-    fn pod(&mut self, node: Node, location: Location) {
+    fn object(&mut self, node: Node, location: Location, kind: &str, api_version: &str) {
         let mut duplicates = Vec::new();
         let (mut value, lines) = node.into_json(&FieldPath::root(), &mut duplicates);
-        value["apiVersion"] = "v1".into();
-        value["kind"] = "Pod".into();
+        value["apiVersion"] = api_version.into();
+        value["kind"] = kind.into();
         for duplicate in duplicates {
             let location = Location { line: duplicate.line, ..location.clone() };
             self.error(location, Problem::Field(FieldError::duplicate_field(duplicate.path)));

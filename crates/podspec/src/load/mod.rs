@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::field::{FieldError, FieldPath};
 pub use document::Document;
+use document::Kinds;
 pub use node::Lines;
 
 /// The largest text that is read. A pod in Kubernetes is at most 1.5 MiB.
@@ -121,6 +122,16 @@ impl fmt::Display for Location {
 /// Reading goes on after an error, so that one call finds them all.
 #[must_use]
 pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
+    documents(source, text, Kinds::Pods)
+}
+
+/// [`load`] of objects of every kind.
+#[must_use]
+pub fn load_all(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
+    documents(source, text, Kinds::All)
+}
+
+fn documents(source: &str, text: &str, kinds: Kinds) -> (Vec<Document>, Vec<LoadError>) {
     let source: Arc<str> = Arc::from(source);
     let whole = Location { source, line: 0, column: 0, document: 0, item: None, pod: None };
     if text.len() > INPUT_BYTES_MAX {
@@ -146,7 +157,7 @@ pub fn load(source: &str, text: &str) -> (Vec<Document>, Vec<LoadError>) {
     }
     for (number, node) in read.nodes {
         let location = Location { document: number, ..whole.clone() };
-        document::take_apart(node, location, &mut documents, &mut errors);
+        document::take_apart(node, location, kinds, &mut documents, &mut errors);
     }
     if empty {
         errors.push(LoadError { location: whole, problem: Problem::NoPod });

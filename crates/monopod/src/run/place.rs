@@ -1,0 +1,90 @@
+//! Where one run has its API: a directory of its own below the run directory, named by the process.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, IsTerminal};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use apiserver::server::Running;
+use kubelet::Paths;
+use linux_sys::remove_tree::remove_tree;
+use rustix::process::{Pid, test_kill_process};
+
+use crate::engine::Plan;
+use crate::outcome;
+use crate::serve::{SOCKET, write_admin_kubeconfig};
+
+const RUNS: &str = "runs";
+
+/// Removed with the value.
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new(paths: &Paths) -> Result<Self> {
+        let dir = paths.run_dir.join(RUNS).join(std::process::id().to_string());
+        for (dir, mode) in [(&paths.data_dir, 0o755), (&paths.run_dir, 0o755), (&dir, 0o700)] {
+            let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
+            made.with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        clear(&paths.run_dir);
+        Ok(Self { dir })
+    }
+
+    pub(super) fn plan(&self, listen: Option<SocketAddr>) -> Plan {
+        Plan { objects: store::Place::Memory, listen, socket: self.dir.join(SOCKET), pki: None, bound: true }
+    }
+
+    /// Says how to reach the API, to people, or to whoever asked for a port.
+    pub(super) fn tell(&self, server: &Running) -> Result<()> {
+        let Some(address) = server.address else {
+            if io::stderr().is_terminal() {
+                let socket = self.dir.join(SOCKET);
+                outcome::say(format_args!("the API is at {}; kubectl needs --listen", socket.display()));
+            }
+            return Ok(());
+        };
+        let kubeconfig = self.dir.join("kubeconfig");
+        write_admin_kubeconfig(server, &kubeconfig)?;
+        outcome::say(format_args!(
+            "the API is at https://{address}: kubectl --kubeconfig {} get pods",
+            kubeconfig.display()
+        ));
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for error in remove_tree(&self.dir) {
+            tracing::warn!("something of this run is left: {error}");
+        }
+        // The last one removes their directory.
+        if let Some(runs) = self.dir.parent() {
+            let _ = fs::remove_dir(runs);
+        }
+    }
+}
+
+/// Removes what runs that were killed have left.
+pub(crate) fn clear(run_dir: &Path) {
+    let runs = run_dir.join(RUNS);
+    for entry in fs::read_dir(&runs).into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        // One that was given to another process stays until that has ended, too.
+        let lives = pid.is_some_and(|pid| {
+            test_kill_process(pid).is_ok_and(|()| true)
+                || test_kill_process(pid)
+                    .is_err_and(|error| io::Error::from(error).kind() == ErrorKind::PermissionDenied)
+        });
+        if !lives {
+            for error in remove_tree(&entry.path()) {
+                tracing::warn!("something of an earlier run is left: {error}");
+            }
+        }
+    }
+}
