@@ -40,7 +40,14 @@ pub(crate) fn container_config(facts: &PodFacts, name: &str) -> Result<Container
     let container = containers.iter().find(|container| container.name.as_str() == name);
     let container = container.with_context(|| format!("no container {name}"))?;
     let sandbox = sandbox(facts)?;
-    Ok(container_config::container_config(&facts.pod, container, &facts.image, &sandbox, &node()?, &Objects::default())?)
+    Ok(container_config::container_config(
+        &facts.pod,
+        container,
+        &facts.image,
+        &sandbox,
+        &node()?,
+        &Objects::default(),
+    )?)
 }
 
 fn image(data_dir: &Path) -> Result<ImageConfig> {
@@ -58,7 +65,9 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn sandbox(facts: &PodFacts) -> Result<SandboxFacts> {
     let etc = facts.pod_dir.join("etc");
     let host_path = |source: &VolumeSource, name: &str| match source {
-        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => facts.pod_dir.join("volumes").join(name),
+        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+            facts.pod_dir.join("volumes").join(name)
+        }
         VolumeSource::HostPath { path, .. } => PathBuf::from(path),
     };
     let volumes = facts.pod.spec.volumes.iter();

@@ -20,6 +20,7 @@ mod isolation;
 mod killed_engine;
 mod kubectl;
 mod kubectl_objects;
+mod kubectl_streams;
 mod logs;
 mod network;
 mod process;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
+    Suite { name: "kubectl_streams", tests: kubectl_streams::TESTS },
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
