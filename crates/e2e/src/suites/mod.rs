@@ -5,6 +5,8 @@ mod adoption_refused;
 mod adoption_shims;
 mod api_hostile;
 mod api_hostile_clients;
+mod api_volumes;
+mod client;
 mod co_located;
 mod command_line;
 mod differential;
@@ -61,6 +63,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "kubectl_streams", tests: kubectl_streams::TESTS },
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
+    Suite { name: "api_volumes", tests: api_volumes::TESTS },
+    Suite { name: "client", tests: client::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];

@@ -35,7 +35,8 @@ impl Raw {
         let mut raw = before.clone();
         raw.make_raw();
         *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        tcsetattr(stdin(), OptionalActions::Flush, &raw)?;
+        // What was typed ahead is the session's.
+        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
         Ok(Self(()))
     }
 }
