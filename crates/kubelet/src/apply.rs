@@ -2,6 +2,7 @@
 //! left is to ask `container-config` what a container is made of, call one port, and report what
 //! happened as an observation.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,13 +28,15 @@ pub(crate) struct Effects<N: Node> {
     /// As it is now.
     pod: Mutex<Arc<PodContext>>,
     pub(crate) inbox: Arc<Inbox<N>>,
+    /// Counts changes of what the pod names.
+    changes: AtomicU64,
     /// Of the newest sandbox; absent before there was one.
     facts: Mutex<Option<Arc<SandboxFacts>>>,
 }
 
 impl<N: Node> Effects<N> {
     pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>) -> Self {
-        Self { node, pod: Mutex::new(pod), inbox, facts: Mutex::default() }
+        Self { node, pod: Mutex::new(pod), inbox, changes: AtomicU64::new(0), facts: Mutex::default() }
     }
 
     /// The pod as it is now.
@@ -45,8 +48,14 @@ impl<N: Node> Effects<N> {
         *self.pod.lock().unwrap_or_else(PoisonError::into_inner) = pod;
     }
 
+    /// Something that the pod names has changed.
+    pub(crate) fn objects_changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Carries out one action and puts its outcome into the inbox.
     pub(crate) async fn apply(&self, action: Action) {
+        let changes = self.changes.load(Ordering::SeqCst);
         let outcome = match action {
             Action::SetUpVolumes => self.set_up_volumes().await,
             Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await,
@@ -86,7 +95,13 @@ impl<N: Node> Effects<N> {
                 Observation::VolumesRemoved
             }
         };
+        let failed =
+            matches!(outcome, Observation::VolumesFailed { .. } | Observation::ContainerCreateFailed { .. });
         self.inbox.observe(outcome);
+        // It may have read what was there before.
+        if failed && self.changes.load(Ordering::SeqCst) != changes {
+            self.inbox.observe(Observation::ObjectsChanged);
+        }
     }
 
     /// Takes over the sandbox of an earlier engine; `false` when there is none alive.

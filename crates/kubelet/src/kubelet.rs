@@ -203,10 +203,17 @@ impl<N: Node> Kubelet<N> {
         self.pods().get(uid).map(|handle| handle.effects.pod())
     }
 
+    /// Every pod that is here, as it is now.
+    #[must_use]
+    pub fn pods_here(&self) -> Vec<Arc<PodContext>> {
+        self.pods().values().map(|handle| handle.effects.pod()).collect()
+    }
+
     /// Something that the pod names has changed: a pod that waits for it does so no longer. One that runs is not told.
     pub fn objects_changed(&self, uid: &PodUid) {
         let pods = self.pods();
         let Some(handle) = pods.get(uid) else { return };
+        handle.effects.objects_changed();
         let is_waiting = |view: &PodView| {
             let status = &view.status;
             let mut containers =

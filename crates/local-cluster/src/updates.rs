@@ -9,7 +9,7 @@ use container_config::{objects_of_variables, objects_of_volume};
 use kubelet::Node;
 use podspec::source::{ObjectKind, ObjectRef, Projection};
 use podspec::{Pod, PodUid, VolumeSource};
-use ports::{PodContext, PortError};
+use ports::PortError;
 use store::{Change, Watch, WatchError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -90,7 +90,7 @@ pub(crate) async fn follow<N: Node>(shared: Arc<Shared<N>>) {
             continue;
         };
         // What changed while nobody watched is not known.
-        for pod in here(&shared).iter().map(|pod| &pod.pod) {
+        for pod in shared.kubelet.pods_here().iter().map(|pod| &pod.pod) {
             if pod.spec.volumes.iter().any(|volume| matches!(volume.source, VolumeSource::Projected(_))) {
                 shared.updates.look(&pod.uid, Duration::ZERO);
             }
@@ -117,7 +117,7 @@ async fn see<N: Node>(
 /// Looks at the pods that name the object.
 fn concern<N: Node>(shared: &Shared<N>, kind: ObjectKind, change: &Change) {
     let key = &change.object.key;
-    for pod in here(shared).iter().map(|pod| &pod.pod) {
+    for pod in shared.kubelet.pods_here().iter().map(|pod| &pod.pod) {
         if pod.namespace != key.namespace {
             continue;
         }
@@ -146,9 +146,4 @@ async fn refresh<N: Node>(shared: &Arc<Shared<N>>, uid: &PodUid) {
     if let Some(delay) = again {
         shared.updates.look(uid, delay);
     }
-}
-
-fn here<N: Node>(shared: &Shared<N>) -> Vec<Arc<PodContext>> {
-    let uids: Vec<PodUid> = shared.tended().keys().cloned().collect();
-    uids.iter().filter_map(|uid| shared.kubelet.pod(uid)).collect()
 }
