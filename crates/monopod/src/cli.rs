@@ -30,6 +30,8 @@ Examples:
   sudo monopod run examples/sidecar.yaml        run a pod, follow its logs, Ctrl-C stops it in order
   sudo monopod run web.yaml db.yaml             several pods side by side
   sudo monopod --root /tmp/try run pod.yaml     with everything below a directory of its own
+  sudo monopod serve                            the API for kubectl, and for the verbs that follow
+  sudo monopod apply -f pod.yaml --wait=ready   get, describe, logs, exec, ... as with kubectl
   sudo monopod image load web.tar               an image for pods to use
   monopod run --help                            more about run";
 
