@@ -10,27 +10,29 @@ use apiserver::backend::{
     Answer, BackendError, Connection, ContainerTarget, ExitCode, LogOptions, LogStream, LogStreams,
     NodeBackend, Page, PodTarget, ProcessIo, TerminalSize,
 };
-use bytes::Bytes;
 use cri_log::{Selection, Stream};
 use futures_util::stream;
 use kubelet::{Kubelet, Node};
 use podspec::{ContainerName, PodUid};
 use ports::{ExecIo, SessionError, Streams, Terminal};
 use runtime::logs::{LogQuery, LogWatcher};
+use store::Store;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::pages;
 use crate::streams::{Descriptor, copy};
 
 /// A command has ended and something it started holds its output open: what it wrote is waited for until it has
 /// been quiet for so long.
 const QUIET: Duration = Duration::from_millis(500);
-const NODE_OK: &[u8] = b"ok";
 
 /// This machine's pods, as the API server needs them.
 pub struct Backend<N: Node> {
     kubelet: Arc<Kubelet<N>>,
     logs: LogWatcher,
+    store: Store,
+    node_name: String,
     inherited: watch::Receiver<bool>,
 }
 
@@ -50,9 +52,15 @@ impl<N: Node> Backend<N> {
     ///
     /// # Errors
     /// When log files cannot be watched.
-    pub fn new(kubelet: Arc<Kubelet<N>>) -> io::Result<(Arc<Self>, Inheriting)> {
+    pub fn new(
+        kubelet: Arc<Kubelet<N>>,
+        store: Store,
+        node_name: &str,
+    ) -> io::Result<(Arc<Self>, Inheriting)> {
         let (sender, inherited) = watch::channel(false);
-        Ok((Arc::new(Self { kubelet, logs: LogWatcher::new()?, inherited }), Inheriting(sender)))
+        let node_name = node_name.to_owned();
+        let backend = Self { kubelet, logs: LogWatcher::new()?, store, node_name, inherited };
+        Ok((Arc::new(backend), Inheriting(sender)))
     }
 
     async fn kubelet(&self) -> &Kubelet<N> {
@@ -118,16 +126,7 @@ impl<N: Node> NodeBackend for Backend<N> {
     }
 
     fn page(&self, path: String, _: String) -> Answer<'_, Page> {
-        Box::pin(async move {
-            match path.as_str() {
-                "healthz" => Ok(Page {
-                    status: 200,
-                    content_type: "text/plain; charset=utf-8",
-                    body: Bytes::from_static(NODE_OK),
-                }),
-                _ => Err(BackendError::NotFound(format!("the node has no page {path:?}"))),
-            }
-        })
+        Box::pin(async move { pages::page(&path, &self.store, &self.node_name) })
     }
 }
 

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod merge;
 pub mod node_object;
 mod objects;
+mod pages;
 mod random;
 mod sink;
 mod source;

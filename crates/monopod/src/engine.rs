@@ -70,7 +70,8 @@ impl Engine {
         let node = Arc::new(node.join(identity(&machine), Arc::clone(&objects) as Arc<dyn ObjectReader>));
         mount_tokens(true);
         let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), paths, plan.bound));
-        let (backend, inheriting) = Backend::new(Arc::clone(&kubelet)).context("cannot watch log files")?;
+        let (backend, inheriting) = Backend::new(Arc::clone(&kubelet), store.clone(), &machine.name)
+            .context("cannot watch log files")?;
         let config = ServerConfig {
             store: store.clone(),
             backend,

@@ -16,7 +16,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use group::{Entry, Group};
+pub use group::{Entry, Group, Usage};
 pub use limits::{Limits, weight_from_shares};
 
 /// The v1 controllers whose hierarchies a group is made in.
