@@ -123,9 +123,11 @@ pub fn not_found(kind: &Kind, name: &str) -> Status {
 /// # Errors
 /// It is damaged.
 pub fn parse(object: &Object) -> Result<Value, Status> {
-    serde_json::from_slice(&object.json).map_err(|error| {
-        Status::internal(&format!("the stored object {} cannot be read: {error}", object.key))
-    })
+    serde_json::from_slice(&object.json).map_err(|error| damaged(object, &error))
+}
+
+pub(crate) fn damaged(object: &Object, error: &serde_json::Error) -> Status {
+    Status::internal(&format!("the stored object {} cannot be read: {error}", object.key))
 }
 
 /// Why a write was not done, as the client is told.

@@ -25,6 +25,7 @@ mod reviews;
 pub mod route;
 pub mod rules;
 pub mod server;
+mod span;
 mod subresources;
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,7 @@ use serde_json::Value;
 use store::{Draft, Index, Object, ObjectKey, Resource, Tx};
 
 use crate::kinds::Kind;
+use crate::span;
 
 /// The kind that is stored under `resource`, in the form that it is stored in.
 #[must_use]
@@ -49,7 +50,7 @@ pub fn remove(tx: &mut Tx<'_>, kind: &Kind, object: &mut Value) -> Option<u64> {
 /// # Errors
 /// When the bytes are no JSON.
 pub fn index_stored(resource: Resource, json: &[u8]) -> Result<Index, String> {
-    let object: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    let object = span::without_managed_fields(json).map_err(|error| error.to_string())?;
     match kind_of(resource) {
         Some(kind) => Ok(index(kind, &object)),
         // Of a version that served more kinds: it is kept and not shown.

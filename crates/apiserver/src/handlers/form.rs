@@ -75,6 +75,20 @@ impl Shaper {
         Table { columns, rows, list }.into_json(table_version(version), self.include)
     }
 
+    /// Whether objects are stored in another form than this kind's.
+    pub(super) fn is_converted(&self) -> bool {
+        self.kind.group == "events.k8s.io"
+    }
+
+    /// Whether rows come with metadata, and nothing else of the object.
+    pub(super) fn includes_metadata(&self) -> bool {
+        self.include == IncludeObject::Metadata
+    }
+
+    pub(super) fn cells(&self, object: &Value) -> Value {
+        self.kind.columns.cells(object, self.now).into()
+    }
+
     /// One object as a row of a table.
     pub(super) fn row(&self, version: MetaVersion, object: Value) -> Value {
         let cells = self.kind.columns.cells(&object, self.now);
