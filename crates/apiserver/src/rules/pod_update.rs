@@ -212,12 +212,14 @@ fn as_container(container: &Value, pod: &Value, at: &FieldPath, errors: &mut Vec
     let place = path(&["spec", "containers"]).index(0);
     let below = |error: &FieldError| error.path.is_within(&place);
     errors.extend(podspec::errors_of(&alone).into_iter().filter(below).map(|error| {
-        let path = error.path.segments()[place.segments().len()..].iter().fold(at.clone(), extended);
+        let path = error.path.segments()[place.segments().len()..]
+            .iter()
+            .fold(at.clone(), |path, segment| extended(&path, segment));
         FieldError { path, ..error }
     }));
 }
 
-fn extended(path: FieldPath, segment: &Segment) -> FieldPath {
+fn extended(path: &FieldPath, segment: &Segment) -> FieldPath {
     match segment {
         Segment::Field(name) => path.child(name),
         Segment::Index(index) => path.index(*index),

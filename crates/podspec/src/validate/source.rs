@@ -124,7 +124,7 @@ pub(super) fn field(reference: &Value, asker: Asker, path: &FieldPath, errors: &
     let (version, field) = (text(reference, "apiVersion"), text(reference, "fieldPath"));
     let at = path.child("fieldPath");
     let mut unknown = |why: String| {
-        errors.push(FieldError::invalid(at.clone(), field, &format!("error converting fieldPath: {why}")))
+        errors.push(FieldError::invalid(at.clone(), field, &format!("error converting fieldPath: {why}")));
     };
     if field.is_empty() {
         return errors.push(FieldError::required(at, ""));
