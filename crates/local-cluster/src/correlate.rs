@@ -1,10 +1,10 @@
 //! How repeated events become counts: the rules of Kubernetes' event recorder, which keep a container
 //! that crashes for a week from filling the store.
 //!
-//! Three steps for each event, with the numbers of client-go: more than [`SIMILAR_MAX`] events that
-//! differ in their message alone, within [`SIMILAR_WITHIN`], become one that says so; an event that was
-//! there before counts up; and of one pod's events only [`BURST`] are let through, and after that one
-//! every [`REFILL`].
+//! Three steps for each event, with the numbers of client-go: more than `SIMILAR_MAX` events that
+//! differ in their message alone, within `SIMILAR_WITHIN`, become one that says so; an event that was
+//! there before counts up; and of one pod's events only `BURST` are let through, and after that one
+//! every `REFILL`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The object store as source and status sink of this machine's pods.
 //!
 //! What a kubelet does with an API server, done with the store of the same process: pods that are bound to this
-//! node are begun ([`source`]), changed and ended; what becomes of them is written back as status and events
-//! ([`tend`]); and the node itself is kept there as an object ([`node_object`]). Nothing here decides anything
+//! node are begun (`source`), changed and ended; what becomes of them is written back as status and events
+//! (`tend`); and the node itself is kept there as an object ([`node_object`]). Nothing here decides anything
 //! about a pod: that is `lifecycle::plan`'s.
 
 mod backend;
