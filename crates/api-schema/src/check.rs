@@ -63,8 +63,9 @@ impl fmt::Display for Issue {
 pub const ISSUES_MAX: usize = 100;
 
 /// Checks `value` against `ty`: reports and removes unknown fields, reports values of another type. Brings the
-/// value into the form Go's decoder would give it and its encoder would print: `null` is as if the field were not
-/// there, a whole float is an integer; quantities and times are in their canonical form.
+/// value into the form Go's decoder would give it and its encoder would print: `null` and an empty list or map that
+/// may be missing are as if the field were not there, a whole float is an integer; quantities and times are in
+/// their canonical form.
 #[must_use]
 pub fn check(ty: &Type, value: &mut Value) -> Vec<Issue> {
     let mut walk = Walk { issues: vec![] };
@@ -151,7 +152,7 @@ impl Walk {
                 return false;
             }
             self.value(field.shape, value, Some(&at));
-            true
+            field.required || !is_empty(field.shape, value)
         });
     }
 
@@ -238,6 +239,15 @@ impl Walk {
             Ok(None) => {}
             Err(reason) => self.report(at, Trouble::Malformed(reason)),
         }
+    }
+}
+
+/// An empty object is not nothing (`emptyDir: {}`); an empty list or map is.
+fn is_empty(shape: Shape, value: &Value) -> bool {
+    match (shape, value) {
+        (Shape::List(_) | Shape::WrappedList(_), Value::Array(items)) => items.is_empty(),
+        (Shape::Map(_), Value::Object(entries)) => entries.is_empty(),
+        _ => false,
     }
 }
 

@@ -115,7 +115,7 @@ fn brings_values_into_their_form() {
             "containers": [{}, {
                 "args": ["a", ""],
                 "resources": {"limits": {"cpu": "500m", "memory": "1Gi", "x/y": "0"}},
-                "livenessProbe": {"exec": {"command": []}, "tcpSocket": {"port": "http"}, "periodSeconds": 1},
+                "livenessProbe": {"exec": {}, "tcpSocket": {"port": "http"}, "periodSeconds": 1},
             }],
         },
     });
@@ -169,4 +169,26 @@ fn a_field_is_checked_alone() {
     let texts: Vec<String> = issues.iter().map(ToString::to_string).collect();
     assert_eq!(texts, ["json: cannot unmarshal number into Go value of type string"]);
     assert_eq!(issues[0].path.to_string(), "[1]");
+}
+
+/// `kubectl diff` sends `annotations: {}` to objects without annotations, and has to see no difference.
+#[test]
+fn drops_empty_lists_and_maps_that_may_be_missing() {
+    let mut pod = json!({
+        "metadata": {"annotations": {}, "labels": {"a": ""}, "finalizers": []},
+        "spec": {
+            "containers": [{"command": [], "resources": {"limits": {}}}],
+            "volumes": [{"emptyDir": {}}],
+            "nodeSelector": {},
+        },
+    });
+    assert_eq!(issues("v1", "Pod", &mut pod), Vec::<String>::new());
+    let left = json!({
+        "metadata": {"labels": {"a": ""}},
+        "spec": {"containers": [{"resources": {}}], "volumes": [{"emptyDir": {}}]},
+    });
+    assert_eq!(pod, left);
+    let mut pod = json!({"spec": {"containers": []}});
+    assert_eq!(issues("v1", "Pod", &mut pod), Vec::<String>::new());
+    assert_eq!(pod, json!({"spec": {"containers": []}}), "Kubernetes always prints it");
 }
