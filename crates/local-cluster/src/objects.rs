@@ -111,3 +111,68 @@ fn content(kind: ObjectKind, object: &Object) -> Result<ObjectData, PortError> {
         ObjectKind::Secret => ObjectData { data: decoded("data")?, binary: BTreeMap::new() },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use apiserver::auth::Tokens;
+    use apiserver::kinds::Kind;
+    use apiserver::objects;
+    use podspec::IDENTITY_BYTES;
+    use podspec::source::{ObjectKind, TokenProjection};
+    use ports::ObjectReader as _;
+    use serde_json::{Value, json};
+    use store::{Durability, Options, Place, Store};
+
+    use super::StoreObjects;
+
+    async fn put(store: &Store, plural: &str, object: Value) {
+        let kind = Kind::find("", "v1", plural).unwrap();
+        let mut object = object;
+        let written =
+            store.write(Durability::Lazy, move |tx| Ok::<_, ()>(objects::put(tx, kind, &mut object)));
+        written.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn objects_are_read_as_they_are_now() {
+        let store = Store::open(Place::Memory, Options { index: objects::index_stored }).unwrap();
+        let reader = StoreObjects::new(store.clone());
+        assert_eq!(reader.read("a", ObjectKind::ConfigMap, "c").await, Ok(None));
+        let metadata = |name: &str| json!({"namespace": "a", "name": name, "uid": "u"});
+        let map = json!({"metadata": metadata("c"), "data": {"x": "1"}, "binaryData": {"y": "/wA="}});
+        put(&store, "configmaps", map).await;
+        let found = reader.read("a", ObjectKind::ConfigMap, "c").await.unwrap().unwrap();
+        assert_eq!((found.data["x"].as_slice(), found.binary["y"].as_slice()), (&b"1"[..], &b"\xff\0"[..]));
+        assert_eq!(reader.read("b", ObjectKind::ConfigMap, "c").await, Ok(None));
+        put(&store, "secrets", json!({"metadata": metadata("s"), "data": {"pw": "czNjcmV0"}})).await;
+        let found = reader.read("a", ObjectKind::Secret, "s").await.unwrap().unwrap();
+        assert_eq!(found.data["pw"], b"s3cret");
+        assert!(!format!("{found:?}").contains("s3cret"));
+        put(&store, "secrets", json!({"metadata": metadata("bad"), "data": {"pw": "!"}})).await;
+        let error = reader.read("a", ObjectKind::Secret, "bad").await.unwrap_err();
+        assert!(error.0.contains("data[pw] is not base64"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_token_needs_the_account_and_the_pod() {
+        let store = Store::open(Place::Memory, Options { index: objects::index_stored }).unwrap();
+        let reader = StoreObjects::new(store.clone());
+        let text = "{apiVersion: v1, kind: Pod, metadata: {name: p}, \
+                    spec: {serviceAccountName: robot, containers: [{name: a, image: i}]}}";
+        let admitted = podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted;
+        let lifetime = std::time::Duration::from_secs(600);
+        let wanted = TokenProjection { audience: "vault".to_owned(), lifetime, path: "token".to_owned() };
+        let asked = async || reader.token(&admitted.pod, &wanted).await.map_err(|error| error.0);
+        assert!(asked().await.unwrap_err().contains("has not started yet"));
+        reader.sign_with(Tokens::new(&Tokens::generate()).unwrap());
+        assert_eq!(asked().await.unwrap_err(), "serviceaccounts \"robot\" not found");
+        let account = json!({"metadata": {"namespace": "default", "name": "robot", "uid": "r"}});
+        put(&store, "serviceaccounts", account).await;
+        assert_eq!(asked().await.unwrap_err(), "pods \"p\" not found");
+        put(&store, "pods", admitted.manifest.clone()).await;
+        let token = asked().await.unwrap();
+        assert_eq!(token.lifetime, lifetime);
+        assert_eq!(token.text.split('.').count(), 3);
+        assert!(!format!("{token:?}").contains(&token.text));
+    }
+}

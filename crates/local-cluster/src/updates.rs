@@ -147,3 +147,46 @@ async fn refresh<N: Node>(shared: &Arc<Shared<N>>, uid: &PodUid) {
         shared.updates.look(uid, delay);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use podspec::{IDENTITY_BYTES, PodUid};
+    use tokio::time::timeout;
+
+    use super::{Updates, token_use};
+
+    #[tokio::test]
+    async fn the_earliest_comes_first_and_each_once() {
+        let updates = Updates::default();
+        let (a, b, later) = (PodUid::new("a"), PodUid::new("b"), PodUid::new("later"));
+        updates.look(&later, Duration::from_secs(3_600));
+        updates.look(&a, Duration::from_secs(3_600));
+        updates.look(&b, Duration::from_millis(20));
+        updates.look(&a, Duration::ZERO);
+        updates.look(&a, Duration::from_secs(60));
+        assert_eq!(updates.next().await, a);
+        assert_eq!(updates.next().await, b);
+        let none = timeout(Duration::from_millis(20), updates.next()).await;
+        assert!(none.is_err(), "{none:?}");
+        // One that is to come sooner wakes whoever waits.
+        let (next, ()) = tokio::join!(updates.next(), async { updates.look(&later, Duration::ZERO) });
+        assert_eq!(next, later);
+    }
+
+    #[test]
+    fn the_shortest_token_says_when() {
+        let pod = |volumes: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [{{name: a, image: i}}], \
+                 volumes: [{volumes}]}}}}"
+            );
+            podspec::load_pods("test", &text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted.pod
+        };
+        let tokens = "{name: v, projected: {sources: [{serviceAccountToken: {path: a}}, \
+                      {serviceAccountToken: {path: b, expirationSeconds: 600}}]}}";
+        assert_eq!(token_use(&pod(tokens)), Some(Duration::from_secs(480)));
+        assert_eq!(token_use(&pod("{name: v, configMap: {name: c}}")), None);
+    }
+}
