@@ -31,11 +31,11 @@ impl Kubectl {
         }
     }
 
-    /// Every one, the oldest first.
-    pub(crate) fn all() -> Result<Vec<Self>> {
-        let mut all = vec![Self::debian()?];
-        all.extend(installed());
-        Ok(all)
+    /// 1.`minor`, or the test is skipped.
+    pub(crate) fn installed(minor: u32) -> Result<Self> {
+        let version = format!("1.{minor}");
+        let found = installed().into_iter().find(|kubectl| kubectl.version == version);
+        found.map_or_else(|| skip(format!("there is no {VERSIONS_DIR}/kubectl.{version}")), Ok)
     }
 
     /// Debian's package, which is never installed: it would take the place of another kubectl.

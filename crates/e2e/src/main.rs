@@ -1,6 +1,7 @@
 //! End-to-end suites: the real program, as root, on real processes.
 //!
-//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--no-skips] [--allow-skip TEST]... [--keep] [--list] [FILTER...]
+//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--slow] [--no-skips] [--allow-skip TEST]... [--keep] [--list]
+//!         [FILTER...]
 //!     cargo run -p e2e -- soak [--lasting] [--program FILE] [--jobs N] [--kills N] [--seed N]
 //!
 //! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.
@@ -70,6 +71,13 @@ fn expect_signals() {
     }
 }
 
+/// The slow suites only where they are asked for: as a whole, or by a filter.
+fn chosen(options: &runner::Options) -> Vec<runner::Suite> {
+    let daily = if options.slow { &[] } else { suites::ALL };
+    let slow = if options.slow || !options.filters.is_empty() { suites::SLOW } else { &[] };
+    daily.iter().chain(slow).copied().collect()
+}
+
 fn conclude(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,14 +92,14 @@ fn start(args: Vec<String>) -> anyhow::Result<runner::Counts> {
     let (command, program) = parse(args.into_iter())?;
     match command {
         Command::List => {
-            for suite in suites::ALL {
+            for suite in suites::ALL.iter().chain(suites::SLOW) {
                 for test in suite.tests {
                     println!("{}::{}", suite.name, test.name);
                 }
             }
             Ok(runner::Counts::default())
         }
-        Command::Suites(options) => runner::run(suites::ALL, &program, &options),
+        Command::Suites(options) => runner::run(&chosen(&options), &program, &options),
         Command::Soak(options) if options.lasting => soak_lasting::run(&program, &options),
         Command::Soak(options) => soak::run(&program, &options),
     }

@@ -26,6 +26,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
     let mut list = false;
     let mut suites = runner::Options {
         filters: vec![],
+        slow: false,
         jobs: JOBS_DEFAULT,
         no_skips: false,
         allowed_skips: vec![],
@@ -48,6 +49,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
             "--lasting" if is_soak => soak.lasting = true,
             "--kills" if is_soak => soak.kills = value()?.parse().context("--kills")?,
             "--seed" if is_soak => soak.seed = value()?.parse().context("--seed")?,
+            "--slow" if !is_soak => suites.slow = true,
             "--no-skips" if !is_soak => suites.no_skips = true,
             "--allow-skip" if !is_soak => suites.allowed_skips.push(value()?),
             "--keep" if !is_soak => suites.keep = true,

@@ -38,9 +38,11 @@ pub(crate) use tests;
 pub(crate) struct Options {
     /// Only tests whose `suite::test` contains one of these; all when there is none.
     pub(crate) filters: Vec<String>,
+    /// Only the slow suites, which else run by a filter alone.
+    pub(crate) slow: bool,
     /// How many tests run side by side.
     pub(crate) jobs: usize,
-    /// A skip is a failure, but for the tests named in `allowed_skips`.
+    /// A skip is a failure, but for the tests and suites named in `allowed_skips`.
     pub(crate) no_skips: bool,
     pub(crate) allowed_skips: Vec<String>,
     /// The beds of failed tests stay.
@@ -72,7 +74,7 @@ pub(crate) fn run(suites: &[Suite], program: &Path, options: &Options) -> Result
                     let started = Instant::now();
                     let bed_dir = base.join(n.to_string());
                     let outcome = run_one(test, &bed_dir, &copy, options.keep);
-                    let no_skip = options.no_skips && !options.allowed_skips.contains(&name);
+                    let no_skip = options.no_skips && !may_skip(&name, &options.allowed_skips);
                     report(&name, outcome, started.elapsed(), no_skip, &counts);
                 }
             });
@@ -96,6 +98,12 @@ fn select(suites: &[Suite], filters: &[String]) -> Vec<(String, Test)> {
         .flat_map(|suite| suite.tests.iter().map(|test| (format!("{}::{}", suite.name, test.name), *test)))
         .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter)))
         .collect()
+}
+
+/// `name` is `suite::test`.
+fn may_skip(name: &str, allowed: &[String]) -> bool {
+    let suite = name.split_once("::").map_or(name, |(suite, _)| suite);
+    allowed.iter().any(|allowed| allowed == name || allowed == suite)
 }
 
 fn next<T>(queue: &Mutex<impl Iterator<Item = T>>) -> Option<T> {

@@ -19,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   tidy         check the crate graph, the purity of the core, sizes, words and links
   test         the daily suite: unit tests, then end-to-end suites (as root; else skipped with the reason)
-  test --all   the daily suite, then a cgroup v2 machine in qemu, 200 kills of the engine, and `bench --quick`
+  test --all   the daily suite, then client libraries (they come from registries), a cgroup v2 machine in qemu,
+               200 kills of the engine, and `bench --quick`
   ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
   bench [--quick] [--only PART] [--json FILE]

@@ -13,9 +13,17 @@ use crate::shell::{cargo, exists, run, run_tests, target_dir};
 const KILLS: &str = "200";
 /// And an engine that comes back.
 const LASTING_KILLS: &str = "60";
-/// What may be skipped where nothing else may, since it needs a mirror that may be down: the guest, and what
-/// is compared with Debian's packages.
-const ALLOWED_SKIPS: &[&str] = &[QEMU, "differential::crun", "differential::runc"];
+/// What may be skipped where nothing else may, since it needs a mirror that may be down: the guest, what is
+/// compared with Debian's packages, the libraries for Python and Node; and kubectls that a machine may not have.
+const ALLOWED_SKIPS: &[&str] = &[
+    QEMU,
+    "differential::crun",
+    "differential::runc",
+    "client_libraries::python_kubernetes",
+    "client_libraries::python_kr8s",
+    "client_libraries::node_client",
+    "kubectl_versions",
+];
 const QEMU: &str = "qemu";
 const SOAK: &str = "soak";
 const BENCH: &str = "bench";
@@ -31,13 +39,14 @@ pub(crate) enum Skips {
 pub(crate) fn daily(skips: Skips) -> Result<Counts> {
     let mut total = unit_tests()?;
     run(&mut cargo(&["build", "--locked", "--workspace", "--bins"]))?;
-    total += end_to_end(skips)?;
+    total += end_to_end(skips, &[])?;
     Ok(total)
 }
 
 /// The daily suite and all that takes long.
 pub(crate) fn all(skips: Skips) -> Result<Counts> {
     let mut total = daily(skips)?;
+    total += end_to_end(skips, &["--slow"])?;
     total += judge(QEMU, qemu::run(None)?, skips);
     total += judge(SOAK, soak()?, skips);
     total += judge(BENCH, bench::works()?, skips);
@@ -64,8 +73,9 @@ fn unit_tests() -> Result<Counts> {
     run_tests(command.args(["--locked", "--workspace"]))
 }
 
-fn end_to_end(skips: Skips) -> Result<Counts> {
+fn end_to_end(skips: Skips, flags: &[&str]) -> Result<Counts> {
     let mut command = Command::new(target_dir()?.join("debug/e2e"));
+    command.args(flags);
     if skips == Skips::Refused {
         command.arg("--no-skips");
         for test in ALLOWED_SKIPS {

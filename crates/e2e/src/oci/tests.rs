@@ -67,6 +67,8 @@ fn config() -> ContainerConfig {
         },
         stop_signal: 15,
         termination_message_path: "/end".to_owned(),
+        stdin: false,
+        stdin_once: false,
         tty: true,
     }
 }

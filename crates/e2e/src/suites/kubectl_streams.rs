@@ -143,7 +143,8 @@ fn forward_a_port(bed: &Bed) -> Result<()> {
     cluster.finish()
 }
 
-fn fetch(port: u16) -> Result<String> {
+/// A page at a forwarded port.
+pub(super) fn fetch(port: u16) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;

@@ -7,6 +7,7 @@ mod api_hostile;
 mod api_hostile_clients;
 mod api_volumes;
 mod client;
+mod client_libraries;
 mod co_located;
 mod command_line;
 mod differential;
@@ -23,6 +24,7 @@ mod killed_engine;
 mod kubectl;
 mod kubectl_objects;
 mod kubectl_streams;
+mod kubectl_versions;
 mod logs;
 mod network;
 mod process;
@@ -61,6 +63,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
     Suite { name: "kubectl_streams", tests: kubectl_streams::TESTS },
+    Suite { name: "kubectl_versions", tests: kubectl_versions::TESTS },
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
@@ -68,6 +71,9 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];
+
+/// What takes minutes, or asks registries for programs: not for every day.
+pub(crate) const SLOW: &[Suite] = &[Suite { name: "client_libraries", tests: client_libraries::TESTS }];
 
 /// The fields of a container with a hook, whose `say` speaks for `hook`.
 pub(crate) fn hook(kind: &str, script: &str) -> serde_json::Value {
