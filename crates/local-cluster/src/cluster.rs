@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::machine::Machine;
 use crate::updates::{self, Updates};
-use crate::{sink, source, tend};
+use crate::{source, tend};
 
 /// Begins a new pod: makes its directory this engine's, and hands it to the kubelet.
 pub type Begin = Box<dyn Fn(Pod) -> Result<Subscription, PortError> + Send + Sync>;
@@ -41,7 +41,6 @@ pub(crate) struct Shared<N: Node> {
     pub(crate) settings: Settings,
     pub(crate) pods: &'static Kind,
     pub(crate) event_kind: &'static Kind,
-    pub(crate) node_kind: &'static Kind,
     pub(crate) updates: Updates,
     tended: Mutex<BTreeMap<PodUid, Tended>>,
 }
@@ -73,11 +72,9 @@ impl<N: Node> LocalCluster<N> {
             settings,
             pods: kind("pods"),
             event_kind: kind("events"),
-            node_kind: kind("nodes"),
             updates: Updates::default(),
             tended: Mutex::default(),
         });
-        sink::write_node(&shared).await;
         for subscription in inherited {
             tend::tend(&shared, subscription, 0);
         }

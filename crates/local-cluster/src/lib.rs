@@ -25,3 +25,4 @@ pub use backend::{Backend, Inheriting};
 pub use cluster::{Begin, LocalCluster, Settings};
 pub use machine::Machine;
 pub use objects::StoreObjects;
+pub use sink::write_node;

@@ -2,18 +2,18 @@
 //! disk a moment later than clients' do; a new engine makes them again from the pods' own records.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use apiserver::kinds::Kind;
 use apiserver::objects;
 use kubelet::render::{RenderFacts, pod_status};
 use kubelet::{Node, PodView};
 use podspec::WallTime;
 use ports::PodContext;
 use serde_json::{Value, json};
-use store::{Durability, ObjectKey, Tx};
+use store::{Durability, ObjectKey, Store, Tx};
 
-use crate::cluster::Shared;
+use crate::cluster::{Settings, Shared};
 use crate::merge::merge_status;
 use crate::node_object::node_object;
 use crate::random;
@@ -112,10 +112,14 @@ pub(crate) async fn remove_pod<N: Node>(shared: &Shared<N>, uid: &str, pod: &Val
     }
 }
 
-/// Makes or renews this machine's Node object.
-pub(crate) async fn write_node<N: Node>(shared: &Arc<Shared<N>>) {
-    let (kind, settings) = (shared.node_kind, shared.settings.clone());
-    let written = shared.store.write(Durability::Lazy, move |tx| {
+/// Makes or renews this machine's Node object, before anybody looks for a node.
+///
+/// # Panics
+/// When the API server does not serve nodes.
+pub async fn write_node(store: &Store, settings: &Settings) {
+    let kind = Kind::find("", "v1", "nodes").expect("the API server serves nodes");
+    let settings = settings.clone();
+    let written = store.write(Durability::Lazy, move |tx| {
         let key = ObjectKey::new(kind.stored(), "", &*settings.machine.name);
         let stored = tx.get(&key).and_then(|object| objects::value(&object).ok());
         let now = wall_now();

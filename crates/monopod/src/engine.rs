@@ -11,7 +11,7 @@ use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
-use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects};
+use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects, write_node};
 use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
 use ports::{Clock, ObjectReader, PortError};
@@ -95,9 +95,10 @@ impl Engine {
         };
         let made = controllers::bootstrap(&controlled).await;
         made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
-        let controllers = Controllers::start(&controlled);
         let version = discovery::server_version(VERSION);
         let settings = Settings { machine, version, removes: !plan.bound };
+        write_node(&store, &settings).await;
+        let controllers = Controllers::start(&controlled);
         Ok(Self { node, kubelet, store, server, controllers, settings, inheriting, bound: plan.bound })
     }
 

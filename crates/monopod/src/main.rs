@@ -173,6 +173,8 @@ fn init_log(cli: &Cli) {
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(stderr)
+        // It would be said on a standard error that takes nothing, by a panic.
+        .log_internal_errors(false)
         .with_ansi(stderr().is_terminal() && outcome::may_color());
     match cli.global.log_format {
         LogFormat::Text => log.without_time().with_target(false).init(),

@@ -44,7 +44,6 @@ use present::Presenter;
 use steps::{Step, Tone};
 
 pub(crate) use manifests::{read as read_manifests, texts as manifest_texts};
-pub(crate) use place::clear as clear_places;
 pub(crate) use present::{Lines, LogSource};
 
 /// After a second Ctrl-C: how long what is still to be shown may take once all pods are at rest.

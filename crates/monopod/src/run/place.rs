@@ -71,7 +71,7 @@ impl Drop for Place {
 }
 
 /// Removes what runs that were killed have left.
-pub(crate) fn clear(run_dir: &Path) {
+fn clear(run_dir: &Path) {
     let runs = run_dir.join(RUNS);
     for entry in fs::read_dir(&runs).into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
