@@ -293,7 +293,8 @@ fn exec_in_a_terminal(bed: &Bed) -> Result<()> {
     terminal.type_in("until [ \"$(stty size)\" = '25 81' ]; do sleep 0.02; done; echo size$((1 + 1))\n")?;
     terminal.wait("size2")?;
     // Ctrl-C goes to the command there. It throws away what was typed before it and not read yet.
-    terminal.type_in("echo sleep\"\"ing; sleep 1000\n")?;
+    // Said by the command itself: between a shell's fork and its exec the signal would be the shell's, and lost.
+    terminal.type_in("sh -c 'echo sleep\"\"ing; exec sleep 1000'\n")?;
     terminal.wait("sleeping")?;
     terminal.type_in("\u{3}")?;
     terminal.wait("^C")?;
