@@ -210,7 +210,8 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
         ip: IP.to_owned(),
     };
     let containers = spec.containers.iter().map(|container| {
-        container_config(pod, container, &image, &facts, node.facts(), &Objects::default()).context("cannot configure a container")
+        container_config(pod, container, &image, &facts, node.facts(), &Objects::default())
+            .context("cannot configure a container")
     });
     Ok(Plan {
         containers: containers.collect::<Result<_>>()?,

@@ -79,7 +79,8 @@ fn chosen<'a>(file: &'a Value, list: &str, name: &Value, path: &Path) -> Result<
 
 /// `https://host:port`, maybe with a path, which no server of ours has.
 fn server(url: &str) -> Result<(bool, String, u16), String> {
-    let wrong = || format!("server {url:?} is no URL such as https://127.0.0.1:6443 or unix:///run/monopod/api.sock");
+    let wrong =
+        || format!("server {url:?} is no URL such as https://127.0.0.1:6443 or unix:///run/monopod/api.sock");
     let uri: http::Uri = url.parse().map_err(|_| wrong())?;
     let secure = match uri.scheme_str() {
         Some("https") => true,

@@ -30,12 +30,12 @@ pub use field::{FieldError, FieldErrorKind, FieldPath};
 pub use identity::{IDENTITY_BYTES, generated_name, uuid};
 pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{Document, LoadError, Location, Problem};
+pub use source::{EnvSource, EnvVar};
 pub use spec::{
     Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, HostPathType, Pod,
     PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
     RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
 };
-pub use source::{EnvSource, EnvVar};
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;
 

@@ -237,8 +237,15 @@ impl Running<'_> {
             fs::create_dir_all(&path).unwrap();
             facts.volumes.insert(volume.name.to_string(), path);
         }
-        let config =
-            container_config::container_config(&self.pod.pod, container, &image, &facts, &node, &Objects::default()).unwrap();
+        let config = container_config::container_config(
+            &self.pod.pod,
+            container,
+            &image,
+            &facts,
+            &node,
+            &Objects::default(),
+        )
+        .unwrap();
         self.engine
             .bed
             .wait(self.engine.runtime.start_container(&self.pod, attempt, config))
