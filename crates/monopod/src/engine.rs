@@ -109,7 +109,7 @@ impl Engine {
         let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
         let begin = {
             let (node, kubelet) = (Arc::clone(&node), Arc::clone(&kubelet));
-            move |pod| begin(&node, &kubelet, pod, bound, &begun)
+            move |pod| begin(&node, &kubelet, &pod, bound, &begun)
         };
         let cluster =
             LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);
@@ -164,11 +164,11 @@ async fn inherit(node: &Arc<Node>, kubelet: &Arc<Kubelet<Node>>) -> Vec<Subscrip
 fn begin(
     node: &Node,
     kubelet: &Kubelet<Node>,
-    pod: Pod,
+    pod: &Pod,
     bound: bool,
     begun: &impl Fn(Subscription),
 ) -> Result<Subscription, PortError> {
-    node.claim(&pod, bound)?;
+    node.claim(pod, bound)?;
     match kubelet.add_pod(pod.clone()) {
         Ok(subscription) => {
             if let Ok(another) = kubelet.subscribe(&pod.uid) {
@@ -177,7 +177,7 @@ fn begin(
             Ok(subscription)
         }
         Err(error) => {
-            for left in node.abandon(&pod, bound) {
+            for left in node.abandon(pod, bound) {
                 tracing::warn!("something of pod {}/{} is left: {left}", pod.namespace, pod.name);
             }
             Err(PortError::chain(&error))

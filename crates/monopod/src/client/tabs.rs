@@ -15,8 +15,8 @@ pub(super) fn align(text: &str) -> String {
             let has = |line: usize| column + 1 < lines[line].len();
             let end = (start..lines.len()).find(|line| !has(*line)).unwrap_or(lines.len());
             let width = (start..end).map(|line| lines[line][column].chars().count()).max().unwrap_or(0);
-            for line in start..end {
-                widths[line][column] = width + PADDING;
+            for widths in &mut widths[start..end] {
+                widths[column] = width + PADDING;
             }
             start = end + 1;
         }

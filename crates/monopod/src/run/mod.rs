@@ -24,7 +24,6 @@ use kubelet::{PodView, Subscription};
 use lifecycle::Phase;
 use node::Node;
 use podspec::{Pod, PodUid};
-use ports::Clock;
 use serde_json::Value;
 use store::{ChangeKind, Durability, ObjectKey};
 use tokio::sync::{mpsc, watch};
@@ -127,7 +126,7 @@ enum State {
     Waiting,
     Begun(watch::Receiver<Option<PodView>>),
     /// With the last view, once everything of the pod has been shown and removed; without one if it never began.
-    Ended(Option<PodView>),
+    Ended(Option<Box<PodView>>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,7 +308,7 @@ impl Run {
             State::Begun(view) => view.borrow().clone(),
             State::Waiting | State::Ended(_) => None,
         };
-        running.state = State::Ended(view.or(last));
+        running.state = State::Ended(view.or(last).map(Box::new));
         if let Err(error) = self.engine.kubelet.remove_pod(uid).await {
             let name = format!("{}/{}", running.pod.namespace, running.pod.name);
             self.failures.push(anyhow::Error::new(error).context(format!("cannot remove all of pod {name}")));
@@ -330,7 +329,7 @@ impl Run {
         let now = self.engine.now();
         let views: Vec<(&Pod, &PodView)> = (self.pods.iter())
             .filter_map(|running| match &running.state {
-                State::Ended(Some(view)) => Some((&running.pod, view)),
+                State::Ended(Some(view)) => Some((&running.pod, &**view)),
                 _ => None,
             })
             .collect();

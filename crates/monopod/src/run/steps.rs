@@ -311,7 +311,6 @@ impl Draft<'_> {
             }
             Some(ContainerKind::Sidecar) => "sidecar ".to_owned(),
             Some(ContainerKind::Ephemeral) => "ephemeral ".to_owned(),
-            Some(ContainerKind::Ephemeral) => "ephemeral ".to_owned(),
             Some(ContainerKind::App) | None => String::new(),
         }
     }

@@ -58,7 +58,6 @@ fn rows(pod: &Pod, view: &PodView, now: Moment) -> Vec<Row> {
                 ContainerKind::Sidecar => "sidecar",
                 ContainerKind::App => "app",
                 ContainerKind::Ephemeral => "ephemeral",
-                ContainerKind::Ephemeral => "ephemeral",
             };
             Some(Row::new(status, kind, now))
         })

@@ -5,8 +5,11 @@ use serde_json::Value;
 
 use super::Lines;
 
+/// What a line is called, and the field that it shows.
+type Shown = (&'static str, &'static str);
+
 /// Types of which every field is a line as it is: the field, the type, and what it is.
-const KNOWN: [(&str, &str, &[(&str, &str)]); 9] = [
+const KNOWN: [(&str, &str, &[Shown]); 9] = [
     (
         "hostPath",
         "HostPath (a file or directory of the machine)",
