@@ -19,7 +19,7 @@ const EVENTS_MAX: usize = 10_000;
 /// As if for ever, where there are none.
 const FAR: Duration = Duration::from_secs(86_400);
 
-/// When each was last told, and in which order.
+/// When each was last told or kept, and in which order.
 #[derive(Default)]
 struct Ages {
     told: BTreeMap<ObjectKey, WallTime>,
@@ -89,6 +89,7 @@ impl Ages {
     }
 }
 
+/// What it says of itself may lie long before it was sent.
 fn last_told(event: &Value) -> Option<WallTime> {
     let times = [
         &event["series"]["lastObservedTime"],
@@ -96,7 +97,7 @@ fn last_told(event: &Value) -> Option<WallTime> {
         &event["eventTime"],
         &event["metadata"]["creationTimestamp"],
     ];
-    times.into_iter().find_map(|time| cri_log::parse_timestamp(time.as_str()?.as_bytes()))
+    times.into_iter().filter_map(|time| cri_log::parse_timestamp(time.as_str()?.as_bytes())).max()
 }
 
 #[cfg(test)]
@@ -104,9 +105,19 @@ mod tests {
     use std::time::Duration;
 
     use podspec::WallTime;
+    use serde_json::json;
     use store::{ObjectKey, Resource};
 
-    use super::{Ages, EVENTS_MAX, FAR};
+    use super::{Ages, EVENTS_MAX, FAR, last_told};
+
+    #[test]
+    fn an_event_of_long_ago_is_as_old_as_its_last_change() {
+        let made = "1970-01-01T00:01:00Z";
+        let told =
+            |time: &str| last_told(&json!({"metadata": {"creationTimestamp": made}, "lastTimestamp": time}));
+        assert_eq!(told("1970-01-01T00:00:05Z"), Some(WallTime::from_unix(60, 0)));
+        assert_eq!(told("1970-01-01T00:02:00Z"), Some(WallTime::from_unix(120, 0)));
+    }
 
     #[test]
     fn the_oldest_goes_first_after_an_hour_or_when_there_are_too_many() {
