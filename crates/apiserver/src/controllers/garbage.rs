@@ -58,7 +58,8 @@ async fn present(store: &Store, graph: &mut Graph, kind: &'static Kind, object: 
     let references = list(metadata, "ownerReferences");
     let lost = graph.record(kind, object, references);
     collect(store, kind, object, &value).await;
-    for owner in lost {
+    let free = references.iter().filter(|reference| !flag(reference, "blockOwnerDeletion"));
+    for owner in lost.into_iter().chain(free.map(|reference| text(reference, "uid").to_owned())) {
         release(store, graph, &owner).await;
     }
     if is_ending(&value) {
@@ -130,6 +131,11 @@ fn is_ending(object: &Value) -> bool {
     object["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null())
 }
 
+/// Whether it is being deleted, and its dependents before it.
+fn is_waiting(object: &Value) -> bool {
+    is_ending(object) && list(&object["metadata"], "finalizers").iter().any(|held| held == FOREGROUND)
+}
+
 /// What is known of an owner.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -147,9 +153,7 @@ fn owner(store: &Store, namespace: &str, reference: &Value) -> Owner {
     let Some(kind) = found.filter(|kind| kind.is_stored()) else { return Owner::Unknown };
     let held = store.get(&key_of(kind, namespace, text(reference, "name")));
     let Some(held) = held.filter(|held| held.uid == text(reference, "uid")) else { return Owner::Gone };
-    let waits = objects::value(&held).is_ok_and(|owner| {
-        is_ending(&owner) && list(&owner["metadata"], "finalizers").iter().any(|held| held == FOREGROUND)
-    });
+    let waits = objects::value(&held).is_ok_and(|owner| is_waiting(&owner));
     if waits { Owner::Waiting } else { Owner::There }
 }
 
@@ -176,6 +180,12 @@ async fn collect(store: &Store, kind: &'static Kind, object: &Object, value: &Va
         return;
     }
     let foreground = owners.contains(&Owner::Waiting);
+    let blocks = references.iter().any(|reference| flag(reference, "blockOwnerDeletion"));
+    if foreground && blocks && is_in_circle(store, object) {
+        // It changes with this, and is looked at again.
+        log(PART, &object.key, unblock(store, kind, object).await);
+        return;
+    }
     let propagation = if foreground { Propagation::Foreground } else { Propagation::Background };
     // One that has changed since is looked at again when its watch says so.
     let options = DeleteOptions {
@@ -185,6 +195,24 @@ async fn collect(store: &Store, kind: &'static Kind, object: &Object, value: &Va
         ..DeleteOptions::default()
     };
     log(PART, &object.key, remove(store, PART, kind, &object.key, options).await);
+}
+
+/// Whether what it owns is being deleted and waits for its own dependents, maybe for this one's owner: as in
+/// Kubernetes, that may be so without a circle, and then an owner is only gone a little sooner.
+fn is_in_circle(store: &Store, object: &Object) -> bool {
+    dependents(store, &object.key, &object.uid).iter().any(|(_, value, _)| is_waiting(value))
+}
+
+/// Its owners no longer wait for it.
+async fn unblock(store: &Store, kind: &'static Kind, object: &Object) -> Result<(), apimachinery::Status> {
+    let changed = edit(store, kind, object.key.clone(), object.uid.clone(), |object| {
+        let references = object["metadata"]["ownerReferences"].as_array_mut();
+        for reference in references.into_iter().flatten() {
+            reference["blockOwnerDeletion"] = false.into();
+        }
+        true
+    });
+    changed.await.map(|_| ())
 }
 
 async fn disown(

@@ -55,9 +55,9 @@ fn is_ending(namespace: &Value) -> bool {
     namespace["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null())
 }
 
-/// What was removed from a namespace that stays comes back.
+/// What was removed from a namespace that stays comes back, and a certificate that was changed is the right one again.
 async fn refurnish(settings: &Settings, seen: &Seen, name: &str) {
-    let Seen::Gone(object) = seen else { return };
+    let (Seen::Gone(object) | Seen::Present(object, Some(_))) = seen else { return };
     if object.key.name != name {
         return;
     }
@@ -107,7 +107,9 @@ fn unless_ending(made: Result<(), Status>) -> Result<(), Status> {
 /// Deletes what is in a namespace until nothing is left, and then lets it go.
 async fn empty(store: Store, key: ObjectKey, uid: String) -> String {
     let namespace = key.name.clone();
-    let kinds: Vec<&'static Kind> = stored_kinds().filter(|kind| kind.namespaced).collect();
+    let mut kinds: Vec<&'static Kind> = stored_kinds().filter(|kind| kind.namespaced).collect();
+    // Pods go first, and the rest stays until they are gone: they may need it on their way out.
+    kinds.sort_by_key(|kind| kind.kind != "Pod");
     loop {
         let revision = store.revision();
         let mut left: Vec<(&'static Kind, Vec<std::sync::Arc<Object>>)> = Vec::new();
@@ -115,7 +117,8 @@ async fn empty(store: Store, key: ObjectKey, uid: String) -> String {
             let objects = store.list(kind.stored(), Some(&namespace), None, None, |_| true).objects;
             for object in &objects {
                 let ending = objects::value(object).is_ok_and(|object| is_ending(&object));
-                if !ending {
+                let waits = left.first().is_some_and(|(first, _)| first.kind == "Pod") && kind.kind != "Pod";
+                if !ending && !waits {
                     let options = DeleteOptions { uid: Some(object.uid.clone()), ..DeleteOptions::default() };
                     log(PART, &object.key, remove(&store, PART, kind, &object.key, options).await);
                 }

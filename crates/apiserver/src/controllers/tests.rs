@@ -157,6 +157,12 @@ async fn a_namespace_gets_its_things_back_and_ends_empty() {
             .filter(|held| held["metadata"]["uid"] != account["metadata"]["uid"])
     };
     bed.until("another account", again).await;
+    let certificate = |bed: &Bed| Some(bed.get("", "configmaps", "n", "kube-root-ca.crt")?["data"].clone());
+    let right = bed.until("the certificate", certificate).await;
+    let mut wrong = bed.get("", "configmaps", "n", "kube-root-ca.crt").unwrap();
+    wrong["data"] = json!({"ca.crt": ""});
+    bed.put(kind("", "configmaps"), wrong).await;
+    bed.until("the right one", |bed| (certificate(bed)? == right).then_some(())).await;
     let held = json!({"metadata": {"namespace": "n", "name": "held", "finalizers": ["example.com/f"]}});
     bed.create("", "configmaps", held).await;
     bed.delete("", "namespaces", "", "n", None).await;
@@ -180,6 +186,55 @@ async fn a_namespace_gets_its_things_back_and_ends_empty() {
         .unwrap();
     bed.until_gone("", "namespaces", "", "n").await;
     assert!(bed.get("", "serviceaccounts", "n", "default").is_none());
+}
+
+#[tokio::test]
+async fn pods_leave_a_namespace_first() {
+    let bed = Bed::new().await;
+    bed.create("", "namespaces", json!({"metadata": {"name": "n"}})).await;
+    let pod = json!({
+        "metadata": {"namespace": "n", "name": "p", "finalizers": ["example.com/f"]},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    let pod = bed.create("", "pods", pod).await;
+    bed.create("", "configmaps", json!({"metadata": {"namespace": "n", "name": "m"}})).await;
+    bed.delete("", "namespaces", "", "n", None).await;
+    let told = |bed: &Bed| {
+        let namespace = bed.get("", "namespaces", "", "n")?;
+        (!list(&namespace["status"], "conditions").is_empty()).then_some(())
+    };
+    bed.until("what it waits for", told).await;
+    assert!(bed.get("", "configmaps", "n", "m").is_some());
+    assert!(!bed.get("", "pods", "n", "p").unwrap()["metadata"]["deletionTimestamp"].is_null());
+    let key = ObjectKey::new(kind("", "pods").stored(), "n", "p");
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    super::garbage::without_finalizer(&bed.store, kind("", "pods"), &key, uid, "example.com/f")
+        .await
+        .unwrap();
+    bed.until_gone("", "namespaces", "", "n").await;
+    assert!(bed.get("", "configmaps", "n", "m").is_none());
+}
+
+#[tokio::test]
+async fn a_circle_of_owners_ends() {
+    let bed = Bed::new().await;
+    let secrets = kind("", "secrets");
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        let object = json!({"metadata": {"namespace": "default", "name": name}});
+        made.push(bed.create("", "secrets", object).await);
+    }
+    for index in 0..3 {
+        let (owner, mut object) = (&made[(index + 2) % 3], made[index].clone());
+        let reference = owned("x", owner, true)["metadata"]["ownerReferences"][0].clone();
+        object["metadata"]["ownerReferences"] = json!([reference]);
+        object["metadata"]["ownerReferences"][0]["kind"] = "Secret".into();
+        bed.put(secrets, object).await;
+    }
+    bed.delete("", "secrets", "default", "a", Some(Propagation::Foreground)).await;
+    for name in ["a", "b", "c"] {
+        bed.until_gone("", "secrets", "default", name).await;
+    }
 }
 
 #[tokio::test]
