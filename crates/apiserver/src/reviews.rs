@@ -24,6 +24,9 @@ pub(crate) fn answer(
     resource: &Resource,
     bytes: &[u8],
 ) -> Result<Response<Body>, Status> {
+    if negotiate::form(call.accept()) != Some(negotiate::Form::Json) {
+        return Err(Status::not_acceptable(&[negotiate::OFFERED]));
+    }
     let mut decoded = decode::read(negotiate::body_form(call.header(&CONTENT_TYPE)), bytes)?;
     decode::check_kind(&mut decoded.value, &kind.api_version(), kind.kind)?;
     if let Some(ty) = api_schema::Schema::get().kind(kind.group, kind.version, kind.kind) {

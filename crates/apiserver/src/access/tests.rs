@@ -130,4 +130,30 @@ async fn tokens_are_reviewed() {
     assert_eq!(known["user"]["username"], "system:serviceaccount:a:default");
     assert_eq!(review(json!({ "token": token })).await["authenticated"], Value::Null);
     assert!(review(json!({ "token": "x" })).await["error"].is_string());
+    let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    bed.call(Method::POST, path, &table, "{}").await.failure(406);
+}
+
+#[tokio::test]
+async fn a_token_says_which_pod_has_it_and_where() {
+    let bed = Bed::new().await;
+    let node = bed.post("/api/v1/nodes", &json!({ "metadata": { "name": "node-1" } })).await.expect(201);
+    let mut bound = crate::testing::pod("p");
+    bound["spec"]["nodeName"] = "node-1".into();
+    let bound = bed.post("/api/v1/namespaces/a/pods", &bound).await.expect(201);
+    let uid = &bound["metadata"]["uid"];
+    let request = json!({ "spec": { "boundObjectRef": { "kind": "Pod", "apiVersion": "v1", "name": "p", "uid": uid } } });
+    let issued = bed.post("/api/v1/namespaces/a/serviceaccounts/default/token", &request).await.expect(201);
+    let review = json!({ "spec": { "token": issued["status"]["token"] } });
+    let review = bed.post("/apis/authentication.k8s.io/v1/tokenreviews", &review).await.expect(201);
+    let extra = &review["status"]["user"]["extra"];
+    for (key, value) in [
+        ("pod-name", &json!("p")),
+        ("pod-uid", uid),
+        ("node-name", &json!("node-1")),
+        ("node-uid", &node["metadata"]["uid"]),
+    ] {
+        assert_eq!(&extra[format!("authentication.kubernetes.io/{key}")][0], value, "{key}");
+    }
 }

@@ -136,7 +136,10 @@ async fn a_token_has_its_time() {
     let later = |seconds: i64| WallTime(now.0 + seconds * 1_000_000_000);
     let user = |at| tokens.user(&issued.token, &bed.api.store, at);
     let account = User::service_account("a", "default", &request.account_uid);
-    assert_eq!(user(now), Some(account));
+    let mut known = user(now).expect("a user");
+    let extra = std::mem::take(&mut known.extra);
+    assert_eq!(known, account);
+    assert!(extra["authentication.kubernetes.io/credential-id"][0].starts_with("JTI="), "{extra:?}");
     assert_eq!((user(later(601)), user(later(-10))), (None, None));
     let other = Tokens::new(&Tokens::generate()).expect("a key");
     assert_eq!(other.user(&issued.token, &bed.api.store, now), None);

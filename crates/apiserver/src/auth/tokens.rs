@@ -23,6 +23,9 @@ pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
 const POD_NAME: &str = "authentication.kubernetes.io/pod-name";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
+const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
+const NODE_UID: &str = "authentication.kubernetes.io/node-uid";
+const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
 
 /// Signs and verifies with one key.
 #[derive(Clone)]
@@ -164,13 +167,30 @@ impl Tokens {
         for (claim, resource) in [("pod", "pods"), ("secret", "secrets")] {
             let Some(bound) = about.get(claim) else { continue };
             let (name, uid) = (bound["name"].as_str()?, bound["uid"].as_str()?);
-            is_there(store, resource, namespace, name, uid, now)?;
+            let object = is_there(store, resource, namespace, name, uid, now)?;
             if claim == "pod" {
-                user.extra.insert(POD_NAME.to_owned(), vec![name.to_owned()]);
-                user.extra.insert(POD_UID.to_owned(), vec![uid.to_owned()]);
+                say(&mut user, POD_NAME, name.to_owned());
+                say(&mut user, POD_UID, uid.to_owned());
+                say_node(&mut user, store, &object);
             }
         }
+        if let Some(id) = claims["jti"].as_str() {
+            say(&mut user, CREDENTIAL, format!("JTI={id}"));
+        }
         Some((user, common))
+    }
+}
+
+fn say(user: &mut User, key: &str, value: String) {
+    user.extra.insert(key.to_owned(), vec![value]);
+}
+
+/// Where the pod runs that a token is bound to.
+fn say_node(user: &mut User, store: &Store, pod: &Value) {
+    let Some(name) = pod["spec"]["nodeName"].as_str() else { return };
+    say(user, NODE_NAME, name.to_owned());
+    if let Some(node) = store.get(&ObjectKey::new(Resource::new("nodes"), "", name)) {
+        say(user, NODE_UID, node.uid.clone());
     }
 }
 
@@ -184,7 +204,7 @@ fn is_there(
     name: &str,
     uid: &str,
     now: WallTime,
-) -> Option<()> {
+) -> Option<Value> {
     let object = store.get(&ObjectKey::new(Resource::new(resource), namespace, name))?;
     if object.uid != uid {
         return None;
@@ -192,7 +212,7 @@ fn is_there(
     let value: Value = serde_json::from_slice(&object.json).ok()?;
     let gone =
         meta::deletion_time(&value).is_some_and(|due| now.0 - due.0 > DELETED_SECONDS_MAX * 1_000_000_000);
-    (!gone).then_some(())
+    (!gone).then_some(value)
 }
 
 fn encode(value: &Value) -> String {
