@@ -17,8 +17,8 @@ use podspec::{ContainerName, PodUid};
 use ports::{ExecIo, SessionError, Streams, Terminal};
 use runtime::logs::{LogQuery, LogWatcher};
 use store::Store;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::pages;
 use crate::streams::{Descriptor, copy};
@@ -108,10 +108,15 @@ impl<N: Node> NodeBackend for Backend<N> {
     fn attach(&self, target: ContainerTarget, io: ProcessIo) -> Answer<'_, ()> {
         Box::pin(async move {
             let (uid, name) = (PodUid::new(&target.pod.uid), ContainerName::new(&target.container));
-            let attached = self.kubelet().await.attach(&uid, &name, io.stdin.is_some()).await;
+            let kubelet = self.kubelet().await;
+            let attached = kubelet.attach(&uid, &name, io.stdin.is_some()).await;
             let streams = attached.map_err(session_error)?;
-            // The end of an attachment is the end of its output.
-            pump(streams, io).await
+            // The input of such a container ends with its attachment, which sees what comes of it.
+            let sees_end = kubelet.subscribe(&uid).is_ok_and(|subscription| {
+                let container = subscription.pod.pod.spec.container(&name);
+                container.is_some_and(|container| container.stdin_once && !container.tty)
+            });
+            pump(streams, io, sees_end).await
         })
     }
 
@@ -183,7 +188,8 @@ async fn pump_until(
 ) -> Result<i32, BackendError> {
     let last_progress = Mutex::new(Instant::now());
     let progress = || *lock(&last_progress) = Instant::now();
-    let (mut input, mut output) = copies(streams, io, &progress)?;
+    let input_ended = Notify::new();
+    let (mut input, mut output) = copies(streams, io, &progress, &input_ended)?;
     tokio::pin!(exit);
     let mut output_open = true;
     loop {
@@ -201,12 +207,18 @@ async fn pump_until(
     }
 }
 
-/// Copies between client and process until the process says no more.
-async fn pump(streams: Streams, io: ProcessIo) -> Result<(), BackendError> {
-    let (mut input, mut output) = copies(streams, io, &|| ())?;
+/// Copies between client and process until the process says no more; also until the client does, unless it is to see
+/// what comes of the end of the input.
+async fn pump(streams: Streams, io: ProcessIo, sees_end: bool) -> Result<(), BackendError> {
+    let input_ended = Notify::new();
+    let (mut input, mut output) = copies(streams, io, &|| (), &input_ended)?;
     tokio::select! {
         () = &mut input => {}
         () = &mut output => {}
+        () = input_ended.notified(), if !sees_end => {
+            // An answer to the last of it is still seen.
+            let _ = timeout(QUIET, output).await;
+        }
     }
     Ok(())
 }
@@ -218,6 +230,7 @@ fn copies<'a>(
     streams: Streams,
     io: ProcessIo,
     progress: &'a (impl Fn() + Send + Sync),
+    input_ended: &'a Notify,
 ) -> Result<(Copying<'a>, Copying<'a>), BackendError> {
     let failed = |error: io::Error| BackendError::Internal(format!("cannot speak to the process: {error}"));
     let stdin = streams.stdin.map(Descriptor::new).transpose().map_err(failed)?;
@@ -227,6 +240,7 @@ fn copies<'a>(
         let copy_input = async {
             if let (Some(mut from), Some(to)) = (io.stdin, stdin) {
                 copy(&mut from, Some(to), || ()).await;
+                input_ended.notify_one();
             }
         };
         tokio::join!(copy_input, follow_size(io.terminal, streams.terminal));

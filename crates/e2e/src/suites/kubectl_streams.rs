@@ -19,6 +19,7 @@ use crate::wait;
 pub(crate) const TESTS: &[Test] = tests![
     exec_on_a_terminal,
     attach_sees_what_is_written,
+    attach_ends_with_its_input,
     run_with_standard_input,
     copy_both_ways,
     forward_a_port,
@@ -71,6 +72,24 @@ fn attach_sees_what_is_written(bed: &Bed) -> Result<()> {
     cluster.wait_output(&["get", "pod", "talks", "-o", "jsonpath={.status.phase}"], "Succeeded", SOON)?;
     let log = cluster.output(&["logs", "talks"])?;
     ensure!(log == "got hello\nclosed\n", "{log}");
+    cluster.finish()
+}
+
+fn attach_ends_with_its_input(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let cluster = Cluster::start(bed)?;
+    let script = "while read -r line; do echo \"got $line\"; done; echo closed";
+    cluster.apply_pod(&Pod::new("stays").app_with("main", script, &json!({"stdin": true})))?;
+    cluster.wait_ready("stays")?;
+    for line in ["one", "two"] {
+        let path = bed.dir().join(line);
+        std::fs::write(&path, format!("{line}\n"))?;
+        let mut attach = cluster.command();
+        attach.args(["attach", "-i", "stays"]).stdin(std::fs::File::open(&path)?);
+        bed.start(&mut attach)?.wait(SOON)?.expect_code(0)?;
+    }
+    let log = || cluster.output(&["logs", "stays"]);
+    ensure!(log()? == "got one\ngot two\n", "{}", log()?);
     cluster.finish()
 }
 
