@@ -39,6 +39,8 @@ pub(crate) fn manifest(
         "metadata": {"name": name},
         "spec": {
             "restartPolicy": "Never",
+            // The floor makes no mount for it.
+            "automountServiceAccountToken": false,
             "terminationGracePeriodSeconds": 10,
             "volumes": volumes,
             "containers": containers.collect::<Vec<_>>(),
