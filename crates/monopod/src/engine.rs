@@ -95,6 +95,9 @@ impl Engine {
         };
         let made = controllers::bootstrap(&controlled).await;
         made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
+        if !plan.bound {
+            make_roles(&store).await;
+        }
         let version = discovery::server_version(VERSION);
         let settings = Settings { machine, version, removes: !plan.bound };
         write_node(&store, &settings).await;
@@ -115,6 +118,11 @@ impl Engine {
             LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);
         let _cluster = cluster.await;
         inheriting.done();
+        if bound {
+            // The pods of a run do not wait for them.
+            let store = store.clone();
+            tokio::spawn(async move { make_roles(&store).await });
+        }
         Live { node, kubelet, store, server, controllers, _cluster }
     }
 }
@@ -131,6 +139,12 @@ impl Live {
         let store = self.store;
         // An error says that the process is ending anyway.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+async fn make_roles(store: &Store) {
+    if let Err(status) = controllers::bootstrap_roles(store).await {
+        tracing::error!("the stock roles are not all there: {}", status.message);
     }
 }
 

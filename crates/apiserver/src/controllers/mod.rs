@@ -47,12 +47,20 @@ pub struct Controllers {
     tasks: JoinSet<()>,
 }
 
-/// Makes what is there from the start: namespaces, roles, priority classes, `default/kubernetes`. What is there stays.
+/// Makes what pods need from the start: namespaces, priority classes, `default/kubernetes`. What is there stays.
 ///
 /// # Errors
 /// The store cannot be written.
 pub async fn bootstrap(settings: &Settings) -> Result<(), Status> {
-    stock::make(settings).await
+    stock::make_basics(settings).await
+}
+
+/// Makes the stock roles and their bindings, which only clients need that are not the administrator.
+///
+/// # Errors
+/// The store cannot be written.
+pub async fn bootstrap_roles(store: &Store) -> Result<(), Status> {
+    stock::make_roles(store).await
 }
 
 impl Controllers {

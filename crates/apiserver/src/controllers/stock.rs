@@ -18,18 +18,11 @@ const SERVICE: &str = "kubernetes";
 /// The port of `default/kubernetes`.
 const PORT: u16 = 443;
 
-pub(super) async fn make(settings: &Settings) -> Result<(), Status> {
+pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
     let store = &settings.store;
     for name in NAMESPACES {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         create(store, PART, kind("", "namespaces"), namespace).await?;
-    }
-    let Stock { cluster_roles, cluster_role_bindings } = stock();
-    for role in cluster_roles {
-        reconcile(store, "clusterroles", role, "rules").await?;
-    }
-    for binding in cluster_role_bindings {
-        reconcile(store, "clusterrolebindings", binding, "subjects").await?;
     }
     for (name, value) in SYSTEM_CLASSES {
         let class = json!({
@@ -39,6 +32,17 @@ pub(super) async fn make(settings: &Settings) -> Result<(), Status> {
         create(store, PART, kind("scheduling.k8s.io", "priorityclasses"), class).await?;
     }
     service(settings).await
+}
+
+pub(super) async fn make_roles(store: &Store) -> Result<(), Status> {
+    let Stock { cluster_roles, cluster_role_bindings } = stock();
+    for role in cluster_roles {
+        reconcile(store, "clusterroles", role, "rules").await?;
+    }
+    for binding in cluster_role_bindings {
+        reconcile(store, "clusterrolebindings", binding, "subjects").await?;
+    }
+    Ok(())
 }
 
 /// A stock role that is there gets what it lacks of the rules of this version; what was added to it stays, and one that

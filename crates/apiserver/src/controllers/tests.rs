@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use store::{Durability, ObjectKey, Options, Place, Store};
 
 use super::write::kind;
-use super::{Controllers, Settings, bootstrap};
+use super::{Controllers, Settings, bootstrap, bootstrap_roles};
 use crate::change::{Change, DeleteOptions, Propagation, create, delete};
 use crate::kinds::Kind;
 use crate::objects::{index_stored, put, value};
@@ -32,6 +32,7 @@ impl Bed {
             endpoints: vec![(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 6443)],
         };
         bootstrap(&settings).await.unwrap();
+        bootstrap_roles(&settings.store).await.unwrap();
         let controllers = Controllers::start(&settings);
         Self { store, _controllers: controllers }
     }
