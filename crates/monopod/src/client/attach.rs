@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use podspec::json::{flag, text};
+use podspec::json::flag;
 
 use crate::client::container::{choose, of_name};
-use crate::client::context::{Context, pod_path, with_query};
-use crate::client::exec::has_terminal;
-use crate::client::failure::{Failure, Result};
+use crate::client::context::{Context, pod_path};
+use crate::client::exec::{has_terminal, refuse_completed, session_path};
+use crate::client::failure::Result;
 use crate::client::print;
 use crate::client::session::{Wanted, interact};
 use crate::client::target::pod_name;
@@ -40,12 +40,7 @@ pub(crate) struct Attach {
 pub(super) async fn attach(options: &Attach, context: &Context) -> Result<ExitCode> {
     let name = pod_name(&options.pod)?;
     let pod = context.pod(&context.namespace, name).await?;
-    let phase = text(&pod["status"], "phase");
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::said(format!(
-            "cannot attach a container in a completed pod; current phase is {phase}"
-        )));
-    }
+    refuse_completed(&pod, "attach")?;
     let container = choose(&pod, options.container.as_deref())?;
     let has_tty = flag(of_name(&pod, &container), "tty");
     if options.tty && !has_tty && !options.quiet {
@@ -57,8 +52,7 @@ pub(super) async fn attach(options: &Attach, context: &Context) -> Result<ExitCo
     if tty && options.stdin && !options.quiet {
         print::note(format_args!("If you don't see a command prompt, try pressing enter."));
     }
-    let query = wanted.query(&container, &[]);
-    let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let path = with_query(&format!("{}/attach", pod_path(&context.namespace, name)), &query);
+    let path = format!("{}/attach", pod_path(&context.namespace, name));
+    let path = session_path(&path, wanted, &container, &[]);
     interact(context, &path, Wanted { tty, ..wanted }).await
 }

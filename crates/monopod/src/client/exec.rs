@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use podspec::json::text;
+use serde_json::Value;
 
 use crate::client::container::choose;
 use crate::client::context::{Context, pod_path, with_query};
@@ -45,17 +46,23 @@ pub(crate) struct Exec {
 pub(super) async fn exec(options: &Exec, context: &Context) -> Result<ExitCode> {
     let name = pod_name(&options.pod)?;
     let pod = context.pod(&context.namespace, name).await?;
-    let phase = text(&pod["status"], "phase");
-    if matches!(phase, "Succeeded" | "Failed") {
-        return Err(Failure::said(format!(
-            "cannot exec into a container in a completed pod; current phase is {phase}"
-        )));
-    }
+    refuse_completed(&pod, "exec into")?;
     let container = choose(&pod, options.container.as_deref())?;
     let tty = options.tty && has_terminal(options.quiet);
     let wanted = Wanted { stdin: options.stdin, stdout: true, stderr: !tty, tty };
     let path = exec_path(&context.namespace, name, wanted, &container, &options.command);
     interact(context, &path, wanted).await
+}
+
+/// Nothing runs in a pod that has ended. `what`: what was to be done with a container of it.
+pub(super) fn refuse_completed(pod: &Value, what: &str) -> Result<()> {
+    let phase = text(&pod["status"], "phase");
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Err(Failure::said(format!(
+            "cannot {what} a container in a completed pod; current phase is {phase}"
+        )));
+    }
+    Ok(())
 }
 
 /// Whether there is one; it is said when there is none.
@@ -74,7 +81,12 @@ pub(super) fn exec_path(
     container: &str,
     command: &[String],
 ) -> String {
+    session_path(&format!("{}/exec", pod_path(namespace, pod)), wanted, container, command)
+}
+
+/// `path` with what a session on one container asks for.
+pub(super) fn session_path(path: &str, wanted: Wanted, container: &str, command: &[String]) -> String {
     let query = wanted.query(container, command);
     let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    with_query(&format!("{}/exec", pod_path(namespace, pod)), &query)
+    with_query(path, &query)
 }
