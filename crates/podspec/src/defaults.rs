@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::demand::{OF_PODS, of_containers};
 use crate::field::{FieldError, FieldPath};
+use crate::quantity::Quantity;
 
 const FILE_MODE: u32 = 0o644;
 const TOKEN_SECONDS: u32 = 3_600;
@@ -26,6 +28,31 @@ pub(crate) fn fill_in(pod: &mut Value) {
         each(spec, section, |fields| container(fields, host_network));
     }
     each(spec, "volumes", volume);
+    pod_requests(spec);
+}
+
+/// Requests of a pod with limits of its own: what its containers ask for, or else the limit (KEP-2837).
+fn pod_requests(spec: &mut Map<String, Value>) {
+    let items = |section| spec.get(section).and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    let asked: Vec<(&str, Quantity)> = (OF_PODS.iter())
+        .filter_map(|name| {
+            let sum = of_containers(items("initContainers"), items("containers"), "requests", name)?;
+            Some((*name, sum))
+        })
+        .collect();
+    let Some(resources) = child(spec, "resources") else { return };
+    let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else { return };
+    if limits.is_empty() {
+        return;
+    }
+    let requests = resources.entry("requests").or_insert_with(|| json!({}));
+    let Some(requests) = requests.as_object_mut() else { return };
+    for (name, sum) in asked {
+        requests.entry(name).or_insert_with(|| sum.to_string().into());
+    }
+    for (name, limit) in limits.into_iter().filter(|(name, _)| OF_PODS.contains(&name.as_str())) {
+        requests.entry(name).or_insert(limit);
+    }
 }
 
 /// Puts a pod that names no namespace into this one. Anything but text is left for the schema to refuse.
@@ -104,6 +131,9 @@ fn probe(fields: &mut Map<String, Value>) {
     set(fields, "successThreshold", 1);
     set(fields, "failureThreshold", 3);
     http_get(fields);
+    if let Some(fields) = child(fields, "grpc") {
+        set(fields, "service", "");
+    }
 }
 
 fn http_get(handler: &mut Map<String, Value>) {

@@ -7,6 +7,7 @@
 //! Nothing above this crate reads v1.Pod JSON to decide anything.
 
 mod defaults;
+mod demand;
 mod endless;
 pub mod field;
 mod identity;
@@ -32,9 +33,11 @@ pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{Document, LoadError, Location, Problem};
 pub use source::{EnvSource, EnvVar};
 pub use spec::{
-    Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, HostPathType, Pod,
-    PodSpec, PortProtocol, Probe, ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule,
-    RestartRuleAction, SecurityContext, Volume, VolumeMount, VolumeSource,
+    Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, GrpcAction,
+    HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme, Pod, PodSpec, PortProtocol, PortRef,
+    Probe, ProbeHandler, ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy,
+    RestartRule, RestartRuleAction, SecurityContext, TcpSocketAction, TerminationMessagePolicy, Volume,
+    VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;

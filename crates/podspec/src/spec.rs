@@ -45,6 +45,10 @@ pub struct PodSpec {
     /// `serviceAccountName`; empty where nobody gave the pod one.
     pub service_account: String,
     pub host_aliases: Vec<HostAlias>,
+    /// `readinessGates`: the condition types that somebody else has to set before the pod is ready.
+    pub readiness_gates: Vec<String>,
+    /// `resources` of the pod as a whole (KEP-2837).
+    pub resources: Option<Resources>,
 }
 
 /// One line of `/etc/hosts`.
@@ -93,10 +97,16 @@ pub struct Container {
     pub volume_mounts: Vec<VolumeMount>,
     pub restart: ProcessRestartPolicy,
     pub startup_probe: Option<Probe>,
-    pub post_start: Option<ExecAction>,
-    pub pre_stop: Option<ExecAction>,
+    pub liveness_probe: Option<Probe>,
+    pub readiness_probe: Option<Probe>,
+    pub post_start: Option<HookHandler>,
+    pub pre_stop: Option<HookHandler>,
+    /// `lifecycle.stopSignal`, as `SIGUSR1`; `None`: the image's, or SIGTERM.
+    pub stop_signal: Option<String>,
     /// Absolute path inside the container.
     pub termination_message_path: String,
+    pub termination_message_policy: TerminationMessagePolicy,
+    pub resize_restarts: ResizeRestarts,
     pub security: SecurityContext,
     pub tty: bool,
     pub stdin: bool,
@@ -156,7 +166,7 @@ pub enum PortProtocol {
 }
 
 /// CPU in millicores, memory in bytes. Requests default to limits.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Resources {
     pub cpu_request: Option<u64>,
     pub cpu_limit: Option<u64>,
@@ -212,10 +222,11 @@ pub enum HostPathType {
     BlockDevice,
 }
 
-/// Only exec handlers so far; the other handlers are refused by name.
+/// A startup, liveness or readiness probe
+/// (<https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Probe {
-    pub exec: ExecAction,
+    pub handler: ProbeHandler,
     pub initial_delay: Duration,
     pub period: Duration,
     pub timeout: Duration,
@@ -226,8 +237,86 @@ pub struct Probe {
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ProbeHandler {
+    Exec(ExecAction),
+    HttpGet(HttpGetAction),
+    TcpSocket(TcpSocketAction),
+    Grpc(GrpcAction),
+}
+
+/// What a postStart or preStop hook does
+/// (<https://kubernetes.io/docs/concepts/containers/container-lifecycle-hooks/>).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum HookHandler {
+    Exec(ExecAction),
+    HttpGet(HttpGetAction),
+    Sleep(Duration),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ExecAction {
     pub command: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HttpGetAction {
+    /// `None`: the pod itself. Otherwise reached from the host.
+    pub host: Option<String>,
+    pub port: PortRef,
+    /// As it was written, with its query.
+    pub path: String,
+    pub scheme: HttpScheme,
+    /// In order; a name may come more than once.
+    pub headers: Vec<HttpHeader>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum HttpScheme {
+    Http,
+    Https,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HttpHeader {
+    pub name: String,
+    pub value: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TcpSocketAction {
+    /// As in [`HttpGetAction`].
+    pub host: Option<String>,
+    pub port: PortRef,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GrpcAction {
+    pub port: u16,
+    /// Of the health check request; empty for the server as a whole.
+    pub service: String,
+}
+
+/// A port by its number, or by its name among the container's `ports`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PortRef {
+    Number(u16),
+    Name(String),
+}
+
+/// Where `state.terminated.message` comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum TerminationMessagePolicy {
+    #[default]
+    File,
+    /// The end of the log when the file is empty and the container failed.
+    FallbackToLogsOnError,
+}
+
+/// `resizePolicy`: whether a change of the resource restarts the container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ResizeRestarts {
+    pub cpu: bool,
+    pub memory: bool,
 }
 
 /// The container's security context merged over the pod's.
@@ -270,5 +359,19 @@ impl PodSpec {
     /// Sidecars in start order.
     pub fn sidecars(&self) -> impl DoubleEndedIterator<Item = &Container> {
         self.init_containers.iter().filter(|c| c.kind == ContainerKind::Sidecar)
+    }
+}
+
+impl Container {
+    /// The number of a port; `None` for a name that none of the container's ports has.
+    #[must_use]
+    pub fn port(&self, port: &PortRef) -> Option<u16> {
+        match port {
+            PortRef::Number(number) => Some(*number),
+            PortRef::Name(name) => {
+                let named = self.ports.iter().find(|port| port.name.as_ref() == Some(name));
+                named.map(|port| port.container_port)
+            }
+        }
     }
 }

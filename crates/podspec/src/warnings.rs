@@ -1,6 +1,6 @@
 //! What is allowed but most likely not meant. The texts of the rules Kubernetes has too are its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -23,8 +23,10 @@ pub(crate) fn warnings(pod: &Value) -> Vec<String> {
             let path = path.child(section).index(i);
             hidden_variables(container, &path, &mut warnings);
             fractional_bytes(container, &path, &mut warnings);
+            unknown_ports(container, &path, &mut warnings);
         }
     }
+    repeated_port_names(spec, &path, &mut warnings);
     for (i, container) in list(spec, "initContainers").iter().enumerate() {
         warnings.extend(endless_init(container, &path.child("initContainers").index(i)));
     }
@@ -56,6 +58,55 @@ fn fractional_bytes(container: &Value, path: &FieldPath, warnings: &mut Vec<Stri
             let path = path.child("resources").child(list).key("memory");
             warnings
                 .push(format!("{path}: fractional byte value \"{quantity}\" is invalid, must be an integer"));
+        }
+    }
+}
+
+/// A probe or hook that names a port of none of the container's: it errs each time, as in Kubernetes.
+fn unknown_ports(container: &Value, path: &FieldPath, warnings: &mut Vec<String>) {
+    let names: BTreeSet<&str> = list(container, "ports").iter().map(|port| text(port, "name")).collect();
+    let handlers = [
+        ("livenessProbe", None),
+        ("readinessProbe", None),
+        ("startupProbe", None),
+        ("lifecycle", Some("postStart")),
+        ("lifecycle", Some("preStop")),
+    ];
+    for (field, hook) in handlers {
+        let (mut holder, mut path) = (&container[field], path.child(field));
+        if let Some(hook) = hook {
+            (holder, path) = (&holder[hook], path.child(hook));
+        }
+        for action in ["httpGet", "tcpSocket"] {
+            let Some(name) = holder[action]["port"].as_str().filter(|name| !names.contains(name)) else {
+                continue;
+            };
+            let (path, name) = (path.child(action).child("port"), quote(name));
+            warnings.push(format!("{path}: none of the container's ports has the name {name}"));
+        }
+    }
+}
+
+fn repeated_port_names(spec: &Value, path: &FieldPath, warnings: &mut Vec<String>) {
+    let mut seen: BTreeMap<&str, FieldPath> = BTreeMap::new();
+    for section in ["initContainers", "containers"] {
+        for (i, container) in list(spec, section).iter().enumerate() {
+            let path = path.child(section).index(i).child("ports");
+            for (j, port) in list(container, "ports").iter().enumerate() {
+                let (name, path) = (text(port, "name"), path.index(j));
+                if name.is_empty() {
+                    continue;
+                }
+                let Some(first) = seen.get(name) else {
+                    seen.insert(name, path);
+                    continue;
+                };
+                let name = quote(name);
+                warnings.push(format!(
+                    "{path}: duplicate port name {name} with {first}, services and probes that select ports by name \
+                     will use {first}"
+                ));
+            }
         }
     }
 }

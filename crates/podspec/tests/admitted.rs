@@ -132,6 +132,36 @@ spec:
     assert_eq!(pod.pod.spec.active_deadline.unwrap().as_secs(), 100);
 }
 
+/// What a pod with limits of its own asks for: what its containers do, or else the limit.
+#[test]
+fn requests_of_the_pod() {
+    for (own, containers, expected) in [
+        ("{}", "[{name: a, image: b, resources: {requests: {cpu: 1}}}]", "{}"),
+        ("{limits: {}}", "[{name: a, image: b, resources: {requests: {cpu: 1}}}]", "{\"limits\":{}}"),
+        (
+            "{requests: {cpu: 2}}",
+            "[{name: a, image: b, resources: {requests: {cpu: 1, memory: 1Mi}}}]",
+            "{\"requests\":{\"cpu\":\"2\"}}",
+        ),
+        (
+            "{limits: {cpu: 2, memory: 8Mi}}",
+            "[{name: a, image: b}]",
+            "{\"limits\":{\"cpu\":\"2\",\"memory\":\"8Mi\"},\"requests\":{\"cpu\":\"2\",\"memory\":\"8Mi\"}}",
+        ),
+        (
+            "{limits: {cpu: 2}, requests: {}}",
+            "[{name: a, image: b, resources: {limits: {cpu: 500m}}}, {name: c, image: b, resources: {requests: {cpu: 0.3, memory: 1Mi}}}]",
+            "{\"limits\":{\"cpu\":\"2\"},\"requests\":{\"cpu\":\"800m\",\"memory\":\"1Mi\"}}",
+        ),
+    ] {
+        let pod = load(&format!(
+            "{{kind: Pod, apiVersion: v1, metadata: {{name: a}}, spec: {{resources: {own}, containers: {containers}}}}}"
+        ));
+        let resources = serde_json::to_string(&pod.manifest["spec"]["resources"]).unwrap();
+        assert_eq!(resources, expected, "{own} {containers}");
+    }
+}
+
 #[test]
 fn host_names() {
     let named = |name: &str| {
@@ -171,12 +201,20 @@ spec:
     command: [sleep, infinity]
     env: [{name: A, value: a}, {name: A, value: $(A)b}, {name: A, value: c}]
     resources: {limits: {memory: 128m}}
+    ports: [{name: web, containerPort: 80}]
+    livenessProbe: {httpGet: {port: web}}
+    readinessProbe: {tcpSocket: {port: http}}
+    lifecycle: {preStop: {httpGet: {port: web-2}}, postStart: {httpGet: {port: 80}}}
+  - {name: second, image: app, ports: [{name: web, containerPort: 81}], startupProbe: {grpc: {port: 1}}}
 ",
         &expect![[r#"
             spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1
             spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply
             spec.containers[0].resources.limits[memory]: fractional byte value "128m" is invalid, must be an integer
             spec.containers[0].resources.requests[memory]: fractional byte value "128m" is invalid, must be an integer
+            spec.containers[0].readinessProbe.tcpSocket.port: none of the container's ports has the name "http"
+            spec.containers[0].lifecycle.preStop.httpGet.port: none of the container's ports has the name "web-2"
+            spec.containers[1].ports[0]: duplicate port name "web" with spec.containers[0].ports[0], services and probes that select ports by name will use spec.containers[0].ports[0]
             spec.initContainers[0]: init container "log-shipper" never ends (tail -f), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
             spec.initContainers[1]: init container "idle" never ends (sleep infinity), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
         "#]],

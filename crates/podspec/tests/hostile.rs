@@ -69,6 +69,58 @@ fn random_pods() {
     }
 }
 
+/// A pod with every supported field, of which one value is another: what is admitted is admitted again, as it is.
+#[test]
+fn one_odd_value() {
+    let full: Value = serde_json::from_str(include_str!("full.manifest.json")).unwrap();
+    let odd = [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!(""),
+        json!("a"),
+        json!("9"),
+        json!(-1),
+        json!(0),
+        json!(65_536),
+        json!(i64::MAX),
+        json!(1.5),
+        json!(true),
+        json!("9E"),
+        json!("1e-99"),
+        json!([null]),
+        json!([{}]),
+    ];
+    let paths = leaves(&full, "");
+    assert!(paths.len() > 100);
+    for path in &paths {
+        for value in &odd {
+            let mut pod = full.clone();
+            *pod.pointer_mut(path).unwrap() = value.clone();
+            match admit(pod, &[0; 24]) {
+                Ok(admitted) => {
+                    let again = admit(admitted.manifest.clone(), &[0; 24]).unwrap();
+                    assert_eq!(again, admitted, "{path} {value}");
+                }
+                Err(errors) => assert!(!errors.is_empty(), "{path} {value}"),
+            }
+        }
+    }
+}
+
+/// The pointers to everything in a value.
+fn leaves(value: &Value, path: &str) -> Vec<String> {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.replace('/', "~1"), value)).collect()
+        }
+        Value::Array(items) => items.iter().enumerate().map(|(i, value)| (i.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    let below = below.iter().flat_map(|(name, value)| leaves(value, &format!("{path}/{name}")));
+    std::iter::once(path.to_owned()).chain(below).collect()
+}
+
 /// An object of some known fields, mostly of the right types.
 fn object(object: &'static Object, random: &mut Random) -> Value {
     let mut fields = Map::new();
@@ -154,4 +206,26 @@ fn many_errors_take_no_more_than_linear_time() {
     let fields: String = (0..50_000).map(|i| format!("  unknownField{i}: 1\n")).collect();
     let errors = refused(&format!("kind: Pod\napiVersion: v1\nmetadata: {{name: a}}\nspec:\n{fields}"));
     assert!(errors.lines().count() > 900);
+}
+
+#[test]
+fn long_errors_of_many_containers_are_not_all_made() {
+    let container = "  - {name: a, image: b, lifecycle: {stopSignal: SIGNONE}}\n";
+    let containers = container.repeat(50_000);
+    let text = format!(
+        "kind: Pod\napiVersion: v1\nmetadata: {{name: a}}\nspec:\n  os: {{name: linux}}\n  containers:\n{containers}"
+    );
+    assert!(refused(&text).lines().count() <= 1_000);
+}
+
+#[test]
+fn sums_of_requests_do_not_overflow() {
+    let container =
+        |i| format!("  - {{name: a{i}, image: b, resources: {{requests: {{cpu: 9E, memory: 9E}}}}}}\n");
+    let containers: String = (0..1_000).map(container).collect();
+    let errors = refused(&format!(
+        "kind: Pod\napiVersion: v1\nmetadata: {{name: a}}\nspec:\n  resources: {{requests: {{cpu: 1}}, limits: {{memory: 1}}}}\n  \
+         containers:\n{containers}"
+    ));
+    assert!(errors.contains("aggregate container requests of 9223372036854775807"), "{errors}");
 }

@@ -619,31 +619,78 @@ lifecycle:
             13: spec.containers[0].startupProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0
             15: spec.containers[0].lifecycle.postStart: Required value: must specify a handler type
             18: spec.containers[0].lifecycle.preStop.sleep: Forbidden: may not specify more than 1 handler type
-            19: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
+            19: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name` (add os: {name: linux} to the pod's spec)
         "#]],
     );
     container(
         "\
-startupProbe: {httpGet: {port: 80}}
-livenessProbe: {tcpSocket: {port: 80}}
-readinessProbe: {exec: {command: [a]}, periodsSeconds: 1}
+startupProbe: {httpGet: {path: '', port: 0, scheme: FTP, httpHeaders: [{name: X-A, value: b}, {name: 'X A'}, {}]}}
+livenessProbe:
+  tcpSocket: {port: http--x, host: example.com}
+  grpc: {port: 1}
+  successThreshold: 2
+readinessProbe: {exec: {command: [a]}, periodsSeconds: 1, terminationGracePeriodSeconds: 5, failureThreshold: -1}
 lifecycle:
   preStop: {sleep: {seconds: 31}}
   postStart: {tcpSocket: {port: 1}}
 ",
         &expect![[r#"
-            9: spec.containers[0].startupProbe.httpGet: Forbidden: not supported yet: HTTP handlers
-            10: spec.containers[0].livenessProbe: Forbidden: not supported yet: liveness probes
-            11: unknown field "spec.containers[0].readinessProbe.periodsSeconds" (did you mean "periodSeconds"?)
-            11: spec.containers[0].readinessProbe: Forbidden: not supported yet: readiness probes
-            13: spec.containers[0].lifecycle.preStop.sleep: Forbidden: not supported yet: sleep handlers
-            14: spec.containers[0].lifecycle.postStart.tcpSocket: Forbidden: not a hook in Kubernetes either; use exec
+            9: spec.containers[0].startupProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive
+            9: spec.containers[0].startupProbe.httpGet.scheme: Unsupported value: "FTP": supported values: "HTTP", "HTTPS"
+            9: spec.containers[0].startupProbe.httpGet.httpHeaders: Invalid value: "X A": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')
+            9: spec.containers[0].startupProbe.httpGet.httpHeaders: Invalid value: "": a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')
+            11: spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: "http--x": must not contain consecutive hyphens
+            12: spec.containers[0].livenessProbe.grpc: Forbidden: may not specify more than 1 handler type
+            13: spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1
+            14: unknown field "spec.containers[0].readinessProbe.periodsSeconds" (did you mean "periodSeconds"?)
+            14: spec.containers[0].readinessProbe.failureThreshold: Invalid value: -1: must be greater than or equal to 0
+            14: spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 5: must not be set for readinessProbes
+            16: spec.containers[0].lifecycle.preStop.sleep: Invalid value: 31: must be non-negative and less than terminationGracePeriodSeconds (30)
+            17: spec.containers[0].lifecycle.postStart.tcpSocket: Forbidden: not a hook in Kubernetes either; use exec
+        "#]],
+    );
+    container(
+        "\
+startupProbe: {grpc: {service: a}}
+livenessProbe: {grpc: {port: 65536}, initialDelaySeconds: -1, timeoutSeconds: -1, terminationGracePeriodSeconds: -1}
+readinessProbe: {httpGet: {port: 65536, path: null, hst: a}, successThreshold: -1, timeoutSeconds: 2147483648}
+lifecycle:
+  preStop: {sleep: {seconds: -1}}
+  postStart: {httpGet: {port: web}, sleep: {}}
+",
+        &expect![[r#"
+            9: spec.containers[0].startupProbe.grpc.port: Invalid value: 0: must be between 1 and 65535, inclusive
+            10: spec.containers[0].livenessProbe.grpc.port: Invalid value: 65536: must be between 1 and 65535, inclusive
+            10: spec.containers[0].livenessProbe.initialDelaySeconds: Invalid value: -1: must be greater than or equal to 0
+            10: spec.containers[0].livenessProbe.timeoutSeconds: Invalid value: -1: must be greater than or equal to 0
+            10: spec.containers[0].livenessProbe.terminationGracePeriodSeconds: Invalid value: -1: must be greater than 0
+            11: unknown field "spec.containers[0].readinessProbe.httpGet.hst" (did you mean "host"?)
+            11: spec.containers[0].readinessProbe.timeoutSeconds: Invalid value: 2147483648: must be a 32-bit integer
+            11: spec.containers[0].readinessProbe.httpGet.port: Invalid value: 65536: must be between 1 and 65535, inclusive
+            11: spec.containers[0].readinessProbe.successThreshold: Invalid value: -1: must be greater than or equal to 0
+            13: spec.containers[0].lifecycle.preStop.sleep: Invalid value: -1: must be non-negative and less than terminationGracePeriodSeconds (30)
+            14: spec.containers[0].lifecycle.postStart.sleep: Forbidden: may not specify more than 1 handler type
+        "#]],
+    );
+    container(
+        "livenessProbe: {tcpSocket: {}}\nreadinessProbe: {}\nlifecycle: {preStop: {}}\n",
+        &expect![[r#"
+            9: spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive
+            10: spec.containers[0].readinessProbe: Required value: must specify a handler type
+            11: spec.containers[0].lifecycle.preStop: Required value: must specify a handler type
+        "#]],
+    );
+    // With 10 seconds, 10 is not more.
+    spec(
+        "terminationGracePeriodSeconds: 10\ninitContainers:\n- name: a\n  image: app\n  restartPolicy: Always\n  lifecycle: {preStop: {sleep: {seconds: 11}}, postStart: {sleep: {seconds: 10}}}\n",
+        &expect![[r#"
+            14: spec.initContainers[0].lifecycle.preStop.sleep: Invalid value: 11: must be non-negative and less than terminationGracePeriodSeconds (10)
         "#]],
     );
     container(
         "lifecycle: {stopSignal: SIGTERM}\nstdin: true\n",
         &expect![[r#"
-            9: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`
+            9: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name` (add os: {name: linux} to the pod's spec)
         "#]],
     );
     init(
@@ -658,8 +705,152 @@ lifecycle:
         "restartPolicy: Always\nstartupProbe: {exec: {}}\nlivenessProbe: {exec: {command: [a]}}\n",
         &expect![[r#"
             13: spec.initContainers[0].startupProbe.exec.command: Required value
-            14: spec.initContainers[0].livenessProbe: Forbidden: not supported yet: liveness probes
         "#]],
+    );
+}
+
+#[test]
+fn stop_signals() {
+    container(
+        "lifecycle: {stopSignal: ''}\n",
+        &expect![[r#"
+        9: spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name` (add os: {name: linux} to the pod's spec)
+    "#]],
+    );
+    pod(
+        "  os: {name: linux}
+  initContainers:
+  - {name: a, image: app, lifecycle: {stopSignal: SIGTERM}}
+  containers:
+  - {name: b, image: app, lifecycle: {stopSignal: SIGNONE}}
+  - {name: c, image: app, lifecycle: {stopSignal: TERM}}
+  - {name: d, image: app, lifecycle: {stopSignal: 15}}
+  - {name: e, image: app, lifecycle: {stopSignal: SIGRTMIN+3}}
+",
+        &expect![[r#"
+            8: spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always (a sidecar has restartPolicy: Always on the container itself)
+            10: spec.containers[0].lifecycle.stopSignal: Unsupported value: "SIGNONE": supported values: "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO", "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGRTMAX", "SIGRTMAX-1", "SIGRTMAX-10", "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13", "SIGRTMAX-14", "SIGRTMAX-2", "SIGRTMAX-3", "SIGRTMAX-4", "SIGRTMAX-5", "SIGRTMAX-6", "SIGRTMAX-7", "SIGRTMAX-8", "SIGRTMAX-9", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+10", "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2", "SIGRTMIN+3", "SIGRTMIN+4", "SIGRTMIN+5", "SIGRTMIN+6", "SIGRTMIN+7", "SIGRTMIN+8", "SIGRTMIN+9", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ"
+            11: spec.containers[1].lifecycle.stopSignal: Unsupported value: "TERM": supported values: "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT", "SIGIO", "SIGIOT", "SIGKILL", "SIGPIPE", "SIGPOLL", "SIGPROF", "SIGPWR", "SIGQUIT", "SIGRTMAX", "SIGRTMAX-1", "SIGRTMAX-10", "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13", "SIGRTMAX-14", "SIGRTMAX-2", "SIGRTMAX-3", "SIGRTMAX-4", "SIGRTMAX-5", "SIGRTMAX-6", "SIGRTMAX-7", "SIGRTMAX-8", "SIGRTMAX-9", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+10", "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2", "SIGRTMIN+3", "SIGRTMIN+4", "SIGRTMIN+5", "SIGRTMIN+6", "SIGRTMIN+7", "SIGRTMIN+8", "SIGRTMIN+9", "SIGSEGV", "SIGSTKFLT", "SIGSTOP", "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1", "SIGUSR2", "SIGVTALRM", "SIGWINCH", "SIGXCPU", "SIGXFSZ"
+            12: spec.containers[2].lifecycle.stopSignal: Invalid value: 15: must be a string, not an integer (write it in quotes)
+        "#]],
+    );
+    spec(
+        "os: {name: windows}\nresources: {}\ninitContainers: [{name: a, image: app, restartPolicy: Always, lifecycle: {stopSignal: SIGHUP}}]\n",
+        &expect![[r#"
+            9: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
+            10: spec.resources: Forbidden: may not be set for a windows pod
+            11: spec.initContainers[0].lifecycle.stopSignal: Unsupported value: "SIGHUP": supported values: "SIGKILL", "SIGTERM"
+        "#]],
+    );
+}
+
+#[test]
+fn readiness_gates() {
+    spec(
+        "readinessGates: [{conditionType: example.com/ready}, {conditionType: a b}, {}, {conditionTypes: a}, {conditionType: /x}]\n",
+        &expect![[r#"
+            9: unknown field "spec.readinessGates[3].conditionTypes" (did you mean "conditionType"?)
+            9: spec.readinessGates[1].conditionType: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            9: spec.readinessGates[2].conditionType: Invalid value: "": name part must be non-empty
+            9: spec.readinessGates[2].conditionType: Invalid value: "": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            9: spec.readinessGates[3].conditionType: Invalid value: "": name part must be non-empty
+            9: spec.readinessGates[3].conditionType: Invalid value: "": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            9: spec.readinessGates[4].conditionType: Invalid value: "/x": prefix part must be non-empty
+        "#]],
+    );
+}
+
+#[test]
+fn resize_policies() {
+    pod(
+        "  restartPolicy: Never
+  initContainers:
+  - name: first
+    image: app
+    resizePolicy: [{resourceName: cpu, restartPolicy: NotRequired}, {resourceName: memory, restartPolicy: RestartContainer}]
+  - {name: sidecar, image: app, restartPolicy: Always, resizePolicy: [{resourceName: cpu, restartPolicy: RestartContainer}]}
+  containers:
+  - name: main
+    image: app
+    resizePolicy:
+    - {resourceName: cpu, restartPolicy: NotRequired}
+    - {resourceName: cpu, restartPolicy: Sometimes}
+    - {resourceName: ephemeral-storage}
+    - {restartPolicy: NotRequired}
+",
+        &expect![[r#"
+            10: spec.initContainers[0].resizePolicy: Invalid value: "RestartContainer": must be 'NotRequired' when pod `restartPolicy` is 'Never'
+            10: spec.initContainers[0].resizePolicy[1].restartPolicy: Invalid value: "RestartContainer": must not be set to 'RestartContainer' for non-sidecar initContainers
+            11: spec.initContainers[1].resizePolicy: Invalid value: "RestartContainer": must be 'NotRequired' when pod `restartPolicy` is 'Never'
+            15: spec.containers[0].resizePolicy: Unsupported value: "Sometimes": supported values: "NotRequired", "RestartContainer"
+            15: spec.containers[0].resizePolicy: Invalid value: "Sometimes": must be 'NotRequired' when pod `restartPolicy` is 'Never'
+            15: spec.containers[0].resizePolicy: Unsupported value: "ephemeral-storage": supported values: "cpu", "memory"
+            15: spec.containers[0].resizePolicy: Required value
+            15: spec.containers[0].resizePolicy: Invalid value: "": must be 'NotRequired' when pod `restartPolicy` is 'Never'
+            15: spec.containers[0].resizePolicy: Required value
+            17: spec.containers[0].resizePolicy[1]: Duplicate value: "cpu"
+        "#]],
+    );
+    container(
+        "resizePolicy: [{resourceName: memory, restartPolicy: PreferNoRestart}]\n",
+        &expect![[r#"
+        9: spec.containers[0].resizePolicy: Unsupported value: "PreferNoRestart": supported values: "NotRequired", "RestartContainer"
+    "#]],
+    );
+    init(
+        "resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]\n",
+        &expect![[r#"
+        12: spec.initContainers[0].resizePolicy[0].restartPolicy: Invalid value: "RestartContainer": must not be set to 'RestartContainer' for non-sidecar initContainers
+    "#]],
+    );
+}
+
+#[test]
+fn resources_of_the_pod() {
+    pod(
+        "  resources:
+    requests: {cpu: '1', memory: 64Mi}
+    limits: {cpu: 500m, memory: 128Mi}
+    claims: [{name: gpu}]
+  initContainers:
+  - {name: first, image: app, resources: {limits: {memory: 1Gi}}}
+  - {name: sidecar, image: app, restartPolicy: Always, resources: {requests: {cpu: 600m}}}
+  containers:
+  - {name: main, image: app, resources: {requests: {cpu: 500m}, limits: {cpu: '2'}}}
+  - {name: other, image: app, resources: {limits: {memory: 129Mi}}}
+",
+        &expect![[r#"
+            6: spec.resources.containers[0][cpu].limits: Invalid value: "2": must be less than or equal to pod limits of 500m
+            6: spec.resources.containers[1][memory].limits: Invalid value: "129Mi": must be less than or equal to pod limits of 128Mi
+            7: spec.resources.requests: Invalid value: "1": must be less than or equal to cpu limit of 500m
+            7: spec.resources.requests[cpu]: Invalid value: "1": must be greater than or equal to aggregate container requests of 1100m
+            7: spec.resources.requests[memory]: Invalid value: "64Mi": must be greater than or equal to aggregate container requests of 1Gi
+            9: spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level
+        "#]],
+    );
+    spec(
+        "\
+resources:
+  requests: {cpu: -1, hugepages-2Mi: 2Mi, ephemeral-storage: 1Gi, example.com/gpu: 1}
+  limits: {memory: 64MB, pods: 1, gpu: 1, 'a b': 1}
+",
+        &expect![[r#"
+            10: spec.resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to 0
+            10: spec.resources.requests[ephemeral-storage]: Unsupported value: "ephemeral-storage": supported values: "cpu", "hugepages-", "memory"
+            10: spec.resources.requests[example.com/gpu]: Unsupported value: "example.com/gpu": supported values: "cpu", "hugepages-", "memory"
+            10: spec.resources.requests[hugepages-2Mi]: Forbidden: not supported yet: huge pages
+            11: spec.resources.limits[memory]: Invalid value: "64MB": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'
+            11: spec.resources.limits[a b]: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            11: spec.resources.limits[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified
+            11: spec.resources.limits[pods]: Unsupported value: "pods": supported values: "cpu", "hugepages-", "memory"
+        "#]],
+    );
+    spec(
+        "resources: {limts: {cpu: 1}, claims: []}\n",
+        &expect![[r#"
+        9: unknown field "spec.resources.limts" (did you mean "limits"?)
+        9: spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level
+    "#]],
     );
 }
 
@@ -841,8 +1032,7 @@ os: {name: windows}
             14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
             18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
             22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
-            25: spec.readinessGates: Forbidden: not supported yet: readiness gates
-            28: spec.resources: Forbidden: not supported yet: pod-level resources
+            28: spec.resources: Forbidden: may not be set for a windows pod
             29: spec.overhead: Forbidden: not supported yet: pod overhead
             30: spec.runtimeClassName: Forbidden: there is one built-in runtime; remove the field
             31: spec.setHostnameAsFQDN: Forbidden: not supported yet: DNS names of pods (remove it, or set it to false)

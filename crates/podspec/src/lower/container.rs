@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::{id, restart_policy, seconds, source};
+use super::{handler, id, restart_policy, source};
 use crate::ids::{ContainerName, VolumeName};
 use crate::json::{flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    Capabilities, Container, ContainerKind, ContainerPort, ExecAction, ExitCodeOperator, PortProtocol, Probe,
-    ProcessRestartPolicy, PullPolicy, Resources, RestartPolicy, RestartRule, RestartRuleAction,
-    SecurityContext, VolumeMount,
+    Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, PortProtocol,
+    ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
+    RestartRuleAction, SecurityContext, TerminationMessagePolicy, VolumeMount,
 };
 
 /// `pod_context` is the pod's security context; `section` the kind of those in the container's section, where a
@@ -35,10 +35,18 @@ pub(super) fn lower(container: &Value, pod_context: &Value, section: ContainerKi
         resources: resources(&container["resources"]),
         volume_mounts: list(container, "volumeMounts").iter().map(mount).collect(),
         restart,
-        startup_probe: object(container, "startupProbe").map(probe),
-        post_start: object(lifecycle, "postStart").map(exec),
-        pre_stop: object(lifecycle, "preStop").map(exec),
+        startup_probe: object(container, "startupProbe").and_then(handler::probe),
+        liveness_probe: object(container, "livenessProbe").and_then(handler::probe),
+        readiness_probe: object(container, "readinessProbe").and_then(handler::probe),
+        post_start: object(lifecycle, "postStart").and_then(handler::hook),
+        pre_stop: object(lifecycle, "preStop").and_then(handler::hook),
+        stop_signal: Some(text(lifecycle, "stopSignal").to_owned()).filter(|name| !name.is_empty()),
         termination_message_path: text(container, "terminationMessagePath").to_owned(),
+        termination_message_policy: match text(container, "terminationMessagePolicy") {
+            "FallbackToLogsOnError" => TerminationMessagePolicy::FallbackToLogsOnError,
+            _ => TerminationMessagePolicy::File,
+        },
+        resize_restarts: resize_restarts(container),
         security: security(&container["securityContext"], pod_context),
         tty: flag(container, "tty"),
         stdin: flag(container, "stdin"),
@@ -92,7 +100,7 @@ fn port(port: &Value) -> Option<ContainerPort> {
     })
 }
 
-fn resources(resources: &Value) -> Resources {
+pub(super) fn resources(resources: &Value) -> Resources {
     let (requests, limits) = (&resources["requests"], &resources["limits"]);
     let quantity = |list: &Value, name| Quantity::parse(text(list, name)).ok();
     Resources {
@@ -116,23 +124,14 @@ fn absolute(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
-fn probe(probe: &Value) -> Probe {
-    let time = |name, default| seconds(integer(probe, name).unwrap_or(default));
-    let count = |name, default| u32::try_from(integer(probe, name).unwrap_or(default)).unwrap_or(0);
-    Probe {
-        exec: exec(probe),
-        initial_delay: time("initialDelaySeconds", 0),
-        period: time("periodSeconds", 10),
-        timeout: time("timeoutSeconds", 1),
-        success_threshold: count("successThreshold", 1),
-        failure_threshold: count("failureThreshold", 3),
-        termination_grace_period: integer(probe, "terminationGracePeriodSeconds").map(seconds),
-    }
-}
-
-/// The command of a handler, which is `exec` wherever a handler is supported.
-fn exec(handler: &Value) -> ExecAction {
-    ExecAction { command: texts(&handler["exec"], "command").unwrap_or_default() }
+fn resize_restarts(container: &Value) -> ResizeRestarts {
+    let restarts = |resource| {
+        let mut policies = list(container, "resizePolicy").iter();
+        policies.any(|policy| {
+            text(policy, "resourceName") == resource && text(policy, "restartPolicy") == "RestartContainer"
+        })
+    };
+    ResizeRestarts { cpu: restarts("cpu"), memory: restarts("memory") }
 }
 
 /// The container's own settings win over the pod's.

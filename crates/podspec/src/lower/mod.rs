@@ -2,6 +2,7 @@
 //! before, so every function here is total.
 
 mod container;
+mod handler;
 mod source;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,10 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
         service_account: text(spec, "serviceAccountName").to_owned(),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
+        readiness_gates: (list(spec, "readinessGates").iter())
+            .map(|gate| text(gate, "conditionType").to_owned())
+            .collect(),
+        resources: object(spec, "resources").map(container::resources),
     }
 }
 

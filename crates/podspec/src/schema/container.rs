@@ -20,17 +20,17 @@ pub(crate) static CONTAINER: Object = Object {
         ok("envFrom", List(&Nested(&ENV_FROM_SOURCE))),
         ok("env", List(&Nested(&ENV_VAR))),
         ok("resources", Nested(&RESOURCE_REQUIREMENTS)),
-        not_yet("resizePolicy", List(&Nested(&CONTAINER_RESIZE_POLICY)), "in-place resize"),
+        ok("resizePolicy", List(&Nested(&CONTAINER_RESIZE_POLICY))),
         ok("restartPolicy", STRING),
         ok("restartPolicyRules", List(&Nested(&CONTAINER_RESTART_RULE))),
         ok("volumeMounts", List(&Nested(&VOLUME_MOUNT))),
         not_yet("volumeDevices", List(&Nested(&VOLUME_DEVICE)), "block volumes"),
-        not_yet("livenessProbe", Nested(&PROBE), "liveness probes"),
-        not_yet("readinessProbe", Nested(&PROBE), "readiness probes"),
+        ok("livenessProbe", Nested(&PROBE)),
+        ok("readinessProbe", Nested(&PROBE)),
         ok("startupProbe", Nested(&PROBE)),
         ok("lifecycle", Nested(&LIFECYCLE)),
         ok("terminationMessagePath", STRING),
-        only("terminationMessagePolicy", STRING, &[Text("File")], "termination messages from logs"),
+        ok("terminationMessagePolicy", STRING),
         ok("imagePullPolicy", STRING),
         ok("securityContext", Nested(&SECURITY_CONTEXT)),
         ok("stdin", BOOL),
@@ -146,7 +146,11 @@ pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
     fields: &[
         when("limits", QUANTITIES, "for cpu and memory; not yet: other resources"),
         when("requests", QUANTITIES, "for cpu and memory; not yet: other resources"),
-        ok("claims", List(&Nested(&RESOURCE_CLAIM))),
+        when(
+            "claims",
+            List(&Nested(&RESOURCE_CLAIM)),
+            "for containers; forbidden for a pod, as in Kubernetes",
+        ),
     ],
 };
 
@@ -155,7 +159,7 @@ pub(crate) static RESOURCE_CLAIM: Object =
 
 pub(crate) static CONTAINER_RESIZE_POLICY: Object = Object {
     name: "ContainerResizePolicy",
-    fields: &[inner("resourceName", STRING), inner("restartPolicy", STRING)],
+    fields: &[ok("resourceName", STRING), ok("restartPolicy", STRING)],
 };
 
 pub(crate) static CONTAINER_RESTART_RULE: Object = Object {

@@ -105,7 +105,7 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("priorityClassName", STRING),
         ok("priority", INT32),
         only("dnsConfig", Nested(&POD_DNS_CONFIG), &[Empty], "DNS settings of pods"),
-        not_yet("readinessGates", List(&Nested(&POD_READINESS_GATE)), "readiness gates"),
+        ok("readinessGates", List(&Nested(&POD_READINESS_GATE))),
         refused("runtimeClassName", STRING, "there is one built-in runtime; remove the field"),
         unread("enableServiceLinks", BOOL, "there are no Services, so there are no variables to set"),
         ok("preemptionPolicy", STRING),
@@ -116,7 +116,7 @@ pub(crate) static POD_SPEC: Object = Object {
         only("hostUsers", BOOL, &[Flag(true)], "user namespaces"),
         ok("schedulingGates", List(&Nested(&POD_SCHEDULING_GATE))),
         ok("resourceClaims", List(&Nested(&POD_RESOURCE_CLAIM))),
-        only("resources", Nested(&RESOURCE_REQUIREMENTS), &[Empty], "pod-level resources"),
+        ok("resources", Nested(&RESOURCE_REQUIREMENTS)),
         not_yet("hostnameOverride", STRING, "overriding the host name; use hostname"),
         only("schedulingGroup", Nested(&POD_SCHEDULING_GROUP), &[Empty], "pod groups"),
     ],
@@ -170,7 +170,7 @@ pub(crate) static POD_DNS_CONFIG_OPTION: Object =
     Object { name: "PodDNSConfigOption", fields: &[inner("name", STRING), inner("value", STRING)] };
 
 pub(crate) static POD_READINESS_GATE: Object =
-    Object { name: "PodReadinessGate", fields: &[inner("conditionType", STRING)] };
+    Object { name: "PodReadinessGate", fields: &[ok("conditionType", STRING)] };
 
 pub(crate) static POD_SCHEDULING_GATE: Object =
     Object { name: "PodSchedulingGate", fields: &[ok("name", STRING)] };

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::handler::{self, ProbeKind};
 use super::pod::PodFacts;
-use super::{format, invalid, one_of, required_label, resources, restart, security, source};
+use super::resources::{self, Owner};
+use super::{ERRORS_MAX, format, invalid, one_of, required_label, restart, security, source};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{integer, list, object, text};
 use crate::schema::nearest;
@@ -33,6 +34,9 @@ pub(super) fn validate_app(
     }
     let mut names = BTreeSet::new();
     for (i, container) in containers.iter().enumerate() {
+        if errors.len() > ERRORS_MAX {
+            break;
+        }
         let path = path.index(i);
         common(container, facts, &path, errors);
         unique_name(container, &mut names, &path, errors);
@@ -52,6 +56,9 @@ pub(super) fn validate_init(
 ) {
     let mut names = facts.container_names.clone();
     for (i, container) in list(spec, "initContainers").iter().enumerate() {
+        if errors.len() > ERRORS_MAX {
+            break;
+        }
         // One after the other, so each has the host's ports for itself.
         host_ports(&[(i, container)], path, errors);
         let path = path.index(i);
@@ -69,6 +76,7 @@ pub(super) fn validate_init(
                 errors.push(error.hint("a sidecar has restartPolicy: Always on the container itself"));
             }
         }
+        resources::no_restart_to_resize(container, &path.child("resizePolicy"), errors);
     }
 }
 
@@ -90,7 +98,8 @@ fn common(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
     mounts(container, facts, &path.child("volumeMounts"), errors);
     let pull_policies = ["Always", "IfNotPresent", "Never"];
     one_of(errors, &path.child("imagePullPolicy"), text(container, "imagePullPolicy"), &pull_policies);
-    resources::validate(&container["resources"], &path.child("resources"), errors);
+    resources::validate(&container["resources"], Owner::Container, &path.child("resources"), errors);
+    resources::resize_policy(container, facts, &path.child("resizePolicy"), errors);
     security::validate_container(&container["securityContext"], &path.child("securityContext"), errors);
 }
 

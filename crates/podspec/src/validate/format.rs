@@ -135,6 +135,19 @@ pub fn config_key(value: &str) -> Vec<String> {
     messages
 }
 
+/// Letters, digits and hyphens: fewer than RFC 9110 allows.
+#[must_use]
+pub fn http_header_name(value: &str) -> Vec<String> {
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Vec::new();
+    }
+    vec![
+        "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for \
+         validation is '[-A-Za-z0-9]+')"
+            .to_owned(),
+    ]
+}
+
 #[must_use]
 pub fn port_name(value: &str) -> Vec<String> {
     let mut messages = longer_than(value, PORT_NAME_BYTES_MAX);

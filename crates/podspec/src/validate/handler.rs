@@ -8,6 +8,75 @@ use crate::json::{integer, list, object, text};
 
 const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
 
+/// What a container of Linux can be stopped with, in the order in which they are printed.
+const STOP_SIGNALS: [&str; 65] = [
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMAX-1",
+    "SIGRTMAX-10",
+    "SIGRTMAX-11",
+    "SIGRTMAX-12",
+    "SIGRTMAX-13",
+    "SIGRTMAX-14",
+    "SIGRTMAX-2",
+    "SIGRTMAX-3",
+    "SIGRTMAX-4",
+    "SIGRTMAX-5",
+    "SIGRTMAX-6",
+    "SIGRTMAX-7",
+    "SIGRTMAX-8",
+    "SIGRTMAX-9",
+    "SIGRTMIN",
+    "SIGRTMIN+1",
+    "SIGRTMIN+10",
+    "SIGRTMIN+11",
+    "SIGRTMIN+12",
+    "SIGRTMIN+13",
+    "SIGRTMIN+14",
+    "SIGRTMIN+15",
+    "SIGRTMIN+2",
+    "SIGRTMIN+3",
+    "SIGRTMIN+4",
+    "SIGRTMIN+5",
+    "SIGRTMIN+6",
+    "SIGRTMIN+7",
+    "SIGRTMIN+8",
+    "SIGRTMIN+9",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeKind {
     Liveness,
@@ -54,9 +123,25 @@ pub(super) fn lifecycle(
             handler(hook, facts, &path.child(name), errors);
         }
     }
-    if !text(lifecycle, "stopSignal").is_empty() && facts.os.is_none() {
-        let detail = "may not be set for containers with empty `spec.os.name`";
-        errors.push(FieldError::forbidden(path.child("stopSignal"), detail));
+    if let Some(signal) = lifecycle.get("stopSignal").and_then(Value::as_str) {
+        stop_signal(signal, facts, &path.child("stopSignal"), errors);
+    }
+}
+
+fn stop_signal(signal: &str, facts: &PodFacts<'_>, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let supported: &[&str] = match facts.os {
+        None => {
+            let detail = "may not be set for containers with empty `spec.os.name`";
+            let error = FieldError::forbidden(path.clone(), detail);
+            errors.push(error.hint("add os: {name: linux} to the pod's spec"));
+            return;
+        }
+        Some("linux") => &STOP_SIGNALS,
+        Some("windows") => &["SIGKILL", "SIGTERM"],
+        Some(_) => return,
+    };
+    if !supported.contains(&signal) {
+        errors.push(FieldError::not_supported(path.clone(), signal, supported));
     }
 }
 
@@ -77,10 +162,7 @@ fn action(name: &str, content: &Value, facts: &PodFacts<'_>, path: &FieldPath, e
         "exec" if list(content, "command").is_empty() => {
             errors.push(FieldError::required(path.child("command"), ""));
         }
-        "httpGet" => {
-            port(&content["port"], &path.child("port"), errors);
-            one_of(errors, &path.child("scheme"), text(content, "scheme"), &["HTTP", "HTTPS"]);
-        }
+        "httpGet" => http_get(content, path, errors),
         "tcpSocket" | "grpc" => port(&content["port"], &path.child("port"), errors),
         "sleep" => {
             let seconds = integer(content, "seconds").unwrap_or(0);
@@ -92,6 +174,18 @@ fn action(name: &str, content: &Value, facts: &PodFacts<'_>, path: &FieldPath, e
             }
         }
         _ => {}
+    }
+}
+
+fn http_get(content: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    if text(content, "path").is_empty() {
+        errors.push(FieldError::required(path.child("path"), ""));
+    }
+    port(&content["port"], &path.child("port"), errors);
+    one_of(errors, &path.child("scheme"), text(content, "scheme"), &["HTTP", "HTTPS"]);
+    for header in list(content, "httpHeaders") {
+        let name = text(header, "name");
+        invalid(errors, &path.child("httpHeaders"), name, format::http_header_name(name));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::resources::{self, Owner};
 use super::{container, format, invalid, one_of, scheduling, security, volume};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{flag, integer, list, object, text};
@@ -15,6 +16,8 @@ pub(super) struct PodFacts<'a> {
     /// `spec.os.name`, when `spec.os` is there.
     pub(super) os: Option<&'a str>,
     pub(super) grace_period_seconds: Option<i64>,
+    /// The pod's own `restartPolicy`.
+    pub(super) restart_policy: &'a str,
     /// The names of its app containers.
     pub(super) container_names: BTreeSet<&'a str>,
 }
@@ -28,10 +31,14 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
         volumes: volume::validate(spec, &path.child("volumes"), errors),
         os: object(spec, "os").map(|os| text(os, "name")),
         grace_period_seconds: integer(spec, "terminationGracePeriodSeconds"),
+        restart_policy: text(spec, "restartPolicy"),
         container_names: list(spec, "containers").iter().map(|c| text(c, "name")).collect(),
     };
     container::validate_app(spec, &facts, &path.child("containers"), errors);
     container::validate_init(spec, &facts, &path.child("initContainers"), errors);
+    if let Some(own) = object(spec, "resources") {
+        pod_resources(own, spec, &facts, &path.child("resources"), errors);
+    }
     host_network_ports(spec, &path.child("containers"), errors);
     if spec.is_object() {
         one_of(errors, &path.child("restartPolicy"), text(spec, "restartPolicy"), &RESTART_POLICIES);
@@ -54,9 +61,36 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
             invalid(errors, &path.child(name), value, format::dns_subdomain(value));
         }
     }
+    readiness_gates(spec, &path.child("readinessGates"), errors);
     scheduling::validate(spec, path, errors);
     host_aliases(spec, &path.child("hostAliases"), errors);
     operating_system(&facts, &path.child("os"), errors);
+}
+
+fn pod_resources(
+    own: &Value,
+    spec: &Value,
+    facts: &PodFacts<'_>,
+    path: &FieldPath,
+    errors: &mut Vec<FieldError>,
+) {
+    if facts.os == Some("windows") {
+        errors.push(FieldError::forbidden(path.clone(), "may not be set for a windows pod"));
+        return;
+    }
+    if own.get("claims").is_some_and(Value::is_array) {
+        let detail = "claims may not be set for Resources at pod-level";
+        errors.push(FieldError::forbidden(path.child("claims"), detail));
+    }
+    resources::validate(own, Owner::Pod, path, errors);
+    resources::validate_together(own, spec, path, errors);
+}
+
+fn readiness_gates(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    for (i, gate) in list(spec, "readinessGates").iter().enumerate() {
+        let kind = text(gate, "conditionType");
+        invalid(errors, &path.index(i).child("conditionType"), kind, format::qualified_name(kind));
+    }
 }
 
 /// With `hostNetwork` a container's port is the host's.
