@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lifecycle::{
-    Action, ContainerRecord, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeOutcome,
+    Action, ContainerRecord, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeKind, ProbeOutcome,
     SandboxSnapshot, SandboxState, VolumesState, plan,
 };
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, PodSpec, WallTime};
@@ -46,6 +46,7 @@ fn late_observations_change_nothing() {
         Observation::ProbeFinished {
             container: main.clone(),
             attempt: 0,
+            probe: ProbeKind::Startup,
             outcome: ProbeOutcome::Failure(String::new()),
         },
         Observation::ContainerRemoved { container: main, attempt: 7 },
@@ -85,6 +86,7 @@ fn what_has_ended_stays_as_it_ended() {
         Observation::ProbeFinished {
             container: main,
             attempt: 1,
+            probe: ProbeKind::Startup,
             outcome: ProbeOutcome::Failure(String::new()),
         },
     ] {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lifecycle::{Action, ContainerRecord, Exit, ExitReason, Hook, Observation, ProbeOutcome};
-use podspec::{BootTime, ContainerName};
+use lifecycle::{Action, ContainerRecord, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome};
+use podspec::{BootTime, ContainerName, Resources};
 
 use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, StartScript};
 use crate::world::{Pending, World, nth};
@@ -20,8 +20,11 @@ impl<'s> World<'s> {
             Action::RunHook { container, attempt, hook, timeout } => {
                 self.run_hook(container, *attempt, *hook, *timeout);
             }
-            Action::RunStartupProbe { container, attempt, timeout } => {
-                self.run_probe(container, *attempt, *timeout);
+            Action::RunProbe { container, attempt, probe, timeout } => {
+                self.run_probe(container, *attempt, *probe, *timeout);
+            }
+            Action::ResizeContainer { container, attempt, resources } => {
+                self.resize(container, *attempt, *resources);
             }
             Action::SignalContainer { container, attempt } => {
                 self.mark(container, |record, now| record.stop_signal_sent = Some(now));
@@ -121,17 +124,26 @@ impl<'s> World<'s> {
         self.later(takes, Observation::HookFinished { container, attempt, hook, failure });
     }
 
-    fn run_probe(&mut self, container: &ContainerName, attempt: u32, timeout: Duration) {
-        let count = self.count(Some(container), "startup");
-        let (takes, script) = nth(&self.behaviour(container).startup, count);
+    fn run_probe(&mut self, container: &ContainerName, attempt: u32, probe: ProbeKind, timeout: Duration) {
+        let count = self.count(Some(container), probe.name());
+        let (takes, script) = nth(self.behaviour(container).probe(probe), count);
         let outcome = match script {
             _ if takes > timeout => ProbeOutcome::Failure("timed out".to_owned()),
             ProbeScript::Succeeds => ProbeOutcome::Success,
+            ProbeScript::Warns => ProbeOutcome::Warning("scripted".to_owned()),
             ProbeScript::Fails => ProbeOutcome::Failure("scripted".to_owned()),
             ProbeScript::Errs => ProbeOutcome::Error("scripted".to_owned()),
         };
         let container = container.clone();
-        self.later(takes.min(timeout), Observation::ProbeFinished { container, attempt, outcome });
+        self.later(takes.min(timeout), Observation::ProbeFinished { container, attempt, probe, outcome });
+    }
+
+    fn resize(&mut self, container: &ContainerName, attempt: u32, resources: Resources) {
+        let script = &self.behaviour(container).resize;
+        let Outcome { takes, succeeds } = nth(script, self.count(Some(container), "resize"));
+        let failure = (!succeeds).then(|| "scripted".to_owned());
+        let container = container.clone();
+        self.later(takes, Observation::ContainerResized { container, attempt, resources, failure });
     }
 
     pub(crate) fn behaviour(&self, container: &ContainerName) -> &'s Behaviour {

@@ -106,10 +106,11 @@ impl<'s> Checker<'s> {
                 self.start_container(container, *attempt, *run, at);
             }
             Action::RunHook { container, hook, timeout, .. } => self.hook(container, *hook, *timeout, at),
-            Action::RunStartupProbe { container, .. } => {
+            Action::RunProbe { container, .. } => {
                 assert!(self.stop.is_none() && !self.restarting_all, "a startup probe while the pod stops");
                 self.with(container, |process, spec| process.probe(spec));
             }
+            Action::ResizeContainer { .. } => {}
             Action::SignalContainer { container, .. } => self.signal(container, at),
             Action::KillContainer { container, .. } => self.kill(container, at),
             Action::StopSandbox { attempt } => {
@@ -204,7 +205,7 @@ impl<'s> Checker<'s> {
             {
                 self.with(container, |process, spec| process.hook_finished(spec, *hook, failure.is_none()));
             }
-            Observation::ProbeFinished { container, attempt, outcome }
+            Observation::ProbeFinished { container, attempt, outcome, .. }
                 if self.is_newest(container, *attempt) =>
             {
                 self.with(container, |process, spec| process.probed(spec, outcome));

@@ -22,6 +22,7 @@
 
 use std::time::Duration;
 
+use lifecycle::ProbeKind;
 use podspec::{Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, RestartPolicy};
 
 use crate::words::{container_word, duration, exit_script, key_value, list, number, outcome, policy};
@@ -83,6 +84,9 @@ pub struct Behaviour {
     pub term_exit: i32,
     pub start: Vec<StartScript>,
     pub startup: Vec<(Duration, ProbeScript)>,
+    pub liveness: Vec<(Duration, ProbeScript)>,
+    pub readiness: Vec<(Duration, ProbeScript)>,
+    pub resize: Vec<Outcome>,
     pub post_start: Vec<Outcome>,
     pub pre_stop: Vec<Outcome>,
     pub pull: Vec<PullScript>,
@@ -91,6 +95,7 @@ pub struct Behaviour {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProbeScript {
     Succeeds,
+    Warns,
     Fails,
     /// It cannot be run.
     Errs,
@@ -258,6 +263,14 @@ impl Scenario {
 }
 
 impl Behaviour {
+    pub(crate) fn probe(&self, kind: ProbeKind) -> &[(Duration, ProbeScript)] {
+        match kind {
+            ProbeKind::Startup => &self.startup,
+            ProbeKind::Liveness => &self.liveness,
+            ProbeKind::Readiness => &self.readiness,
+        }
+    }
+
     fn plain(name: ContainerName, kind: ContainerKind) -> Self {
         let run = if kind == ContainerKind::Init { Some(Duration::from_secs(1)) } else { None };
         Self {
@@ -268,6 +281,9 @@ impl Behaviour {
             term_exit: 143,
             start: vec![StartScript::Ok],
             startup: vec![(Duration::ZERO, ProbeScript::Succeeds)],
+            liveness: vec![(Duration::ZERO, ProbeScript::Succeeds)],
+            readiness: vec![(Duration::ZERO, ProbeScript::Succeeds)],
+            resize: vec![Outcome::AT_ONCE],
             post_start: vec![Outcome::AT_ONCE],
             pre_stop: vec![Outcome::AT_ONCE],
             pull: vec![PullScript { takes: Duration::ZERO, failure: None }],

@@ -7,6 +7,7 @@ use lifecycle::{
     Action, Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Observation, PodStatus,
     ProbeOutcome,
 };
+use podspec::Resources;
 
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
@@ -85,7 +86,7 @@ impl Timeline {
 
 fn action_text(action: &Action) -> Option<String> {
     Some(match action {
-        Action::EnsureImage { .. } | Action::RunStartupProbe { .. } => return None,
+        Action::EnsureImage { .. } | Action::RunProbe { .. } => return None,
         Action::SetUpVolumes => "set up volumes".to_owned(),
         Action::CreateSandbox { attempt } => format!("create sandbox {attempt}"),
         Action::StartContainer { container, attempt: 0, .. } => format!("start {container}"),
@@ -94,6 +95,9 @@ fn action_text(action: &Action) -> Option<String> {
             let seconds = timeout.map(|t| t.as_secs_f64().round());
             let limit = seconds.map(|s| format!(", at most {s}s")).unwrap_or_default();
             format!("{} {container}{limit}", hook.name())
+        }
+        Action::ResizeContainer { container, resources, .. } => {
+            format!("resize {container} to{}", resources_text(*resources))
         }
         Action::SignalContainer { container, .. } => format!("signal {container}"),
         Action::KillContainer { container, .. } => format!("kill {container}"),
@@ -119,14 +123,25 @@ fn observation_text(observation: &Observation) -> Option<String> {
             let how = if failure.is_some() { "failed" } else { "done" };
             format!("{} {container} {how}", hook.name())
         }
-        Observation::ProbeFinished { container, outcome, .. } => {
+        Observation::ProbeFinished { container, probe, outcome, .. } => {
             let how = match outcome {
                 ProbeOutcome::Success => "succeeded",
+                ProbeOutcome::Warning(_) => "succeeded with a warning",
                 ProbeOutcome::Failure(_) => "failed",
                 ProbeOutcome::Error(_) => "could not be run",
             };
-            format!("startup probe {container} {how}")
+            format!("{} probe {container} {how}", probe.name().to_lowercase())
         }
+        Observation::ContainerResized { container, failure: None, .. } => format!("{container} resized"),
+        Observation::ContainerResized { container, .. } => format!("{container} could not be resized"),
+        Observation::Configured { backoff } => {
+            format!("backoff from {:?} to {:?}", backoff.initial, backoff.max)
+        }
+        Observation::GatesChanged { gates } => {
+            let gates: Vec<String> = gates.iter().map(|(gate, status)| format!(" {gate}={status}")).collect();
+            format!("gates{}", gates.concat())
+        }
+        Observation::Evicted { .. } => "evicted".to_owned(),
         Observation::Accepted
         | Observation::VolumesReady
         | Observation::VolumesRemoved
@@ -136,6 +151,20 @@ fn observation_text(observation: &Observation) -> Option<String> {
         | Observation::ContainerStarted { .. }
         | Observation::ContainerRemoved { .. } => return None,
     })
+}
+
+/// ` cpu=100..200 memory=..64`: what is requested, and the limit.
+fn resources_text(resources: Resources) -> String {
+    let Resources { cpu_request, cpu_limit, memory_request, memory_limit } = resources;
+    let mut text = String::new();
+    for (what, request, limit) in [("cpu", cpu_request, cpu_limit), ("memory", memory_request, memory_limit)]
+    {
+        let of = |amount: Option<u64>| amount.map(|amount| amount.to_string()).unwrap_or_default();
+        if request.is_some() || limit.is_some() {
+            let _ = write!(text, " {what}={}..{}", of(request), of(limit));
+        }
+    }
+    text
 }
 
 fn exit_text(exit: &Exit) -> String {
@@ -208,6 +237,9 @@ fn condition_text(condition: &Condition) -> String {
         ConditionKind::Initialized => "Initialized",
         ConditionKind::Ready => "Ready",
         ConditionKind::AllContainersRestarting => "RestartingAll",
+        ConditionKind::PodResizeInProgress if condition.reason.is_some() => "ResizeFailed",
+        ConditionKind::PodResizeInProgress => "Resizing",
+        ConditionKind::DisruptionTarget => "Disrupted",
         ConditionKind::ContainersReady | ConditionKind::PodScheduled => return String::new(),
     };
     match (condition.status, &condition.reason) {

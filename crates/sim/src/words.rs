@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use podspec::{
-    Container, ExecAction, ExitCodeOperator, Probe, PullPolicy, RestartPolicy, RestartRule, RestartRuleAction,
+    Container, ExecAction, ExitCodeOperator, HookHandler, Probe, ProbeHandler, PullPolicy, RestartPolicy,
+    RestartRule, RestartRuleAction,
 };
 
 use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, PullScript, StartScript};
@@ -14,7 +15,7 @@ pub(crate) fn container_word(
     behaviour: &mut Behaviour,
 ) -> Result<(), String> {
     let (key, value) = key_value(word)?;
-    let hook = || Some(ExecAction { command: vec!["hook".to_owned()] });
+    let hook = || Some(HookHandler::Exec(ExecAction { command: vec!["hook".to_owned()] }));
     match key {
         "run" => {
             behaviour.run = list(value, |v| if v == "forever" { Ok(None) } else { duration(v).map(Some) })?;
@@ -51,7 +52,7 @@ pub(crate) fn container_word(
 
 fn probe(container: &mut Container) -> &mut Probe {
     container.startup_probe.get_or_insert_with(|| Probe {
-        exec: ExecAction { command: vec!["probe".to_owned()] },
+        handler: ProbeHandler::Exec(ExecAction { command: vec!["probe".to_owned()] }),
         initial_delay: Duration::ZERO,
         period: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
@@ -105,6 +106,7 @@ fn probe_script(value: &str) -> Result<(Duration, ProbeScript), String> {
     match rest {
         "" | "ok" => Ok((takes, ProbeScript::Succeeds)),
         "fail" => Ok((takes, ProbeScript::Fails)),
+        "warn" => Ok((takes, ProbeScript::Warns)),
         "error" => Ok((takes, ProbeScript::Errs)),
         other => Err(format!("unknown probe result {other:?}")),
     }

@@ -205,7 +205,7 @@ impl Process {
             return;
         }
         match outcome {
-            ProbeOutcome::Success => {
+            ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
                 (self.probe_successes, self.probe_failures) = (self.probe_successes + 1, 0);
             }
             ProbeOutcome::Failure(_) => {

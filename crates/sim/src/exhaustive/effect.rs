@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lifecycle::{Action, Exit, ExitReason, Hook, Observation, ProbeOutcome};
-use podspec::ContainerName;
+use lifecycle::{Action, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome};
+use podspec::{ContainerName, Resources};
 
 use crate::engine::moment;
 
@@ -33,6 +33,12 @@ pub(super) enum Effect {
     Probe {
         container: ContainerName,
         attempt: u32,
+        probe: ProbeKind,
+    },
+    Resize {
+        container: ContainerName,
+        attempt: u32,
+        resources: Resources,
     },
     /// A process was told to end, or killed, and ends with this code.
     End {
@@ -66,7 +72,10 @@ impl Effect {
             Action::RunHook { container, attempt, hook, timeout } => {
                 Self::Hook { container, attempt, hook, timeout }
             }
-            Action::RunStartupProbe { container, attempt, .. } => Self::Probe { container, attempt },
+            Action::RunProbe { container, attempt, probe, .. } => Self::Probe { container, attempt, probe },
+            Action::ResizeContainer { container, attempt, resources } => {
+                Self::Resize { container, attempt, resources }
+            }
             Action::SignalContainer { container, .. } => Self::End { container, code: EXIT_TERMINATED },
             Action::KillContainer { container, .. } => Self::End { container, code: EXIT_KILLED },
             Action::RemoveContainer { container, attempt } => Self::Remove { container, attempt },
@@ -118,9 +127,13 @@ impl Effect {
             Self::Hook { container, attempt, hook, timeout: _ } => {
                 Observation::HookFinished { container, attempt, hook, failure: Some(message) }
             }
-            Self::Probe { container, attempt } => {
+            Self::Probe { container, attempt, probe } => {
                 let outcome = ProbeOutcome::Failure(message);
-                Observation::ProbeFinished { container, attempt, outcome }
+                Observation::ProbeFinished { container, attempt, probe, outcome }
+            }
+            Self::Resize { container, attempt, resources } => {
+                let failure = Some(message);
+                Observation::ContainerResized { container, attempt, resources, failure }
             }
             Self::End { .. } | Self::Remove { .. } | Self::StopSandbox { .. } | Self::RemoveVolumes => {
                 unreachable!("{self:?} does not fail")

@@ -131,9 +131,12 @@ impl<'s> Machine<'s> {
             Effect::Hook { container, attempt, hook, timeout: _ } => {
                 Observation::HookFinished { container, attempt, hook, failure: None }
             }
-            Effect::Probe { container, attempt } => {
+            Effect::Probe { container, attempt, probe } => {
                 let outcome = lifecycle::ProbeOutcome::Success;
-                Observation::ProbeFinished { container, attempt, outcome }
+                Observation::ProbeFinished { container, attempt, probe, outcome }
+            }
+            Effect::Resize { container, attempt, resources } => {
+                Observation::ContainerResized { container, attempt, resources, failure: None }
             }
             Effect::End { container, code } => {
                 return self.end(&container, End { code, oom: false }, timeline);
