@@ -4,22 +4,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use container_config::{Objects, SandboxFacts, objects_of_variables};
-use lifecycle::{Action, Hook, Observation, ProbeOutcome};
-use podspec::time::go_duration;
+use lifecycle::{Action, Observation};
 use podspec::{Container, ContainerName, PullPolicy};
 use ports::{
-    ExecResult, ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError,
-    StartedContainer, VolumeService,
+    ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError, StartedContainer,
+    VolumeService,
 };
 
 use crate::Node;
 use crate::inbox::Inbox;
-
-/// What is kept of a hook's or probe's output, as the kubelet does.
-const EXEC_OUTPUT_BYTES_MAX: usize = 10 << 10;
 
 /// Shared by the effects of one pod.
 #[derive(Debug)]
@@ -68,8 +63,12 @@ impl<N: Node> Effects<N> {
             Action::RunHook { container, attempt, hook, timeout } => {
                 self.run_hook(container, attempt, hook, timeout).await
             }
-            Action::RunStartupProbe { container, attempt, timeout } => {
-                self.run_startup_probe(container, attempt, timeout).await
+            Action::RunProbe { container, attempt, probe, timeout } => {
+                let outcome = self.probe(&container, attempt, probe, timeout).await;
+                Observation::ProbeFinished { container, attempt, probe, outcome }
+            }
+            Action::ResizeContainer { container, attempt, resources } => {
+                self.resize(container, attempt, resources).await
             }
             Action::SignalContainer { container, attempt } => {
                 let sent = self.node.runtime().signal_container(&self.pod(), &container, attempt).await;
@@ -208,76 +207,24 @@ impl<N: Node> Effects<N> {
         Ok(objects)
     }
 
-    async fn run_hook(
+    async fn resize(
         &self,
         container: ContainerName,
         attempt: u32,
-        hook: Hook,
-        timeout: Option<Duration>,
+        resources: podspec::Resources,
     ) -> Observation {
         let pod = self.pod();
-        let handler = spec_of(&pod, &container)
-            .and_then(|spec| hook.handler(spec).ok_or_else(|| "the container has no such hook".to_owned()));
-        let result = match handler {
-            Ok(handler) => self.exec(&container, attempt, &handler.command, timeout).await,
+        let resized = match spec_of(&pod, &container) {
+            Ok(spec) => {
+                let limits = container_config::resource_limits(spec);
+                let of_pod = container_config::pod_resource_limits(&pod.pod.spec);
+                let runtime = self.node.runtime();
+                let resized = runtime.resize_container(&pod, &container, attempt, limits, of_pod).await;
+                resized.map_err(|PortError(message)| message)
+            }
             Err(message) => Err(message),
         };
-        let failure = match result {
-            Ok(ran) => Hook::failure(ran.exit_code, ran.timed_out, &ran.output),
-            Err(message) => Some(message),
-        };
-        Observation::HookFinished { container, attempt, hook, failure }
-    }
-
-    async fn run_startup_probe(
-        &self,
-        container: ContainerName,
-        attempt: u32,
-        timeout: Duration,
-    ) -> Observation {
-        let pod = self.pod();
-        let command = spec_of(&pod, &container).and_then(|spec| {
-            let probe = spec.startup_probe.as_ref().ok_or("the container has no startup probe")?;
-            Ok(container_config::probe_command(&probe.exec.command, spec))
-        });
-        let outcome = match command {
-            Ok(command) => self.probe(&container, attempt, &command, timeout).await,
-            Err(message) => ProbeOutcome::Error(message),
-        };
-        Observation::ProbeFinished { container, attempt, outcome }
-    }
-
-    async fn probe(
-        &self,
-        container: &ContainerName,
-        attempt: u32,
-        command: &[String],
-        timeout: Duration,
-    ) -> ProbeOutcome {
-        match self.exec(container, attempt, command, Some(timeout)).await {
-            Ok(ran) if ran.timed_out => ProbeOutcome::Failure(format!(
-                "command timed out: \"{}\" timed out after {}",
-                command.join(" "),
-                go_duration(timeout)
-            )),
-            Ok(ran) if ran.exit_code == 0 => ProbeOutcome::Success,
-            Ok(ran) => ProbeOutcome::Failure(output_text(&ran)),
-            Err(message) => ProbeOutcome::Error(message),
-        }
-    }
-
-    async fn exec(
-        &self,
-        container: &ContainerName,
-        attempt: u32,
-        command: &[String],
-        timeout: Option<Duration>,
-    ) -> Result<ExecResult, String> {
-        self.node
-            .runtime()
-            .exec_sync(&self.pod(), container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
-            .await
-            .map_err(|PortError(message)| message)
+        Observation::ContainerResized { container, attempt, resources, failure: resized.err() }
     }
 
     /// For effects whose failure changes nothing: what they were to bring about is observed by itself,
@@ -292,14 +239,10 @@ impl<N: Node> Effects<N> {
     }
 }
 
-fn spec_of<'a>(pod: &'a PodContext, name: &ContainerName) -> Result<&'a Container, String> {
+pub(crate) fn spec_of<'a>(pod: &'a PodContext, name: &ContainerName) -> Result<&'a Container, String> {
     pod.pod.spec.container(name).ok_or_else(|| format!("the pod has no container {name}"))
 }
 
 fn config_error(message: String) -> StartContainerError {
     StartContainerError::Create { reason: "CreateContainerConfigError".to_owned(), message }
-}
-
-fn output_text(ran: &ExecResult) -> String {
-    String::from_utf8_lossy(&ran.output).trim_end().to_owned()
 }

@@ -29,6 +29,7 @@ fn fixed(pod: &Pod) -> Pod {
     spec.active_deadline = None;
     spec.termination_grace_period = Duration::ZERO;
     spec.ephemeral_containers.clear();
+    spec.resources = None;
     let without = |container: &mut Container| {
         container.image.clear();
         container.resources = Resources::default();

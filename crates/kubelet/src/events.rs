@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use lifecycle::{
-    Action, Decision, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
-    Verdict, Wait,
+    Action, Decision, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
+    StopReason, Verdict, Wait,
 };
 use podspec::time::go_duration;
 use podspec::{Container, ContainerKind, ContainerName, Moment, Pod};
@@ -151,16 +151,13 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
             }
             Hook::PreStop => out.warning(container, "FailedPreStopHook", "PreStopHook failed".to_owned()),
         },
-        Observation::ProbeFinished { container, outcome, .. } => match outcome {
-            ProbeOutcome::Success => {}
-            ProbeOutcome::Failure(output) => {
-                out.warning(container, "Unhealthy", format!("Startup probe failed: {output}"));
-            }
-            ProbeOutcome::Error(error) => {
-                let message = format!("Startup probe errored and resulted in unknown state: {error}");
-                out.warning(container, "Unhealthy", message);
-            }
-        },
+        Observation::ProbeFinished { container, probe, outcome, .. } => {
+            probed(container, *probe, outcome, out);
+        }
+        Observation::Evicted { message } => out.pod_warning("Evicted", message.clone()),
+        Observation::ContainerResized { container, failure: Some(failure), .. } => {
+            out.warning(container, "ResizeError", failure.clone());
+        }
         _ => {}
     }
 }
@@ -198,15 +195,45 @@ fn image_failed(container: &ContainerName, reason: &str, message: &str, out: &mu
     out.warning(container, "Failed", format!("Error: {reason}"));
 }
 
-fn stop_container(name: &ContainerName, reason: StopReason, out: &mut Events<'_>) {
-    let message = match (reason, out.pod.spec.container(name)) {
-        (StopReason::PostStartHookFailed, _) | (_, None) => "FailedPostStartHook".to_owned(),
-        (StopReason::StartupProbeFailed, Some(container)) if container.kind == ContainerKind::App => {
-            let again = lifecycle::expects_restart(&out.pod.spec, container);
-            let again = if again { ", will be restarted" } else { "" };
-            format!("Container {name} failed startup probe{again}")
+fn probed(container: &ContainerName, probe: ProbeKind, outcome: &ProbeOutcome, out: &mut Events<'_>) {
+    let probe = probe.name();
+    match outcome {
+        ProbeOutcome::Success => {}
+        ProbeOutcome::Warning(output) => {
+            out.warning(container, "ProbeWarning", format!("{probe} probe warning: {output}"));
         }
-        (StopReason::StartupProbeFailed, Some(_)) => format!("Init container {name} failed startup probe"),
+        ProbeOutcome::Failure(output) => {
+            out.warning(container, "Unhealthy", format!("{probe} probe failed: {output}"));
+        }
+        ProbeOutcome::Error(error) => {
+            let message = format!("{probe} probe errored and resulted in unknown state: {error}");
+            out.warning(container, "Unhealthy", message);
+        }
+    }
+}
+
+fn stop_container(name: &ContainerName, reason: StopReason, out: &mut Events<'_>) {
+    let what = match reason {
+        StopReason::PostStartHookFailed => {
+            return out.normal(name, "Killing", "FailedPostStartHook".to_owned());
+        }
+        StopReason::StartupProbeFailed => "failed startup probe",
+        StopReason::LivenessProbeFailed => "failed liveness probe",
+        StopReason::DefinitionChanged => "definition changed",
+        StopReason::ResizeRestarts => "resize requires restart",
+    };
+    let container = out.pod.spec.container(name);
+    let message = match container.filter(|container| container.kind == ContainerKind::App) {
+        Some(container) => {
+            let again = match reason {
+                StopReason::ResizeRestarts => false,
+                StopReason::DefinitionChanged => true,
+                _ => lifecycle::expects_restart(&out.pod.spec, container),
+            };
+            let again = if again { ", will be restarted" } else { "" };
+            format!("Container {name} {what}{again}")
+        }
+        None => format!("Init container {name} {what}"),
     };
     out.normal(name, "Killing", message);
 }

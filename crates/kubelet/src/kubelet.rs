@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lifecycle::{ContainerState, Observation, Observed, SandboxState};
+use lifecycle::{BackoffLimits, ContainerState, Observation, Observed, SandboxState};
 use podspec::{Pod, PodUid};
 use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
 use shim_protocol::RecordError;
@@ -27,8 +27,16 @@ const ENTRIES_BEHIND_MAX: usize = 256;
 pub struct Kubelet<N: Node> {
     node: Arc<N>,
     paths: Paths,
-    bound: bool,
+    settings: Settings,
     pods: Mutex<BTreeMap<PodUid, PodHandle<N>>>,
+}
+
+/// How this node treats its pods.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    /// The pods end with this engine.
+    pub bound: bool,
+    pub backoff: BackoffLimits,
 }
 
 #[derive(Debug)]
@@ -91,10 +99,9 @@ pub enum UpdatePodError {
 pub struct NoSuchPod(pub PodUid);
 
 impl<N: Node> Kubelet<N> {
-    /// `bound`: the pods end with this engine.
     #[must_use]
-    pub fn new(node: Arc<N>, paths: Paths, bound: bool) -> Self {
-        Self { node, paths, bound, pods: Mutex::default() }
+    pub fn new(node: Arc<N>, paths: Paths, settings: Settings) -> Self {
+        Self { node, paths, settings, pods: Mutex::default() }
     }
 
     /// Takes a new pod and begins it.
@@ -106,15 +113,17 @@ impl<N: Node> Kubelet<N> {
         if self.pods().contains_key(&uid) {
             return Err(AddPodError::Exists(uid));
         }
-        let context = Arc::new(self.paths.context(pod, self.bound));
+        let context = Arc::new(self.paths.context(pod, self.settings.bound));
         let path = &context.pod_dir;
         std::fs::create_dir_all(path)
             .map_err(|source| AddPodError::Directory { path: path.clone(), source })?;
         checkpoint::save_pod(path, &context.pod).map_err(AddPodError::Record)?;
         let (journal, past) = Journal::open(path).map_err(AddPodError::Journal)?;
         let effects = self.effects(context);
+        let observed = Observed::default();
+        self.configure(&effects, &observed);
         effects.inbox.observe(Observation::Accepted);
-        Ok(self.start_worker(&effects, Observed::default(), (journal, &past)))
+        Ok(self.start_worker(&effects, observed, (journal, &past)))
     }
 
     /// Takes over the pod of an earlier engine, from its directory alone.
@@ -134,7 +143,8 @@ impl<N: Node> Kubelet<N> {
         let observed = checkpoint::load_observed(pod_dir, now).map_err(AdoptPodError::Checkpoint)?;
         let past = Past::read(pod_dir).map_err(AdoptPodError::Journal)?;
         let name = pod.name.clone();
-        let effects = self.effects(Arc::new(self.paths.context(pod, self.bound)));
+        let effects = self.effects(Arc::new(self.paths.context(pod, self.settings.bound)));
+        self.configure(&effects, &observed);
         effects.inbox.observe(Observation::Accepted);
         let alive =
             (effects.adopt_sandbox().await).map_err(|source| AdoptPodError::Sandbox { pod: name, source })?;
@@ -232,6 +242,29 @@ impl<N: Node> Kubelet<N> {
     pub async fn refresh_volumes(&self, uid: &PodUid) -> Result<Option<Duration>, PortError> {
         let pod = self.pod(uid).ok_or_else(|| PortError(NoSuchPod(uid.clone()).to_string()))?;
         self.node.volumes().refresh(&pod).await
+    }
+
+    /// What others say of the pod's readiness gates now. Nothing happens when there is no such pod.
+    pub fn gates_changed(&self, uid: &PodUid, gates: BTreeMap<String, String>) {
+        self.observe(uid, Observation::GatesChanged { gates });
+    }
+
+    /// The node cannot bear the pod any longer. Nothing happens when there is no such pod.
+    pub fn evict_pod(&self, uid: &PodUid, message: String) {
+        self.observe(uid, Observation::Evicted { message });
+    }
+
+    fn observe(&self, uid: &PodUid, observation: Observation) {
+        if let Some(handle) = self.pods().get(uid) {
+            handle.effects.inbox.observe(observation);
+        }
+    }
+
+    fn configure(&self, effects: &Effects<N>, observed: &Observed) {
+        let backoff = self.settings.backoff;
+        if observed.backoff_limits != backoff {
+            effects.inbox.observe(Observation::Configured { backoff });
+        }
     }
 
     pub(crate) fn node(&self) -> &N {

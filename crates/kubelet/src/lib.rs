@@ -10,6 +10,7 @@ mod change;
 mod checkpoint;
 pub mod columns;
 pub mod events;
+mod handlers;
 mod inbox;
 pub mod journal;
 mod kubelet;
@@ -20,7 +21,7 @@ mod worker;
 
 pub use checkpoint::{CheckpointError, load_pod};
 pub use journal::{Entry, Happening, JournalError};
-pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Subscription, UpdatePodError};
+pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Settings, Subscription, UpdatePodError};
 pub use ports::Paths;
 pub use status::PodView;
 

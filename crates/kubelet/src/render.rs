@@ -80,13 +80,15 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     if container.kind != ContainerKind::Ephemeral {
         out.insert("started".into(), json!(status.started));
     }
-    // A kubelet knows them from the container that it has made.
+    // A kubelet knows them from the container that it has made. The pod is as the node granted it.
     if !status.container_id.is_empty() {
-        let requests = amounts(container.resources.cpu_request, container.resources.memory_request);
-        let limits = amounts(container.resources.cpu_limit, container.resources.memory_limit);
-        if !requests.is_empty() {
-            out.insert("allocatedResources".into(), json!(requests));
+        let granted = amounts(container.resources.cpu_request, container.resources.memory_request);
+        if !granted.is_empty() {
+            out.insert("allocatedResources".into(), json!(granted));
         }
+        let given = status.resources.unwrap_or(container.resources);
+        let requests = amounts(given.cpu_request, given.memory_request);
+        let limits = amounts(given.cpu_limit, given.memory_limit);
         let mut resources = Map::new();
         for (name, list) in [("limits", limits), ("requests", requests)] {
             if !list.is_empty() {
@@ -203,6 +205,8 @@ pub fn condition_text(kind: ConditionKind) -> &'static str {
         ConditionKind::ContainersReady => "ContainersReady",
         ConditionKind::PodScheduled => "PodScheduled",
         ConditionKind::AllContainersRestarting => "AllContainersRestarting",
+        ConditionKind::PodResizeInProgress => "PodResizeInProgress",
+        ConditionKind::DisruptionTarget => "DisruptionTarget",
     }
 }
 

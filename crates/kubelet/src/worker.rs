@@ -22,7 +22,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::{Action, Decision, Observation, Observed, Plan};
+use lifecycle::{Action, Decision, Observation, Observed, Plan, ProbeOutcome, ProbeVerdict};
 use podspec::Moment;
 use ports::{Clock, PodContext};
 use tokio::sync::{broadcast, watch};
@@ -49,7 +49,7 @@ pub(crate) struct Worker<N: Node> {
     /// Effects under way; they end with the worker.
     running: JoinSet<()>,
     observed: Observed,
-    /// As the checkpoint on disk has it.
+    /// What the checkpoint on disk says.
     saved: Option<Observed>,
     disk_failing: bool,
     decisions: Vec<Decision>,
@@ -109,8 +109,11 @@ impl<N: Node> Worker<N> {
         self.pod = self.effects.pod();
         let mut happenings = Vec::with_capacity(happened.len());
         for (observation, at) in happened {
+            let known = says_nothing_new(&self.observed, &observation);
             self.observed.observe(&self.pod.pod.spec, &observation, at);
-            happenings.push((at, Happening::Observed(observation)));
+            if !known {
+                happenings.push((at, Happening::Observed(observation)));
+            }
         }
         let (plan, actions) = self.settle(&mut happenings);
         self.observed.keep_conditions(&plan.status, self.effects.node.clock().now());
@@ -146,7 +149,10 @@ impl<N: Node> Worker<N> {
             }
             for action in std::mem::take(&mut plan.actions) {
                 self.observed.issue(&self.pod.pod.spec, &action, now);
-                happenings.push((now, Happening::Issued(action.clone())));
+                // Of a probe its outcome is told, when it says something.
+                if !matches!(action, Action::RunProbe { .. }) {
+                    happenings.push((now, Happening::Issued(action.clone())));
+                }
                 actions.push(action);
             }
         }
@@ -154,12 +160,13 @@ impl<N: Node> Worker<N> {
 
     /// A disk that fails must not keep a pod from being stopped: the pod goes on without.
     fn save_checkpoint(&mut self) {
-        if self.saved.as_ref() == Some(&self.observed) {
+        let record = self.observed.as_recorded();
+        if self.saved.as_ref() == Some(&record) {
             return;
         }
-        match checkpoint::save_observed(&self.pod.pod_dir, &self.observed) {
+        match checkpoint::save_observed(&self.pod.pod_dir, &record) {
             Ok(()) => {
-                self.saved = Some(self.observed.clone());
+                self.saved = Some(record);
                 self.disk_failing = false;
             }
             Err(error) => self.disk_failed(&error),
@@ -204,4 +211,15 @@ impl<N: Node> Worker<N> {
             tracing::error!(pod = %self.pod.pod.name, "the pod goes on, but would not survive the engine: {error}");
         }
     }
+}
+
+/// Another success of a probe that succeeds: a pod that is well writes nothing.
+fn says_nothing_new(observed: &Observed, observation: &Observation) -> bool {
+    let Observation::ProbeFinished { container, attempt, probe, outcome: ProbeOutcome::Success } =
+        observation
+    else {
+        return false;
+    };
+    let current = observed.containers.get(container).and_then(|c| c.current.as_ref());
+    current.is_some_and(|a| a.number == *attempt && a.probe(*probe).verdict == ProbeVerdict::Success)
 }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use podspec::{ContainerName, PullPolicy};
+use podspec::{ContainerName, PullPolicy, Resources};
 use serde::{Deserialize, Serialize};
 
-use crate::observation::Hook;
+use crate::observation::{Hook, ProbeKind};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Action {
@@ -19,11 +19,12 @@ pub enum Action {
     /// Creates and starts one attempt, in initialisation run `run`. -> `ContainerStarted`,
     /// `ContainerCreateFailed`, or `ContainerExited` with `StartError`
     StartContainer { container: ContainerName, attempt: u32, run: u32, image_id: String },
-    /// Runs an exec hook in the container, cut off at `timeout`; for postStart there is none.
-    /// -> `HookFinished`
+    /// Runs the container's hook, cut off at `timeout`; for postStart there is none. -> `HookFinished`
     RunHook { container: ContainerName, attempt: u32, hook: Hook, timeout: Option<Duration> },
-    /// One attempt of the startup probe. -> `ProbeFinished`
-    RunStartupProbe { container: ContainerName, attempt: u32, timeout: Duration },
+    /// Probes the container once. -> `ProbeFinished`
+    RunProbe { container: ContainerName, attempt: u32, probe: ProbeKind, timeout: Duration },
+    /// Gives a running container these resources. -> `ContainerResized`
+    ResizeContainer { container: ContainerName, attempt: u32, resources: Resources },
     /// The container's stop signal to its main process. -> in the end `ContainerExited`
     SignalContainer { container: ContainerName, attempt: u32 },
     /// SIGKILL to every process of the container. -> in the end `ContainerExited`

@@ -1,16 +1,40 @@
 //! The restart backoff: at once after the first exit, then 10 s doubling to 300 s, counted from the
-//! exit; forgotten after 600 s between a restart and the exit that follows it.
+//! exit; forgotten after 600 s between a restart and the exit that follows it. A node may have other limits.
 //!
-//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>
+//! <https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy>, KEP-4603.
 
 use std::time::Duration;
 
 use podspec::{BootTime, ContainerKind, Moment};
+use serde::{Deserialize, Serialize};
 
 use crate::observed::{Attempt, Backoff};
 
 pub const BACKOFF_INITIAL: Duration = Duration::from_secs(10);
 pub const BACKOFF_MAX: Duration = Duration::from_secs(300);
+/// Of stable running, after which an exit is the first one again. No setting changes it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// The first delay of a restart and the longest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct BackoffLimits {
+    pub initial: Duration,
+    pub max: Duration,
+}
+
+impl BackoffLimits {
+    /// With this longest delay, as `crashLoopBackOff.maxContainerRestartPeriod` of a kubelet.
+    #[must_use]
+    pub fn up_to(max: Duration) -> Self {
+        Self { initial: BACKOFF_INITIAL.min(max), max }
+    }
+}
+
+impl Default for BackoffLimits {
+    fn default() -> Self {
+        Self::up_to(BACKOFF_MAX)
+    }
+}
 
 /// When the container may be started again; `None` for at once.
 pub(crate) fn restart_at(backoff: Option<Backoff>, finished: Moment) -> Option<BootTime> {
@@ -19,13 +43,19 @@ pub(crate) fn restart_at(backoff: Option<Backoff>, finished: Moment) -> Option<B
 }
 
 /// The backoff after a restart decided at `now` that follows an exit at `finished`.
-pub(crate) fn next(backoff: Option<Backoff>, finished: Moment, now: Moment) -> Backoff {
+pub(crate) fn next(
+    limits: BackoffLimits,
+    backoff: Option<Backoff>,
+    finished: Moment,
+    now: Moment,
+) -> Backoff {
     let waited = backoff.filter(|b| !expired(*b, finished)).map(|b| b.delay);
-    Backoff { delay: waited.map_or(BACKOFF_INITIAL, doubled), decided: now.boot, waited }
+    let delay = waited.map_or(limits.initial, |delay| delay.saturating_mul(2).min(limits.max));
+    Backoff { delay, decided: now.boot, waited }
 }
 
-/// The delay after one more failure: of image pulls, and of restarts.
-pub(crate) fn doubled(delay: Duration) -> Duration {
+/// The delay of an image pull after one more failure.
+pub(crate) fn next_pull(delay: Duration) -> Duration {
     delay.saturating_mul(2).min(BACKOFF_MAX)
 }
 
@@ -43,5 +73,5 @@ pub(crate) fn exit_behind(
 }
 
 fn expired(backoff: Backoff, finished: Moment) -> bool {
-    finished.boot.since(backoff.decided) > BACKOFF_MAX.saturating_mul(2)
+    finished.boot.since(backoff.decided) > FORGOTTEN_AFTER
 }

@@ -6,6 +6,7 @@ use podspec::ContainerKind;
 
 use crate::observed::SandboxState;
 use crate::pod_status::with_kinds;
+use crate::resize;
 use crate::restart;
 use crate::status::{Condition, ConditionKind, ContainerStatus, Phase};
 use crate::view::View;
@@ -21,14 +22,61 @@ pub(crate) fn conditions(
     let mut conditions = vec![
         plain(ConditionKind::PodReadyToStartContainers, sandbox_ready),
         initialized(view, phase, init_containers),
-        Condition { kind: ConditionKind::Ready, ..containers_ready.clone() },
+        ready(view, &containers_ready),
         containers_ready,
         plain(ConditionKind::PodScheduled, true),
     ];
     if restart::can_restart_all(view.spec) {
         conditions.push(all_restarting(view, phase));
     }
+    conditions.extend(resize_in_progress(view, phase));
+    conditions.extend(disruption(view));
     conditions
+}
+
+/// The containers are, and so say all gates (KEP-580).
+fn ready(view: &View<'_>, containers_ready: &Condition) -> Condition {
+    let as_containers = Condition { kind: ConditionKind::Ready, ..containers_ready.clone() };
+    if !containers_ready.status {
+        return as_containers;
+    }
+    let closed = view.spec.readiness_gates.iter().filter_map(|gate| {
+        match view.observed.gates.get(gate).map(String::as_str) {
+            Some("True") => None,
+            Some(status) => {
+                Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\", but {status}"))
+            }
+            None => Some(format!("corresponding condition of pod readiness gate \"{gate}\" does not exist.")),
+        }
+    });
+    let closed: Vec<String> = closed.collect();
+    if closed.is_empty() {
+        return as_containers;
+    }
+    Condition {
+        reason: Some("ReadinessGatesNotReady".to_owned()),
+        message: Some(closed.join(", ")),
+        ..plain(ConditionKind::Ready, false)
+    }
+}
+
+/// KEP-1287: there while a container does not have yet what it was granted.
+fn resize_in_progress(view: &View<'_>, phase: Phase) -> Option<Condition> {
+    let failure = resize::in_progress(view).filter(|_| terminal_reason(phase).is_none())?;
+    Some(Condition {
+        reason: failure.map(|_| "Error".to_owned()),
+        message: failure.map(str::to_owned),
+        ..plain(ConditionKind::PodResizeInProgress, true)
+    })
+}
+
+fn disruption(view: &View<'_>) -> Option<Condition> {
+    let eviction = view.observed.eviction.as_ref()?;
+    Some(Condition {
+        reason: Some("TerminationByKubelet".to_owned()),
+        message: Some(eviction.message.clone()),
+        ..plain(ConditionKind::DisruptionTarget, true)
+    })
 }
 
 /// KEP-5532.

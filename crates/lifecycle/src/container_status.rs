@@ -4,7 +4,8 @@
 
 use podspec::{Container, ContainerKind, Moment};
 
-use crate::observed::{Attempt, AttemptState, Exit, ExitReason, Finished};
+use crate::observed::{Attempt, AttemptState, Exit, ExitReason, Finished, ProbeVerdict};
+use crate::resize;
 use crate::restart;
 use crate::status::{ContainerState, ContainerStatus};
 use crate::termination;
@@ -31,7 +32,11 @@ pub(crate) fn container_status(
         ContainerKind::Init => {
             matches!(&state, ContainerState::Terminated(exit) if !exit.failed(ContainerKind::Init))
         }
-        ContainerKind::Sidecar | ContainerKind::App => started,
+        ContainerKind::Sidecar | ContainerKind::App => {
+            let probed = container.readiness_probe.is_none()
+                || attempt.is_some_and(|a| a.readiness.verdict == ProbeVerdict::Success);
+            started && probed
+        }
         ContainerKind::Ephemeral => false,
     };
     ContainerStatus {
@@ -42,7 +47,10 @@ pub(crate) fn container_status(
         last_container_id: last.map(container_id).unwrap_or_default(),
         ready,
         started,
-        image: container.image.clone(),
+        image: (attempt.map(|a| &a.image).filter(|image| !image.is_empty()))
+            .unwrap_or(&container.image)
+            .clone(),
+        resources: attempt.and_then(resize::given),
         image_id: attempt.map(|a| a.image_id.clone()).unwrap_or_default(),
         container_id: attempt.map(container_id).unwrap_or_default(),
     }

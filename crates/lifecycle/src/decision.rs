@@ -75,6 +75,14 @@ pub enum Wait {
     },
     PostStartHook,
     StartupProbe,
+    /// It is started, and others are not told of it before its readiness probe succeeds.
+    ReadinessProbe,
+    /// It is being given other resources.
+    Resize,
+    /// That failed; tried again at `until`.
+    ResizeRetry {
+        until: BootTime,
+    },
     /// Stopping: its preStop hook runs.
     PreStopHook,
     /// Stopping: a sidecar waits until these have exited.
@@ -95,5 +103,6 @@ pub enum StopPodReason {
     /// An init container failed and may not be restarted.
     InitFailed,
     DeadlineExceeded,
+    Evicted,
     SandboxLost,
 }

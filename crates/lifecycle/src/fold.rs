@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use podspec::{ContainerKind, ContainerName, Moment, PodSpec};
+use podspec::{ContainerKind, ContainerName, Moment, PodSpec, Probe, Resources};
 
 use crate::backoff;
 use crate::init;
-use crate::observation::{Observation, ProbeOutcome};
+use crate::observation::{Observation, ProbeKind, ProbeOutcome};
 use crate::observed::{
-    Attempt, AttemptState, ContainerObserved, Deletion, Exit, ExitReason, HookState, Observed, ProbeState,
-    ProbeVerdict, PullState, SandboxState, StartError, VolumesState,
+    Attempt, AttemptState, ContainerObserved, Deletion, Eviction, Exit, ExitReason, HookState, Observed,
+    ProbeState, ProbeVerdict, PullState, ResizeState, SandboxState, StartError, VolumesState,
 };
 use crate::start;
 use crate::termination::GRACE_MIN;
@@ -29,10 +29,15 @@ impl Observed {
 
     fn take_in(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
         match observation {
-            Observation::Accepted => self.accept(at),
+            Observation::Accepted => self.accept(spec, at),
+            Observation::Configured { backoff } => self.backoff_limits = *backoff,
             Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
-            Observation::SpecChanged => self.change_spec(spec),
+            Observation::SpecChanged => self.change_spec(spec, at),
             Observation::ObjectsChanged => self.try_now(),
+            Observation::GatesChanged { gates } => self.gates.clone_from(gates),
+            Observation::Evicted { message } => {
+                self.eviction.get_or_insert_with(|| Eviction { at, message: message.clone() });
+            }
             Observation::VolumesReady => self.volumes = VolumesState::Ready,
             Observation::VolumesFailed { message } => {
                 self.volumes = VolumesState::Failed { message: message.clone(), at, delay: RETRY_DELAY };
@@ -70,13 +75,16 @@ impl Observed {
                 let done = HookState::Done { at: at.boot, failure: failure.clone() };
                 self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
             }
-            Observation::ProbeFinished { container, attempt, outcome } => {
-                self.probed(spec, container, *attempt, outcome, at);
+            Observation::ProbeFinished { container, attempt, probe, outcome } => {
+                self.probed(spec, container, *attempt, (*probe, outcome), at);
+            }
+            Observation::ContainerResized { container, attempt, resources, failure } => {
+                self.resized(container, *attempt, *resources, failure.as_deref(), at);
             }
         }
     }
 
-    fn accept(&mut self, at: Moment) {
+    fn accept(&mut self, spec: &PodSpec, at: Moment) {
         if self.accepted.is_none() {
             self.accepted = Some(at);
             return;
@@ -86,6 +94,8 @@ impl Observed {
             self.resumed = Some(at);
         }
         self.forget_in_flight(at);
+        // The pod may have changed in the last moment of the engine before.
+        self.supersede(spec, at);
     }
 
     /// A new engine does again whatever the old one had under way.
@@ -102,7 +112,10 @@ impl Observed {
         self.pulls.retain(|_, pull| !matches!(pull, PullState::Pulling { .. }));
         self.removing.clear();
         for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
-            attempt.startup.in_flight = false;
+            attempt.forget_probes_under_way();
+            if attempt.resize == ResizeState::UnderWay {
+                attempt.resize = ResizeState::Idle;
+            }
             for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
                 if matches!(hook, HookState::Running { .. }) {
                     *hook = HookState::NotRun;
@@ -112,11 +125,12 @@ impl Observed {
     }
 
     /// What was found out about images may be of others.
-    fn change_spec(&mut self, spec: &PodSpec) {
+    fn change_spec(&mut self, spec: &PodSpec, at: Moment) {
         self.pulls.retain(|image, _| spec.all_containers().any(|container| container.image == *image));
         for container in self.containers.values_mut() {
             container.image_id = None;
         }
+        self.supersede(spec, at);
     }
 
     /// What failed for want of something is tried again without waiting any longer.
@@ -202,7 +216,7 @@ impl Observed {
         let Some(container) = spec.container(name) else { return };
         let delay = match self.pulls.get(&container.image) {
             _ if !start::backs_off(reason) => RETRY_DELAY,
-            Some(PullState::Pulling { after: Some(delay), .. }) => backoff::doubled(*delay),
+            Some(PullState::Pulling { after: Some(delay), .. }) => backoff::next_pull(*delay),
             _ => backoff::BACKOFF_INITIAL,
         };
         let failed = PullState::Failed { reason: reason.to_owned(), message: message.to_owned(), at, delay };
@@ -256,15 +270,28 @@ impl Observed {
         spec: &PodSpec,
         name: &ContainerName,
         attempt: u32,
-        outcome: &ProbeOutcome,
+        (kind, outcome): (ProbeKind, &ProbeOutcome),
         at: Moment,
     ) {
-        let Some(probe) = spec.container(name).and_then(|c| c.startup_probe.as_ref()) else { return };
-        let (successes, failures) = (probe.success_threshold, probe.failure_threshold);
-        self.update(name, attempt, |a| {
-            if a.alive() {
-                a.startup.count(outcome, successes, failures, at);
+        let Some(probe) = spec.container(name).and_then(|container| kind.of(container)) else { return };
+        self.update(name, attempt, |attempt| {
+            if attempt.alive() {
+                attempt.probe_mut(kind).count(kind, probe, outcome, at);
             }
+        });
+    }
+
+    fn resized(
+        &mut self,
+        name: &ContainerName,
+        attempt: u32,
+        resources: Resources,
+        failure: Option<&str>,
+        at: Moment,
+    ) {
+        self.update(name, attempt, |attempt| match failure {
+            None => (attempt.resources, attempt.resize) = (resources, ResizeState::Idle),
+            Some(message) => attempt.resize = ResizeState::Failed { message: message.to_owned(), at },
         });
     }
 }
@@ -273,7 +300,7 @@ impl Observed {
     /// Once an attempt turns out to have had a process, the backoff moves on if it follows an exit,
     /// and the attempt before the previous one is let go.
     pub(crate) fn count_start(&mut self, spec: &PodSpec, name: &ContainerName, attempt: u32, at: Moment) {
-        let sandbox = self.sandbox.attempt();
+        let (sandbox, limits) = (self.sandbox.attempt(), self.backoff_limits);
         let Some(kind) = spec.container(name).map(|c| c.kind) else { return };
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&Attempt| a.number == attempt && a.state == AttemptState::Starting;
@@ -283,7 +310,7 @@ impl Observed {
         container.start_error = None;
         self.initialized |= kind == ContainerKind::App;
         if let Some(finished) = behind {
-            container.backoff = Some(backoff::next(container.backoff, finished, at));
+            container.backoff = Some(backoff::next(limits, container.backoff, finished, at));
         }
         if let Some(outgoing) = container.outgoing.take() {
             self.garbage.insert((name.clone(), outgoing.number));
@@ -300,17 +327,19 @@ impl ContainerObserved {
 }
 
 impl ProbeState {
-    fn count(&mut self, outcome: &ProbeOutcome, success_threshold: u32, failure_threshold: u32, at: Moment) {
+    fn count(&mut self, kind: ProbeKind, probe: &Probe, outcome: &ProbeOutcome, at: Moment) {
         self.in_flight = false;
-        if self.verdict != ProbeVerdict::Unknown {
+        if self.settled(kind) {
             return;
         }
         match outcome {
-            ProbeOutcome::Success => {
-                (self.successes, self.failures, self.errors) = (self.successes + 1, 0, 0);
+            ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
+                self.successes = self.successes.saturating_add(1).min(probe.success_threshold);
+                (self.failures, self.errors) = (0, 0);
             }
             ProbeOutcome::Failure(_) => {
-                (self.successes, self.failures, self.errors) = (0, self.failures + 1, 0);
+                self.failures = self.failures.saturating_add(1).min(probe.failure_threshold);
+                (self.successes, self.errors) = (0, 0);
             }
             ProbeOutcome::Error(_) => {
                 self.errors = (self.errors + 1) % PROBE_TRIES;
@@ -318,16 +347,28 @@ impl ProbeState {
                     // Due at once: a try that could not be made is made again.
                     self.last_started = None;
                 }
+                return;
             }
         }
-        self.verdict = if self.successes >= success_threshold {
+        let verdict = if self.successes >= probe.success_threshold {
             ProbeVerdict::Success
-        } else if self.failures >= failure_threshold {
+        } else if self.failures >= probe.failure_threshold {
             ProbeVerdict::Failure
         } else {
             return;
         };
-        self.decided = Some(at);
+        if verdict != self.verdict {
+            (self.verdict, self.decided) = (verdict, Some(at));
+        }
+    }
+
+    /// Nothing can change the verdict any more: that of a startup probe, and a failure of a liveness probe.
+    pub(crate) fn settled(&self, kind: ProbeKind) -> bool {
+        match kind {
+            ProbeKind::Startup => self.verdict != ProbeVerdict::Unknown,
+            ProbeKind::Liveness => self.verdict == ProbeVerdict::Failure,
+            ProbeKind::Readiness => false,
+        }
     }
 }
 

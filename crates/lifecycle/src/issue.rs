@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use podspec::{ContainerName, Moment, PodSpec};
+use podspec::{ContainerName, Moment, PodSpec, Resources};
 
 use crate::action::Action;
 use crate::observation::Hook;
 use crate::observed::{
-    Attempt, AttemptState, HookState, Observed, ProbeState, PullFailure, PullState, SandboxState,
-    VolumesState,
+    Attempt, AttemptState, HookState, Observed, ProbeState, PullFailure, PullState, ResizeState,
+    SandboxState, VolumesState,
 };
 use crate::phase;
 use crate::start;
@@ -22,15 +22,18 @@ impl Observed {
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
             Action::EnsureImage { image, .. } => self.pull(image),
             Action::StartContainer { container, attempt, run, image_id } => {
-                self.start(container, *attempt, *run, image_id);
+                self.start(spec, container, *attempt, *run, image_id);
             }
             Action::RunHook { container, attempt, hook, .. } => self.update(container, *attempt, |a| {
                 *a.hook_mut(*hook) = HookState::Running { since: now.boot };
             }),
-            Action::RunStartupProbe { container, attempt, .. } => self.update(container, *attempt, |a| {
-                a.startup.in_flight = true;
-                a.startup.last_started = Some(now.boot);
+            Action::RunProbe { container, attempt, probe, .. } => self.update(container, *attempt, |a| {
+                let state = a.probe_mut(*probe);
+                (state.in_flight, state.last_started) = (true, Some(now.boot));
             }),
+            Action::ResizeContainer { container, attempt, .. } => {
+                self.update(container, *attempt, |a| a.resize = ResizeState::UnderWay);
+            }
             Action::SignalContainer { container, attempt } => {
                 self.update(container, *attempt, |a| a.stop_signal_sent = Some(now.boot));
             }
@@ -92,7 +95,7 @@ impl Observed {
         self.pulls.insert(image.to_owned(), pulling);
     }
 
-    fn start(&mut self, name: &ContainerName, number: u32, run: u32, image_id: &str) {
+    fn start(&mut self, spec: &PodSpec, name: &ContainerName, number: u32, run: u32, image_id: &str) {
         if run != self.run {
             self.begin_run(run);
         }
@@ -100,7 +103,12 @@ impl Observed {
         let container = self.containers.entry(name.clone()).or_default();
         container.image_id = None;
         container.outgoing = container.previous.take();
-        container.previous = container.current.replace(Attempt::starting(number, run, sandbox, image_id));
+        let mut attempt = Attempt::starting(number, run, sandbox, image_id);
+        if let Some(spec) = spec.container(name) {
+            spec.image.clone_into(&mut attempt.image);
+            attempt.resources = spec.resources;
+        }
+        container.previous = container.current.replace(attempt);
     }
 
     fn finish(&mut self, spec: &PodSpec, now: Moment) {
@@ -118,8 +126,14 @@ impl Attempt {
             sandbox,
             id: String::new(),
             image_id: image_id.to_owned(),
+            image: String::new(),
+            resources: Resources::default(),
             state: AttemptState::Starting,
             startup: ProbeState::default(),
+            liveness: ProbeState::default(),
+            readiness: ProbeState::default(),
+            superseded: None,
+            resize: ResizeState::Idle,
             post_start: HookState::NotRun,
             pre_stop: HookState::NotRun,
             stop_signal_sent: None,

@@ -9,6 +9,7 @@
 
 mod action;
 mod adopt;
+mod alone;
 mod app;
 mod backoff;
 mod condition;
@@ -25,6 +26,7 @@ mod plan;
 mod pod_status;
 mod probe;
 mod rebase;
+mod resize;
 mod restart;
 mod start;
 mod status;
@@ -34,17 +36,17 @@ mod view;
 mod waiting;
 
 pub use action::Action;
-pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX};
+pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX, BackoffLimits};
 pub use decision::{Decision, StopPodReason, Verdict, Wait};
-pub use observation::{Hook, Observation, ProbeOutcome, Pulled};
+pub use observation::{Hook, Observation, ProbeKind, ProbeOutcome, Pulled};
 pub use observed::{
-    Attempt, AttemptState, Backoff, ConditionSince, ContainerObserved, ContainerRecord, Deletion, Exit,
-    ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState,
-    SandboxSnapshot, SandboxState, StartError, StopReason, VolumesState,
+    Attempt, AttemptState, Backoff, ConditionSince, ContainerObserved, ContainerRecord, Deletion, Eviction,
+    Exit, ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState,
+    ResizeState, SandboxSnapshot, SandboxState, StartError, StopReason, Superseded, VolumesState,
 };
 pub use plan::{Plan, plan};
 pub use restart::expects_restart;
 pub use status::{Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
 
 /// The version of [`Observed`] and of the journal on disk; raised when either changes shape.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;

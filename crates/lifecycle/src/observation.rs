@@ -1,10 +1,12 @@
 //! What can happen to a pod. Effects report only through these.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use podspec::{Container, ContainerName, ExecAction, Moment};
+use podspec::{Container, ContainerName, HookHandler, Moment, Probe, Resources};
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::BackoffLimits;
 use crate::observed::{Exit, SandboxSnapshot};
 
 /// One observation; the moment it was made travels beside it. One that speaks of an attempt that is
@@ -14,6 +16,10 @@ pub enum Observation {
     /// The node took the pod. Again: a new engine took it over, and what was in flight is to be
     /// done again; all of it bears that (hooks run at least once).
     Accepted,
+    /// How this node delays restarts; without it as Kubernetes does by default.
+    Configured {
+        backoff: BackoffLimits,
+    },
     /// Somebody asked for the pod's deletion; a later one can only shorten the grace.
     DeletionRequested {
         grace: Duration,
@@ -22,6 +28,15 @@ pub enum Observation {
     SpecChanged,
     /// Something that the pod names is another: what could not be had of it may be there now.
     ObjectsChanged,
+    /// What others say of the pod's readiness gates, all of it: the condition's status, `True`, `False` or
+    /// `Unknown`; one that is missing was not set.
+    GatesChanged {
+        gates: BTreeMap<String, String>,
+    },
+    /// The node cannot bear the pod any longer: `status.reason` is `Evicted`.
+    Evicted {
+        message: String,
+    },
     VolumesReady,
     VolumesFailed {
         message: String,
@@ -86,7 +101,15 @@ pub enum Observation {
     ProbeFinished {
         container: ContainerName,
         attempt: u32,
+        probe: ProbeKind,
         outcome: ProbeOutcome,
+    },
+    /// With the resources that it was to get; when that failed it may have some of them.
+    ContainerResized {
+        container: ContainerName,
+        attempt: u32,
+        resources: Resources,
+        failure: Option<String>,
     },
 }
 
@@ -114,7 +137,7 @@ impl Hook {
     }
 
     #[must_use]
-    pub fn handler(self, container: &Container) -> Option<&ExecAction> {
+    pub fn handler(self, container: &Container) -> Option<&HookHandler> {
         match self {
             Self::PostStart => container.post_start.as_ref(),
             Self::PreStop => container.pre_stop.as_ref(),
@@ -134,9 +157,41 @@ impl Hook {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum ProbeKind {
+    Startup,
+    Liveness,
+    Readiness,
+}
+
+impl ProbeKind {
+    pub const ALL: [Self; 3] = [Self::Startup, Self::Liveness, Self::Readiness];
+
+    /// As events name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "Startup",
+            Self::Liveness => "Liveness",
+            Self::Readiness => "Readiness",
+        }
+    }
+
+    #[must_use]
+    pub fn of(self, container: &Container) -> Option<&Probe> {
+        match self {
+            Self::Startup => container.startup_probe.as_ref(),
+            Self::Liveness => container.liveness_probe.as_ref(),
+            Self::Readiness => container.readiness_probe.as_ref(),
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ProbeOutcome {
     Success,
+    /// A success that somebody should know more about.
+    Warning(String),
     /// With the probe's output.
     Failure(String),
     /// The probe itself could not be run.

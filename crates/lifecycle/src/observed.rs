@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use podspec::{BootTime, ContainerName, Moment};
+use podspec::{BootTime, ContainerName, Moment, Resources};
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::BackoffLimits;
+use crate::observation::ProbeKind;
 use crate::status::{ConditionKind, PodStatus};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -20,6 +22,14 @@ pub struct Observed {
     #[serde(default)]
     pub resumed: Option<Moment>,
     pub deletion: Option<Deletion>,
+    #[serde(default)]
+    pub eviction: Option<Eviction>,
+    /// How this node delays restarts.
+    #[serde(default)]
+    pub backoff_limits: BackoffLimits,
+    /// What others said of the pod's readiness gates: the status of each condition.
+    #[serde(default)]
+    pub gates: BTreeMap<String, String>,
     pub volumes: VolumesState,
     pub sandbox: SandboxState,
     /// Counts runs of the initialisation sequence: a new sandbox, and every restart of all
@@ -59,6 +69,12 @@ pub struct Deletion {
     /// The pod's containers get SIGKILL here, but never less than the floor after their stop signal.
     pub kill_at: BootTime,
     pub grace: Duration,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Eviction {
+    pub at: Moment,
+    pub message: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -187,8 +203,23 @@ pub struct Attempt {
     /// Empty until started.
     pub id: String,
     pub image_id: String,
+    /// The image as the spec named it when the attempt was begun.
+    #[serde(default)]
+    pub image: String,
+    /// What it was given: with its start, or by a resize.
+    #[serde(default)]
+    pub resources: Resources,
     pub state: AttemptState,
     pub startup: ProbeState,
+    #[serde(default)]
+    pub liveness: ProbeState,
+    #[serde(default)]
+    pub readiness: ProbeState,
+    /// The spec has become one that it cannot go on under.
+    #[serde(default)]
+    pub superseded: Option<Superseded>,
+    #[serde(default)]
+    pub resize: ResizeState,
     pub post_start: HookState,
     pub pre_stop: HookState,
     pub stop_signal_sent: Option<BootTime>,
@@ -225,22 +256,50 @@ pub enum ExitReason {
     RestartingAllContainers,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum StopReason {
     StartupProbeFailed,
+    LivenessProbeFailed,
     PostStartHookFailed,
+    /// Its image is another in the spec.
+    DefinitionChanged,
+    /// The resize of one of its resources needs a restart.
+    ResizeRestarts,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Superseded {
+    pub at: Moment,
+    pub why: StopReason,
+}
+
+/// The change of a running container's resources to those of the spec.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum ResizeState {
+    #[default]
+    Idle,
+    UnderWay,
+    Failed {
+        message: String,
+        at: Moment,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct ProbeState {
+    /// Not on record, as [`Self::last_started`]: a probe that changes nothing costs no write, and the next
+    /// engine probes at once.
+    #[serde(skip)]
     pub in_flight: bool,
+    #[serde(skip)]
     pub last_started: Option<BootTime>,
+    /// In a row, up to the threshold; as `failures`.
     pub successes: u32,
     pub failures: u32,
     /// Errors (not failures) in a row; such results are thrown away.
     pub errors: u32,
     pub verdict: ProbeVerdict,
-    /// When the verdict was reached.
+    /// When the verdict became what it is.
     pub decided: Option<Moment>,
 }
 
@@ -266,7 +325,43 @@ pub enum HookState {
     },
 }
 
+impl Attempt {
+    #[must_use]
+    pub fn probe(&self, kind: ProbeKind) -> &ProbeState {
+        match kind {
+            ProbeKind::Startup => &self.startup,
+            ProbeKind::Liveness => &self.liveness,
+            ProbeKind::Readiness => &self.readiness,
+        }
+    }
+
+    pub(crate) fn forget_probes_under_way(&mut self) {
+        for kind in ProbeKind::ALL {
+            let probe = self.probe_mut(kind);
+            (probe.in_flight, probe.last_started) = (false, None);
+        }
+    }
+
+    pub(crate) fn probe_mut(&mut self, kind: ProbeKind) -> &mut ProbeState {
+        match kind {
+            ProbeKind::Startup => &mut self.startup,
+            ProbeKind::Liveness => &mut self.liveness,
+            ProbeKind::Readiness => &mut self.readiness,
+        }
+    }
+}
+
 impl Observed {
+    /// As a record of it is read back: without the probes that are under way.
+    #[must_use]
+    pub fn as_recorded(&self) -> Self {
+        let mut recorded = self.clone();
+        for attempt in recorded.containers.values_mut().filter_map(|c| c.current.as_mut()) {
+            attempt.forget_probes_under_way();
+        }
+        recorded
+    }
+
     /// Keeps the moments at which conditions changed, which a plan alone cannot know. To be called with the
     /// status of each plan.
     pub fn keep_conditions(&mut self, status: &PodStatus, now: Moment) {

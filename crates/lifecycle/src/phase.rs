@@ -13,6 +13,7 @@ use crate::termination;
 use crate::view::View;
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
+const EVICTED_REASON: &str = "Evicted";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 /// How the pod ended, once it has.
@@ -28,7 +29,14 @@ pub(crate) fn outcome(view: &View<'_>) -> Finished {
     if let Some(finished) = &view.observed.finished {
         return finished.clone();
     }
-    let overdue = termination::pod_stop(view).is_some_and(|s| s.reason == StopPodReason::DeadlineExceeded);
+    let cut_short = termination::pod_stop(view).and_then(|stop| match stop.reason {
+        StopPodReason::DeadlineExceeded => Some((DEADLINE_REASON, DEADLINE_MESSAGE)),
+        StopPodReason::Evicted => {
+            let eviction = view.observed.eviction.as_ref();
+            Some((EVICTED_REASON, eviction.map_or("", |eviction| &eviction.message)))
+        }
+        _ => None,
+    });
     let apps_succeeded = view
         .spec
         .containers
@@ -36,9 +44,9 @@ pub(crate) fn outcome(view: &View<'_>) -> Finished {
         .all(|c| view.attempt(c).and_then(|a| a.exit()).is_some_and(|exit| exit.code == 0));
     Finished {
         at: view.now,
-        succeeded: apps_succeeded && !overdue && termination::failed_init(view).is_none(),
-        reason: overdue.then(|| DEADLINE_REASON.to_owned()),
-        message: overdue.then(|| DEADLINE_MESSAGE.to_owned()),
+        succeeded: apps_succeeded && cut_short.is_none() && termination::failed_init(view).is_none(),
+        reason: cut_short.map(|(reason, _)| reason.to_owned()),
+        message: cut_short.map(|(_, message)| message.to_owned()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::observed::{Observed, SandboxState, VolumesState};
 use crate::restart::{RESTART_ALL_PAUSE, Trigger};
 use crate::status::PodStatus;
 use crate::view::View;
-use crate::{app, ephemeral, init, pod_status, probe, teardown, termination};
+use crate::{alone, app, ephemeral, init, pod_status, probe, teardown, termination};
 
 /// Before a lost sandbox is replaced, lest one that is lost at once over and over keeps the machine busy.
 const RECREATE_PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +47,7 @@ fn decide(view: &View<'_>, draft: &mut Draft) {
     if view.observed.finished.is_some() {
         return teardown::tear_down(view, draft);
     }
+    probe::watch_readiness(view, draft);
     if let Some(stop) = termination::pod_stop(view) {
         draft.decide(None, Verdict::StopPod(stop.reason));
         return if termination::stop_containers(view, view.spec.all_containers(), &stop.budget, draft) {
@@ -69,7 +70,7 @@ fn bring_up(view: &View<'_>, draft: &mut Draft) {
     if !(volumes_ready(view, draft) && sandbox_ready(view, draft)) {
         return;
     }
-    probe::watch_running(view, draft);
+    alone::watch_running(view, draft);
     ephemeral::advance(view, draft);
     if init::advance(view, draft) {
         app::advance(view, draft);

@@ -1,67 +1,66 @@
-//! When the startup probe runs, and what follows when it or the postStart hook fails.
+//! When probes run. What follows from their verdicts is said where it matters: [`crate::alone`] stops a
+//! container, [`crate::init`] lets the next one start, [`crate::container_status`] calls one ready.
+//!
+//! A startup probe runs until it has a verdict; the two others from then on, or from the start where there
+//! is none. Stopping ends the startup and the liveness probe, never the readiness probe.
 //!
 //! <https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/>
 
-use std::time::Duration;
-
-use podspec::{BootTime, Container};
+use podspec::{Container, Probe};
 
 use crate::action::Action;
-use crate::decision::{Verdict, Wait};
-use crate::observed::{Attempt, AttemptState, HookState, ProbeVerdict, StopReason};
+use crate::decision::Wait;
+use crate::observation::ProbeKind;
+use crate::observed::{Attempt, AttemptState, ProbeVerdict, SandboxState};
 use crate::plan::Draft;
-use crate::termination::{self, Budget};
 use crate::view::View;
 
-/// Probes running containers and stops those whose probe or hook failed.
-pub(crate) fn watch_running(view: &View<'_>, draft: &mut Draft) {
-    for container in view.spec.all_containers() {
-        let Some(attempt) = view.attempt(container) else { continue };
-        let AttemptState::Running { since } = attempt.state else { continue };
-        if let Some((reason, budget)) = lone_stop(view, container, attempt) {
-            draft.decide(Some(container), Verdict::StopContainer(reason));
-            termination::stop_container(container, attempt, &budget, None, draft);
-        } else if attempt.post_start_passed(container) {
-            run_startup_probe(container, attempt, since.boot, draft);
+/// Runs the readiness probes of whatever runs, also while it is being stopped.
+pub(crate) fn watch_readiness(view: &View<'_>, draft: &mut Draft) {
+    if !matches!(view.observed.sandbox, SandboxState::Ready { .. }) {
+        return;
+    }
+    for container in view.spec.init_and_app_containers() {
+        let Some(attempt) = view.attempt(container).filter(|a| a.started(container)) else { continue };
+        if container.readiness_probe.is_some() && attempt.readiness.verdict != ProbeVerdict::Success {
+            draft.wait(container, Wait::ReadinessProbe);
         }
+        run(container, attempt, ProbeKind::Readiness, draft);
     }
 }
 
-/// Why this container alone has to stop, and how long it has. The probe's own grace period may be
-/// longer than the pod's.
-pub(crate) fn lone_stop(
-    view: &View<'_>,
-    container: &Container,
-    attempt: &Attempt,
-) -> Option<(StopReason, Budget)> {
-    if let HookState::Done { at, failure: Some(_) } = attempt.post_start {
-        let budget = Budget::new(view, at, view.spec.termination_grace_period);
-        return Some((StopReason::PostStartHookFailed, budget));
+/// Runs the startup or the liveness probe of a container that nobody stops.
+pub(crate) fn watch_life(container: &Container, attempt: &Attempt, draft: &mut Draft) {
+    if attempt.started(container) {
+        run(container, attempt, ProbeKind::Liveness, draft);
+    } else if attempt.post_start_passed(container) {
+        draft.wait(container, Wait::StartupProbe);
+        run(container, attempt, ProbeKind::Startup, draft);
     }
-    let probe = container.startup_probe.as_ref()?;
-    let decided = attempt.startup.decided.filter(|_| attempt.startup.verdict == ProbeVerdict::Failure)?;
-    let grace: Duration = probe.termination_grace_period.unwrap_or(view.spec.termination_grace_period);
-    Some((StopReason::StartupProbeFailed, Budget::new(view, decided.boot, grace)))
 }
 
-fn run_startup_probe(container: &Container, attempt: &Attempt, since: BootTime, draft: &mut Draft) {
-    let Some(probe) = &container.startup_probe else { return };
-    if attempt.startup.verdict != ProbeVerdict::Unknown {
+fn run(container: &Container, attempt: &Attempt, kind: ProbeKind, draft: &mut Draft) {
+    let Some(probe) = kind.of(container) else { return };
+    let AttemptState::Running { since } = attempt.state else { return };
+    let state = attempt.probe(kind);
+    if state.in_flight || state.settled(kind) {
         return;
     }
-    draft.wait(container, Wait::StartupProbe);
-    if attempt.startup.in_flight {
-        return;
-    }
-    let due = match attempt.startup.last_started {
-        Some(last) => last.after(probe.period),
-        None => since.after(probe.initial_delay),
+    let due = match state.last_started {
+        Some(last) => last.after(period(probe)),
+        None => since.boot.after(probe.initial_delay),
     };
     if draft.due(due) {
-        draft.act(Action::RunStartupProbe {
+        draft.act(Action::RunProbe {
             container: container.name.clone(),
             attempt: attempt.number,
+            probe: kind,
             timeout: probe.timeout,
         });
     }
+}
+
+/// A period of nothing, which validation refuses, would keep the machine busy.
+fn period(probe: &Probe) -> std::time::Duration {
+    probe.period.max(std::time::Duration::from_secs(1))
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use podspec::{BootTime, Moment};
 
 use crate::observed::{
-    Attempt, AttemptState, Backoff, ContainerObserved, ContainerRecord, Deletion, Exit, Finished, HookState,
-    Observed, ProbeState, PullState, SandboxState, StartError, VolumesState,
+    Attempt, AttemptState, Backoff, ContainerObserved, ContainerRecord, Deletion, Eviction, Exit, Finished,
+    HookState, Observed, ProbeState, PullState, ResizeState, SandboxState, StartError, Superseded,
+    VolumesState,
 };
 
 impl Observed {
@@ -82,6 +83,9 @@ impl Times for Observed {
             accepted,
             resumed,
             deletion,
+            eviction,
+            backoff_limits: _,
+            gates: _,
             volumes,
             sandbox,
             run: _,
@@ -97,6 +101,7 @@ impl Times for Observed {
         accepted.visit(with);
         resumed.visit(with);
         deletion.visit(with);
+        eviction.visit(with);
         volumes.visit(with);
         sandbox.visit(with);
         conditions.values_mut().for_each(|condition| condition.since.visit(with));
@@ -111,6 +116,13 @@ impl Times for Deletion {
         let Self { requested, kill_at, grace: _ } = self;
         requested.visit(with);
         kill_at.visit(with);
+    }
+}
+
+impl Times for Eviction {
+    fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
+        let Self { at, message: _ } = self;
+        at.visit(with);
     }
 }
 
@@ -161,8 +173,14 @@ impl Times for Attempt {
             sandbox: _,
             id: _,
             image_id: _,
+            image: _,
+            resources: _,
             state,
             startup,
+            liveness,
+            readiness,
+            superseded,
+            resize,
             post_start,
             pre_stop,
             stop_signal_sent,
@@ -170,6 +188,10 @@ impl Times for Attempt {
         } = self;
         state.visit(with);
         startup.visit(with);
+        liveness.visit(with);
+        readiness.visit(with);
+        superseded.visit(with);
+        resize.visit(with);
         post_start.visit(with);
         pre_stop.visit(with);
         stop_signal_sent.visit(with);
@@ -201,6 +223,22 @@ impl Times for ProbeState {
             self;
         last_started.visit(with);
         decided.visit(with);
+    }
+}
+
+impl Times for Superseded {
+    fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
+        let Self { at, why: _ } = self;
+        at.visit(with);
+    }
+}
+
+impl Times for ResizeState {
+    fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
+        match self {
+            Self::Idle | Self::UnderWay => {}
+            Self::Failed { at, message: _ } => at.visit(with),
+        }
     }
 }
 

@@ -35,14 +35,18 @@ pub fn expects_restart(spec: &PodSpec, container: &Container) -> bool {
 
 /// The first rule that matches decides, then the container's policy, which is `Always` for a sidecar,
 /// then the pod's. An ordinary init container that succeeded never runs again, and the pod's
-/// `Always` means `OnFailure` to it. One that was stopped because its startup probe failed has failed
-/// whatever its exit code.
+/// `Always` means `OnFailure` to it. One that was stopped because a probe of it failed has failed whatever
+/// its exit code, and one that was stopped because its definition changed starts again whatever the policy.
 pub(crate) fn should_restart(pod_policy: RestartPolicy, container: &Container, attempt: &Attempt) -> bool {
     let Some(exit) = attempt.exit() else { return false };
     if container.kind == ContainerKind::Ephemeral {
         return false;
     }
-    let failed = exit.failed(container.kind) || attempt.startup.verdict == ProbeVerdict::Failure;
+    if attempt.superseded.is_some() {
+        return true;
+    }
+    let probe_failed = [&attempt.startup, &attempt.liveness].map(|p| p.verdict == ProbeVerdict::Failure);
+    let failed = exit.failed(container.kind) || probe_failed.contains(&true);
     if container.kind == ContainerKind::Init && !failed {
         return false;
     }

@@ -1,6 +1,6 @@
 //! The pod's status as `v1.PodStatus` has it, derived by the same call that decides the actions.
 
-use podspec::{ContainerName, Moment};
+use podspec::{ContainerName, Moment, Resources};
 use serde::{Deserialize, Serialize};
 
 use crate::observed::Exit;
@@ -54,6 +54,8 @@ pub enum ConditionKind {
     ContainersReady,
     PodScheduled,
     AllContainersRestarting,
+    PodResizeInProgress,
+    DisruptionTarget,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -67,6 +69,8 @@ pub struct ContainerStatus {
     pub started: bool,
     pub restart_count: u32,
     pub image: String,
+    /// What it has been given, while it runs.
+    pub resources: Option<Resources>,
     pub image_id: String,
     /// `monopod://ID`; empty while there is none.
     pub container_id: String,

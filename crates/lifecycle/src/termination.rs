@@ -13,12 +13,12 @@ use std::time::Duration;
 use podspec::{BootTime, Container, ContainerKind, ContainerName, Moment, RestartPolicy};
 
 use crate::action::Action;
+use crate::alone;
 use crate::app;
 use crate::decision::{StopPodReason, Wait};
 use crate::observation::Hook;
 use crate::observed::{Attempt, HookState, SandboxState};
 use crate::plan::Draft;
-use crate::probe;
 use crate::restart;
 use crate::view::{Progress, View};
 
@@ -79,6 +79,7 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     let first = [
         deleted,
         overdue.map(|at| stop(StopPodReason::DeadlineExceeded, at, grace.max(GRACE_MIN))),
+        view.observed.eviction.as_ref().map(|e| stop(StopPodReason::Evicted, e.at, GRACE_MIN)),
         lost_for_good(view).map(|at| stop(StopPodReason::SandboxLost, at, grace)),
         completed(view).map(|at| stop(StopPodReason::Completed, at, grace)),
         failed_init(view).map(|(_, at)| stop(StopPodReason::InitFailed, at, grace.max(GRACE_MIN))),
@@ -129,7 +130,7 @@ pub(crate) fn stop_containers<'a>(
             draft.wait(container, Wait::EarlierContainer { name: container.name.clone() });
             continue;
         }
-        let lone = probe::lone_stop(view, container, attempt).map(|(_, budget)| budget);
+        let lone = alone::lone_stop(view, container, attempt).map(|(_, budget)| budget);
         let before = goes_after(view, container);
         let turn = (!before.is_empty()).then_some(before);
         stop_container(container, attempt, &budget.shorter(lone), turn, draft);

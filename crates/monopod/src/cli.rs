@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lifecycle::BackoffLimits;
 
 use crate::client;
 use crate::image::Image;
@@ -111,6 +113,8 @@ pub(crate) struct Run {
     /// Serve the API over TLS too, for kubectl; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) restarts: Restarts,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,
@@ -136,6 +140,38 @@ pub(crate) struct Serve {
     /// Where kubectl finds the API, over TLS; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:6443")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) restarts: Restarts,
+}
+
+/// How long containers that crash are kept waiting.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Restarts {
+    /// The longest wait before a container that crashes is restarted, from 1s to 5m
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_longest_backoff)]
+    max_restart_backoff: Duration,
+    /// For development: a container that crashes waits 1s, 2s, 4s and so on up to 10s
+    #[arg(long, conflicts_with = "max_restart_backoff")]
+    dev: bool,
+}
+
+/// With `--dev`.
+const DEV_BACKOFF: BackoffLimits =
+    BackoffLimits { initial: Duration::from_secs(1), max: Duration::from_secs(10) };
+
+impl Restarts {
+    pub(crate) fn backoff(self) -> BackoffLimits {
+        if self.dev { DEV_BACKOFF } else { BackoffLimits::up_to(self.max_restart_backoff) }
+    }
+}
+
+/// The bounds of `crashLoopBackOff.maxContainerRestartPeriod` of a kubelet.
+fn parse_longest_backoff(text: &str) -> Result<Duration, String> {
+    let longest = client::parse_duration(text)?;
+    if (Duration::from_secs(1)..=lifecycle::BACKOFF_MAX).contains(&longest) {
+        return Ok(longest);
+    }
+    Err(format!("{text} is not between 1s and 5m"))
 }
 
 const RESET_HELP: &str = "\

@@ -11,6 +11,7 @@ use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
+use lifecycle::BackoffLimits;
 use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects, write_node};
 use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
@@ -35,6 +36,7 @@ pub(crate) struct Plan {
     pub(crate) pki: Option<PathBuf>,
     /// Pods end with the engine.
     pub(crate) bound: bool,
+    pub(crate) backoff: BackoffLimits,
 }
 
 /// An engine that answers requests and has begun no pod yet.
@@ -69,7 +71,11 @@ impl Engine {
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(identity(&machine), Arc::clone(&objects) as Arc<dyn ObjectReader>));
         mount_tokens(true);
-        let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), paths, plan.bound));
+        let kubelet = Arc::new(Kubelet::new(
+            Arc::clone(&node),
+            paths,
+            kubelet::Settings { bound: plan.bound, backoff: plan.backoff },
+        ));
         let (backend, inheriting) = Backend::new(Arc::clone(&kubelet), store.clone(), &machine.name)
             .context("cannot watch log files")?;
         let config = ServerConfig {

@@ -35,6 +35,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         socket: paths.run_dir.join(SOCKET),
         pki: Some(paths.data_dir.join(PKI)),
         bound: false,
+        backoff: options.restarts.backoff(),
     };
     let engine = Engine::start(node, plan).await?;
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;

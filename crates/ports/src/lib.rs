@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_config::{ContainerConfig, ImageConfig, SandboxConfig, SandboxFacts, Tmpfs};
+use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs};
 use lifecycle::{Exit, Observation, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
 
@@ -122,6 +122,16 @@ pub trait RuntimeService: Send + Sync + 'static {
         pod: &Arc<PodContext>,
         container: &ContainerName,
         attempt: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+
+    /// Gives a running container other limits, and its pod those that go with them.
+    fn resize_container(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+        limits: ResourceLimits,
+        of_pod: ResourceLimits,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 
     /// Runs a command to its end, keeping the first `output_bytes_max` of its output.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use kubelet::render::{RenderFacts, pod_status};
-use kubelet::{Kubelet, PodView, Subscription};
+use kubelet::{Kubelet, PodView, Settings, Subscription};
 use node::{Inheritance, Node, Outcome, Program};
 use podspec::{IDENTITY_BYTES, PodUid};
 use ports::{Paths, PortError};
@@ -42,7 +42,7 @@ pub(crate) fn run(root: &Path, shim: &str, manifests: &[&str]) -> Result<()> {
 }
 
 async fn serve(node: Arc<Node>, manifests: &[&str]) -> Result<()> {
-    let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), node.paths().clone(), false));
+    let kubelet = Arc::new(Kubelet::new(Arc::clone(&node), node.paths().clone(), Settings::default()));
     let mut engine = Engine { kubelet, node, uids: BTreeMap::new() };
     let mut inherited = node::inherit(&engine.node, &engine.kubelet);
     while let Some(inheritance) = inherited.recv().await {

@@ -67,6 +67,7 @@ fn config() -> ContainerConfig {
         },
         stop_signal: 15,
         termination_message_path: "/end".to_owned(),
+        termination_message_policy: podspec::TerminationMessagePolicy::File,
         stdin: false,
         stdin_once: false,
         tty: true,

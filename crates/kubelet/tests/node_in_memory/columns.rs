@@ -29,6 +29,7 @@ fn container(name: &str, text: &str) -> ContainerStatus {
         reason => ContainerState::Waiting { reason: reason.to_owned(), message: None },
     };
     ContainerStatus {
+        resources: None,
         name: name.into(),
         last_state: (restart_count > 0).then(|| exit(1, ExitReason::Error)),
         last_container_id: String::new(),

@@ -4,8 +4,8 @@ use expect_test::expect;
 use kubelet::events::{EventSource, EventType};
 use kubelet::{Entry, Happening};
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
-    Verdict, Wait,
+    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
+    StopReason, Verdict, Wait,
 };
 use podspec::{BootTime, ContainerName, Moment};
 use std::time::Duration;
@@ -34,7 +34,8 @@ fn started(container: &str) -> Happening {
 }
 
 fn probed(outcome: ProbeOutcome) -> Happening {
-    Happening::Observed(Observation::ProbeFinished { container: "side".into(), attempt: 0, outcome })
+    let probe = ProbeKind::Startup;
+    Happening::Observed(Observation::ProbeFinished { container: "side".into(), attempt: 0, probe, outcome })
 }
 
 #[test]

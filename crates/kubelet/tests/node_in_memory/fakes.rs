@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use container_config::{ContainerConfig, ImageConfig, NodeFacts, SandboxConfig, SandboxFacts, Tmpfs};
+use container_config::{
+    ContainerConfig, ImageConfig, NodeFacts, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs,
+};
 use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
@@ -279,6 +281,18 @@ impl RuntimeService for FakeNode {
     ) -> Result<(), PortError> {
         self.begin(format!("kill {container} {attempt}")).await;
         self.exit_after(pod, container, attempt, Duration::ZERO, 137);
+        Ok(())
+    }
+
+    async fn resize_container(
+        &self,
+        _: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+        limits: ResourceLimits,
+        _: ResourceLimits,
+    ) -> Result<(), PortError> {
+        self.begin(format!("resize {container} {attempt} {:?}", limits.memory_limit_bytes)).await;
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use lifecycle::{ContainerState, ContainerStatus, Phase, PodStatus};
 #[test]
 fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
     let waiting = |reason: &str, message: &str| ContainerStatus {
+        resources: None,
         name: "main".into(),
         state: ContainerState::Waiting { reason: reason.to_owned(), message: Some(message.to_owned()) },
         last_state: None,

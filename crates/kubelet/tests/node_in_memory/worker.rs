@@ -8,11 +8,15 @@ use crate::fakes::{FakeNode, Scratch, Script, World, pod};
 use expect_test::expect;
 use kubelet::events::EventSource;
 use kubelet::render::{self, RenderFacts};
-use kubelet::{Kubelet, PodView, Subscription, UpdatePodError, journal};
-use lifecycle::{ContainerState, Phase};
+use kubelet::{Kubelet, PodView, Settings, Subscription, UpdatePodError, journal};
+use lifecycle::{BackoffLimits, ContainerState, Phase};
 use podspec::{ContainerKind, Pod, PodUid};
 use tokio::time::{Instant, timeout};
 
+const BOUND: Settings = Settings {
+    bound: true,
+    backoff: BackoffLimits { initial: lifecycle::BACKOFF_INITIAL, max: lifecycle::BACKOFF_MAX },
+};
 const NEVER: usize = usize::MAX;
 /// Virtual time: no pod of these tests needs more.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -40,7 +44,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
     let (scratch, world) = (Scratch::new("order"), Arc::new(World::default()));
     let pod = init_sidecar_app(&world, "u1");
     let node = FakeNode::new(&world, Instant::now(), NEVER);
-    let kubelet = Kubelet::new(node, scratch.paths(), true);
+    let kubelet = Kubelet::new(node, scratch.paths(), BOUND);
     let mut watched = kubelet.add_pod(pod.clone()).unwrap();
     let view = rest(&mut watched).await;
     assert_eq!(view.status.phase, Phase::Succeeded);
@@ -221,7 +225,7 @@ async fn a_deletion_stops_in_order_and_a_second_one_shortens_the_grace() {
     world.script("app", Script::ignores_term());
     let pod = pod("u1", "Always", &[("side", true)], &["app"]);
     let start = Instant::now();
-    let kubelet = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), true);
+    let kubelet = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), BOUND);
     let mut watched = kubelet.add_pod(pod.clone()).unwrap();
     view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
     kubelet.delete_pod(&pod.uid, Duration::from_secs(30)).unwrap();
@@ -258,7 +262,7 @@ async fn crash_and_adopt(crash_at: usize, side: &Script) -> bool {
     let pod = init_sidecar_app(&world, "u1");
     world.script("side", side.clone());
     let start = Instant::now();
-    let first = Kubelet::new(FakeNode::new(&world, start, crash_at), scratch.paths(), false);
+    let first = Kubelet::new(FakeNode::new(&world, start, crash_at), scratch.paths(), Settings::default());
     let mut watched = first.add_pod(pod.clone()).unwrap();
     let crashed = tokio::select! {
         () = world.hung() => true,
@@ -267,7 +271,7 @@ async fn crash_and_adopt(crash_at: usize, side: &Script) -> bool {
     let pod_dir = watched.pod.pod_dir.clone();
     drop(first);
 
-    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), Settings::default());
     let mut watched = second.adopt_pod(&pod_dir).await.unwrap();
     let ended = timeout(LONG, rest(&mut watched)).await;
     let view = ended.unwrap_or_else(|_| panic!("crash at {crash_at}: {:?}", world.calls()));
@@ -284,13 +288,13 @@ async fn a_pod_whose_sandbox_died_with_its_engine_gets_a_new_one_and_initialises
     world.script("app", Script::runs_until_told(SECOND));
     let pod = pod("u1", "Always", &[("init", false)], &["app"]);
     let start = Instant::now();
-    let first = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let first = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), Settings::default());
     let mut watched = first.add_pod(pod.clone()).unwrap();
     view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
     drop(first);
     world.lose_sandbox(&pod.uid);
 
-    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), false);
+    let second = Kubelet::new(FakeNode::new(&world, start, NEVER), scratch.paths(), Settings::default());
     let mut watched = second.adopt_pod(&watched.pod.pod_dir.clone()).await.unwrap();
     view_that(&mut watched, |view| {
         view.status.phase == Phase::Running && view.status.containers[0].restart_count == 1
@@ -308,7 +312,7 @@ async fn many_pods_run_side_by_side_and_cost_nothing_when_idle() {
     const PODS: usize = 100;
     let (scratch, world) = (Scratch::new("many"), Arc::new(World::default()));
     world.script("app", Script::runs_until_told(SECOND));
-    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), BOUND);
     let pods: Vec<Pod> =
         (0..PODS).map(|number| pod(&format!("u{number}"), "Always", &[], &["app"])).collect();
     let mut watched: Vec<Subscription> =
@@ -335,7 +339,7 @@ async fn a_pod_is_stopped_even_when_its_records_cannot_be_written() {
     let (scratch, world) = (Scratch::new("disk"), Arc::new(World::default()));
     world.script("app", Script::runs_until_told(SECOND));
     let pod = pod("u1", "Always", &[], &["app"]);
-    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), BOUND);
     let mut watched = kubelet.add_pod(pod.clone()).unwrap();
     view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
     std::fs::remove_dir_all(scratch.dir()).unwrap();
@@ -346,7 +350,7 @@ async fn a_pod_is_stopped_even_when_its_records_cannot_be_written() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_pod_and_a_foreign_directory_are_refused() {
     let (scratch, world) = (Scratch::new("refused"), Arc::new(World::default()));
-    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), true);
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), BOUND);
     assert!(kubelet.delete_pod(&PodUid::new("none"), SECOND).is_err());
     assert!(kubelet.subscribe(&PodUid::new("none")).is_err());
     let pod_dir = scratch.dir().join("foreign");
@@ -362,7 +366,7 @@ async fn a_changed_pod_is_in_force_at_once_and_for_the_next_engine() {
     world.script("app", Script::runs_until_told(SECOND));
     world.script("debugger", Script::exits(SECOND, 3));
     let node = FakeNode::new(&world, Instant::now(), NEVER);
-    let kubelet = Kubelet::new(node, scratch.paths(), false);
+    let kubelet = Kubelet::new(node, scratch.paths(), Settings::default());
     let before = pod("u1", "Always", &[], &["app"]);
     let mut watched = kubelet.add_pod(before.clone()).unwrap();
     view_that(&mut watched, |view| view.status.phase == Phase::Running).await;
@@ -402,7 +406,7 @@ async fn the_last_state_names_the_container_whose_it_is() {
     let (scratch, world) = (Scratch::new("last"), Arc::new(World::default()));
     world.script("app", Script::exits(SECOND, 1));
     let node = FakeNode::new(&world, Instant::now(), NEVER);
-    let kubelet = Kubelet::new(node, scratch.paths(), false);
+    let kubelet = Kubelet::new(node, scratch.paths(), Settings::default());
     let pod = pod("u1", "Always", &[], &["app"]);
     let mut watched = kubelet.add_pod(pod.clone()).unwrap();
     let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };

@@ -10,7 +10,7 @@ pub(super) enum Limit {
 }
 
 /// Reads a duration that is not negative.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration such as 30s, 5m or 1h30m");
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -37,6 +37,7 @@ use clap::{Arg, ArgAction, Subcommand, value_parser};
 
 use crate::cli::Global;
 use context::Context;
+pub(crate) use duration::parse as parse_duration;
 use failure::Result;
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,6 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, IsTerminal};
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
 use rustix::process::{Pid, test_kill_process};
 
+use crate::cli;
 use crate::engine::Plan;
 use crate::outcome;
 use crate::serve::{SOCKET, write_admin_kubeconfig};
@@ -35,8 +35,15 @@ impl Place {
         Ok(Self { dir })
     }
 
-    pub(super) fn plan(&self, listen: Option<SocketAddr>) -> Plan {
-        Plan { objects: store::Place::Memory, listen, socket: self.dir.join(SOCKET), pki: None, bound: true }
+    pub(super) fn plan(&self, options: &cli::Run) -> Plan {
+        Plan {
+            objects: store::Place::Memory,
+            listen: options.listen,
+            socket: self.dir.join(SOCKET),
+            pki: None,
+            bound: true,
+            backoff: options.restarts.backoff(),
+        }
     }
 
     /// Says how to reach the API, to people, or to whoever asked for a port.

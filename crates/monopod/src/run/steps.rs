@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kubelet::{Entry, Happening};
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Observation, ProbeOutcome, Pulled, StopPodReason, StopReason,
-    Verdict, Wait,
+    Action, Decision, Exit, ExitReason, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
+    StopReason, Verdict, Wait,
 };
 use podspec::time::go_duration;
 use podspec::{BootTime, ContainerKind, ContainerName, Moment, Pod};
@@ -150,6 +150,9 @@ impl Steps {
             (Some(name), Verdict::StopContainer(reason)) => {
                 let text = match reason {
                     StopReason::StartupProbeFailed => "failed startup probe: stopping it",
+                    StopReason::LivenessProbeFailed => "failed liveness probe: stopping it",
+                    StopReason::DefinitionChanged => "its definition changed: stopping it",
+                    StopReason::ResizeRestarts => "its resize needs a restart: stopping it",
                     StopReason::PostStartHookFailed => "PostStartHook failed: stopping it",
                 };
                 out.container(name, "stopping_container", Tone::Bad, text.to_owned());
@@ -170,6 +173,7 @@ impl Steps {
             StopPodReason::DeadlineExceeded => {
                 (Tone::Bad, "ran longer than activeDeadlineSeconds (DeadlineExceeded): stopping")
             }
+            StopPodReason::Evicted => (Tone::Bad, "evicted: stopping"),
             StopPodReason::SandboxLost => (Tone::Bad, "stopping"),
         };
         out.pod("stopping_pod", tone, text.to_owned());
@@ -256,21 +260,35 @@ impl Draft<'_> {
                 let text = format!("{} hook failed: {failure}", hook.name());
                 self.container(container, "hook_failed", Tone::Bad, text);
             }
-            Observation::ProbeFinished { container, outcome, .. } => self.probed(container, outcome),
+            Observation::ProbeFinished { container, probe, outcome, .. } => {
+                self.probed(container, *probe, outcome);
+            }
+            Observation::ContainerResized { container, failure: None, .. } => {
+                self.container(container, "container_resized", Tone::Good, "resized".to_owned());
+            }
+            Observation::ContainerResized { container, failure: Some(failure), .. } => {
+                let text = format!("cannot be resized: {failure}");
+                self.container(container, "resize_failed", Tone::Bad, text);
+            }
+            Observation::Evicted { message } => self.pod("evicted", Tone::Bad, message.clone()),
             _ => {}
         }
     }
 
-    fn probed(&mut self, container: &ContainerName, outcome: &ProbeOutcome) {
+    fn probed(&mut self, container: &ContainerName, probe: ProbeKind, outcome: &ProbeOutcome) {
+        let probe = probe.name().to_ascii_lowercase();
         let (step, tone, text) = match outcome {
-            ProbeOutcome::Success => ("probe_succeeded", Tone::Good, "startup probe succeeded".to_owned()),
+            ProbeOutcome::Success => ("probe_succeeded", Tone::Good, format!("{probe} probe succeeded")),
+            ProbeOutcome::Warning(output) => {
+                ("probe_succeeded", Tone::Good, format!("{probe} probe succeeded: {output}"))
+            }
             ProbeOutcome::Failure(output) => {
-                ("probe_failed", Tone::Plain, format!("startup probe failed: {output}"))
+                ("probe_failed", Tone::Plain, format!("{probe} probe failed: {output}"))
             }
             // Its end was faster, and is a step of its own.
             ProbeOutcome::Error(error) if error.ends_with("is not running") => return,
             ProbeOutcome::Error(error) => {
-                ("probe_failed", Tone::Bad, format!("startup probe could not be run: {error}"))
+                ("probe_failed", Tone::Bad, format!("{probe} probe could not be run: {error}"))
             }
         };
         self.container(container, step, tone, text.trim_end_matches([':', ' ']).to_owned());

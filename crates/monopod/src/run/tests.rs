@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use kubelet::{Entry, Happening, PodView};
 use lifecycle::{
     Action, ContainerState, ContainerStatus, Decision, Exit, ExitReason, Hook, Observation, Phase, PodStatus,
-    ProbeOutcome, StopPodReason, StopReason, Verdict, Wait,
+    ProbeKind, ProbeOutcome, StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::{ContainerName, IDENTITY_BYTES, Moment, Pod, WallTime};
 
@@ -133,6 +133,7 @@ fn trouble_is_said_with_its_reason_and_when_it_is_tried_again() {
             Happening::Observed(Observation::ProbeFinished {
                 container: "log-shipper".into(),
                 attempt: 0,
+                probe: ProbeKind::Startup,
                 outcome: ProbeOutcome::Failure(String::new()),
             }),
             decided(&[(Some("log-shipper"), Verdict::StopContainer(StopReason::StartupProbeFailed))]),
@@ -279,6 +280,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
         ready: false,
         started: false,
         restart_count,
+        resources: None,
         image: String::new(),
         image_id: String::new(),
         container_id: String::new(),

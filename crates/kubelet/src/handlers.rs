@@ -1,0 +1,121 @@
+//! What probes and hooks do: commands in the container, requests to its ports, or nothing for a while.
+//! Verdicts are the plan's; here is only how one try went.
+
+use std::time::Duration;
+
+use lifecycle::{Hook, Observation, ProbeKind, ProbeOutcome};
+use podspec::time::go_duration;
+use podspec::{ContainerName, HookHandler, ProbeHandler};
+use ports::{ExecResult, PortError, RuntimeService};
+
+use crate::Node;
+use crate::apply::{Effects, spec_of};
+
+/// What is kept of a hook's or probe's output, as the kubelet does.
+const EXEC_OUTPUT_BYTES_MAX: usize = 10 << 10;
+
+impl<N: Node> Effects<N> {
+    pub(crate) async fn run_hook(
+        &self,
+        container: ContainerName,
+        attempt: u32,
+        hook: Hook,
+        timeout: Option<Duration>,
+    ) -> Observation {
+        let failure = self.hook_failure(&container, attempt, hook, timeout).await;
+        Observation::HookFinished { container, attempt, hook, failure }
+    }
+
+    /// `None` when it succeeded.
+    async fn hook_failure(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        hook: Hook,
+        timeout: Option<Duration>,
+    ) -> Option<String> {
+        let pod = self.pod();
+        let spec = match spec_of(&pod, container) {
+            Ok(spec) => spec,
+            Err(message) => return Some(message),
+        };
+        match hook.handler(spec) {
+            Some(HookHandler::Exec(exec)) => {
+                match self.exec(container, attempt, &exec.command, timeout).await {
+                    Ok(ran) => Hook::failure(ran.exit_code, ran.timed_out, &ran.output),
+                    Err(message) => Some(message),
+                }
+            }
+            Some(HookHandler::HttpGet(_)) => Some("not yet".to_owned()),
+            Some(HookHandler::Sleep(time)) => {
+                let cut = timeout.filter(|timeout| timeout < time);
+                tokio::time::sleep(cut.unwrap_or(*time)).await;
+                cut.and_then(|_| Hook::failure(0, true, &[]))
+            }
+            None => Some("the container has no such hook".to_owned()),
+        }
+    }
+
+    pub(crate) async fn probe(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        kind: ProbeKind,
+        timeout: Duration,
+    ) -> ProbeOutcome {
+        let pod = self.pod();
+        let spec = match spec_of(&pod, container) {
+            Ok(spec) => spec,
+            Err(message) => return ProbeOutcome::Error(message),
+        };
+        let Some(probe) = kind.of(spec) else {
+            return ProbeOutcome::Error(format!("the container has no {} probe", kind.name()));
+        };
+        match &probe.handler {
+            ProbeHandler::Exec(exec) => {
+                let command = container_config::probe_command(&exec.command, spec);
+                self.exec_probe(container, attempt, &command, timeout).await
+            }
+            ProbeHandler::HttpGet(_) | ProbeHandler::TcpSocket(_) | ProbeHandler::Grpc(_) => {
+                ProbeOutcome::Error("not yet".to_owned())
+            }
+        }
+    }
+
+    async fn exec_probe(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        timeout: Duration,
+    ) -> ProbeOutcome {
+        match self.exec(container, attempt, command, Some(timeout)).await {
+            Ok(ran) if ran.timed_out => ProbeOutcome::Failure(format!(
+                "command timed out: \"{}\" timed out after {}",
+                command.join(" "),
+                go_duration(timeout)
+            )),
+            Ok(ran) if ran.exit_code == 0 => ProbeOutcome::Success,
+            Ok(ran) => ProbeOutcome::Failure(output_text(&ran)),
+            Err(message) => ProbeOutcome::Error(message),
+        }
+    }
+
+    async fn exec(
+        &self,
+        container: &ContainerName,
+        attempt: u32,
+        command: &[String],
+        timeout: Option<Duration>,
+    ) -> Result<ExecResult, String> {
+        self.node
+            .runtime()
+            .exec_sync(&self.pod(), container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
+            .await
+            .map_err(|PortError(message)| message)
+    }
+}
+
+fn output_text(ran: &ExecResult) -> String {
+    String::from_utf8_lossy(&ran.output).trim_end().to_owned()
+}

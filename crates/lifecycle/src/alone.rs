@@ -1,0 +1,58 @@
+//! Containers that have to stop alone, whatever the pod does: their probe or hook failed, or the spec has
+//! become another.
+
+use std::time::Duration;
+
+use podspec::{Container, ContainerKind};
+
+use crate::decision::Verdict;
+use crate::observed::{Attempt, AttemptState, HookState, ProbeState, ProbeVerdict, StopReason};
+use crate::plan::Draft;
+use crate::probe;
+use crate::resize;
+use crate::termination::{self, Budget};
+use crate::view::View;
+
+/// Stops running containers that cannot go on; probes and resizes the others.
+pub(crate) fn watch_running(view: &View<'_>, draft: &mut Draft) {
+    for container in view.spec.all_containers() {
+        let Some(attempt) = view.attempt(container) else { continue };
+        if !matches!(attempt.state, AttemptState::Running { .. }) {
+            continue;
+        }
+        if let Some((reason, budget)) = lone_stop(view, container, attempt) {
+            draft.decide(Some(container), Verdict::StopContainer(reason));
+            termination::stop_container(container, attempt, &budget, None, draft);
+        } else {
+            probe::watch_life(container, attempt, draft);
+            resize::advance(container, attempt, draft);
+        }
+    }
+}
+
+/// Why this container alone has to stop, and how long it has. A probe's own grace period may be longer
+/// than the pod's.
+pub(crate) fn lone_stop(
+    view: &View<'_>,
+    container: &Container,
+    attempt: &Attempt,
+) -> Option<(StopReason, Budget)> {
+    let grace = view.spec.termination_grace_period;
+    if let HookState::Done { at, failure: Some(_) } = attempt.post_start {
+        return Some((StopReason::PostStartHookFailed, Budget::new(view, at, grace)));
+    }
+    // A sidecar's definition does not count before it is started, as in the kubelet.
+    let counts = container.kind != ContainerKind::Sidecar || attempt.started(container);
+    if let Some(superseded) = attempt.superseded.filter(|_| counts || attempt.being_stopped()) {
+        return Some((superseded.why, Budget::new(view, superseded.at.boot, grace)));
+    }
+    let failed = |state: &ProbeState, reason, own_grace: Option<Option<Duration>>| {
+        let decided = state.decided.filter(|_| state.verdict == ProbeVerdict::Failure)?;
+        Some((reason, Budget::new(view, decided.boot, own_grace?.unwrap_or(grace))))
+    };
+    let own_grace = |probe: Option<&podspec::Probe>| probe.map(|probe| probe.termination_grace_period);
+    let liveness = own_grace(container.liveness_probe.as_ref());
+    let startup = own_grace(container.startup_probe.as_ref());
+    failed(&attempt.liveness, StopReason::LivenessProbeFailed, liveness)
+        .or_else(|| failed(&attempt.startup, StopReason::StartupProbeFailed, startup))
+}

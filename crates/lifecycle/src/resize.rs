@@ -1,0 +1,92 @@
+//! What a change of the spec means to containers that run: another image needs another attempt, other
+//! resources are given to the running one, unless its policy wants a restart for them.
+//!
+//! The spec that is planned with holds what the node has granted: whether a resize fits is decided before.
+//!
+//! <https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/>, KEP-1287.
+
+use podspec::{Container, ContainerKind, Moment, PodSpec, Resources};
+
+use crate::action::Action;
+use crate::decision::Wait;
+use crate::observed::{Attempt, Observed, ResizeState, StopReason, Superseded};
+use crate::plan::Draft;
+use crate::view::{RETRY_DELAY, View};
+
+impl Observed {
+    /// Marks the attempts that cannot go on under `spec`, which is in force since `at`; and forgets the
+    /// backoff of containers that are others now.
+    pub(crate) fn supersede(&mut self, spec: &PodSpec, at: Moment) {
+        for container in spec.init_and_app_containers() {
+            let Some(observed) = self.containers.get_mut(&container.name) else { continue };
+            let Some(attempt) = observed.current.as_mut() else { continue };
+            if attempt.image != container.image || attempt.resources != container.resources {
+                observed.backoff = None;
+            }
+            // What is stopped because of it cannot be kept any more.
+            let stays = container.kind == ContainerKind::Init || attempt.being_stopped();
+            if attempt.alive() && !stays {
+                let held = attempt.superseded;
+                let mark = |why| held.filter(|held| held.why == why).unwrap_or(Superseded { at, why });
+                attempt.superseded = reason(container, attempt).map(mark);
+            }
+        }
+    }
+}
+
+fn reason(container: &Container, attempt: &Attempt) -> Option<StopReason> {
+    if attempt.image != container.image {
+        return Some(StopReason::DefinitionChanged);
+    }
+    let (is, wanted) = (attempt.resources, container.resources);
+    let cpu = (is.cpu_request, is.cpu_limit) != (wanted.cpu_request, wanted.cpu_limit);
+    let memory = (is.memory_request, is.memory_limit) != (wanted.memory_request, wanted.memory_limit);
+    let restarts = container.resize_restarts;
+    ((cpu && restarts.cpu) || (memory && restarts.memory)).then_some(StopReason::ResizeRestarts)
+}
+
+/// Gives a running container the resources of the spec.
+pub(crate) fn advance(container: &Container, attempt: &Attempt, draft: &mut Draft) {
+    if !wanted(container, attempt) {
+        return;
+    }
+    match &attempt.resize {
+        ResizeState::UnderWay => return draft.wait(container, Wait::Resize),
+        ResizeState::Failed { at, .. } => {
+            let until = at.boot.after(RETRY_DELAY);
+            if !draft.wait_until(Some(container), until, Wait::ResizeRetry { until }) {
+                return;
+            }
+        }
+        ResizeState::Idle => {}
+    }
+    draft.act(Action::ResizeContainer {
+        container: container.name.clone(),
+        attempt: attempt.number,
+        resources: container.resources,
+    });
+}
+
+/// Those of ordinary init containers and of ephemeral ones never change.
+fn wanted(container: &Container, attempt: &Attempt) -> bool {
+    matches!(container.kind, ContainerKind::App | ContainerKind::Sidecar)
+        && attempt.resources != container.resources
+}
+
+/// Some container does not have yet what the spec gives it; and why not, if that failed.
+pub(crate) fn in_progress<'a>(view: &View<'a>) -> Option<Option<&'a str>> {
+    let mut unfinished = view.spec.init_and_app_containers().filter_map(|container| {
+        let attempt = view.attempt(container).filter(|a| a.alive() && wanted(container, a))?;
+        Some(match &attempt.resize {
+            ResizeState::Failed { message, .. } => Some(message.as_str()),
+            ResizeState::Idle | ResizeState::UnderWay => None,
+        })
+    });
+    let first = unfinished.next()?;
+    Some(first.or_else(|| unfinished.flatten().next()))
+}
+
+/// What a container that runs has been given.
+pub(crate) fn given(attempt: &Attempt) -> Option<Resources> {
+    attempt.alive().then_some(attempt.resources)
+}
