@@ -158,17 +158,21 @@ fn in_scope(scope: &str, pod: &Value) -> bool {
     }
 }
 
-/// Where cpu or memory is limited, each container has to say what it needs.
+/// Where cpu or memory is limited, each container has to say what it needs, or the pod anything of what it does.
 fn asks(hard: &Amounts, spec: &Value) -> Result<(), String> {
+    let of_pod =
+        |kind: &&str| ["cpu", "memory"].iter().any(|name| spec["resources"][*kind].get(name).is_some());
+    if ["requests", "limits"].iter().any(of_pod) {
+        return Ok(());
+    }
     let mut lacking: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let pod_level = |kind: &str, name: &str| spec["resources"][kind].get(name).is_some();
     for container in ["containers", "initContainers"].iter().flat_map(|section| list(spec, section)) {
         for asked in ASKED_FOR.iter().filter(|asked| hard.contains_key(**asked)) {
             let (kind, name) = match asked.split_once('.') {
                 Some((kind, name)) => (kind, name),
                 None => ("requests", *asked),
             };
-            if container["resources"][kind].get(name).is_none() && !pod_level(kind, name) {
+            if container["resources"][kind].get(name).is_none() {
                 lacking.entry(asked).or_default().insert(text(container, "name"));
             }
         }

@@ -170,6 +170,45 @@ async fn limit_ranges_fill_in_and_bound() {
     }
 }
 
+/// What the pod says of itself counts, whatever its containers say.
+#[tokio::test]
+async fn ranges_and_quotas_see_the_resources_of_the_pod() {
+    let quota = json!({
+        "metadata": {"namespace": "n", "name": "q"},
+        "spec": {"hard": {"requests.cpu": "1", "limits.memory": "1Gi"}},
+    });
+    let range = json!({"metadata": {"namespace": "n", "name": "l"}, "spec": {"limits": [
+        {"type": "Pod", "max": {"cpu": "2"}},
+    ]}});
+    let bed = Bed::with(&[("", "resourcequotas", quota), ("", "limitranges", range)]).await;
+    let spec = |own: Value| {
+        let mut spec = asking(&json!({"cpu": "10m"}), &json!({}));
+        spec["resources"] = own;
+        spec
+    };
+    let pod = bed.create_pod("p", spec(json!({"limits": {"cpu": "2", "memory": "1Mi"}}))).await.unwrap();
+    assert_eq!(pod["spec"]["resources"]["requests"], json!({"cpu": "10m", "memory": "1Mi"}));
+    assert_eq!(pod["status"]["qosClass"], "Burstable");
+    for (own, message) in [
+        (
+            json!({"limits": {"cpu": "3"}}),
+            "pods \"q\" is forbidden: maximum cpu usage per Pod is 2, but limit is 3",
+        ),
+        (
+            json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}),
+            "pods \"q\" is forbidden: exceeded quota: q, requested: requests.cpu=1, used: requests.cpu=10m, limited: \
+             requests.cpu=1",
+        ),
+        (
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}}),
+            "pods \"q\" is forbidden: exceeded quota: q, requested: limits.memory=1Gi, used: limits.memory=1Mi, \
+             limited: limits.memory=1Gi",
+        ),
+    ] {
+        assert_eq!(bed.create_pod("q", spec(own)).await.unwrap_err(), message);
+    }
+}
+
 #[tokio::test]
 async fn quotas_bound_a_namespace() {
     let quota = json!({

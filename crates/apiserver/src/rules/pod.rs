@@ -1,6 +1,6 @@
 //! Pods. Defaults and checks are podspec's, so that a pod from a file and one from a client are held to the same.
 
-use podspec::json::{fields, flag, list, text};
+use podspec::json::{fields, flag, list, object, text};
 use podspec::{FieldError, FieldErrorKind};
 use serde_json::{Value, json};
 
@@ -181,22 +181,17 @@ fn drop_gated_condition(pod: &mut Value) {
     }
 }
 
-/// `Guaranteed`, `Burstable` or `BestEffort`, from cpu and memory of containers and init containers, or of the pod
-/// when it has resources of its own (<https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>).
+/// `Guaranteed`, `Burstable` or `BestEffort`, from cpu and memory of the pod as a whole when it has `resources`, even
+/// empty ones, or else of its containers and init containers
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/>).
 #[must_use]
 pub fn qos_class(spec: &Value) -> &'static str {
-    let own = spec
-        .get("resources")
-        .filter(|own| ["requests", "limits"].iter().any(|kind| counted(&own[*kind]) > 0));
-    let owners: Vec<&Value> = match own {
+    let owners: Vec<&Value> = match object(spec, "resources") {
         Some(own) => vec![own],
         None => {
             let sections = ["initContainers", "containers"];
-            sections
-                .iter()
-                .flat_map(|name| list(spec, name))
-                .map(|container| &container["resources"])
-                .collect()
+            let containers = sections.iter().flat_map(|name| list(spec, name));
+            containers.map(|container| &container["resources"]).collect()
         }
     };
     if owners.iter().all(|owner| counted(&owner["requests"]) + counted(&owner["limits"]) == 0) {
@@ -205,8 +200,8 @@ pub fn qos_class(spec: &Value) -> &'static str {
     let guaranteed = owners.iter().all(|owner| {
         let (requests, limits) = (&owner["requests"], &owner["limits"]);
         ["cpu", "memory"].iter().all(|name| {
-            quantity(&limits[*name])
-                .is_some_and(|limit| quantity(&requests[*name]).is_none_or(|request| request == limit))
+            let limit = quantity(&limits[*name]);
+            limit.is_some() && quantity(&requests[*name]) == limit
         })
     });
     if guaranteed { "Guaranteed" } else { "Burstable" }

@@ -44,10 +44,31 @@ fn classes() {
         (vec![container(both.clone(), both.clone())], vec![container(json!({}), json!({}))], "Burstable"),
         (vec![container(json!({"cpu": "1"}), json!({}))], vec![], "Burstable"),
         (vec![container(json!({"cpu": "1"}), json!({"cpu": "1"}))], vec![], "Burstable"),
-        (vec![container(json!({"cpu": "500m", "memory": "1Gi"}), both)], vec![], "Burstable"),
+        (vec![container(json!({"cpu": "500m", "memory": "1Gi"}), both.clone())], vec![], "Burstable"),
+        (vec![container(json!({"cpu": "0", "memory": "1Gi"}), both)], vec![], "Burstable"),
     ] {
         let spec = json!({"containers": containers, "initContainers": init});
         assert_eq!(qos_class(&spec), class, "{spec}");
+    }
+}
+
+/// A pod that has resources of its own is of their class, whatever its containers have.
+#[test]
+fn classes_of_pods_with_resources() {
+    let both = json!({"cpu": "1", "memory": "1Gi"});
+    for (own, class) in [
+        (json!({}), "BestEffort"),
+        (json!({"limits": {"cpu": "0"}}), "BestEffort"),
+        (json!({"requests": {"cpu": "1"}}), "Burstable"),
+        (json!({"requests": both, "limits": {"cpu": "1"}}), "Burstable"),
+        (json!({"requests": {"cpu": "1", "memory": "1Mi"}, "limits": both}), "Burstable"),
+        (json!({"requests": both}), "Burstable"),
+        (json!({"requests": both, "limits": both}), "Guaranteed"),
+    ] {
+        for container in [json!({}), json!({"requests": {"cpu": "1"}})] {
+            let spec = json!({"containers": [{"name": "main", "resources": container}], "resources": own});
+            assert_eq!(qos_class(&spec), class, "{spec}");
+        }
     }
 }
 
@@ -128,6 +149,23 @@ fn ephemeral_containers_are_only_added() {
             "spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container",
         ]
     );
+}
+
+/// Of what an ephemeral container may not have, nothing but that is said.
+#[test]
+fn ephemeral_containers_have_no_probes() {
+    let old = pod();
+    let mut new = old.clone();
+    new["spec"]["ephemeralContainers"] = json!([{
+        "name": "dbg", "image": "b:1", "terminationMessagePolicy": "FallbackToLogsOnError",
+        "livenessProbe": {"httpGet": {"port": 0}}, "startupProbe": {}, "lifecycle": {},
+        "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}],
+    }]);
+    PODS.default(&mut new);
+    let forbidden = ["lifecycle", "livenessProbe", "resizePolicy", "startupProbe"].map(|field| {
+        format!("spec.ephemeralContainers[0].{field}: Forbidden: cannot be set for an Ephemeral Container")
+    });
+    assert_eq!(texts(&PODS.validate_update(&new, &old, Some("ephemeralcontainers"))), forbidden);
 }
 
 #[test]

@@ -34,6 +34,9 @@ const EPHEMERAL_FIELDS: [&str; 16] = [
     "tty",
 ];
 
+/// What an ephemeral container may not even have empty.
+const OF_OTHERS: [&str; 4] = ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle"];
+
 /// An update of the pod itself.
 pub(super) fn pod(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut errors = errors_of_existing(new);
@@ -205,6 +208,7 @@ pub(super) fn ephemeral_containers(new: &Value, old: &Value) -> Vec<FieldError> 
 fn as_container(container: &Value, pod: &Value, at: &FieldPath, errors: &mut Vec<FieldError>) {
     let mut container = container.clone();
     remove(&mut container, "targetContainerName");
+    OF_OTHERS.iter().for_each(|name| remove(&mut container, name));
     let mut alone = pod.clone();
     remove(&mut alone["spec"], "initContainers");
     remove(&mut alone["spec"], "ephemeralContainers");
@@ -244,7 +248,9 @@ fn ephemeral_container(
     }
     for (field, value) in podspec::json::fields(container) {
         let known = EPHEMERAL_FIELDS.contains(&field.as_str()) || field == "targetContainerName";
-        let empty = value.is_null() || *value == json!({}) || *value == json!([]);
+        let empty = value.is_null()
+            || *value == json!([])
+            || (*value == json!({}) && !OF_OTHERS.contains(&field.as_str()));
         if !known && !empty {
             errors.push(FieldError::forbidden(at.child(field), "cannot be set for an Ephemeral Container"));
         }
