@@ -1,6 +1,7 @@
 //! The worker's loop over a node in memory, on paused time.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use kubelet::events::EventSource;
 use kubelet::render::{self, RenderFacts};
 use kubelet::{Kubelet, PodView, Settings, Subscription, UpdatePodError, journal};
 use lifecycle::{BackoffLimits, ContainerState, Phase};
-use podspec::{ContainerKind, Pod, PodUid};
+use podspec::{ContainerKind, ExecAction, Pod, PodUid, Probe, ProbeHandler};
 use tokio::time::{Instant, timeout};
 
 const BOUND: Settings = Settings {
@@ -241,6 +242,44 @@ async fn a_deletion_stops_in_order_and_a_second_one_shortens_the_grace() {
     assert!(at("signal app 0") < at("kill app 0"));
     assert!(at("signal app 0") < at("signal side 0"));
     assert!(at("signal side 0") < at("stop sandbox"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_that_succeed_write_nothing() {
+    let (scratch, world) = (Scratch::new("probed"), Arc::new(World::default()));
+    world.script("app", Script::runs_until_told(SECOND));
+    let mut pod = pod("u1", "Always", &[], &["app"]);
+    let probe = |name: &str| Probe {
+        handler: ProbeHandler::Exec(ExecAction { command: vec![name.to_owned()] }),
+        initial_delay: Duration::ZERO,
+        period: SECOND,
+        timeout: SECOND,
+        success_threshold: 1,
+        failure_threshold: 3,
+        termination_grace_period: None,
+    };
+    let app = &mut pod.spec.containers[0];
+    (app.liveness_probe, app.readiness_probe) = (Some(probe("alive")), Some(probe("ready")));
+    let kubelet =
+        Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), Settings::default());
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    let view = view_that(&mut watched, |view| view.status.containers[0].ready).await;
+    tokio::time::sleep(SECOND / 2).await;
+    let files = || {
+        let modified = |name: &str| {
+            let file = std::fs::metadata(watched.pod.pod_dir.join(name)).unwrap();
+            (file.ino(), file.len())
+        };
+        (modified("checkpoint.json"), modified("journal.jsonl"))
+    };
+    let written = files();
+    tokio::time::sleep(60 * SECOND).await;
+    for probe in ["exec app alive", "exec app ready"] {
+        let runs = world.calls().iter().filter(|call| *call == probe).count();
+        assert!((60..=62).contains(&runs), "{runs} times {probe}");
+    }
+    assert_eq!(files(), written);
+    assert_eq!(watched.view.borrow().as_ref().unwrap().status, view.status);
 }
 
 #[tokio::test(start_paused = true)]
