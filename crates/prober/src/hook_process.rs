@@ -1,0 +1,83 @@
+//! A hook made by a process of its own, for who has no event loop: a shim whose engine is gone.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use podspec::HttpGetAction;
+use tokio::net::TcpStream;
+
+use crate::{Dial, HookSuccess, Pod, http_hook};
+
+/// What is expected after the name of the command.
+pub const USAGE: &str = "PORT POD_IP TIMEOUT_MS (0: none), and the action as JSON on standard input";
+
+/// Of the action: more than a manifest can hold of it.
+const ACTION_BYTES_MAX: u64 = 4 << 20;
+
+/// Makes the hook from the network that this process is in, as [`USAGE`] says: a handler without a host means the
+/// loopback here, so this is the pod's network then, and the host's for a handler with one. The action is a
+/// [`HttpGetAction`]; it comes by standard input because its headers may be secret.
+///
+/// What failed is written to standard output, and the exit code is 1; after a success it is 0, and the message of the
+/// event is written, if there is one.
+pub fn run_hook_process(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let (text, code) = match prepare(arguments, io::stdin().lock()).and_then(|hook| hook.run()) {
+        Ok(HookSuccess { fallback }) => (fallback.unwrap_or_default(), ExitCode::SUCCESS),
+        Err(error) => (error, ExitCode::FAILURE),
+    };
+    let mut out = io::stdout().lock();
+    // Who does not read it does not miss it.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    code
+}
+
+struct Hook {
+    action: HttpGetAction,
+    port: u16,
+    pod_ip: IpAddr,
+    timeout: Option<Duration>,
+}
+
+fn prepare(arguments: impl IntoIterator<Item = OsString>, input: impl Read) -> Result<Hook, String> {
+    let arguments: Vec<String> =
+        arguments.into_iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    let [port, pod_ip, timeout_ms] = arguments.as_slice() else {
+        return Err(format!("a hook takes {USAGE}, not {arguments:?}"));
+    };
+    let wrong = |what: &str, text: &str| format!("{text:?} is no {what}: a hook takes {USAGE}");
+    let port = port.parse().map_err(|_| wrong("PORT", port))?;
+    let pod_ip = pod_ip.parse().map_err(|_| wrong("POD_IP", pod_ip))?;
+    let timeout_ms: u64 = timeout_ms.parse().map_err(|_| wrong("TIMEOUT_MS", timeout_ms))?;
+    let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
+    let action = serde_json::from_reader(input.take(ACTION_BYTES_MAX));
+    let action = action.map_err(|error| format!("cannot read the action from standard input: {error}"))?;
+    Ok(Hook { action, port, pod_ip, timeout })
+}
+
+impl Hook {
+    fn run(self) -> Result<HookSuccess, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start the event loop of the hook: {error}"))?;
+        let pod = Pod { ip: self.pod_ip, dial: Loopback };
+        let done = runtime.block_on(http_hook(&pod, &self.action, self.port, self.timeout));
+        // The resolver may still be at work.
+        runtime.shutdown_background();
+        done
+    }
+}
+
+/// The network of this process is the pod's.
+struct Loopback;
+
+impl Dial for Loopback {
+    async fn dial(&self, port: u16) -> io::Result<TcpStream> {
+        let first = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.map_err(|_| first)
+    }
+}
