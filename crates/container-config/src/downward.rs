@@ -9,6 +9,7 @@ use podspec::{Container, Pod};
 
 use crate::config::NodeFacts;
 use crate::error::ConfigError;
+use crate::resources::bounded;
 
 /// `own` is the container that asks, when one does; `ip` the pod's, which files never have.
 pub(crate) fn value(
@@ -52,7 +53,7 @@ fn lines(map: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// Without a limit it is what the node has; without a request it is 0.
+/// Without a limit it is the pod's own, or what the node has; without a request it is 0.
 fn resource(
     field: &ResourceField,
     pod: &Pod,
@@ -65,7 +66,7 @@ fn resource(
         }
         None => own.ok_or(ConfigError::NoContainer)?,
     };
-    let resources = &container.resources;
+    let resources = bounded(&pod.spec, container);
     let (limit, request, of_node) = match field.resource {
         ResourceName::Cpu => (resources.cpu_limit, resources.cpu_request, node.cpu_milli),
         ResourceName::Memory => (resources.memory_limit, resources.memory_request, node.memory_bytes),

@@ -2,6 +2,8 @@
 
 use podspec::{Container, ContainerKind, PodSpec};
 
+use crate::resources;
+
 /// Least in need of protection last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QosClass {
@@ -23,20 +25,23 @@ impl QosClass {
 }
 
 /// `Guaranteed` when every container has limits of CPU and memory and asks for no less; `BestEffort`
-/// when none has a request or limit of either. A quantity of zero counts as none.
+/// when none has a request or limit of either. A quantity of zero counts as none. Where the pod has
+/// resources of its own, even empty ones, they alone count.
 #[must_use]
 pub fn qos_class(pod: &PodSpec) -> QosClass {
     let mut any = false;
     let mut guaranteed = true;
-    for container in pod.init_and_app_containers() {
-        let resources = &container.resources;
+    let of_containers = pod.init_and_app_containers().map(|container| &container.resources);
+    let own = pod.resources.iter();
+    for resources in own.chain(of_containers.filter(|_| pod.resources.is_none())) {
         let pairs = [
             (resources.cpu_request, resources.cpu_limit),
             (resources.memory_request, resources.memory_limit),
         ];
-        for (request, limit) in pairs.map(|(request, limit)| (positive(request), positive(limit))) {
-            any |= request.is_some() || limit.is_some();
-            guaranteed &= limit.is_some() && (request.is_none() || request == limit);
+        for (request, limit) in pairs {
+            let (request, limit) = (positive(request.or(limit)), positive(limit));
+            any |= request.is_some();
+            guaranteed &= limit.is_some() && request == limit;
         }
     }
     match (any, guaranteed) {
@@ -63,7 +68,8 @@ pub(crate) fn oom_score_adj(pod: &PodSpec, container: &Container, node_memory_by
         QosClass::BestEffort => return BEST_EFFORT_SCORE,
         QosClass::Burstable => {}
     }
-    let memory_request = |container: &Container| container.resources.memory_request.unwrap_or(0);
+    let spare = spare_of_each(pod);
+    let memory_request = |c: &Container| c.resources.memory_request.unwrap_or(0).saturating_add(spare);
     let mut request = memory_request(container);
     if container.kind == ContainerKind::Sidecar {
         request = request.max(pod.containers.iter().map(memory_request).min().unwrap_or(0));
@@ -71,4 +77,12 @@ pub(crate) fn oom_score_adj(pod: &PodSpec, container: &Container, node_memory_by
     let share = u128::from(request) * 1000 / u128::from(node_memory_bytes.max(1));
     let score = 1000 - i32::try_from(share).unwrap_or(1000).min(1000);
     score.clamp(1000 + GUARANTEED_SCORE, BEST_EFFORT_SCORE - 1)
+}
+
+/// What the pod asks for and its containers do not, shared out among them (KEP-2837).
+fn spare_of_each(pod: &PodSpec) -> u64 {
+    let of_pod = pod.resources.and_then(|own| own.memory_request).unwrap_or(0);
+    let asked = resources::together(pod, |c| Some(c.resources.memory_request.unwrap_or(0))).unwrap_or(0);
+    let count = pod.init_and_app_containers().count().max(1);
+    of_pod.saturating_sub(asked) / u64::try_from(count).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
 //! Requests and limits as cgroup values
 //! (<https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/>).
 
-use podspec::{Container, ContainerKind, PodSpec};
+use podspec::{Container, ContainerKind, PodSpec, Resources};
 
 use crate::config::{DeviceRule, ResourceLimits};
 
@@ -12,9 +12,31 @@ const PERIOD_US: u64 = 100_000;
 /// The kernel's own minimum.
 const QUOTA_US_MIN: u64 = 1_000;
 
+/// As [`resource_limits_in`] a pod that has no resources of its own.
+#[must_use]
+pub fn resource_limits(container: &Container) -> ResourceLimits {
+    limits(&container.resources)
+}
+
+/// What a container may use in its pod.
+#[must_use]
+pub fn resource_limits_in(pod: &PodSpec, container: &Container) -> ResourceLimits {
+    limits(&bounded(pod, container))
+}
+
+/// A container's resources; where it has no limit, it has the pod's own (KEP-2837).
+pub(crate) fn bounded(pod: &PodSpec, container: &Container) -> Resources {
+    let of_pod = pod.resources.unwrap_or_default();
+    let limit = |own: Option<u64>, of_pod| own.filter(|amount| *amount > 0).or(of_pod);
+    Resources {
+        cpu_limit: limit(container.resources.cpu_limit, of_pod.cpu_limit),
+        memory_limit: limit(container.resources.memory_limit, of_pod.memory_limit),
+        ..container.resources
+    }
+}
+
 /// A container that asks for no CPU gets the least weight, not the kernel's default.
-pub(crate) fn resource_limits(container: &Container) -> ResourceLimits {
-    let resources = &container.resources;
+fn limits(resources: &Resources) -> ResourceLimits {
     let quota = resources.cpu_limit.filter(|milli| *milli > 0).map(quota_us);
     ResourceLimits {
         cpu_shares: Some(shares(resources.cpu_request.or(resources.cpu_limit).unwrap_or(0))),
@@ -35,13 +57,16 @@ fn quota_us(cpu_milli: u64) -> u64 {
     (cpu_milli.saturating_mul(PERIOD_US) / 1000).max(QUOTA_US_MIN)
 }
 
-/// The limits of the pod's own cgroup: the weight its containers asked for together, and the CPU and
-/// memory they may use together when every one of them has a limit.
-pub(crate) fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
+/// The limits of the pod's own cgroup: what the pod has of its own, or else the weight its containers
+/// asked for together, and the CPU and memory they may use together when every one of them has a limit.
+#[must_use]
+pub fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
     let request = |c: &Container| Some(c.resources.cpu_request.or(c.resources.cpu_limit).unwrap_or(0));
-    let quota = together(pod, |c| c.resources.cpu_limit.filter(|milli| *milli > 0)).map(quota_us);
+    let own = pod.resources.unwrap_or_default();
+    let together_milli = || together(pod, |c| c.resources.cpu_limit.filter(|milli| *milli > 0));
+    let quota = own.cpu_limit.filter(|milli| *milli > 0).or_else(together_milli).map(quota_us);
     ResourceLimits {
-        cpu_shares: together(pod, request).map(shares),
+        cpu_shares: own.cpu_request.or_else(|| together(pod, request)).map(shares),
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
         memory_limit_bytes: pod_memory_limit_bytes(pod),
@@ -51,15 +76,20 @@ pub(crate) fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
     }
 }
 
-/// What the pod's containers may use of memory together, when every one of them has a limit.
+/// What the pod's containers may use of memory together, when the pod or every one of them has a limit.
 #[must_use]
 pub fn pod_memory_limit_bytes(pod: &PodSpec) -> Option<u64> {
+    let own = pod.resources.and_then(|own| own.memory_limit).filter(|bytes| *bytes > 0);
+    own.or_else(|| together_bytes(pod))
+}
+
+fn together_bytes(pod: &PodSpec) -> Option<u64> {
     together(pod, |c| c.resources.memory_limit.filter(|bytes| *bytes > 0))
 }
 
 /// The most the pod's containers take at one time: its app containers and sidecars at once, or an
 /// init container beside the sidecars started before it. `None` when one has no amount.
-fn together(pod: &PodSpec, amount: impl Fn(&Container) -> Option<u64>) -> Option<u64> {
+pub(crate) fn together(pod: &PodSpec, amount: impl Fn(&Container) -> Option<u64>) -> Option<u64> {
     let mut sidecars = 0_u64;
     let mut peak = 0_u64;
     for container in &pod.init_containers {

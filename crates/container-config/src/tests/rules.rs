@@ -315,14 +315,55 @@ fn qos_classes() {
         (None, &full(), QosClass::Guaranteed),
         (None, &no_requests, QosClass::Guaranteed),
         (None, &burst, QosClass::Burstable),
+        (None, &Resources { cpu_request: Some(0), ..full() }, QosClass::Burstable),
         (Some(&none), &full(), QosClass::Burstable),
         (Some(&full()), &full(), QosClass::Guaranteed),
         (Some(&full()), &none, QosClass::Burstable),
     ] {
-        let init = init.map(|r| sized(Init, r.clone())).into_iter().collect();
-        assert_eq!(qos_class(&spec(init, vec![sized(App, app.clone())])), expected);
+        let init = init.map(|r| sized(Init, *r)).into_iter().collect();
+        assert_eq!(qos_class(&spec(init, vec![sized(App, *app)])), expected);
     }
     assert_eq!(QosClass::BestEffort.as_str(), "BestEffort");
+}
+
+#[test]
+fn resources_of_the_pod_count_alone() {
+    let full = resources((100, 100), (64, 64));
+    let none = Resources::default();
+    let of = |own: Resources, app: Resources| PodSpec {
+        resources: Some(own),
+        ..spec(vec![], vec![sized(ContainerKind::App, app)])
+    };
+    for (own, app, expected) in [
+        (none, full, QosClass::BestEffort),
+        (full, none, QosClass::Guaranteed),
+        (Resources { memory_limit: None, ..full }, full, QosClass::Burstable),
+        (Resources { cpu_limit: None, memory_limit: None, ..full }, full, QosClass::Burstable),
+        (resources((100, 200), (64, 64)), full, QosClass::Burstable),
+    ] {
+        assert_eq!(qos_class(&of(own, app)), expected, "{own:?}");
+    }
+    // Its cgroup's values; what the pod says nothing of is as without.
+    let values = |pod: &PodSpec| {
+        let limits = crate::resources::pod_resource_limits(pod);
+        (limits.cpu_shares, limits.cpu_quota_us, limits.memory_limit_bytes)
+    };
+    let two = resources((1000, 2000), (64, 128));
+    assert_eq!(values(&of(two, none)), (Some(1024), Some(200_000), Some(128)));
+    assert_eq!(
+        values(&of(Resources { cpu_limit: None, ..two }, full)),
+        (Some(1024), Some(10_000), Some(128))
+    );
+    assert_eq!(values(&of(none, full)), (Some(102), Some(10_000), Some(64)));
+    // A container's own; a limit of its own counts.
+    let of_app = |app: Resources| {
+        let pod = of(two, app);
+        let limits = crate::resource_limits_in(&pod, &pod.containers[0]);
+        (limits.cpu_shares, limits.cpu_quota_us, limits.memory_limit_bytes)
+    };
+    assert_eq!(of_app(none), (Some(2048), Some(200_000), Some(128)));
+    assert_eq!(of_app(full), (Some(102), Some(10_000), Some(64)));
+    assert_eq!(of_app(resources((500, 0), (0, 0))), (Some(512), Some(200_000), Some(128)));
 }
 
 #[test]
@@ -344,6 +385,20 @@ fn oom_scores() {
         let spec = spec(vec![container.clone()], vec![app(300), app(200)]);
         assert_eq!(oom_score_adj(&spec, &container, NODE), expected);
     }
+}
+
+/// What the pod asks for beyond its containers is shared out among them, init containers too.
+#[test]
+fn oom_scores_with_resources_of_the_pod() {
+    use ContainerKind::{App, Init, Sidecar};
+    let asking = |kind, bytes| sized(kind, resources((1, 0), (bytes, 0)));
+    let (app, sidecar) = (asking(App, 100), asking(Sidecar, 0));
+    let mut pod = spec(vec![asking(Init, 50), sidecar.clone()], vec![app.clone()]);
+    pod.resources = Some(resources((1, 0), (400, 0)));
+    assert_eq!(oom_score_adj(&pod, &app, 1000), 800);
+    assert_eq!(oom_score_adj(&pod, &sidecar, 1000), 800);
+    pod.resources = Some(resources((1, 0), (50, 0)));
+    assert_eq!(oom_score_adj(&pod, &app, 1000), 900);
 }
 
 #[test]
@@ -402,6 +457,43 @@ fn stop_signals() {
         let image = ImageConfig { stop_signal: image_signal.to_owned(), ..image() };
         let signal = configure(&container("main"), &image).map(|config| config.stop_signal);
         assert_eq!(signal.ok(), expected, "{image_signal}");
+    }
+}
+
+#[test]
+fn a_stop_signal_of_the_container_goes_before_the_images() {
+    for (own, of_image, expected) in [
+        (None, "", "SIGTERM"),
+        (None, "SIGQUIT", "SIGQUIT"),
+        (Some("SIGUSR1"), "SIGQUIT", "SIGUSR1"),
+        (Some("SIGRTMIN+3"), "", "SIGRTMIN+3"),
+        (Some("SIGTERM"), "9", "SIGTERM"),
+    ] {
+        let container = with(|c| c.stop_signal = own.map(str::to_owned));
+        let image = ImageConfig { stop_signal: of_image.to_owned(), ..image() };
+        let config = configure(&container, &image).unwrap();
+        assert_eq!(crate::signal_name(config.stop_signal), expected, "{own:?} {of_image}");
+    }
+}
+
+#[test]
+fn signals_have_the_names_of_kubernetes() {
+    for (number, name) in [
+        (1, "SIGHUP"),
+        (29, "SIGIO"),
+        (31, "SIGSYS"),
+        (32, ""),
+        (34, "SIGRTMIN"),
+        (35, "SIGRTMIN+1"),
+        (49, "SIGRTMIN+15"),
+        (50, "SIGRTMAX-14"),
+        (63, "SIGRTMAX-1"),
+        (64, "SIGRTMAX"),
+        (0, ""),
+        (-1, ""),
+        (65, ""),
+    ] {
+        assert_eq!(crate::signal_name(number), name, "{number}");
     }
 }
 

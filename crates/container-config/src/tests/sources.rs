@@ -7,7 +7,7 @@ use podspec::source::{
     DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, KeyToPath, ObjectKind, ObjectRef, PodField,
     Projected, Projection, ResourceField, ResourceName, TokenProjection,
 };
-use podspec::{Container, Volume, VolumeMount, VolumeSource};
+use podspec::{Container, Resources, Volume, VolumeMount, VolumeSource};
 
 use super::{container, facts, image, node, pod};
 use crate::config::MountKind;
@@ -178,6 +178,23 @@ fn resources_are_rounded_up_and_default_to_the_nodes() {
         let config = crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default());
         let env = config.unwrap().process.env;
         assert!(env.contains(&format!("R={expected}")), "{name}: {env:?}");
+    }
+    // Where the pod has a limit of its own, that comes before the node's.
+    for (limit, resource, expected) in [(true, Cpu, "500"), (true, Memory, "9"), (false, Memory, "0")] {
+        let mut main = container("main");
+        main.env = vec![downward("R", of(limit, resource, 1, None))];
+        main.resources.cpu_limit = Some(500);
+        let mut pod = pod(vec![main.clone()]);
+        let (cpu, memory) = (Some(2_000), Some(9));
+        pod.spec.resources = Some(Resources {
+            cpu_limit: cpu,
+            memory_request: memory,
+            memory_limit: memory,
+            cpu_request: cpu,
+        });
+        let config = crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default());
+        let env = config.unwrap().process.env;
+        assert!(env.contains(&format!("R={expected}")), "{resource:?}: {env:?}");
     }
     let unknown = variables(Vec::new(), vec![downward("R", of(true, Cpu, 1, Some("nobody")))]);
     assert_eq!(unknown.unwrap_err(), "CreateContainerConfigError: container nobody not found");
