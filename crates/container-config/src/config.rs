@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use podspec::ContainerName;
+use podspec::{ContainerName, TerminationMessagePolicy};
 use serde::{Deserialize, Serialize};
 
 /// What an image says of the containers made from it (the OCI image config), and where its files are.
@@ -110,10 +110,13 @@ pub struct ContainerConfig {
     pub readonly_paths: Vec<String>,
     pub pid_namespace: PidNamespace,
     pub resources: ResourceLimits,
+    /// Of the pod's cgroup, which may have been resized since it was made.
+    pub of_pod: ResourceLimits,
     /// Sent by `SignalContainer`.
     pub stop_signal: i32,
     /// Absolute path inside the container of the termination message file.
     pub termination_message_path: String,
+    pub termination_message_policy: TerminationMessagePolicy,
     pub tty: bool,
     /// Standard input is open, for whoever attaches.
     pub stdin: bool,

@@ -14,13 +14,29 @@ const SIGTERM: i32 = 15;
 /// As C libraries count them: the kernel's first two are theirs.
 const SIGRTMIN: i32 = 34;
 const SIGNAL_MAX: i32 = 64;
+/// Kubernetes counts the real-time signals from both ends.
+const LAST_FROM_BELOW: i32 = SIGRTMIN + 15;
 
-/// The image's `STOPSIGNAL`: a number, or a name with or without `SIG`; `SIGTERM` when there is none.
-pub(crate) fn stop_signal(image: &str) -> Result<i32, ConfigError> {
-    if image.is_empty() {
+/// `lifecycle.stopSignal`, or the image's `STOPSIGNAL`: a number, or a name with or without `SIG`; `SIGTERM` when there is none.
+pub(crate) fn stop_signal(name: &str) -> Result<i32, ConfigError> {
+    if name.is_empty() {
         return Ok(SIGTERM);
     }
-    parse(image).ok_or_else(|| ConfigError::UnknownStopSignal { signal: image.to_owned() })
+    parse(name).ok_or_else(|| ConfigError::UnknownStopSignal { signal: name.to_owned() })
+}
+
+/// The name that Kubernetes has for a signal, as `SIGTERM` or `SIGRTMIN+3`; empty for the two that C libraries keep.
+#[must_use]
+pub fn signal_name(number: i32) -> String {
+    let standard = usize::try_from(number - 1).ok().and_then(|at| NAMES.get(at));
+    match (standard, number) {
+        (Some(name), _) => format!("SIG{name}"),
+        (None, SIGRTMIN) => "SIGRTMIN".to_owned(),
+        (None, SIGNAL_MAX) => "SIGRTMAX".to_owned(),
+        (None, SIGRTMIN..=LAST_FROM_BELOW) => format!("SIGRTMIN+{}", number - SIGRTMIN),
+        (None, SIGRTMIN..=SIGNAL_MAX) => format!("SIGRTMAX-{}", SIGNAL_MAX - number),
+        (None, _) => String::new(),
+    }
 }
 
 fn parse(text: &str) -> Option<i32> {

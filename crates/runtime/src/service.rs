@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use container_config::{ContainerConfig, SandboxConfig, SandboxFacts};
+use container_config::{ContainerConfig, ResourceLimits, SandboxConfig, SandboxFacts};
 use lifecycle::ContainerRecord;
 use podspec::{ContainerName, PodUid};
 use ports::{
@@ -245,6 +245,18 @@ impl RuntimeService for ShimRuntime {
         attempt: u32,
     ) -> Result<(), PortError> {
         self.kill(pod, container, attempt).await.map_err(|error| PortError::chain(&error))
+    }
+
+    async fn resize_container(
+        &self,
+        pod: &Arc<PodContext>,
+        container: &ContainerName,
+        attempt: u32,
+        limits: ResourceLimits,
+        of_pod: ResourceLimits,
+    ) -> Result<(), PortError> {
+        let request = RequestBody::ResizeContainer { container: container.clone(), attempt, limits, of_pod };
+        self.done(pod, request).await.map_err(|error| PortError::chain(&error))
     }
 
     async fn exec_sync(

@@ -13,7 +13,7 @@ mod record;
 
 use std::path::PathBuf;
 
-use container_config::{ContainerConfig, SandboxConfig};
+use container_config::{ContainerConfig, ResourceLimits, SandboxConfig};
 use lifecycle::{ContainerRecord, Exit, SandboxSnapshot};
 use podspec::{ContainerName, Pod};
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ pub use record::{
 };
 
 /// The version of messages and records; raised whenever either changes shape.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The shim's listening socket, in the pod's run directory.
@@ -51,6 +51,8 @@ pub enum RequestBody {
     SignalContainer { container: ContainerName, attempt: u32 },
     /// SIGKILL to every process of the container. -> `Done`
     KillContainer { container: ContainerName, attempt: u32 },
+    /// Other limits for a running container, and for the pod's cgroup around it. -> `Done`
+    ResizeContainer { container: ContainerName, attempt: u32, limits: ResourceLimits, of_pod: ResourceLimits },
     /// Runs a command in a running container. -> `ExecFinished` when it has ended, for one whose output is captured;
     /// for the others `ExecStarted`, and [`Message::ExecEnded`] later. Or `ExecFailed`
     Exec(Exec),

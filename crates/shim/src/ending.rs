@@ -42,6 +42,7 @@ impl Shim {
             self.report_lost_output(key.clone(), &loss);
         }
         self.linger(taps);
+        self.narrow_pod();
         self.report_exit(key.clone(), exit);
     }
 }

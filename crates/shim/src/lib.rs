@@ -21,6 +21,7 @@ mod orphan;
 mod poll;
 mod process_tree;
 mod request;
+mod resize;
 mod start;
 mod stop;
 mod supervisor;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lifecycle::{Action, Hook, Observation, Observed};
 use linux_sys::remove_tree::{RemoveError, remove_tree_between};
-use podspec::{BootTime, Moment, Pod};
+use podspec::{BootTime, HookHandler, Moment, Pod};
 use shim_protocol::{
     OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, pod_path, read_record,
 };
@@ -137,12 +137,14 @@ impl Shim {
             Action::RemoveContainer { container, attempt } => {
                 Some(Observation::ContainerRemoved { container, attempt })
             }
+            // Nobody is left who asks whether the pod is ready.
+            Action::RunProbe { .. } => None,
             // A deleted pod is not brought up.
             Action::SetUpVolumes
             | Action::CreateSandbox { .. }
             | Action::EnsureImage { .. }
             | Action::StartContainer { .. }
-            | Action::RunStartupProbe { .. } => {
+            | Action::ResizeContainer { .. } => {
                 note::warning(&format!("the plan for the pod's end asks for {action:?}"));
                 None
             }
@@ -151,9 +153,15 @@ impl Shim {
 
     fn run_hook(&mut self, key: ContainerKey, hook: Hook, timeout: Option<Duration>) -> Option<Observation> {
         let container = self.launch.pod.spec.container(&key.0);
-        let handler = container.and_then(|container| hook.handler(container));
-        let args = handler.map(|handler| handler.command.clone()).unwrap_or_default();
-        let failure = self.begin_hook(&key, hook, &args, timeout).err()?;
+        let failure = match container.and_then(|container| hook.handler(container)).cloned() {
+            Some(HookHandler::Exec(handler)) => {
+                self.begin_hook(&key, hook, &handler.command, timeout).err()?
+            }
+            Some(HookHandler::HttpGet(_) | HookHandler::Sleep(_)) => {
+                "the engine that would run it is gone".to_owned()
+            }
+            None => "the container has no such hook".to_owned(),
+        };
         let (container, attempt) = key;
         Some(Observation::HookFinished { container, attempt, hook, failure: Some(failure) })
     }

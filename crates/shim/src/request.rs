@@ -19,6 +19,9 @@ impl Shim {
             RequestBody::StartContainer { attempt, config } => self.start_container(attempt, &config),
             RequestBody::SignalContainer { container, attempt } => self.signal(&(container, attempt)),
             RequestBody::KillContainer { container, attempt } => self.kill(&(container, attempt)),
+            RequestBody::ResizeContainer { container, attempt, limits, of_pod } => {
+                self.resize(&(container, attempt), &limits, &of_pod)
+            }
             RequestBody::Exec(exec) => match self.begin_requested_exec(id, exec) {
                 Ok(Some((started, descriptors))) => return self.reply_with(id, started, descriptors),
                 Ok(None) => return,
@@ -106,6 +109,6 @@ pub(crate) fn failed(message: &str) -> ReplyBody {
     ReplyBody::Failed { message: message.to_owned() }
 }
 
-fn unknown((container, attempt): &ContainerKey) -> ReplyBody {
+pub(crate) fn unknown((container, attempt): &ContainerKey) -> ReplyBody {
     failed(&format!("container {:?} has no attempt {attempt} in this sandbox", container.as_str()))
 }

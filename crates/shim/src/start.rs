@@ -9,7 +9,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use shim_protocol::{RecordError, ReplyBody, write_record};
 
 use crate::clock;
-use crate::container::{Container, Output, SpawnError, SpawnPaths, spawn};
+use crate::container::{Container, Output, ResizeError, SpawnError, SpawnPaths, spawn};
 use crate::exit;
 use crate::log_file::LogFile;
 use crate::log_pump::LogPump;
@@ -35,7 +35,9 @@ enum StartError {
     Watch(#[source] io::Error),
     #[error("cannot record the container")]
     Record(#[source] RecordError),
-    // Without words of its own: the spawn error names its step.
+    // Without words of their own: these errors name their step.
+    #[error(transparent)]
+    Limits(ResizeError),
     #[error(transparent)]
     Spawn(SpawnError),
 }
@@ -67,9 +69,11 @@ impl Shim {
         if self.containers.contains_key(key) {
             return Err(StartError::Repeated { attempt });
         }
-        let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.stop.is_none()) else {
+        if self.sandbox.is_none() || self.stop.is_some() {
             return Err(StartError::Stopping);
-        };
+        }
+        self.widen_pod(&config.of_pod).map_err(StartError::Limits)?;
+        let Some(sandbox) = &self.sandbox else { return Err(StartError::Stopping) };
         let attempt_dir = self.attempt_dir(name, attempt);
         fs::create_dir_all(&attempt_dir).map_err(StartError::Directory)?;
         let log_dir = self.launch.log_dir.join(name.as_str());
@@ -106,6 +110,7 @@ impl Shim {
                 };
                 let live = Live { key: live_key, container: spawned.container, pump, input, stop_signal };
                 self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
+                self.narrow_pod();
                 Ok(record)
             }
             Err(error) => {

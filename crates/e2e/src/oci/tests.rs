@@ -52,6 +52,7 @@ fn config() -> ContainerConfig {
         masked_paths: vec!["/proc/kcore".to_owned()],
         readonly_paths: vec!["/proc/sys".to_owned()],
         pid_namespace: PidNamespace::Pod,
+        of_pod: ResourceLimits::default(),
         resources: ResourceLimits {
             cpu_shares: Some(512),
             memory_limit_bytes: Some(1 << 20),

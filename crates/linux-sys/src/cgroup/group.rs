@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::limits::{Limits, Write};
+use super::limits::{Limits, Resource, Write};
 use super::{CgroupError, Hierarchy, directory, v1, v2};
 use crate::device_filter;
 
@@ -90,7 +90,33 @@ impl Group {
     /// # Errors
     /// When the kernel refuses a value, and when devices cannot be confined at all.
     pub fn limit(&self, limits: &Limits) -> Result<Vec<&'static str>, CgroupError> {
-        let writes = if self.v2 { v2::writes(limits) } else { v1::writes(limits) };
+        let missing = self.write_all(if self.v2 { v2::writes(limits) } else { v1::writes(limits) })?;
+        if self.v2 && !limits.devices.is_empty() {
+            self.confine_devices(limits)?;
+        }
+        Ok(missing)
+    }
+
+    /// Changes one of the limits that [`Self::limit`] has set, while processes are in the group. Returns what
+    /// that does.
+    ///
+    /// # Errors
+    /// When the kernel refuses a value: on v1 a quota above the parent's or below a child's, and a memory limit
+    /// below what is used.
+    pub fn change(
+        &self,
+        resource: Resource,
+        from: &Limits,
+        to: &Limits,
+    ) -> Result<Vec<&'static str>, CgroupError> {
+        self.write_all(if self.v2 {
+            v2::changes(resource, from, to)
+        } else {
+            v1::changes(resource, from, to)
+        })
+    }
+
+    fn write_all(&self, writes: Vec<Write>) -> Result<Vec<&'static str>, CgroupError> {
         let mut missing = BTreeSet::new();
         for write in writes {
             let Some(directory) = self.directory_with(write.controller)? else {
@@ -103,9 +129,6 @@ impl Group {
                 continue;
             };
             write_limit(&directory, &write)?;
-        }
-        if self.v2 && !limits.devices.is_empty() {
-            self.confine_devices(limits)?;
         }
         Ok(missing.into_iter().collect())
     }
@@ -234,8 +257,7 @@ impl Group {
             |path: PathBuf| fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source });
         let mut usage = Usage::default();
         if let Some(directory) = self.directory_with("memory")? {
-            let file = if self.v2 { "memory.current" } else { "memory.usage_in_bytes" };
-            let bytes = number(&read(directory.join(file))?);
+            let bytes = self.memory_bytes()?;
             let field = if self.v2 { "inactive_file " } else { "total_inactive_file " };
             let idle = line_of(&read(directory.join("memory.stat"))?, field).unwrap_or(0);
             usage.memory_bytes = bytes;
@@ -250,6 +272,18 @@ impl Group {
             usage.cpu_ns = number(&read(directory.join("cpuacct.usage"))?);
         }
         Ok(usage)
+    }
+
+    /// What the group, with those below it, uses of memory, page cache included; `None` without a memory
+    /// controller.
+    ///
+    /// # Errors
+    /// When the group does not exist.
+    pub fn memory_bytes(&self) -> Result<Option<u64>, CgroupError> {
+        let Some(directory) = self.directory_with("memory")? else { return Ok(None) };
+        let path = directory.join(if self.v2 { "memory.current" } else { "memory.usage_in_bytes" });
+        let text = fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
+        Ok(number(&text))
     }
 
     /// Kills what is in the group and removes it, with the groups below it. Idempotent; goes on past errors.

@@ -1,5 +1,7 @@
 //! What a group is limited to, and how v2 counts CPU shares.
 
+use std::fmt;
+
 use crate::device_filter::DeviceRule;
 
 /// `None` leaves the kernel's default.
@@ -15,6 +17,45 @@ pub struct Limits {
     pub oom_ends_all: bool,
     /// In order, the last that matches decides; an empty list leaves devices unconfined.
     pub devices: Vec<DeviceRule>,
+}
+
+/// What of [`Limits`] can change while processes are in the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resource {
+    Cpu,
+    Memory,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "CPU",
+            Self::Memory => "memory",
+        })
+    }
+}
+
+impl Limits {
+    /// Whether `other` lets the group use more memory than this.
+    #[must_use]
+    pub fn has_less_memory_than(&self, other: &Self) -> bool {
+        self.memory_limit_bytes.is_some_and(|own| other.memory_limit_bytes.is_none_or(|limit| own < limit))
+    }
+
+    /// Whether `other` lets the group use more of the processors than this.
+    #[must_use]
+    pub fn has_less_cpu_than(&self, other: &Self) -> bool {
+        self.cpu_quota_us.is_some_and(|own| {
+            other.cpu_quota_us.is_none_or(|quota| {
+                u128::from(own) * u128::from(other.period_us())
+                    < u128::from(quota) * u128::from(self.period_us())
+            })
+        })
+    }
+
+    pub(super) fn period_us(&self) -> u64 {
+        self.cpu_period_us.unwrap_or(CPU_PERIOD_DEFAULT_US)
+    }
 }
 
 /// One file to write in a group.
@@ -55,6 +96,8 @@ impl Write {
 
 /// The kernel's own default.
 pub(super) const CPU_PERIOD_DEFAULT_US: u64 = 100_000;
+/// And of a group without a request.
+pub(super) const SHARES_DEFAULT: u64 = 1024;
 const SHARES_MIN: u64 = 2;
 const SHARES_MAX: u64 = 262_144;
 const WEIGHT_MAX: u64 = 10_000;
@@ -82,7 +125,33 @@ pub fn weight_from_shares(shares: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::weight_from_shares;
+    use super::{Limits, weight_from_shares};
+
+    #[test]
+    fn no_limit_is_more_than_any_and_quotas_count_per_period() {
+        let memory = |bytes| Limits { memory_limit_bytes: bytes, ..Limits::default() };
+        for (own, other, less) in [
+            (None, None, false),
+            (None, Some(1), false),
+            (Some(1), None, true),
+            (Some(1), Some(1), false),
+            (Some(1), Some(2), true),
+            (Some(2), Some(1), false),
+        ] {
+            assert_eq!(memory(own).has_less_memory_than(&memory(other)), less, "{own:?} {other:?}");
+        }
+        let cpu = |quota, period| Limits { cpu_quota_us: quota, cpu_period_us: period, ..Limits::default() };
+        for (own, other, less) in [
+            ((None, None), (Some(1), None), false),
+            ((Some(1), None), (None, None), true),
+            ((Some(50_000), Some(100_000)), (Some(50_000), None), false),
+            ((Some(50_000), Some(100_000)), (Some(30_000), Some(50_000)), true),
+            ((Some(50_000), Some(100_000)), (Some(20_000), Some(50_000)), false),
+        ] {
+            let (own, other) = (cpu(own.0, own.1), cpu(other.0, other.1));
+            assert_eq!(own.has_less_cpu_than(&other), less, "{own:?} {other:?}");
+        }
+    }
 
     #[test]
     fn shares_follow_the_curve_of_the_oci_runtimes() {

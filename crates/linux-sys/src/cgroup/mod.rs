@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use group::{Entry, Group, Usage};
-pub use limits::{Limits, weight_from_shares};
+pub use limits::{Limits, Resource, weight_from_shares};
 
 /// The v1 controllers whose hierarchies a group is made in.
 pub const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "pids"];

@@ -4,19 +4,20 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::limits::{CPU_PERIOD_DEFAULT_US, Limits, Write, weight_from_shares};
+use super::limits::{Limits, Resource, SHARES_DEFAULT, Write, weight_from_shares};
 
 /// The controllers groups are limited by.
 pub(super) const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+
+const NO_LIMIT: &str = "max";
 
 pub(super) fn writes(limits: &Limits) -> Vec<Write> {
     let mut writes = Vec::new();
     if let Some(shares) = limits.cpu_shares {
         writes.push(Write::required("cpu", "cpu.weight", weight_from_shares(shares)));
     }
-    let period = limits.cpu_period_us.unwrap_or(CPU_PERIOD_DEFAULT_US);
-    if let Some(quota) = limits.cpu_quota_us {
-        writes.push(Write::required("cpu", "cpu.max", format!("{quota} {period}")));
+    if limits.cpu_quota_us.is_some() {
+        writes.push(Write::required("cpu", "cpu.max", cpu_max(limits)));
     }
     if let Some(bytes) = limits.memory_limit_bytes {
         writes.push(Write::required("memory", "memory.max", bytes));
@@ -24,6 +25,35 @@ pub(super) fn writes(limits: &Limits) -> Vec<Write> {
     }
     if limits.oom_ends_all {
         writes.push(Write::optional("memory", "memory.oom.group", 1));
+    }
+    writes
+}
+
+fn cpu_max(limits: &Limits) -> String {
+    let quota = limits.cpu_quota_us.map_or_else(|| NO_LIMIT.to_owned(), |quota| quota.to_string());
+    format!("{quota} {}", limits.period_us())
+}
+
+/// From one limit to another.
+pub(super) fn changes(resource: Resource, from: &Limits, to: &Limits) -> Vec<Write> {
+    let mut writes = Vec::new();
+    match resource {
+        Resource::Cpu => {
+            if from.cpu_shares != to.cpu_shares {
+                let weight = weight_from_shares(to.cpu_shares.unwrap_or(SHARES_DEFAULT));
+                writes.push(Write::required("cpu", "cpu.weight", weight));
+            }
+            if cpu_max(from) != cpu_max(to) {
+                writes.push(Write::required("cpu", "cpu.max", cpu_max(to)));
+            }
+        }
+        Resource::Memory if from.memory_limit_bytes == to.memory_limit_bytes => {}
+        Resource::Memory => {
+            let limit = to.memory_limit_bytes.map_or_else(|| NO_LIMIT.to_owned(), |bytes| bytes.to_string());
+            let swap = if to.memory_limit_bytes.is_some() { "0" } else { NO_LIMIT };
+            writes.push(Write::required("memory", "memory.max", limit));
+            writes.push(Write::optional("memory", "memory.swap.max", swap.to_owned()));
+        }
     }
     writes
 }
@@ -50,8 +80,33 @@ pub(super) fn lists(controllers: &str, name: &str) -> bool {
 mod tests {
     use std::fs;
 
-    use super::{hand_down, writes};
-    use crate::cgroup::Limits;
+    use super::{changes, hand_down, writes};
+    use crate::cgroup::{Limits, Resource};
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let none = Limits::default();
+        let some = Limits {
+            cpu_shares: Some(512),
+            cpu_quota_us: Some(20_000),
+            cpu_period_us: Some(100_000),
+            memory_limit_bytes: Some(1 << 20),
+            ..Limits::default()
+        };
+        let change = |resource, from: &Limits, to: &Limits| -> Vec<String> {
+            changes(resource, from, to)
+                .iter()
+                .map(|write| format!("{} {}", write.file, write.value))
+                .collect()
+        };
+        assert_eq!(change(Resource::Cpu, &none, &some), ["cpu.weight 59", "cpu.max 20000 100000"]);
+        assert_eq!(change(Resource::Cpu, &some, &none), ["cpu.weight 100", "cpu.max max 100000"]);
+        assert_eq!(change(Resource::Memory, &none, &some), ["memory.max 1048576", "memory.swap.max 0"]);
+        assert_eq!(change(Resource::Memory, &some, &none), ["memory.max max", "memory.swap.max max"]);
+        for resource in [Resource::Cpu, Resource::Memory] {
+            assert!(change(resource, &some, &some).is_empty());
+        }
+    }
 
     #[test]
     fn limits_use_the_words_of_v2() {

@@ -79,7 +79,7 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
         }
     };
     files.iter().for_each(|file| stdio::give_to(file.as_fd(), process.uid));
-    let (cgroup_files, cgroup_directory) = match container.group.entry()? {
+    let (cgroup_files, cgroup_directory) = match container.limited.group.entry()? {
         Entry::Files(files) => (files, None),
         Entry::Directory(directory) => (Vec::new(), Some(directory)),
     };

@@ -18,6 +18,7 @@ mod inside;
 mod mount_data;
 mod pod_init;
 mod program;
+mod resize;
 mod running;
 mod sandbox;
 mod spawn;
@@ -26,6 +27,7 @@ mod step;
 
 pub use error::{SandboxError, SpawnError, TeardownError};
 pub use exec::{ExecStdio, Executed, exec};
+pub use resize::{Beside, ResizeError, resize};
 pub use running::Container;
 pub use sandbox::{Sandbox, remove_pod_cgroup};
 pub use spawn::{Output, SpawnPaths, Spawned, spawn};

@@ -5,17 +5,18 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use container_config::Process;
-use linux_sys::cgroup::{CgroupError, Group};
+use linux_sys::cgroup::CgroupError;
 use linux_sys::process::{self, Child};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::TeardownError;
+use super::resize::Limited;
 
 /// A container whose main process was started; kept until the attempt's cgroup is removed.
 #[derive(Debug)]
 pub struct Container {
     pub(super) main: Child,
-    pub(super) group: Group,
+    pub(super) limited: Limited,
     /// What a further process in it is like.
     pub(super) process: Process,
 }
@@ -54,7 +55,7 @@ impl Container {
     pub fn kill_all(&self) -> io::Result<()> {
         // The end of a pid namespace's first process ends the others, and the kernel misses none.
         let main = self.signal(KILL);
-        self.group.kill().map_err(as_io)?;
+        self.limited.group.kill().map_err(as_io)?;
         main
     }
 
@@ -64,13 +65,13 @@ impl Container {
     /// # Errors
     /// When the cgroup cannot be read.
     pub fn oom_killed(&self) -> io::Result<bool> {
-        Ok(self.group.oom_kills().map_err(as_io)? > 0)
+        Ok(self.limited.group.oom_kills().map_err(as_io)? > 0)
     }
 
     /// Kills what is left in the cgroup and removes it. Idempotent.
     #[must_use]
     pub fn remove_cgroup(&self) -> Vec<TeardownError> {
-        self.group.remove().into_iter().map(TeardownError::from).collect()
+        self.limited.group.remove().into_iter().map(TeardownError::from).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use container_config::{SandboxConfig, Tmpfs, shared_cgroups, shims_cgroup};
-use linux_sys::cgroup::{Group, Hierarchies};
+use linux_sys::cgroup::{Group, Hierarchies, Limits};
 use linux_sys::namespace::{self, Namespaces};
 use linux_sys::process::{self, Child, ExitStatus};
 use rustix::io::Errno;
@@ -15,6 +15,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, moun
 use rustix::process::Signal;
 
 use super::compile::{SharedProc, SharedProcesses};
+use super::resize::{Limited, bounds};
 use super::spawn::limits;
 use super::{SandboxError, SpawnError, TeardownError, child, pod_init};
 
@@ -24,6 +25,9 @@ pub struct Sandbox {
     hierarchies: Hierarchies,
     /// Relative to each hierarchy's root.
     cgroup: PathBuf,
+    pub(super) pod: Limited,
+    /// What the pod's group is to be limited to when its containers let it.
+    pub(super) wanted: Limits,
     tmpfs: Vec<PathBuf>,
     shared: Option<Shared>,
     /// Those in which this process had to leave the engine's group.
@@ -51,7 +55,10 @@ impl Sandbox {
         let hierarchies = Hierarchies::detect()?;
         let left = hierarchies.occupied()?;
         let cgroup = PathBuf::from(&config.cgroup);
-        let mut sandbox = Self { hierarchies, cgroup, tmpfs: Vec::new(), shared: None, left };
+        let wanted = bounds(&config.resources);
+        let group = hierarchies.group(&cgroup);
+        let pod = Limited { of: "the pod".to_owned(), group, limits: wanted.clone() };
+        let mut sandbox = Self { hierarchies, cgroup, pod, wanted, tmpfs: Vec::new(), shared: None, left };
         match sandbox.set_up(config) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
@@ -64,10 +71,9 @@ impl Sandbox {
 
     fn set_up(&mut self, config: &SandboxConfig) -> Result<(), SandboxError> {
         leave_engine(self.left.clone(), &self.cgroup)?;
-        let group = self.hierarchies.group(&self.cgroup);
-        group.create()?;
+        self.pod.group.create()?;
         // Controllers that this machine lacks are reported with each container that needs them.
-        group.limit(&limits(&config.resources))?;
+        self.pod.group.limit(&limits(&config.resources))?;
         enter_namespaces(config)?;
         for tmpfs in &config.tmpfs {
             mount_tmpfs(tmpfs)?;
@@ -100,7 +106,7 @@ impl Sandbox {
                     .map(|source| TeardownError::Other { what: "end the pod's init".to_owned(), source }),
             );
         }
-        errors.extend(self.hierarchies.group(&self.cgroup).remove().into_iter().map(TeardownError::from));
+        errors.extend(self.pod.group.remove().into_iter().map(TeardownError::from));
         // It is in the shims' group, which only then can be removed.
         self.shared.iter().for_each(|shared| child::end(&shared.init));
         let proc = self.shared.iter().map(|shared| &shared.proc);

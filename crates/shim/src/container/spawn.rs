@@ -15,6 +15,7 @@ use podspec::ContainerName;
 use super::child::{self, End, Plan, Ready};
 use super::compile::{Prepared, PreparedTerminal, SharedProc, SharedProcesses, attributes, compile};
 use super::program::Program;
+use super::resize::{Limited, bounds};
 use super::stdio::{self, Stdio, Terminal};
 use super::{Container, Sandbox, SpawnError, inside};
 
@@ -79,7 +80,12 @@ pub fn spawn(
             .iter()
             .map(|name| format!("no cgroup controller {name} on this machine: its limits do not hold")),
     );
-    let container = Container { main: child, group, process: config.process.clone() };
+    let limited = Limited {
+        of: format!("container {:?}", config.name.as_str()),
+        group,
+        limits: bounds(&config.resources),
+    };
+    let container = Container { main: child, limited, process: config.process.clone() };
     Ok(Spawned { container, output, input, warnings })
 }
 

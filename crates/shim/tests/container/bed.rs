@@ -16,8 +16,8 @@ use linux_sys::process::{ExitStatus, wait};
 use podspec::ContainerName;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use shim::container::{
-    Container, ExecStdio, Executed, Output, Sandbox, SpawnError, SpawnPaths, Spawned, TeardownError, exec,
-    spawn,
+    Beside, Container, ExecStdio, Executed, Output, Sandbox, SpawnError, SpawnPaths, Spawned, TeardownError,
+    exec, resize, spawn,
 };
 
 /// What the default set of containerd has, by number.
@@ -131,8 +131,10 @@ impl Bed {
             readonly_paths: owned(&["/proc/sys", "/proc/sysrq-trigger"]),
             pid_namespace: PidNamespace::Container,
             resources: ResourceLimits::default(),
+            of_pod: ResourceLimits::default(),
             stop_signal: 15,
             termination_message_path: "/dev/termination-log".to_owned(),
+            termination_message_policy: podspec::TerminationMessagePolicy::File,
             tty: false,
             stdin: false,
             stdin_once: false,
@@ -167,6 +169,17 @@ impl Bed {
     /// Why a container did not start.
     pub(crate) fn refuse(&self, config: &ContainerConfig) -> String {
         chain(&self.spawn(config).expect_err("it started"))
+    }
+
+    pub(crate) fn resize(
+        &self,
+        container: &mut Container,
+        limits: &ResourceLimits,
+        of_pod: &ResourceLimits,
+        beside: Beside,
+    ) -> Result<(), String> {
+        let mut sandbox = self.sandbox.borrow_mut();
+        resize(sandbox.as_mut().unwrap(), container, limits, of_pod, beside).map_err(|error| chain(&error))
     }
 
     pub(crate) fn exec(&self, container: &Container, args: &[&str]) -> Result<Executed, SpawnError> {

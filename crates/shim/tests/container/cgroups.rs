@@ -21,18 +21,18 @@ pub(crate) const CASES: &[Case] = &[
     ("the_shim_leaves_the_engines_groups", the_shim_leaves_the_engines_groups),
 ];
 
-fn needs_controllers(names: &[&str]) {
+pub(crate) fn needs_controllers(names: &[&str]) {
     if let Some(missing) = names.iter().find(|name| !has_controller(name)) {
         skip(&format!("no cgroup controller {missing}"));
     }
 }
 
-fn container_groups(name: &str) -> Vec<PathBuf> {
+pub(crate) fn container_groups(name: &str) -> Vec<PathBuf> {
     let group = Hierarchies::detect().unwrap().group(format!("{}/{name}", cgroup_of(std::process::id())));
     group.directories().map(|(_, directory)| directory).collect()
 }
 
-fn read_any(directories: &[PathBuf], file: &str) -> Option<String> {
+pub(crate) fn read_any(directories: &[PathBuf], file: &str) -> Option<String> {
     directories
         .iter()
         .find_map(|directory| fs::read_to_string(directory.join(file)).ok())

@@ -9,6 +9,7 @@ mod confinement;
 mod files;
 mod measure;
 mod processes;
+mod resizing;
 mod tracer;
 
 use std::env;
@@ -27,9 +28,16 @@ fn main() -> ExitCode {
     if let Ok(secret) = env::var(tracer::SECRET_VARIABLE) {
         return tracer::look(&secret);
     }
-    let cases: Vec<Case> =
-        [processes::CASES, files::CASES, confinement::CASES, cgroups::CASES, tracer::CASES, measure::CASES]
-            .concat();
+    let cases: Vec<Case> = [
+        processes::CASES,
+        files::CASES,
+        confinement::CASES,
+        cgroups::CASES,
+        resizing::CASES,
+        tracer::CASES,
+        measure::CASES,
+    ]
+    .concat();
     if let Ok(name) = env::var(CASE_VARIABLE) {
         return match cases.iter().find(|(case, _)| *case == name) {
             Some((_, case)) => run_here(*case),
