@@ -2,6 +2,7 @@
 //! left is to ask `container-config` what a container is made of, call one port, and report what
 //! happened as an observation.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,6 +104,11 @@ impl<N: Node> Effects<N> {
         }
     }
 
+    /// Of the newest sandbox.
+    pub(crate) fn pod_ip(&self) -> Option<IpAddr> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.ip.parse().ok()
+    }
+
     /// Takes over the sandbox of an earlier engine; `false` when there is none alive.
     pub(crate) async fn adopt_sandbox(&self) -> Result<bool, PortError> {
         let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
@@ -160,7 +166,7 @@ impl<N: Node> Effects<N> {
 
     async fn start_container(&self, container: ContainerName, attempt: u32, image_id: &str) -> Observation {
         match self.try_start_container(&container, attempt, image_id).await {
-            Ok(StartedContainer { id, started }) => {
+            Ok(StartedContainer { id, started, stop_signal: _ }) => {
                 Observation::ContainerStarted { container, attempt, id, started }
             }
             Err(StartContainerError::Create { reason, message }) => {
@@ -216,7 +222,7 @@ impl<N: Node> Effects<N> {
         let pod = self.pod();
         let resized = match spec_of(&pod, &container) {
             Ok(spec) => {
-                let limits = container_config::resource_limits(spec);
+                let limits = container_config::resource_limits_in(&pod.pod.spec, spec);
                 let of_pod = container_config::pod_resource_limits(&pod.pod.spec);
                 let runtime = self.node.runtime();
                 let resized = runtime.resize_container(&pod, &container, attempt, limits, of_pod).await;

@@ -151,6 +151,7 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
             }
             Hook::PreStop => out.warning(container, "FailedPreStopHook", "PreStopHook failed".to_owned()),
         },
+        Observation::HookWarned { message, .. } => out.pod_warning("LifecycleHTTPFallback", message.clone()),
         Observation::ProbeFinished { container, probe, outcome, .. } => {
             probed(container, *probe, outcome, out);
         }

@@ -1,12 +1,15 @@
 //! What probes and hooks do: commands in the container, requests to its ports, or nothing for a while.
 //! Verdicts are the plan's; here is only how one try went.
 
+use std::io;
 use std::time::Duration;
 
 use lifecycle::{Hook, Observation, ProbeKind, ProbeOutcome};
 use podspec::time::go_duration;
-use podspec::{ContainerName, HookHandler, ProbeHandler};
-use ports::{ExecResult, PortError, RuntimeService};
+use podspec::{Container, ContainerName, HookHandler, HttpGetAction, PortRef, ProbeHandler};
+use ports::{ExecResult, Observer as _, PortError, RuntimeService, SessionError};
+use prober::Dial;
+use tokio::net::TcpStream;
 
 use crate::Node;
 use crate::apply::{Effects, spec_of};
@@ -46,7 +49,16 @@ impl<N: Node> Effects<N> {
                     Err(message) => Some(message),
                 }
             }
-            Some(HookHandler::HttpGet(_)) => Some("not yet".to_owned()),
+            Some(HookHandler::HttpGet(action)) => {
+                let asked = self.http_hook(spec, action, timeout).await;
+                let warning = match asked {
+                    Ok(success) => success.fallback?,
+                    Err(failure) => return Some(failure),
+                };
+                let container = container.clone();
+                self.inbox.observe(Observation::HookWarned { container, attempt, message: warning });
+                None
+            }
             Some(HookHandler::Sleep(time)) => {
                 let cut = timeout.filter(|timeout| timeout < time);
                 tokio::time::sleep(cut.unwrap_or(*time)).await;
@@ -76,10 +88,43 @@ impl<N: Node> Effects<N> {
                 let command = container_config::probe_command(&exec.command, spec);
                 self.exec_probe(container, attempt, &command, timeout).await
             }
-            ProbeHandler::HttpGet(_) | ProbeHandler::TcpSocket(_) | ProbeHandler::Grpc(_) => {
-                ProbeOutcome::Error("not yet".to_owned())
-            }
+            ProbeHandler::HttpGet(action) => match self.target(spec, &action.port) {
+                Ok((pod, port)) => outcome(prober::http_get(&pod, action, port, timeout).await),
+                Err(message) => ProbeOutcome::Error(message),
+            },
+            ProbeHandler::TcpSocket(action) => match self.target(spec, &action.port) {
+                Ok((pod, port)) => outcome(prober::tcp_connect(&pod, action, port, timeout).await),
+                Err(message) => ProbeOutcome::Error(message),
+            },
+            ProbeHandler::Grpc(action) => match self.target(spec, &PortRef::Number(action.port)) {
+                Ok((pod, _)) => outcome(prober::grpc_health(&pod, action, timeout).await),
+                Err(message) => ProbeOutcome::Error(message),
+            },
         }
+    }
+
+    async fn http_hook(
+        &self,
+        container: &Container,
+        action: &HttpGetAction,
+        timeout: Option<Duration>,
+    ) -> Result<prober::HookSuccess, String> {
+        let (pod, port) = self.target(container, &action.port)?;
+        prober::http_hook(&pod, action, port, timeout).await
+    }
+
+    /// The pod as requests see it, and the number of the port.
+    fn target(
+        &self,
+        container: &Container,
+        port: &PortRef,
+    ) -> Result<(prober::Pod<IntoPod<'_, N>>, u16), String> {
+        let number = container.port(port).ok_or_else(|| match port {
+            PortRef::Name(name) => format!("the container has no port named {name}"),
+            PortRef::Number(number) => format!("{number} is no port"),
+        })?;
+        let ip = self.pod_ip().ok_or("the pod has no address")?;
+        Ok((prober::Pod { ip, dial: IntoPod(self) }, number))
     }
 
     async fn exec_probe(
@@ -113,6 +158,30 @@ impl<N: Node> Effects<N> {
             .exec_sync(&self.pod(), container, attempt, command, timeout, EXEC_OUTPUT_BYTES_MAX)
             .await
             .map_err(|PortError(message)| message)
+    }
+}
+
+/// Dials into the pod's network.
+struct IntoPod<'a, N: Node>(&'a Effects<N>);
+
+impl<N: Node> Dial for IntoPod<'_, N> {
+    async fn dial(&self, port: u16) -> io::Result<TcpStream> {
+        let Self(effects) = self;
+        let dialed = effects.node.runtime().dial(&effects.pod(), port).await;
+        let socket = dialed.map_err(|error| match error {
+            SessionError::Refused(_) => io::ErrorKind::ConnectionRefused.into(),
+            error => io::Error::other(error),
+        })?;
+        TcpStream::from_std(socket)
+    }
+}
+
+fn outcome(found: prober::Outcome) -> ProbeOutcome {
+    match found {
+        prober::Outcome::Success => ProbeOutcome::Success,
+        prober::Outcome::Warning(text) => ProbeOutcome::Warning(text),
+        prober::Outcome::Failure(text) => ProbeOutcome::Failure(text),
+        prober::Outcome::Error { message, .. } => ProbeOutcome::Error(message),
     }
 }
 

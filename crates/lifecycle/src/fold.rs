@@ -75,6 +75,7 @@ impl Observed {
                 let done = HookState::Done { at: at.boot, failure: failure.clone() };
                 self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
             }
+            Observation::HookWarned { .. } => {}
             Observation::ProbeFinished { container, attempt, probe, outcome } => {
                 self.probed(spec, container, *attempt, (*probe, outcome), at);
             }

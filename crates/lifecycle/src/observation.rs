@@ -98,6 +98,12 @@ pub enum Observation {
         hook: Hook,
         failure: Option<String>,
     },
+    /// Something about a hook that goes on all the same.
+    HookWarned {
+        container: ContainerName,
+        attempt: u32,
+        message: String,
+    },
     ProbeFinished {
         container: ContainerName,
         attempt: u32,

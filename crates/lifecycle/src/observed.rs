@@ -389,6 +389,9 @@ pub struct ContainerRecord {
     pub attempt: u32,
     pub id: String,
     pub started: Moment,
+    /// What it is asked to end with, as `SIGTERM`; empty when that has no name in Kubernetes.
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub stop_signal: String,
     /// When the shim sent the stop signal, and SIGKILL.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub stop_signal_sent: Option<BootTime>,

@@ -276,7 +276,7 @@ impl Times for PullState {
 
 impl Times for ContainerRecord {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
-        let Self { name: _, attempt: _, id: _, started, stop_signal_sent, kill_sent, exit } = self;
+        let Self { name: _, attempt: _, id: _, started, stop_signal: _, stop_signal_sent, kill_sent, exit } = self;
         started.visit(with);
         stop_signal_sent.visit(with);
         kill_sent.visit(with);

@@ -139,6 +139,7 @@ fn only_the_shim_knows_which_signals_were_sent() {
             attempt: 1,
             id: "main-1".to_owned(),
             started: at(5),
+            stop_signal: String::new(),
             stop_signal_sent: sent,
             kill_sent: None,
             exit: None,

@@ -239,11 +239,13 @@ impl RuntimeService for FakeNode {
             attempt,
             id: format!("{name}-{attempt}"),
             started: self.now(),
+            stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
         };
-        let started = StartedContainer { id: record.id.clone(), started: record.started };
+        let started =
+            StartedContainer { id: record.id.clone(), started: record.started, stop_signal: String::new() };
         {
             let mut sandboxes = self.world.sandboxes.lock().unwrap();
             let sandbox = sandboxes.get_mut(&pod.pod.uid).expect("a container in a sandbox");
