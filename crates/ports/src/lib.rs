@@ -64,6 +64,8 @@ pub struct StartedContainer {
     pub id: String,
     /// When its process was made.
     pub started: Moment,
+    /// As in [`lifecycle::ContainerRecord`].
+    pub stop_signal: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -95,8 +95,8 @@ impl ShimRuntime {
             }
         };
         match reply {
-            Ok(ReplyBody::Started(ContainerRecord { id, started, .. })) => {
-                Ok(StartedContainer { id, started })
+            Ok(ReplyBody::Started(ContainerRecord { id, started, stop_signal, .. })) => {
+                Ok(StartedContainer { id, started, stop_signal })
             }
             Ok(ReplyBody::StartFailed(exit)) => Err(StartContainerError::Start(exit)),
             Ok(ReplyBody::CreateFailed { message }) => Err(create_error(message)),

@@ -1,10 +1,14 @@
 //! The end of a container: its output is drained, its exit is on disk, and only then is it told.
 
+use std::io;
+
 use linux_sys::process::ExitStatus;
+use podspec::TerminationMessagePolicy;
 use shim_protocol::write_record;
 
 use crate::clock;
 use crate::exit;
+use crate::message;
 use crate::note;
 use crate::supervisor::{ContainerKey, Shim};
 
@@ -13,6 +17,7 @@ impl Shim {
     pub(crate) fn container_ended(&mut self, key: &ContainerKey, status: ExitStatus) {
         let at = clock::now();
         let message_path = self.attempt_dir(&key.0, key.1).join("termination-log");
+        let log_path = self.log_path(key);
         let Some(supervised) = self.containers.get_mut(key) else { return };
         let Some(live) = supervised.live.take() else { return };
         let container = live.container;
@@ -28,10 +33,11 @@ impl Shim {
             note::error("a container's end leaves something", &error);
         }
         let (loss, taps) = live.pump.finish(&mut self.scratch, &self.poller);
-        let message = exit::termination_message(&message_path).unwrap_or_else(|error| {
-            note::error("cannot read a termination message", &error);
-            String::new()
-        });
+        let mut message = noted(message::of_file(&message_path));
+        let falls_back = live.message_policy == TerminationMessagePolicy::FallbackToLogsOnError;
+        if message.is_empty() && falls_back && exit::exit_code(status) != 0 {
+            message = noted(message::of_log(&log_path));
+        }
         let exit = exit::ended(status, oom_killed, message, supervised.record.started, at);
         supervised.record.exit = Some(exit.clone());
         let record = supervised.record.clone();
@@ -45,4 +51,11 @@ impl Shim {
         self.narrow_pod();
         self.report_exit(key.clone(), exit);
     }
+}
+
+fn noted(message: io::Result<String>) -> String {
+    message.unwrap_or_else(|error| {
+        note::error("cannot read a termination message", &error);
+        String::new()
+    })
 }

@@ -16,6 +16,7 @@ mod footprint;
 mod launch;
 mod log_file;
 mod log_pump;
+mod message;
 mod note;
 mod orphan;
 mod poll;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use cri_log::LogName;
 use lifecycle::ContainerRecord;
 use podspec::ContainerName;
 use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir, attempt_record_path};
@@ -57,6 +58,10 @@ impl Shim {
 
     pub(crate) fn record_path(&self, (container, attempt): &ContainerKey) -> PathBuf {
         attempt_record_path(&self.attempt_dir(container, *attempt))
+    }
+
+    pub(crate) fn log_path(&self, (container, attempt): &ContainerKey) -> PathBuf {
+        self.launch.log_dir.join(container.as_str()).join(LogName::current(*attempt).to_string())
     }
 
     pub(crate) fn attempt_dir(&self, container: &ContainerName, attempt: u32) -> PathBuf {

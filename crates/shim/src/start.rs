@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use container_config::{ContainerConfig, PidNamespace};
+use container_config::{ContainerConfig, PidNamespace, signal_name};
 use lifecycle::{ContainerRecord, Exit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use shim_protocol::{RecordError, ReplyBody, write_record};
@@ -94,6 +94,7 @@ impl Shim {
             attempt,
             id,
             started,
+            stop_signal: signal_name(config.stop_signal),
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
@@ -101,14 +102,20 @@ impl Shim {
         let live_key = self.next_key();
         match self.watch_and_record(key, live_key, log, spawned.output, &record) {
             Ok(pump) => {
-                let stop_signal = config.stop_signal;
                 let input = match spawned.input {
                     None if config.stdin && config.tty => Input::Terminal,
                     None => Input::None,
                     Some(writer) if config.stdin_once => Input::FirstAttachment(writer),
                     Some(writer) => Input::Pipe(writer),
                 };
-                let live = Live { key: live_key, container: spawned.container, pump, input, stop_signal };
+                let live = Live {
+                    key: live_key,
+                    container: spawned.container,
+                    pump,
+                    input,
+                    stop_signal: config.stop_signal,
+                    message_policy: config.termination_message_policy,
+                };
                 self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
                 self.narrow_pod();
                 Ok(record)
@@ -146,6 +153,7 @@ impl Shim {
             attempt: key.1,
             id: random_id().unwrap_or_default(),
             started: at,
+            stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
             exit: Some(exit.clone()),
@@ -158,9 +166,10 @@ impl Shim {
     }
 
     /// No attempt is counted, so nothing of it stays.
-    fn remove_traces(&self, (name, attempt): &ContainerKey) {
-        let log = self.launch.log_dir.join(name.as_str()).join(format!("{attempt}.log"));
-        let removed = [fs::remove_dir_all(self.attempt_dir(name, *attempt)), fs::remove_file(log)];
+    fn remove_traces(&self, key: &ContainerKey) {
+        let (name, attempt) = key;
+        let removed =
+            [fs::remove_dir_all(self.attempt_dir(name, *attempt)), fs::remove_file(self.log_path(key))];
         for error in removed.into_iter().filter_map(Result::err) {
             if error.kind() != io::ErrorKind::NotFound {
                 note::error("cannot remove what a failed start left", &error);

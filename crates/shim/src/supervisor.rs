@@ -10,7 +10,7 @@ use lifecycle::{ContainerRecord, Exit, Observation, SandboxSnapshot};
 use linux_sys::lock::Lock;
 use linux_sys::process::{ExitStatus, reap_any};
 use linux_sys::signal::SignalFd;
-use podspec::{BootTime, ContainerName};
+use podspec::{BootTime, ContainerName, TerminationMessagePolicy};
 use shim_protocol::{Message, Reply, ReplyBody, SandboxLaunch};
 
 use crate::connection::{Connection, ConnectionError};
@@ -75,6 +75,7 @@ pub(crate) struct Live {
     pub(crate) pump: LogPump,
     pub(crate) input: Input,
     pub(crate) stop_signal: i32,
+    pub(crate) message_policy: TerminationMessagePolicy,
 }
 
 /// What a new supervisor takes over.

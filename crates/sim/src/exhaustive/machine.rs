@@ -52,8 +52,16 @@ impl<'s> Machine<'s> {
         engine.key(now, hasher);
         (effects, sandbox, engine_is_down).hash(hasher);
         for record in alive.values().chain(ended.values()) {
-            let ContainerRecord { name, attempt, id: _, started: _, stop_signal_sent, kill_sent, exit } =
-                record;
+            let ContainerRecord {
+                name,
+                attempt,
+                id: _,
+                started: _,
+                stop_signal: _,
+                stop_signal_sent,
+                kill_sent,
+                exit,
+            } = record;
             let ago = |at: BootTime| now.since(at);
             (name, attempt, stop_signal_sent.map(ago), kill_sent.map(ago)).hash(hasher);
             exit.as_ref().map(|exit| (exit.code, exit.reason, ago(exit.finished.boot))).hash(hasher);
@@ -180,6 +188,7 @@ impl<'s> Machine<'s> {
             attempt,
             id: id.clone(),
             started: moment(self.now),
+            stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
