@@ -5,6 +5,7 @@ mod limit_range;
 mod namespace;
 mod priority;
 pub(crate) mod quota;
+mod resize;
 mod runtime_class;
 mod service_account;
 mod tolerations;
@@ -48,17 +49,18 @@ pub fn admit(
             runtime_class::admit(attributes, view, object)?;
             // Limit ranges may have made it another.
             object["status"]["qosClass"] = crate::rules::qos_class(&object["spec"]).into();
-            quota::admit(attributes, view, object)?;
+            quota::admit(attributes, view, object, None)?;
         }
         "Pod" if attributes.subresource == Some("resize") => {
             limit_range::admit(attributes, view, object, false)?;
-            quota::admit(attributes, view, object)?;
+            resize::admit(attributes, view, object, old)?;
+            quota::admit(attributes, view, object, old)?;
         }
         "PriorityClass" => priority::admit_class(attributes, view, object)?,
         "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => {
             escalation::admit(attributes, view, object, old)?;
         }
-        _ if creates => quota::admit(attributes, view, object)?,
+        _ if creates => quota::admit(attributes, view, object, None)?,
         _ => {}
     }
     Ok(warnings)

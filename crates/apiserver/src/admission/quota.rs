@@ -24,7 +24,14 @@ const ASKED_FOR: [&str; 6] =
 const NAMED: [&str; 6] =
     ["configmaps", "pods", "replicationcontrollers", "resourcequotas", "secrets", "services"];
 
-pub(super) fn admit(attributes: &Attributes<'_>, view: &Tx<'_>, object: &Value) -> Result<(), Status> {
+/// Of an object that takes the place of `old`, what it takes more counts.
+pub(super) fn admit(
+    attributes: &Attributes<'_>,
+    view: &Tx<'_>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
+    let held = old.map(|old| usage(attributes.kind, old)).unwrap_or_default();
     if !attributes.kind.namespaced || attributes.kind.kind == "Event" {
         return Ok(());
     }
@@ -39,15 +46,20 @@ pub(super) fn admit(attributes: &Attributes<'_>, view: &Tx<'_>, object: &Value) 
             asks(&hard, &object["spec"])
                 .map_err(|why| refuse(attributes, object, &format!("failed quota: {name}: {why}")))?;
         }
-        let asked = usage(attributes.kind, object);
-        let asked: Amounts = asked.into_iter().filter(|(name, _)| hard.contains_key(name)).collect();
+        let asked = usage(attributes.kind, object).into_iter().filter(|(name, _)| hard.contains_key(name));
+        let more = |(name, asked): (String, Quantity)| {
+            let held = held.get(&name).copied();
+            let more = held.map_or(Some(asked), |held| (asked > held).then(|| asked.minus(held)));
+            more.map(|more| (name, more))
+        };
+        let asked: Amounts = asked.filter_map(more).collect();
         if asked.is_empty() {
             continue;
         }
         let own = text(&object["metadata"], "name");
         let all = view::list(view, attributes.kind.group, attributes.kind.plural, Some(attributes.namespace));
-        let others = all.iter().filter(|other| text(&other["metadata"], "name") != own);
-        let used = used_of_kind(&quota["spec"], attributes.kind, others);
+        let counted = all.iter().filter(|other| old.is_some() || text(&other["metadata"], "name") != own);
+        let used = used_of_kind(&quota["spec"], attributes.kind, counted);
         let zero = Quantity::from_units(0);
         let over = |name: &&String| {
             let (asked, used) = (asked[*name], used.get(*name).copied().unwrap_or(zero));

@@ -2,7 +2,7 @@ use podspec::json::text;
 use serde_json::{Value, json};
 use store::{Durability, Options, Place, Store};
 
-use crate::change::{Change, DeleteOptions, create, delete};
+use crate::change::{Change, DeleteOptions, Edit, create, delete, update};
 use crate::kinds::Kind;
 use crate::objects::{index_stored, put};
 use crate::request::User;
@@ -293,4 +293,47 @@ fn a_token_is_mounted_where_nothing_is() {
     let once = spec.clone();
     super::service_account::mount(&mut spec, "yyyyy");
     assert_eq!(spec, once);
+}
+
+/// What a resize takes more counts for quotas, and what its node has bounds it.
+#[tokio::test]
+async fn a_resize_is_bounded_by_quotas_and_its_node() {
+    let quota = json!({
+        "metadata": {"namespace": "n", "name": "q"}, "spec": {"hard": {"cpu": "800m", "memory": "1Gi"}},
+    });
+    let node = json!({
+        "metadata": {"name": "here"}, "status": {"allocatable": {"cpu": "2", "memory": "512Mi", "pods": "9"}},
+    });
+    let bed = Bed::with(&[("", "resourcequotas", quota), ("", "nodes", node)]).await;
+    for name in ["p", "q"] {
+        let mut spec = asking(&json!({"cpu": "300m", "memory": "300Mi"}), &json!({}));
+        spec["nodeName"] = "here".into();
+        bed.create_pod(name, spec).await.unwrap();
+    }
+    let resize = async |requests: Value| {
+        let kind = Kind::find("", "v1", "pods").unwrap();
+        let change = Change { subresource: Some("resize"), ..Change::of_engine("test", kind, "n", "p") };
+        let edit = Edit::Replace(Box::new(move |old| {
+            let mut new = old.clone();
+            new["spec"]["containers"][0]["resources"]["requests"] = requests;
+            Ok((new, Vec::new()))
+        }));
+        let written = bed.store.write(Durability::Lazy, move |tx| update(tx, &change, edit)).await.unwrap();
+        written.map(|changed| changed.object).map_err(|status| status.message)
+    };
+    for (requests, message) in [
+        (
+            json!({"cpu": "600m", "memory": "400Mi"}),
+            "pods \"p\" is forbidden: exceeded quota: q, requested: cpu=300m, used: cpu=600m, limited: cpu=800m",
+        ),
+        (
+            json!({"cpu": "3", "memory": "600Mi"}),
+            "pods \"p\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 3000, \
+             allocatable: 2000; memory, requested: 629145600, allocatable: 536870912",
+        ),
+    ] {
+        assert_eq!(resize(requests).await.unwrap_err(), message);
+    }
+    let resized = resize(json!({"cpu": "500m", "memory": "200Mi"})).await.unwrap();
+    assert_eq!(resized["metadata"]["generation"], 2);
 }

@@ -10,6 +10,7 @@ mod lease;
 mod namespace;
 mod node;
 pub mod pod;
+mod pod_resize;
 mod pod_update;
 mod policy;
 mod rbac;

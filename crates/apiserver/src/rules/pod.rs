@@ -5,7 +5,7 @@ use podspec::{FieldError, FieldErrorKind};
 use serde_json::{Value, json};
 
 use super::edit::{first_generation, keep, next_generation, remove, section, selectable, set};
-use super::pod_update;
+use super::{pod_resize, pod_update};
 use crate::kinds::Rules;
 
 pub static PODS: Pods = Pods;
@@ -64,7 +64,7 @@ impl Rules for Pods {
                     None => remove(&mut new["spec"], "ephemeralContainers"),
                 }
             }
-            Some("resize") => pod_update::keep_all_but_resources(new, old),
+            Some("resize") => pod_resize::keep_all_but_resources(new, old),
             _ => {}
         }
         keep(new, old, "status");
@@ -80,7 +80,7 @@ impl Rules for Pods {
         match subresource {
             Some("status") => pod_update::status(new, old),
             Some("ephemeralcontainers") => pod_update::ephemeral_containers(new, old),
-            Some("resize") => pod_update::resize(new, old),
+            Some("resize") => pod_resize::validate(new, old),
             _ => pod_update::pod(new, old),
         }
     }

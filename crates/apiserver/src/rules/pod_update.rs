@@ -3,12 +3,11 @@
 
 use podspec::field::Segment;
 use podspec::json::{integer, list, text};
-use podspec::quantity::Quantity;
 use podspec::{FieldError, FieldPath, format};
 use serde_json::{Value, json};
 
 use super::edit::{keep, path, remove, set};
-use super::pod::{errors_of_existing, qos_class};
+use super::pod::errors_of_existing;
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
 `spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it \
@@ -264,89 +263,4 @@ fn ephemeral_container(
             }
         }
     }
-}
-
-/// Keeps everything of the old pod but what a resize is about: resources and resize policies of its containers.
-pub(super) fn keep_all_but_resources(new: &mut Value, old: &Value) {
-    let wanted = new["spec"].clone();
-    keep(new, old, "spec");
-    for section in ["containers", "initContainers"] {
-        let containers = new["spec"].get_mut(section).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            let same = |other: &&Value| text(other, "name") == text(container, "name");
-            let Some(other) = list(&wanted, section).iter().find(same).cloned() else { continue };
-            for name in ["resources", "resizePolicy"] {
-                match other.get(name) {
-                    Some(value) => set(container, name, value.clone()),
-                    None => remove(container, name),
-                }
-            }
-        }
-    }
-    keep_pod_resources(new, &wanted);
-}
-
-fn keep_pod_resources(new: &mut Value, wanted: &Value) {
-    if let Some(resources) = wanted.get("resources") {
-        set(&mut new["spec"], "resources", resources.clone());
-    }
-}
-
-/// A resize changes cpu and memory alone, and never the class.
-pub(super) fn resize(new: &Value, old: &Value) -> Vec<FieldError> {
-    let mut errors = errors_of_existing(new);
-    // Its containers have the limits that they were started with.
-    if !text(&old["spec"], "nodeName").is_empty() {
-        errors.push(FieldError::forbidden(path(&["spec"]), "Pod running on node without support for resize"));
-    }
-    if qos_class(&new["spec"]) != qos_class(&old["spec"]) {
-        let class = text(&new["status"], "qosClass");
-        let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(FieldError::invalid(path(&["spec"]), class, detail));
-    }
-    for section in ["containers", "initContainers"] {
-        let pairs = list(&new["spec"], section).iter().zip(list(&old["spec"], section));
-        for (index, (now, before)) in pairs.enumerate() {
-            let at = path(&["spec", section]).index(index);
-            if now["resources"] == before["resources"] {
-                continue;
-            }
-            if section == "initContainers" && text(before, "restartPolicy") != "Always" {
-                let detail = "resources for non-sidecar init containers are immutable";
-                errors.push(FieldError::forbidden(path(&["spec"]), detail));
-                continue;
-            }
-            resources(&now["resources"], &before["resources"], &at.child("resources"), &mut errors);
-        }
-    }
-    errors
-}
-
-fn resources(new: &Value, old: &Value, at: &FieldPath, errors: &mut Vec<FieldError>) {
-    for kind in ["limits", "requests"] {
-        for (name, before) in podspec::json::fields(&old[kind]) {
-            let resizable = ["cpu", "memory"].contains(&name.as_str());
-            match new[kind].get(name) {
-                None if resizable => {
-                    let detail = format!("resource {kind} cannot be removed");
-                    errors.push(FieldError::forbidden(at.child(kind), &detail));
-                }
-                Some(now) if !resizable && parsed(now) != parsed(before) => {
-                    errors.push(FieldError::forbidden(
-                        path(&["spec"]),
-                        "only cpu and memory resources are mutable",
-                    ));
-                }
-                None => errors.push(FieldError::forbidden(
-                    path(&["spec"]),
-                    "only cpu and memory resources are mutable",
-                )),
-                Some(_) => {}
-            }
-        }
-    }
-}
-
-fn parsed(value: &Value) -> Option<Quantity> {
-    Quantity::parse(&super::quantity_text(value)).ok()
 }
