@@ -67,7 +67,8 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     out.insert("name".into(), json!(status.name.as_str()));
     out.insert("state".into(), render_state(pod, status));
     let last_id = Some(status.last_container_id.as_str());
-    let last = status.last_state.as_ref().map(|exit| json!({ "terminated": render_exit(exit, last_id) }));
+    let last = status.last_state.as_ref();
+    let last = last.map(|exit| json!({ "terminated": render_exit(pod, exit, last_id) }));
     out.insert("lastState".into(), last.unwrap_or_else(|| json!({})));
     out.insert("ready".into(), json!(status.ready));
     out.insert("restartCount".into(), json!(status.restart_count));
@@ -114,7 +115,7 @@ fn render_state(pod: &Pod, status: &ContainerStatus) -> Value {
         }
         ContainerState::Running { since } => json!({ "running": { "startedAt": time(*since) } }),
         ContainerState::Terminated(exit) => {
-            json!({ "terminated": render_exit(exit, Some(&status.container_id)) })
+            json!({ "terminated": render_exit(pod, exit, Some(&status.container_id)) })
         }
     }
 }
@@ -127,13 +128,22 @@ fn complete(pod: &Pod, reason: &str, message: &str) -> String {
     }
 }
 
-fn render_exit(exit: &Exit, container_id: Option<&str>) -> Value {
+/// What the termination messages of all containers of a pod may take, in equal shares.
+const MESSAGES_BYTES_MAX: usize = 12 << 10;
+
+/// A container's share of a message.
+fn share<'m>(pod: &Pod, message: &'m str) -> &'m str {
+    let bytes_max = MESSAGES_BYTES_MAX / pod.spec.all_containers().count().max(1);
+    &message[..message.floor_char_boundary(bytes_max)]
+}
+
+fn render_exit(pod: &Pod, exit: &Exit, container_id: Option<&str>) -> Value {
     let mut out = Map::new();
     out.insert("exitCode".into(), json!(exit.code));
     insert_some(&mut out, "signal", exit.signal.as_ref());
     out.insert("reason".into(), json!(reason_text(exit.reason)));
     if !exit.message.is_empty() {
-        out.insert("message".into(), json!(exit.message));
+        out.insert("message".into(), json!(share(pod, &exit.message)));
     }
     out.insert("startedAt".into(), json!(exit.started.map(time)));
     out.insert("finishedAt".into(), json!(time(exit.finished)));
@@ -220,5 +230,31 @@ pub fn reason_text(reason: ExitReason) -> &'static str {
         ExitReason::StartError => "StartError",
         ExitReason::ContainerStatusUnknown => "ContainerStatusUnknown",
         ExitReason::RestartingAllContainers => "RestartingAllContainers",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use podspec::{ContainerName, IDENTITY_BYTES};
+
+    use super::share;
+
+    #[test]
+    fn messages_of_many_containers_share_what_a_status_holds() {
+        let text =
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
+        let mut pod =
+            podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted.pod;
+        let message = format!("x{}", "é".repeat(2_047));
+        assert_eq!(share(&pod, &message), message);
+        let app = pod.spec.containers[0].clone();
+        for name in ["b", "c"] {
+            let another = podspec::Container { name: ContainerName::new(name), ..app.clone() };
+            pod.spec.containers.push(another);
+        }
+        assert_eq!(share(&pod, &message), message);
+        pod.spec.ephemeral_containers.push(podspec::Container { name: ContainerName::new("d"), ..app });
+        assert_eq!(share(&pod, &message).len(), 12 * 1024 / 4 - 1, "not within a character");
+        assert_eq!(share(&pod, "short"), "short");
     }
 }
