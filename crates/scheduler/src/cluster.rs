@@ -53,29 +53,37 @@ impl Cluster {
         }
     }
 
-    /// Takes in a pod as it is now.
-    pub fn insert_pod(&mut self, pod: Pod) {
-        self.remove_pod(&pod.uid);
+    /// Takes in a pod as it is now. Whether it takes less of its node than before.
+    pub fn insert_pod(&mut self, pod: Pod) -> bool {
+        let before = self.take_pod(&pod.uid);
         if pod.finished {
-            return;
+            return before.is_some();
         }
+        let takes_less = before.is_some_and(|before| {
+            before.requests.0.iter().any(|(name, amount)| pod.requests.amount(name) < *amount)
+        });
         if !pod.node.is_empty() {
             self.places.insert(pod.uid.clone(), pod.node.clone());
             self.nodes.entry(pod.node.clone()).or_default().add(pod);
         } else if !pod.nominated.is_empty() {
             self.nominated.insert(pod.uid.clone(), pod);
         }
+        takes_less
     }
 
     pub fn remove_pod(&mut self, uid: &str) {
-        self.nominated.remove(uid);
-        let Some(node) = self.places.remove(uid) else { return };
-        if let Some(host) = self.nodes.get_mut(&node) {
-            host.remove(uid);
-            if host.pods.is_empty() && host.node.is_none() {
-                self.nodes.remove(&node);
-            }
+        self.take_pod(uid);
+    }
+
+    fn take_pod(&mut self, uid: &str) -> Option<Pod> {
+        let nominated = self.nominated.remove(uid);
+        let Some(node) = self.places.remove(uid) else { return nominated };
+        let host = self.nodes.get_mut(&node)?;
+        let pod = host.remove(uid);
+        if host.pods.is_empty() && host.node.is_none() {
+            self.nodes.remove(&node);
         }
+        pod
     }
 
     /// Before all pods are taken in anew.

@@ -65,7 +65,7 @@ pub fn pod_from_json(pod: &Value, started: i64) -> Pod {
         affinity: PodAffinity { with: terms("podAffinity"), apart: terms("podAntiAffinity") },
         spread: list(spec, "topologySpreadConstraints").iter().filter_map(spread).collect(),
         tolerations: list(spec, "tolerations").iter().map(toleration).collect(),
-        requests: requests_from_json(spec),
+        requests: taken(spec, status),
         ports: ports(spec),
         gates: list(spec, "schedulingGates").iter().map(|gate| text(gate, "name").to_owned()).collect(),
         claims: list(spec, "resourceClaims").iter().map(claim).collect(),
@@ -80,10 +80,41 @@ pub fn pod_from_json(pod: &Value, started: i64) -> Pod {
 /// more; what the pod as a whole asks for counts instead; and the overhead of its runtime.
 #[must_use]
 pub fn requests_from_json(spec: &Value) -> Requests {
-    let of = |container: &Value| amounts(&container["resources"]["requests"]);
+    sum(spec, |_, resources| amounts(&resources["requests"]))
+}
+
+/// As [`requests_from_json`], of a pod that may be about to have other resources: the most of what it wants, has been
+/// granted and has been given, but for what it wants in vain.
+fn taken(spec: &Value, status: &Value) -> Requests {
+    let pending = list(status, "conditions").iter().find(|held| text(held, "type") == "PodResizePending");
+    let in_vain = pending.is_some_and(|pending| text(pending, "reason") == "Infeasible");
+    let of_container = |name: &str| {
+        let statuses = ["containerStatuses", "initContainerStatuses"];
+        let mut statuses = statuses.iter().flat_map(|section| list(status, section));
+        statuses.find(|status| text(status, "name") == name)
+    };
+    sum(spec, |container, resources| {
+        let wanted = amounts(&resources["requests"]);
+        // Of the pod itself where no container is named.
+        let status = container.map_or(Some(status), of_container);
+        let Some(status) = status.filter(|status| status["resources"].is_object()) else { return wanted };
+        let mut taken = amounts(&status["resources"]["requests"]);
+        taken.raise(&amounts(&status["allocatedResources"]));
+        // Of the pod itself its containers' sum is shown, too.
+        taken.0.retain(|name, _| container.is_some() || wanted.0.contains_key(name));
+        if !in_vain {
+            taken.raise(&wanted);
+        }
+        taken
+    })
+}
+
+/// `of` says what a container asks for, by its name and `resources`, or the pod as a whole.
+fn sum(spec: &Value, of: impl Fn(Option<&str>, &Value) -> Requests) -> Requests {
+    let asked = |container: &Value| of(Some(text(container, "name")), &container["resources"]);
     let (mut sidecars, mut largest) = (Requests::default(), Requests::default());
     for container in list(spec, "initContainers") {
-        let mut here = of(container);
+        let mut here = asked(container);
         here.add(&sidecars);
         largest.raise(&here);
         if text(container, "restartPolicy") == "Always" {
@@ -91,11 +122,9 @@ pub fn requests_from_json(spec: &Value) -> Requests {
         }
     }
     let mut sum = sidecars;
-    list(spec, "containers").iter().for_each(|container| sum.add(&of(container)));
+    list(spec, "containers").iter().for_each(|container| sum.add(&asked(container)));
     sum.raise(&largest);
-    for (name, amount) in amounts(&spec["resources"]["requests"]).0 {
-        sum.0.insert(name, amount);
-    }
+    sum.0.extend(of(None, &spec["resources"]).0);
     sum.add(&amounts(&spec["overhead"]));
     sum
 }

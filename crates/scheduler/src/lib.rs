@@ -1,4 +1,4 @@
-//! Which node a pending pod goes to, or why none
+//! Which node a pending pod goes to, or why none; and whether a pod can have other resources where it is
 //! (<https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/>).
 //!
 //! Pure: a [`Cluster`] holds what is known of nodes and pods, [`Cluster::decide`] answers for one pending pod. Messages are
@@ -11,6 +11,7 @@ mod filter;
 mod from_json;
 mod model;
 mod preempt;
+mod resize;
 mod spread;
 mod taint;
 
@@ -24,6 +25,7 @@ pub use model::{
     Claim, Effect, HostPort, Importance, LabelSelector, Match, Node, NodeTerm, Operator, Pod, PodAffinity,
     PodAffinityTerm, Requests, Spread, Taint, Toleration,
 };
+pub use resize::{Resize, Turn, requests_of, resize};
 pub use taint::{Eviction, eviction};
 
 /// What a node takes when its `allocatable` does not say.

@@ -289,6 +289,43 @@ fn what_a_pod_asks_for() {
     }
 }
 
+/// A pod that is about to have other resources takes the most of what it wants, was granted and has.
+#[test]
+fn a_pod_that_is_resized_takes_the_most() {
+    let status = |allocated: &str, given: &str, reason: &str| {
+        json!({
+            "conditions": [{"type": "PodResizePending", "reason": reason}],
+            "containerStatuses": [{
+                "name": "c", "allocatedResources": {"cpu": allocated}, "resources": {"requests": {"cpu": given}},
+            }],
+            "allocatedResources": {"cpu": allocated}, "resources": {"requests": {"cpu": given}},
+        })
+    };
+    let takes = |wanted: &str, own: Option<&str>, status: Value| {
+        let mut pod = pod("p", &cpu(wanted, &json!({"nodeName": "a"})));
+        if let Some(own) = own {
+            pod["spec"]["resources"] = json!({"requests": {"cpu": own}});
+        }
+        pod["status"] = status;
+        pod_from_json(&pod, 0).requests.amount("cpu")
+    };
+    for (wanted, own, (allocated, given, reason), taken) in [
+        ("1", None, ("2", "3", ""), 3_000),
+        ("4", None, ("2", "3", "Deferred"), 4_000),
+        ("4", None, ("2", "1", "Infeasible"), 2_000),
+        ("1", Some("2"), ("3", "4", ""), 4_000),
+        ("1", Some("5"), ("3", "4", "Infeasible"), 4_000),
+    ] {
+        assert_eq!(takes(wanted, own, status(allocated, given, reason)), taken, "{wanted} {own:?}");
+    }
+    assert_eq!(takes("1", None, json!({})), 1_000);
+    let mut cluster = Cluster::default();
+    let mut insert = |amount: &str| {
+        cluster.insert_pod(pod_from_json(&pod("p", &cpu(amount, &json!({"nodeName": "a"}))), 0))
+    };
+    assert_eq!([insert("2"), insert("3"), insert("1"), insert("1")], [false, false, true, false]);
+}
+
 #[test]
 fn taints_that_evict() {
     let taints = |taints: Value| node_from_json(&node("a", &json!({"taints": taints}))).taints;

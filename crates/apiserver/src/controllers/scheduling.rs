@@ -95,9 +95,7 @@ impl Scheduler {
         let pod = pod_from_json(&value, started(&value));
         if !pod.node.is_empty() || pod.finished || pod.deleting {
             self.pending.remove(&object.uid);
-            let leaves = pod.finished;
-            self.cluster.insert_pod(pod);
-            if leaves {
+            if self.cluster.insert_pod(pod) {
                 self.wake();
             }
             return;
