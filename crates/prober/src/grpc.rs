@@ -196,7 +196,7 @@ fn answer(received: Option<&[u8]>, trailers: &HeaderMap) -> Result<i32, Status> 
         return Err(status);
     }
     let received = received.unwrap_or_default();
-    if received.is_empty() {
+    if received.len() < PREFIX_BYTES {
         let text = "cardinality violation: received no response message from non-server-streaming RPC";
         return Err(Status::new(Code::INTERNAL, text));
     }
@@ -212,16 +212,13 @@ fn answer(received: Option<&[u8]>, trailers: &HeaderMap) -> Result<i32, Status> 
 }
 
 fn call_failure(error: &h2::Error, ends: &Ends) -> Status {
-    match error.reason() {
-        Some(reason) if error.is_reset() => Status::of_reset(reason),
-        _ if error.get_io().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) => {
-            Status::new(Code::UNAVAILABLE, "error reading from server: EOF")
-        }
-        _ => Status::new(
-            Code::UNAVAILABLE,
-            format!("error reading from server: {}", http2::failure(error, ends)),
-        ),
-    }
+    let is_end = error.get_io().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    let reason = match error.reason() {
+        Some(reason) if error.is_reset() => return Status::of_reset(reason),
+        _ if is_end => "EOF".to_owned(),
+        _ => http2::failure(error, ends),
+    };
+    Status::new(Code::UNAVAILABLE, format!("error reading from server: {reason}"))
 }
 
 #[cfg(test)]

@@ -81,3 +81,66 @@ impl Dial for Loopback {
         TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.map_err(|_| first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use podspec::{HttpGetAction, HttpScheme, PortRef};
+
+    use super::prepare;
+    use crate::HookSuccess;
+
+    fn arguments(port: &str) -> [OsString; 3] {
+        [port, "10.0.0.1", "20000"].map(OsString::from)
+    }
+
+    fn action() -> Vec<u8> {
+        let action = HttpGetAction {
+            host: None,
+            port: PortRef::Name("web".to_owned()),
+            path: "/bye".to_owned(),
+            scheme: HttpScheme::Http,
+            headers: vec![],
+        };
+        serde_json::to_vec(&action).unwrap()
+    }
+
+    #[test]
+    fn a_hook_goes_to_the_loopback_and_speaks_of_the_pod() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).unwrap();
+            stream.write_all(b"HTTP/1.1 204 X\r\n\r\n").unwrap();
+            String::from_utf8(head[..length].to_vec()).unwrap()
+        });
+        let hook = prepare(arguments(&port.to_string()), &*action()).unwrap();
+        assert_eq!(hook.run(), Ok(HookSuccess::default()));
+        let head = server.join().unwrap();
+        assert!(head.starts_with(&format!("GET /bye HTTP/1.1\r\nHost: 10.0.0.1:{port}\r\n")), "{head}");
+        // Nobody listens any more.
+        let failure = prepare(arguments(&port.to_string()), &*action()).unwrap().run().unwrap_err();
+        assert!(failure.ends_with("connect: connection refused"), "{failure}");
+    }
+
+    #[test]
+    fn says_what_it_takes() {
+        for (arguments, text) in [
+            (vec![], "a hook takes PORT POD_IP"),
+            (vec!["x", "10.0.0.1", "0"], "\"x\" is no PORT: a hook takes"),
+            (vec!["1", "x", "0"], "\"x\" is no POD_IP: a hook takes"),
+            (vec!["1", "10.0.0.1", "x"], "\"x\" is no TIMEOUT_MS: a hook takes"),
+        ] {
+            let error = prepare(arguments.into_iter().map(OsString::from), &*action()).err().unwrap();
+            assert!(error.starts_with(text), "{error}");
+        }
+        let error = prepare(arguments("1"), &b"{"[..]).err().unwrap();
+        assert!(error.starts_with("cannot read the action from standard input: "), "{error}");
+    }
+}

@@ -75,7 +75,7 @@ pub(crate) async fn get<D: Dial>(
         "https" => true,
         other => return Err(format!("unsupported protocol scheme {}", crate::error::quote(other))),
     };
-    if url.authority.is_empty() {
+    if url.authority.is_empty() || url.opaque.is_some() {
         return Err("http: no Host in request URL".to_owned());
     }
     let port = url.port()?;
