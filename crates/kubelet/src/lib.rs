@@ -15,6 +15,7 @@ mod inbox;
 pub mod journal;
 mod kubelet;
 pub mod render;
+pub mod resize;
 mod sessions;
 mod status;
 mod worker;

@@ -1,7 +1,7 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
 use lifecycle::{Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase};
-use podspec::{Container, ContainerKind, Moment, Pod};
+use podspec::{Container, ContainerKind, Moment, Pod, Resources};
 use serde_json::{Map, Value, json};
 
 use crate::status::PodView;
@@ -88,15 +88,7 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
             out.insert("allocatedResources".into(), json!(granted));
         }
         let given = status.resources.unwrap_or(container.resources);
-        let requests = amounts(given.cpu_request, given.memory_request);
-        let limits = amounts(given.cpu_limit, given.memory_limit);
-        let mut resources = Map::new();
-        for (name, list) in [("limits", limits), ("requests", requests)] {
-            if !list.is_empty() {
-                resources.insert(name.to_owned(), Value::Object(list));
-            }
-        }
-        out.insert("resources".into(), Value::Object(resources));
+        out.insert("resources".into(), Value::Object(resource_requirements(&given)));
     }
     if !container.volume_mounts.is_empty() {
         out.insert("volumeMounts".into(), render_volume_mounts(container));
@@ -149,6 +141,15 @@ fn render_exit(pod: &Pod, exit: &Exit, container_id: Option<&str>) -> Value {
     out.insert("finishedAt".into(), json!(time(exit.finished)));
     insert_some(&mut out, "containerID", container_id.filter(|id| !id.is_empty()).as_ref());
     Value::Object(out)
+}
+
+/// `v1.ResourceRequirements`.
+pub(crate) fn resource_requirements(resources: &Resources) -> Map<String, Value> {
+    let requests = amounts(resources.cpu_request, resources.memory_request);
+    let limits = amounts(resources.cpu_limit, resources.memory_limit);
+    let lists = [("limits", limits), ("requests", requests)];
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    lists.map(|(name, list)| (name.to_owned(), Value::Object(list))).collect()
 }
 
 /// CPU in millicores and memory in bytes, as the quantities that Kubernetes writes for them.

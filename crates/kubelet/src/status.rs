@@ -1,14 +1,16 @@
 //! The pod's last status.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lifecycle::{ConditionKind, ConditionSince, PodStatus};
+use ports::PodContext;
 
 /// A pod's status as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PodView {
-    /// `metadata.generation` of the pod that it is the status of.
-    pub generation: i64,
+    /// The pod that it is the status of, with the resources that it had been granted.
+    pub pod: Arc<PodContext>,
     pub status: PodStatus,
     /// Since when each condition is as it is.
     pub conditions: BTreeMap<ConditionKind, ConditionSince>,

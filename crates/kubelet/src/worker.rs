@@ -190,7 +190,7 @@ impl<N: Node> Worker<N> {
 
     fn publish(&mut self, plan: &Plan) {
         let view = PodView {
-            generation: self.pod.pod.generation,
+            pod: Arc::clone(&self.pod),
             status: plan.status.clone(),
             conditions: self.observed.conditions.clone(),
             deleting: self.observed.deletion.is_some(),

@@ -1,10 +1,18 @@
 //! What rendering adds to a status.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kubelet::PodView;
 use kubelet::render::{self, RenderFacts};
 use lifecycle::{ContainerState, ContainerStatus, Phase, PodStatus};
+use podspec::Pod;
+use ports::{Paths, PodContext};
+
+fn context(pod: &Pod) -> PodContext {
+    let [data_dir, run_dir, log_dir] = ["data", "run", "log"].map(Into::into);
+    Paths { data_dir, run_dir, log_dir }.context(pod.clone(), true)
+}
 
 #[test]
 fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
@@ -33,8 +41,9 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             containers: vec![container],
             ephemeral_containers: Vec::new(),
         };
+        let pod = crate::fakes::pod("u1", "Always", &[], &["main"]);
         let view = PodView {
-            generation: 1,
+            pod: Arc::new(context(&pod)),
             status,
             conditions: BTreeMap::new(),
             deleting: false,
@@ -42,7 +51,6 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             seq: 0,
         };
         let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
-        let pod = crate::fakes::pod("u1", "Always", &[], &["main"]);
         let status = render::pod_status(&pod, &view, &facts);
         status["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned()
     };

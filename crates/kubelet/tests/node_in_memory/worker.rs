@@ -422,9 +422,9 @@ async fn a_changed_pod_is_in_force_at_once_and_for_the_next_engine() {
             .is_some_and(|status| matches!(&status.state, ContainerState::Terminated(exit) if exit.code == 3))
     };
     let view = view_that(&mut watched, ended).await;
-    assert_eq!((view.generation, view.status.phase), (2, Phase::Running));
+    assert_eq!((view.pod.pod.generation, view.status.phase), (2, Phase::Running));
     timeout(LONG, kubelet.attempt_ended(&after.uid, &"debugger".into(), 0)).await.expect("it has ended");
-    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: view.generation };
+    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: view.pod.pod.generation };
     let status = render::pod_status(&after, &view, &facts);
     assert_eq!(status["observedGeneration"], 2);
     assert_eq!(status["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"], 3);

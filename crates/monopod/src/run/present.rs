@@ -250,7 +250,7 @@ mod tests {
     use kubelet::journal::Journal;
     use kubelet::{Entry, Happening, Subscription};
     use lifecycle::{ConditionKind, Exit, ExitReason, Observation, Observed, Phase};
-    use podspec::{IDENTITY_BYTES, Moment, PodSpec, WallTime};
+    use podspec::{IDENTITY_BYTES, Moment, WallTime};
     use ports::PodContext;
     use tokio::sync::{broadcast, watch};
 
@@ -314,9 +314,16 @@ mod tests {
         [started(0), exited(0), exited(1), started(1)].map(Happening::Observed).into()
     }
 
-    fn at_rest(spec: &PodSpec, seq: u64) -> PodView {
-        let status = lifecycle::plan(spec, &Observed::default(), Moment::default()).status;
-        PodView { generation: 1, status, conditions: Default::default(), deleting: false, at_rest: true, seq }
+    fn at_rest(pod: &Arc<PodContext>, seq: u64) -> PodView {
+        let status = lifecycle::plan(&pod.pod.spec, &Observed::default(), Moment::default()).status;
+        PodView {
+            pod: Arc::clone(pod),
+            status,
+            conditions: Default::default(),
+            deleting: false,
+            at_rest: true,
+            seq,
+        }
     }
 
     /// What is shown of [`happenings`] when the presenter may be `behind` entries behind.
@@ -337,7 +344,7 @@ mod tests {
             let entry: Arc<Entry> = Arc::new(entry.clone());
             entries.send(entry).unwrap();
         }
-        view_sender.send_replace(Some(at_rest(&pod.pod.spec, 4)));
+        view_sender.send_replace(Some(at_rest(&pod, 4)));
 
         let sink = Sink::default();
         let (output, ended) = Output::to(sink.clone()).unwrap();
@@ -389,7 +396,7 @@ mod tests {
             (Phase::Running, false, true),
             (Phase::Succeeded, false, false),
         ] {
-            let mut view = at_rest(&pod.pod.spec, 0);
+            let mut view = at_rest(&pod, 0);
             view.status.phase = phase;
             view.deleting = deleting;
             let conditions = view.status.conditions.iter_mut();
