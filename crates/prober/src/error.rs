@@ -1,7 +1,6 @@
 //! Failures in the words of the kubelet, which are those of Go: people and scripts match on them.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -10,20 +9,33 @@ const CHAIN_MAX: usize = 8;
 
 /// As Go's `%q` does it.
 pub(crate) fn quote(text: &str) -> String {
+    quote_bytes(text.as_bytes())
+}
+
+pub(crate) fn quote_bytes(bytes: &[u8]) -> String {
     let mut quoted = String::from('"');
-    for c in text.chars() {
-        let _ = match c {
-            '"' | '\\' => write!(quoted, "\\{c}"),
-            '\n' => write!(quoted, "\\n"),
-            '\r' => write!(quoted, "\\r"),
-            '\t' => write!(quoted, "\\t"),
-            c if c.is_ascii_control() => write!(quoted, "\\x{:02x}", u32::from(c)),
-            c if c.is_control() => write!(quoted, "\\u{:04x}", u32::from(c)),
-            c => write!(quoted, "{c}"),
-        };
+    for chunk in bytes.utf8_chunks() {
+        quoted.extend(chunk.valid().chars().map(quoted_char));
+        quoted.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
     quoted.push('"');
     quoted
+}
+
+fn quoted_char(c: char) -> String {
+    match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\u{7}' => "\\a".to_owned(),
+        '\u{8}' => "\\b".to_owned(),
+        '\u{b}' => "\\v".to_owned(),
+        '\u{c}' => "\\f".to_owned(),
+        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    }
 }
 
 /// An error of the system without its number, which is not the same text in every C library.
@@ -73,11 +85,15 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
 mod tests {
     use std::io;
 
-    use super::{errno, quote};
+    use super::{errno, quote, quote_bytes};
 
     #[test]
     fn quotes_as_go() {
-        assert_eq!(quote("a\"b\\\u{15}\r\n\u{e9}\u{85}"), "\"a\\\"b\\\\\\x15\\r\\n\u{e9}\\u0085\"");
+        assert_eq!(
+            quote("a\"b\\\u{15}\r\n\u{e9}\u{85}\u{7}\u{7f}"),
+            r#""a\"b\\\x15\r\n#\u0085\a\x7f""#.replace('#', "\u{e9}")
+        );
+        assert_eq!(quote_bytes(b"\0\0\x06\x04\0@\xff\0"), r#""\x00\x00\x06\x04\x00@\xff\x00""#);
     }
 
     #[test]

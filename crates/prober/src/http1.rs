@@ -6,7 +6,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::error::{chain, quote};
+use crate::error::{chain, quote_bytes};
 use crate::tap::{Head, Tap};
 use crate::transport::{Body, Driver, Ends, HEAD_BYTES_MAX, Response, Source, Stream};
 use crate::url::Url;
@@ -82,28 +82,37 @@ fn broken(reason: &str) -> String {
 
 /// What is wrong with an answer that began like this.
 fn malformed(head: &[u8]) -> String {
-    let text = String::from_utf8_lossy(head);
-    let (line, rest) = text.split_once('\n').map_or((&*text, None), |(line, rest)| (line, Some(rest)));
-    let line = line.trim_end_matches('\r');
-    let Some((version, status)) = line.split_once(' ') else {
-        return broken(&format!("malformed HTTP response {}", quote(line)));
+    let (line, rest) = cut(head, b'\n');
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (version, Some(status)) = cut(line, b' ') else {
+        return broken(&format!("malformed HTTP response {}", quote_bytes(line)));
     };
-    let code = status.trim_start_matches(' ').split(' ').next().unwrap_or_default();
-    if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
-        return broken(&format!("malformed HTTP status code {}", quote(code)));
+    let (code, _) = cut(status.trim_ascii_start(), b' ');
+    if code.len() != 3 || !code.iter().all(u8::is_ascii_digit) {
+        return broken(&format!("malformed HTTP status code {}", quote_bytes(code)));
     }
-    let numbers = version.strip_prefix("HTTP/").map(str::as_bytes);
+    let numbers = version.strip_prefix(b"HTTP/");
     if !matches!(numbers, Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit()) {
-        return broken(&format!("malformed HTTP version {}", quote(version)));
+        return broken(&format!("malformed HTTP version {}", quote_bytes(version)));
     }
-    let header_lines = rest.unwrap_or_default().split_inclusive('\n').take_while(|line| line.ends_with('\n'));
-    let wrong = header_lines.map(str::trim_end).find(|line| !line.is_empty() && !line.contains(':'));
-    match wrong {
-        Some(line) => broken(&format!("malformed MIME header: missing colon: {}", quote(line))),
-        None if rest.is_some_and(|rest| rest.contains("\r\n\r\n") || rest.contains("\n\n")) => {
-            broken("malformed MIME header")
+    let mut rest = rest.unwrap_or_default();
+    while let (line, Some(after)) = cut(rest, b'\n') {
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            return broken("malformed MIME header");
         }
-        None => broken("unexpected EOF"),
+        if !line.contains(&b':') {
+            return broken(&format!("malformed MIME header: missing colon: {}", quote_bytes(line)));
+        }
+        rest = after;
+    }
+    broken("unexpected EOF")
+}
+
+fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+    match bytes.iter().position(|&byte| byte == at) {
+        Some(n) => (&bytes[..n], Some(&bytes[n + 1..])),
+        None => (bytes, None),
     }
 }
 
@@ -115,22 +124,18 @@ mod tests {
     fn says_what_is_wrong_with_an_answer() {
         // What Go 1.26 says.
         for (head, reason) in [
-            ("garbage\r\n\r\n", r#"malformed HTTP response "garbage""#),
-            (
-                "\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{16}\r\n",
-                r#"malformed HTTP response "\x15\x03\x01\x00\x02\x02\x16""#,
-            ),
-            ("SSH-2.0-x y\r\n", r#"malformed HTTP status code "y""#),
-            ("HTTP/1.1 20", r#"malformed HTTP status code "20""#),
-            ("HTTP/1.1 abc OK\r\n", r#"malformed HTTP status code "abc""#),
-            ("HTTX/1.1 200 OK\r\n", r#"malformed HTTP version "HTTX/1.1""#),
-            ("HTTP/1.1 200 OK\r\nbad header\r\n", r#"malformed MIME header: missing colon: "bad header""#),
-            ("HTTP/1.1 200 OK\r\nA: b", "unexpected EOF"),
+            (&b"garbage\r\n\r\n"[..], r#"malformed HTTP response "garbage""#),
+            (b"\x15\x03\x01\0\x02\x02\x16\r\n", r#"malformed HTTP response "\x15\x03\x01\x00\x02\x02\x16""#),
+            // A server of HTTP/2.
+            (b"\0\0\x06\x04\0\xff@", r#"malformed HTTP response "\x00\x00\x06\x04\x00\xff@""#),
+            (b"SSH-2.0-x y\r\n", r#"malformed HTTP status code "y""#),
+            (b"HTTP/1.1 20", r#"malformed HTTP status code "20""#),
+            (b"HTTP/1.1 abc OK\r\n", r#"malformed HTTP status code "abc""#),
+            (b"HTTX/1.1 200 OK\r\n", r#"malformed HTTP version "HTTX/1.1""#),
+            (b"HTTP/1.1 200 OK\r\nbad header\r\n", r#"malformed MIME header: missing colon: "bad header""#),
+            (b"HTTP/1.1 200 OK\r\nA: b", "unexpected EOF"),
         ] {
-            assert_eq!(
-                malformed(head.as_bytes()),
-                format!("net/http: HTTP/1.x transport connection broken: {reason}")
-            );
+            assert_eq!(malformed(head), format!("net/http: HTTP/1.x transport connection broken: {reason}"));
         }
     }
 }

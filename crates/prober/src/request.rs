@@ -97,7 +97,9 @@ impl<'a> Request<'a> {
         let mut headers = self.headers.clone().map_err(|error| failed(&self.url, &error))?;
         let mut host = self.host.clone();
         let mut url = self.url.clone();
-        for requests in 1.. {
+        let mut requests = 0;
+        loop {
+            requests += 1;
             let sent = transport::get(
                 pod,
                 self.place,
@@ -125,7 +127,6 @@ impl<'a> Request<'a> {
             refer(&mut headers, &url, &next, self.headers.as_ref().ok());
             url = next;
         }
-        unreachable!("the loop ends at its bound")
     }
 }
 
