@@ -11,6 +11,7 @@ use podspec::IDENTITY_BYTES;
 use ports::{Observer, Paths, PodContext, RuntimeService};
 use runtime::{Program, ShimRuntime};
 use serde_json::{Value, json};
+use shim_protocol::VERSION;
 
 struct Nobody;
 
@@ -45,6 +46,8 @@ impl Drop for Bed {
     }
 }
 
+const NEWER: u32 = VERSION + 1;
+
 /// What an engine says of a shim that answers its first request so.
 fn refused(name: &str, answer: &Value) -> String {
     let bed = Bed::new(name);
@@ -60,7 +63,7 @@ fn refused(name: &str, answer: &Value) -> String {
         engine.read_exact(&mut length).unwrap();
         let mut request = vec![0; u32::from_le_bytes(length) as usize];
         engine.read_exact(&mut request).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&request).unwrap()["body"]["Adopt"]["version"], 2);
+        assert_eq!(serde_json::from_slice::<Value>(&request).unwrap()["body"]["Adopt"]["version"], VERSION);
         engine.write_all(&u32::try_from(answer.len()).unwrap().to_le_bytes()).unwrap();
         engine.write_all(answer.as_bytes()).unwrap();
         // The engine lets go of it.
@@ -82,7 +85,7 @@ fn refused(name: &str, answer: &Value) -> String {
 
 #[test]
 fn one_that_refuses_the_engines_version() {
-    let message = "it speaks protocol version 3, the engine 2";
+    let message = format!("it speaks protocol version {NEWER}, the engine {VERSION}");
     let error =
         refused("old", &json!({ "Reply": { "id": 1, "body": { "Failed": { "message": message } } } }));
     assert_eq!(error, format!("the pod's shim refuses: {message}"));
@@ -91,17 +94,18 @@ fn one_that_refuses_the_engines_version() {
 #[test]
 fn one_that_answers_in_another_version() {
     let snapshot = json!({ "attempt": 0, "ip": "10.0.0.1", "containers": [] });
-    let body = json!({ "Adopted": { "version": 3, "snapshot": snapshot } });
+    let body = json!({ "Adopted": { "version": NEWER, "snapshot": snapshot } });
     let error = refused("new", &json!({ "Reply": { "id": 1, "body": body } }));
     assert!(
-        error.contains("protocol version 3, this monopod 2") && error.contains("monopod reset"),
+        error.contains(&format!("protocol version {NEWER}, this monopod {VERSION}"))
+            && error.contains("monopod reset"),
         "{error}"
     );
 }
 
 #[test]
 fn one_that_answers_in_another_shape() {
-    for body in [json!({ "Adopted": { "version": 3, "everything": [] } }), json!({ "Welcome": {} })] {
+    for body in [json!({ "Adopted": { "version": NEWER, "everything": [] } }), json!({ "Welcome": {} })] {
         let error = refused("shape", &json!({ "Reply": { "id": 1, "body": body } }));
         assert!(error.contains("says what this monopod does not know"), "{error}");
     }

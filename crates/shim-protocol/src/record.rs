@@ -161,7 +161,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use super::{Dated, RecordError, SandboxRecord, read_dated_record, read_record, write_record};
+    use super::{Dated, RecordError, SandboxRecord, VERSION, read_dated_record, read_record, write_record};
 
     fn record() -> SandboxRecord {
         SandboxRecord { attempt: 1, shim_pid: 2, cgroup: "c".to_owned() }
@@ -187,18 +187,21 @@ mod tests {
     #[test]
     fn what_a_newer_version_wrote_is_named_whatever_is_in_it() {
         let path = file("newer");
+        let newer = u64::from(VERSION) + 1;
         for text in [
-            r#"{"schema":3,"boot_id":"x","record":{"attempt":0}}"#,
-            r#"{"schema":3,"other":[1]}"#,
-            r#"{"record":[],"schema":3}"#,
+            r#"{"schema":NEWER,"boot_id":"x","record":{"attempt":0}}"#,
+            r#"{"schema":NEWER,"other":[1]}"#,
+            r#"{"record":[],"schema":NEWER}"#,
         ] {
-            fs::write(&path, text).unwrap();
+            fs::write(&path, text.replace("NEWER", &newer.to_string())).unwrap();
             let read = read_record::<SandboxRecord>(&path);
-            assert!(matches!(read, Err(RecordError::UnknownVersion { found: 3, .. })), "{text}: {read:?}");
+            assert!(
+                matches!(read, Err(RecordError::UnknownVersion { found, .. }) if found == newer),
+                "{text}: {read:?}"
+            );
         }
-        for text in
-            ["", "\0\0\0\0", "[]", "{}", r#"{"schema":"1"}"#, r#"{"schema":2,"boot_id":"x","record":{}}"#]
-        {
+        let of_now = format!(r#"{{"schema":{VERSION},"boot_id":"x","record":{{}}}}"#);
+        for text in ["", "\0\0\0\0", "[]", "{}", r#"{"schema":"1"}"#, &of_now] {
             fs::write(&path, text).unwrap();
             let read = read_record::<SandboxRecord>(&path);
             assert!(matches!(read, Err(RecordError::Malformed { .. })), "{text}: {read:?}");

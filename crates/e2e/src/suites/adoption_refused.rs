@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use shim_protocol::VERSION;
 
 use crate::bed::Bed;
 use crate::lasting::Lasting;
@@ -26,11 +27,17 @@ pub(crate) const TESTS: &[Test] = tests![
 
 const RECORDS: [&str; 4] = ["pod.json", "checkpoint.json", "sandbox.json", "containers/main/0/record.json"];
 
+const NEWER: u32 = VERSION + 1;
+
+fn newer(record: &str) -> String {
+    record.replace(&format!("\"schema\":{VERSION}"), &format!("\"schema\":{NEWER}"))
+}
+
 fn records_of_a_newer_version(bed: &Bed) -> Result<()> {
-    let newer = |text: &str| text.replace("\"schema\":2", "\"schema\":7");
-    let said =
-        "has schema version 7, this monopod knows 2: use the version that wrote it, or `monopod reset`";
-    expect_refused(bed, &[&RECORDS[..], &["journal.jsonl"]].concat(), newer, said)
+    let said = format!(
+        "has schema version {NEWER}, this monopod knows {VERSION}: use the version that wrote it, or `monopod reset`"
+    );
+    expect_refused(bed, &[&RECORDS[..], &["journal.jsonl"]].concat(), newer, &said)
 }
 
 fn records_cut_short(bed: &Bed) -> Result<()> {
@@ -91,7 +98,7 @@ fn records_with_a_living_shim_gone(bed: &Bed) -> Result<()> {
     for file in &RECORDS[1..] {
         let path = pod_dir.join(file);
         let whole = fs::read_to_string(&path)?;
-        fs::write(&path, whole.replace("\"schema\":2", "\"schema\":7"))?;
+        fs::write(&path, newer(&whole))?;
         let found = tree(&pod_dir)?;
         lasting.again()?;
         ensure!(lasting.refusals().len() == 1, "{file}: {:?}", lasting.events());

@@ -116,6 +116,19 @@ impl Group {
         })
     }
 
+    /// To be called before the group is removed: on v1 its quota counts against its parent's for some time after
+    /// that.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn retire(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let without = Limits { cpu_quota_us: None, ..limits.clone() };
+        if self.v2 {
+            return Ok(());
+        }
+        self.change(Resource::Cpu, limits, &without).map(drop)
+    }
+
     fn write_all(&self, writes: Vec<Write>) -> Result<Vec<&'static str>, CgroupError> {
         let mut missing = BTreeSet::new();
         for write in writes {

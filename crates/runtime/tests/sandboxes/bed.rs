@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use container_config::{ImageConfig, Layer, NodeFacts, Objects, SandboxFacts};
+use container_config::{ImageConfig, Layer, NodeFacts, Objects, SandboxFacts, VolumeImages};
 use lifecycle::{Exit, Observation};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::remove_tree::remove_tree;
@@ -230,9 +230,7 @@ impl Running<'_> {
         for volume in &self.pod.pod.spec.volumes {
             let path = match &volume.source {
                 podspec::VolumeSource::HostPath { path, .. } => PathBuf::from(path),
-                podspec::VolumeSource::EmptyDir { .. } | podspec::VolumeSource::Projected(_) => {
-                    self.pod.pod_dir.join("volumes").join(volume.name.as_str())
-                }
+                _ => self.pod.pod_dir.join("volumes").join(volume.name.as_str()),
             };
             fs::create_dir_all(&path).unwrap();
             facts.volumes.insert(volume.name.to_string(), path);
@@ -244,6 +242,7 @@ impl Running<'_> {
             &facts,
             &node,
             &Objects::default(),
+            &VolumeImages::new(),
         )
         .unwrap();
         self.engine
@@ -260,6 +259,22 @@ impl Running<'_> {
     pub(crate) fn kill(&self, name: &str, attempt: u32) {
         let name = ContainerName::new(name);
         self.engine.bed.wait(self.engine.runtime.kill_container(&self.pod, &name, attempt)).unwrap();
+    }
+
+    /// Gives a running container what `pod`, this pod as it is now, says of it.
+    pub(crate) fn resize(&self, name: &str, pod: &Pod) -> Result<(), PortError> {
+        let name = ContainerName::new(name);
+        let limits = container_config::resource_limits_in(&pod.spec, pod.spec.container(&name).unwrap());
+        let of_pod = container_config::pod_resource_limits(&pod.spec);
+        let runtime = &self.engine.runtime;
+        self.engine.bed.wait(runtime.resize_container(&self.pod, &name, 0, limits, of_pod))
+    }
+
+    /// This pod, changed.
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Pod)) -> Arc<PodContext> {
+        let mut context = (*self.pod).clone();
+        change(&mut context.pod);
+        Arc::new(context)
     }
 
     pub(crate) fn exec(

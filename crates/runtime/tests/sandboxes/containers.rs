@@ -26,6 +26,8 @@ pub(crate) const CASES: &[Case] = &[
     ("an_out_of_memory_kill_is_told_from_others", an_out_of_memory_kill_is_told_from_others),
     ("a_terminal_is_logged", a_terminal_is_logged),
     ("files_of_etc_are_the_pods", files_of_etc_are_the_pods),
+    ("the_end_of_the_log_is_the_message_of_a_failure", the_end_of_the_log_is_the_message_of_a_failure),
+    ("the_stop_signal_is_on_record_and_sent", the_stop_signal_is_on_record_and_sent),
 ];
 
 fn exit_codes_output_and_messages(bed: &Bed) {
@@ -198,5 +200,66 @@ containers:
     running.kill("a", 0);
     assert_eq!(running.exit_of("a", 0).code, 137);
     assert_eq!(running.exit_of("d", 0).code, 137);
+    running.end();
+}
+
+fn the_end_of_the_log_is_the_message_of_a_failure(bed: &Bed) {
+    let engine = bed.engine();
+    let cases = [
+        ("printf DONE; exit 1", "DONE"),
+        ("echo one; printf two >&2; exit 1", "one\ntwo"),
+        ("echo said; exit 0", ""),
+        ("echo said; printf why > /dev/termination-log; exit 1", "why"),
+        ("echo said; exit 137", "said\n"),
+    ];
+    let containers: Vec<String> = cases
+        .iter()
+        .enumerate()
+        .map(|(at, (script, _))| {
+            let policy = "terminationMessagePolicy: FallbackToLogsOnError";
+            format!("- {{name: c{at}, image: i, {policy}, command: [sh, -c, '{script}']}}")
+        })
+        .collect();
+    let spec = format!(
+        "containers:\n{}\n- {{name: file, image: i, command: [sh, -c, 'echo said; exit 1']}}\n\
+         - {{name: none, image: i, terminationMessagePolicy: FallbackToLogsOnError, command: [/no/such/program]}}",
+        containers.join("\n")
+    );
+    let running = engine.create(&bed.pod(&spec, true));
+    for (at, (script, message)) in cases.into_iter().enumerate() {
+        let name = format!("c{at}");
+        running.start(&name, 0);
+        assert_eq!(running.exit_of(&name, 0).message, message, "{script}");
+    }
+    running.start("file", 0);
+    assert_eq!(running.exit_of("file", 0).message, "");
+    let Err(StartContainerError::Start(exit)) = running.try_start("none", 0) else { panic!("it started") };
+    assert!(exit.message.contains("/no/such/program"), "{}", exit.message);
+    running.end();
+}
+
+fn the_stop_signal_is_on_record_and_sent(bed: &Bed) {
+    let engine = bed.engine();
+    let pod = bed.pod(
+        "os: {name: linux}\n\
+         containers:\n\
+         - name: a\n\
+         \x20 image: i\n\
+         \x20 command: [sh, -c, 'trap \"exit 9\" USR1; echo up; while :; do sleep 0.02; done']\n\
+         \x20 lifecycle: {stopSignal: SIGUSR1}\n\
+         - {name: b, image: i, command: [sleep, '1000']}",
+        true,
+    );
+    let running = engine.create(&pod);
+    running.start("a", 0);
+    running.start("b", 0);
+    let recorded = |name: &str| {
+        let dir = attempt_dir(&pod.pod_dir, &ContainerName::new(name), 0);
+        read_record::<ContainerRecord>(&dir.join("record.json")).unwrap().stop_signal
+    };
+    assert_eq!((recorded("a"), recorded("b")), ("SIGUSR1".to_owned(), "SIGTERM".to_owned()));
+    running.wait_for_log("a", "up");
+    running.signal("a", 0);
+    assert_eq!(running.exit_of("a", 0).code, 9);
     running.end();
 }

@@ -9,6 +9,7 @@ mod containers;
 mod endings;
 mod execs;
 mod logs;
+mod resizing;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
     }
     let filter = arguments.into_iter().find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let cases: Vec<Case> =
-        [containers::CASES, execs::CASES, clients::CASES, logs::CASES, endings::CASES].concat();
+        [containers::CASES, execs::CASES, clients::CASES, logs::CASES, resizing::CASES, endings::CASES]
+            .concat();
     let mut failed = 0;
     for (name, case) in cases.into_iter().filter(|(name, _)| name.contains(&filter)) {
         let bed = Bed::new(name);

@@ -71,6 +71,8 @@ impl Container {
     /// Kills what is left in the cgroup and removes it. Idempotent.
     #[must_use]
     pub fn remove_cgroup(&self) -> Vec<TeardownError> {
+        // Not there any more the second time, and only in the way of a pod that is to shrink.
+        let _ = self.limited.group.retire(&self.limited.limits);
         self.limited.group.remove().into_iter().map(TeardownError::from).collect()
     }
 }
