@@ -6,10 +6,11 @@ use cargo_metadata::{DependencyKind, Package};
 use crate::tidy::{Source, code_lines};
 
 /// Each pure crate and all that it may depend on.
-const PURE: [(&str, &[&str]); 4] = [
+const PURE: [(&str, &[&str]); 5] = [
     ("lifecycle", &["podspec", "serde"]),
     ("container-config", &["podspec", "serde", "thiserror"]),
     ("cri-log", &["podspec", "memchr", "thiserror"]),
+    ("pod-security", &["podspec", "serde_json"]),
     ("apimachinery", &["podspec", "api-schema", "serde_json", "thiserror"]),
 ];
 
