@@ -29,12 +29,17 @@ use node::{Node, Program};
 
 /// The hidden first argument of the per-pod supervisor.
 const SHIM: &str = "shim";
+/// And that of the hook such a one makes when its engine is gone.
+const HTTP_HOOK: &str = "http-hook";
 
 fn main() -> ExitCode {
     expect_signals();
     // Before anything else: a shim is there for as long as its pod and has to stay small.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SHIM) {
         return shim::main();
+    }
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == HTTP_HOOK) {
+        return prober::run_hook_process(std::env::args_os().skip(2));
     }
     let cli = Cli::parse();
     expect_umask(&cli.command);
