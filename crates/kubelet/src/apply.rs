@@ -152,12 +152,15 @@ impl<N: Node> Effects<N> {
     }
 
     async fn ensure_image(&self, container: ContainerName, image: &str, policy: PullPolicy) -> Observation {
-        match self.node.images().ensure(image, policy).await {
+        let ensured = self.node.images().ensure(image, policy).await;
+        let image = image.to_owned();
+        match ensured {
             Ok((config, pulled)) => {
-                Observation::ImageReady { container, image_id: config.id.clone(), pulled }
+                Observation::ImageReady { container, image, image_id: config.id.clone(), pulled }
             }
             Err(error) => Observation::ImageFailed {
                 container,
+                image,
                 reason: error.reason.to_owned(),
                 message: error.message,
             },

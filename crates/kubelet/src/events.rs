@@ -139,7 +139,7 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
             out.pod_warning("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {message}"));
         }
         Observation::ImageReady { container, pulled, .. } => image_ready(container, pulled.as_ref(), out),
-        Observation::ImageFailed { container, reason, message } => {
+        Observation::ImageFailed { container, reason, message, .. } => {
             image_failed(container, reason, message, out);
         }
         Observation::ContainerCreateFailed { container, message, .. } => {

@@ -48,11 +48,11 @@ impl Observed {
             | Observation::SandboxLost { .. }
             | Observation::SandboxStopped { .. } => self.observe_sandbox(observation, at),
             Observation::Adopted(snapshot) => self.adopt(spec, snapshot, at),
-            Observation::ImageReady { container, image_id, .. } => {
-                self.image_ready(spec, container, image_id);
+            Observation::ImageReady { container, image, image_id, .. } => {
+                self.image_ready(spec, container, image, image_id);
             }
-            Observation::ImageFailed { container, reason, message } => {
-                self.image_failed(spec, container, reason, message, at);
+            Observation::ImageFailed { container: _, image, reason, message } => {
+                self.image_failed(spec, image, reason, message, at);
             }
             Observation::ContainerStarted { container, attempt, id, started } => {
                 self.count_start(spec, container, *attempt, at);
@@ -88,6 +88,7 @@ impl Observed {
     fn accept(&mut self, spec: &PodSpec, at: Moment) {
         if self.accepted.is_none() {
             self.accepted = Some(at);
+            self.active_deadline = spec.active_deadline;
             return;
         }
         let attempts = self.containers.values().filter_map(|c| c.current.as_ref());
@@ -96,7 +97,7 @@ impl Observed {
         }
         self.forget_in_flight(at);
         // The pod may have changed in the last moment of the engine before.
-        self.supersede(spec, at);
+        self.follow(spec, at);
     }
 
     /// A new engine does again whatever the old one had under way.
@@ -130,6 +131,18 @@ impl Observed {
         self.pulls.retain(|image, _| spec.all_containers().any(|container| container.image == *image));
         for container in self.containers.values_mut() {
             container.image_id = None;
+            // What could not be given may be something else now.
+            let current = container.current.as_mut();
+            if let Some(attempt) = current.filter(|a| matches!(a.resize, ResizeState::Failed { .. })) {
+                attempt.resize = ResizeState::Idle;
+            }
+        }
+        self.follow(spec, at);
+    }
+
+    fn follow(&mut self, spec: &PodSpec, at: Moment) {
+        if self.active_deadline != spec.active_deadline {
+            (self.active_deadline, self.deadline_changed) = (spec.active_deadline, Some(at));
         }
         self.supersede(spec, at);
     }
@@ -199,29 +212,25 @@ impl Observed {
         }
     }
 
-    fn image_ready(&mut self, spec: &PodSpec, name: &ContainerName, image_id: &str) {
-        if let Some(container) = spec.container(name) {
-            self.pulls.remove(&container.image);
+    /// Of an image that the container does not have any more nothing follows for it.
+    fn image_ready(&mut self, spec: &PodSpec, name: &ContainerName, image: &str, image_id: &str) {
+        self.pulls.remove(image);
+        if spec.container(name).is_some_and(|container| container.image == image) {
             self.containers.entry(name.clone()).or_default().image_id = Some(image_id.to_owned());
         }
     }
 
-    fn image_failed(
-        &mut self,
-        spec: &PodSpec,
-        name: &ContainerName,
-        reason: &str,
-        message: &str,
-        at: Moment,
-    ) {
-        let Some(container) = spec.container(name) else { return };
-        let delay = match self.pulls.get(&container.image) {
+    fn image_failed(&mut self, spec: &PodSpec, image: &str, reason: &str, message: &str, at: Moment) {
+        if !spec.all_containers().any(|container| container.image == image) {
+            return;
+        }
+        let delay = match self.pulls.get(image) {
             _ if !start::backs_off(reason) => RETRY_DELAY,
             Some(PullState::Pulling { after: Some(delay), .. }) => backoff::next_pull(*delay),
             _ => backoff::BACKOFF_INITIAL,
         };
         let failed = PullState::Failed { reason: reason.to_owned(), message: message.to_owned(), at, delay };
-        self.pulls.insert(container.image.clone(), failed);
+        self.pulls.insert(image.to_owned(), failed);
     }
 
     fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, started: Moment) {

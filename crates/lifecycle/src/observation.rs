@@ -61,11 +61,14 @@ pub enum Observation {
     Adopted(SandboxSnapshot),
     ImageReady {
         container: ContainerName,
+        /// As the action named it: the container may have another by now.
+        image: String,
         image_id: String,
         pulled: Option<Pulled>,
     },
     ImageFailed {
         container: ContainerName,
+        image: String,
         reason: String,
         message: String,
     },

@@ -21,6 +21,11 @@ pub struct Observed {
     /// the pod was learned then, and its grace is counted from then.
     #[serde(default)]
     pub resumed: Option<Moment>,
+    /// `activeDeadlineSeconds`, and when it became another: nobody is late by what he was not told.
+    #[serde(default)]
+    pub active_deadline: Option<Duration>,
+    #[serde(default)]
+    pub deadline_changed: Option<Moment>,
     pub deletion: Option<Deletion>,
     #[serde(default)]
     pub eviction: Option<Eviction>,

@@ -62,7 +62,7 @@ pub(crate) fn phase(
         None => {}
     }
     let init_pending = with_kinds(view, init_containers).any(|(kind, c)| match kind {
-        ContainerKind::Sidecar => !view.initialized() && sidecar_pending(c),
+        ContainerKind::Sidecar => !view.observed.initialized && sidecar_pending(c),
         ContainerKind::Init | ContainerKind::App | ContainerKind::Ephemeral => {
             never_ran(c) || matches!(c.state, ContainerState::Running { .. })
         }

@@ -82,6 +82,8 @@ impl Times for Observed {
         let Self {
             accepted,
             resumed,
+            active_deadline: _,
+            deadline_changed,
             deletion,
             eviction,
             backoff_limits: _,
@@ -100,6 +102,7 @@ impl Times for Observed {
         } = self;
         accepted.visit(with);
         resumed.visit(with);
+        deadline_changed.visit(with);
         deletion.visit(with);
         eviction.visit(with);
         volumes.visit(with);
@@ -276,7 +279,8 @@ impl Times for PullState {
 
 impl Times for ContainerRecord {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
-        let Self { name: _, attempt: _, id: _, started, stop_signal: _, stop_signal_sent, kill_sent, exit } = self;
+        let Self { name: _, attempt: _, id: _, started, stop_signal: _, stop_signal_sent, kill_sent, exit } =
+            self;
         started.visit(with);
         stop_signal_sent.visit(with);
         kill_sent.visit(with);

@@ -62,7 +62,7 @@ impl Budget {
 
 /// Whether the pod has to stop: it was deleted, its containers are done or cannot go on, or its time
 /// is up. Of several causes the earliest counts, for the later ones follow from it: what is stopped
-/// at its deadline ends, too. A deletion shortens a stop that has begun and never prolongs it.
+/// at its deadline ends, too. A deletion and an eviction shorten a stop that has begun and never prolong it.
 pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     let grace = view.spec.termination_grace_period;
     let stop = |reason, began: Moment, grace| PodStop {
@@ -76,10 +76,11 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
         budget: Budget { kill_at: deletion.kill_at },
     });
     let overdue = view.deadline().filter(|deadline| view.now.boot >= deadline.boot);
+    let evicted = view.observed.eviction.as_ref().map(|e| stop(StopPodReason::Evicted, e.at, GRACE_MIN));
     let first = [
         deleted,
         overdue.map(|at| stop(StopPodReason::DeadlineExceeded, at, grace.max(GRACE_MIN))),
-        view.observed.eviction.as_ref().map(|e| stop(StopPodReason::Evicted, e.at, GRACE_MIN)),
+        evicted,
         lost_for_good(view).map(|at| stop(StopPodReason::SandboxLost, at, grace)),
         completed(view).map(|at| stop(StopPodReason::Completed, at, grace)),
         failed_init(view).map(|(_, at)| stop(StopPodReason::InitFailed, at, grace.max(GRACE_MIN))),
@@ -87,7 +88,8 @@ pub(crate) fn pod_stop(view: &View<'_>) -> Option<PodStop> {
     .into_iter()
     .flatten()
     .min_by_key(|stop| stop.began)?;
-    Some(PodStop { budget: first.budget.shorter(deleted.map(|d| d.budget)), ..first })
+    let budget = first.budget.shorter(deleted.map(|d| d.budget)).shorter(evicted.map(|e| e.budget));
+    Some(PodStop { budget, ..first })
 }
 
 /// The init container that failed and may not be restarted, and when.

@@ -39,7 +39,11 @@ impl<'a> View<'a> {
         let view = Self { spec, observed, now, run: observed.run, restart_all: None };
         match restart::restart_all_trigger(&view) {
             Some(trigger) if !view.stops_instead(&trigger) => {
-                Self { run: observed.run.saturating_add(1), restart_all: Some(trigger), ..view }
+                let restarting =
+                    Self { run: observed.run.saturating_add(1), restart_all: Some(trigger), ..view };
+                // A deadline or an eviction that comes before it has begun stops the pod for good.
+                let stops = termination::pod_stop(&restarting).is_some();
+                Self { restart_all: restarting.restart_all.filter(|_| !stops), ..restarting }
             }
             _ => view,
         }
@@ -87,7 +91,9 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        Some(self.observed.accepted?.after(self.spec.active_deadline?))
+        let deadline = self.observed.accepted?.after(self.spec.active_deadline?);
+        let told = self.observed.deadline_changed.filter(|told| told.boot > deadline.boot);
+        Some(told.unwrap_or(deadline))
     }
 }
 

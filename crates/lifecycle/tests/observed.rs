@@ -165,8 +165,12 @@ fn a_removal_that_died_with_its_sandbox_is_due_in_the_next() {
     let main = ContainerName::new("main");
     let mut observed = running_second_attempt(&spec);
     let ended = Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(1) };
-    let ready =
-        Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None };
+    let ready = Observation::ImageReady {
+        container: main.clone(),
+        image: "image".to_owned(),
+        image_id: "image".to_owned(),
+        pulled: None,
+    };
     let started = Observation::ContainerStarted {
         container: main.clone(),
         attempt: 2,
@@ -236,8 +240,8 @@ fn what_failed_for_want_of_an_object_is_tried_at_once_when_it_is_there() {
                 Action::CreateSandbox { attempt } => {
                     Observation::SandboxCreated { attempt, ip: String::new() }
                 }
-                Action::EnsureImage { container, .. } => {
-                    Observation::ImageReady { container, image_id: "i".to_owned(), pulled: None }
+                Action::EnsureImage { container, image, .. } => {
+                    Observation::ImageReady { container, image, image_id: "i".to_owned(), pulled: None }
                 }
                 Action::StartContainer { container, attempt, .. } => Observation::ContainerCreateFailed {
                     container,
@@ -264,7 +268,15 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
         (0, Observation::Accepted),
         (0, Observation::VolumesReady),
         (0, Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".to_owned() }),
-        (0, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
+        (
+            0,
+            Observation::ImageReady {
+                container: main.clone(),
+                image: "image".to_owned(),
+                image_id: "image".to_owned(),
+                pulled: None,
+            },
+        ),
         (
             0,
             Observation::ContainerStarted {
@@ -275,7 +287,15 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
             },
         ),
         (5, Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(1) }),
-        (5, Observation::ImageReady { container: main.clone(), image_id: "image".to_owned(), pulled: None }),
+        (
+            5,
+            Observation::ImageReady {
+                container: main.clone(),
+                image: "image".to_owned(),
+                image_id: "image".to_owned(),
+                pulled: None,
+            },
+        ),
         (
             5,
             Observation::ContainerStarted {

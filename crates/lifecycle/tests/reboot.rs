@@ -183,7 +183,8 @@ fn crashed_twice(spec: &PodSpec) -> Observed {
 fn start(spec: &PodSpec, observed: &mut Observed, attempt: u32, seconds: i64) {
     let container = ContainerName::new("main");
     let (image_id, id) = ("image".to_owned(), format!("main-{attempt}"));
-    let ready = Observation::ImageReady { container: container.clone(), image_id, pulled: None };
+    let (ready, image) = (container.clone(), "image".to_owned());
+    let ready = Observation::ImageReady { container: ready, image, image_id, pulled: None };
     play(spec, observed, seconds, &ready);
     let started = before(seconds);
     play(spec, observed, seconds, &Observation::ContainerStarted { container, attempt, id, started });

@@ -8,14 +8,12 @@ use podspec::{BootTime, ContainerName, Resources};
 use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, StartScript};
 use crate::world::{Pending, World, nth};
 
-const IMAGE_ID: &str = "image@sha256:0";
-
 impl<'s> World<'s> {
     pub(crate) fn answer(&mut self, action: &Action) {
         match action {
             Action::SetUpVolumes => self.set_up_volumes(),
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
-            Action::EnsureImage { container, .. } => self.ensure_image(container),
+            Action::EnsureImage { container, image, .. } => self.ensure_image(container, image),
             Action::StartContainer { container, attempt, .. } => self.start(container, *attempt),
             Action::RunHook { container, attempt, hook, timeout } => {
                 self.run_hook(container, *attempt, *hook, *timeout);
@@ -76,15 +74,18 @@ impl<'s> World<'s> {
         self.later(takes, outcome);
     }
 
-    fn ensure_image(&mut self, container: &ContainerName) {
+    fn ensure_image(&mut self, container: &ContainerName, image: &str) {
         let pull = nth(&self.behaviour(container).pull, self.count(Some(container), "pull"));
         if !pull.takes.is_zero() {
             self.note(&format!("{container}'s image is being pulled"));
         }
         let container = container.clone();
+        let (image, image_id) = (image.to_owned(), image_id(image));
         let outcome = match pull.failure {
-            None => Observation::ImageReady { container, image_id: IMAGE_ID.to_owned(), pulled: None },
-            Some(reason) => Observation::ImageFailed { container, reason, message: "scripted".to_owned() },
+            None => Observation::ImageReady { container, image, image_id, pulled: None },
+            Some(reason) => {
+                Observation::ImageFailed { container, image, reason, message: "scripted".to_owned() }
+            }
         };
         self.later(pull.takes, outcome);
     }
@@ -164,4 +165,9 @@ impl<'s> World<'s> {
     fn later(&mut self, after: Duration, observation: Observation) {
         self.expect(self.now + after, Pending::Observe(observation));
     }
+}
+
+/// Made of the reference, so that it can be seen whose it is.
+pub(crate) fn image_id(image: &str) -> String {
+    format!("{image}@sha256:0")
 }

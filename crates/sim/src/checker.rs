@@ -5,7 +5,9 @@
 
 mod ends;
 mod key;
+mod probing;
 mod process;
+mod resizing;
 mod retries;
 mod starting;
 mod status;
@@ -14,10 +16,10 @@ mod stopping;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lifecycle::{Action, Observation, PodStatus};
+use lifecycle::{Action, BackoffLimits, Observation, PodStatus, ProbeKind};
 use podspec::{Container, ContainerKind, ContainerName, PodSpec};
 
-use process::{FLOOR, Life, Process};
+use process::{Life, Process};
 use retries::Retries;
 use status::LastStatus;
 
@@ -27,15 +29,21 @@ pub struct Checker<'s> {
     spec: &'s PodSpec,
     processes: BTreeMap<ContainerName, Process>,
     run: u32,
-    accepted: bool,
+    accepted: Option<Duration>,
+    /// The pod's deadline, and when it was set to that.
+    deadline: (Option<Duration>, Duration),
     volumes: Part,
     sandbox: Part,
     sandbox_attempt: Option<u32>,
     had_processes: bool,
     /// The pod is being stopped, and nothing is to be started any more.
     stop: Option<Stop>,
-    /// When an engine took over a pod that nobody was stopping.
+    /// When an engine took over a pod of which nothing was being stopped.
     resumed: Duration,
+    /// When the node could not bear the pod any more.
+    evicted: Option<Duration>,
+    gates: BTreeMap<String, String>,
+    limits: BackoffLimits,
     restarting_all: bool,
     retries: Retries,
     last: LastStatus,
@@ -55,9 +63,19 @@ enum Part {
 #[derive(Clone, Copy, Debug)]
 struct Stop {
     began: Duration,
-    /// SIGKILL comes at this time, but for the floor.
-    by: Duration,
-    overdue: bool,
+    /// Counted from when it began, or from when an engine learned of it.
+    grace: Option<Duration>,
+    /// Whoever asked for a deletion has said until when.
+    told_by: Option<Duration>,
+    why: Why,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Why {
+    Overdue,
+    Evicted,
+    /// The status does not say.
+    Other,
 }
 
 impl<'s> Checker<'s> {
@@ -67,20 +85,24 @@ impl<'s> Checker<'s> {
             spec,
             processes: spec.all_containers().map(|c| (c.name.clone(), Process::default())).collect(),
             run: 0,
-            accepted: false,
+            accepted: None,
+            deadline: (spec.active_deadline, Duration::ZERO),
             volumes: Part::None,
             sandbox: Part::None,
             sandbox_attempt: None,
             had_processes: false,
             stop: None,
             resumed: Duration::ZERO,
+            evicted: None,
+            gates: BTreeMap::new(),
+            limits: BackoffLimits { initial: Duration::from_secs(10), max: Duration::from_secs(300) },
             restarting_all: false,
             retries: Retries::default(),
             last: LastStatus::default(),
         }
     }
 
-    /// The pod is another from now on: it has containers more.
+    /// The pod is another from now on; whoever plans for it learns of it later.
     pub fn change_spec(&mut self, spec: &'s PodSpec) {
         self.spec = spec;
         for container in spec.all_containers() {
@@ -102,15 +124,24 @@ impl<'s> Checker<'s> {
                 self.may_start(container, at, self.run + u32::from(self.restarting_all));
                 self.retries.pull(image, at);
             }
-            Action::StartContainer { container, attempt, run, .. } => {
+            Action::StartContainer { container, attempt, run, image_id } => {
+                let image = &self.container(container).image;
+                assert!(image_id.starts_with(image.as_str()), "{container} started with {image_id}");
                 self.start_container(container, *attempt, *run, at);
             }
             Action::RunHook { container, hook, timeout, .. } => self.hook(container, *hook, *timeout, at),
-            Action::RunProbe { container, .. } => {
-                assert!(self.stop.is_none() && !self.restarting_all, "a startup probe while the pod stops");
-                self.with(container, |process, spec| process.probe(spec));
+            Action::RunProbe { container, attempt, probe, timeout } => {
+                let stops = self.stop.is_some() || self.restarting_all || self.lone(container).is_some();
+                assert!(
+                    *probe == ProbeKind::Readiness || !stops,
+                    "a {probe:?} probe while {container} stops"
+                );
+                assert!(self.is_newest(container, *attempt), "{container}/{attempt} is probed");
+                self.with(container, |process, spec| process.probe(spec, *probe, *timeout, at));
             }
-            Action::ResizeContainer { .. } => {}
+            Action::ResizeContainer { container, attempt, resources } => {
+                self.resize(container, *attempt, *resources, at);
+            }
             Action::SignalContainer { container, .. } => self.signal(container, at),
             Action::KillContainer { container, .. } => self.kill(container, at),
             Action::StopSandbox { attempt } => {
@@ -138,18 +169,23 @@ impl<'s> Checker<'s> {
             self.look_for_stop(at);
         }
         match observation {
-            Observation::Accepted if self.accepted => {
-                self.processes.values_mut().for_each(Process::engine_restarted);
-                self.retries.engine_restarted();
-                if self.stop.is_none() {
+            Observation::Accepted if self.accepted.is_some() => {
+                if !self.processes.values().any(|p| p.alive() && p.being_stopped()) {
                     self.resumed = at;
                 }
+                self.processes.values_mut().for_each(Process::engine_restarted);
+                self.retries.engine_restarted();
+                self.supersede(at);
                 if self.volumes == Part::Coming {
                     self.volumes = if self.stop.is_some() { Part::Ready } else { Part::None };
                 }
             }
-            Observation::Accepted => self.accepted = true,
+            Observation::Accepted => self.accepted = Some(at),
             Observation::DeletionRequested { grace } => self.delete(at, *grace),
+            Observation::Evicted { .. } => self.evict(at),
+            Observation::GatesChanged { gates } => self.gates.clone_from(gates),
+            Observation::Configured { backoff } => self.configured(*backoff),
+            Observation::SpecChanged => self.spec_changed(at),
             Observation::VolumesReady => self.volumes = Part::Ready,
             Observation::VolumesFailed { .. } => {
                 self.volumes = Part::Lost;
@@ -173,18 +209,21 @@ impl<'s> Checker<'s> {
 
     fn container_observation(&mut self, at: Duration, observation: &Observation) {
         match observation {
-            Observation::ImageReady { container, .. } => {
-                self.retries.pulled(&self.container(container).image);
-                self.with(container, |process, _| process.image_ready = true);
+            Observation::ImageReady { container, image, .. } => {
+                self.retries.pulled(image);
+                self.with(container, |process, spec| process.image_ready |= spec.image == *image);
             }
-            Observation::ImageFailed { container, reason, .. } => {
-                self.retries.pull_failed(&self.container(container).image, reason, at);
+            Observation::ImageFailed { image, reason, .. } => {
+                if self.spec.all_containers().any(|c| c.image == *image) {
+                    self.retries.pull_failed(image, reason, at);
+                }
             }
-            Observation::ContainerStarted { container, attempt, .. }
+            Observation::ContainerStarted { container, attempt, started, .. }
                 if self.is_newest(container, *attempt) =>
             {
                 self.count_restart(container, at);
-                self.with(container, |process, spec| process.started(spec));
+                let since = ends::moment(*started);
+                self.with(container, |process, spec| process.started(spec, since));
             }
             Observation::ContainerCreateFailed { container, attempt, .. }
                 if self.is_newest(container, *attempt) =>
@@ -203,12 +242,19 @@ impl<'s> Checker<'s> {
             Observation::HookFinished { container, attempt, hook, failure }
                 if self.is_newest(container, *attempt) =>
             {
-                self.with(container, |process, spec| process.hook_finished(spec, *hook, failure.is_none()));
+                let succeeded = failure.is_none();
+                self.with(container, |process, spec| process.hook_finished(spec, *hook, succeeded, at));
             }
-            Observation::ProbeFinished { container, attempt, outcome, .. }
+            Observation::ProbeFinished { container, attempt, probe, outcome }
                 if self.is_newest(container, *attempt) =>
             {
-                self.with(container, |process, spec| process.probed(spec, outcome));
+                self.with(container, |process, spec| process.probed(spec, *probe, outcome, at));
+            }
+            Observation::ContainerResized { container, attempt, resources, failure }
+                if self.is_newest(container, *attempt) =>
+            {
+                let succeeded = failure.is_none();
+                self.with(container, |process, _| process.resized(*resources, succeeded, at));
             }
             _ => {}
         }
@@ -217,12 +263,8 @@ impl<'s> Checker<'s> {
     /// What must hold of every status, and that nobody is left alive beyond their time.
     pub fn status(&mut self, at: Duration, status: &PodStatus) {
         self.look_for_stop(at);
-        for (name, process) in &self.processes {
-            let Some(stop) = self.stop.filter(|_| process.life == Life::Running && !process.killed) else {
-                continue;
-            };
-            let kill_at = process.signalled.map(|signalled| stop.by.max(signalled + FLOOR));
-            assert!(kill_at.map_or(stop.by, |by| by) > at, "{name} outlives its time");
+        for container in self.spec.all_containers() {
+            self.is_looked_after(container, at);
         }
         status::check(self, at, status);
         self.last.keep(status);

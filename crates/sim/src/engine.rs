@@ -3,7 +3,7 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
-use lifecycle::{Action, Observation, Observed, Plan, plan};
+use lifecycle::{Action, Observation, Observed, Plan, ProbeKind, ProbeState, plan};
 use podspec::{BootTime, Moment, PodSpec, WallTime};
 
 use crate::checker::Checker;
@@ -41,9 +41,22 @@ impl<'s> Engine<'s> {
     }
 
     pub(crate) fn observe(&mut self, now: Duration, observation: &Observation, timeline: &mut Timeline) {
-        timeline.observation(now, observation);
-        self.checker.observation(now, observation);
+        let before = self.probe(observation).cloned();
         self.observed.observe(self.spec, observation, moment(now));
+        match (observation, self.probe(observation)) {
+            (Observation::ProbeFinished { probe: ProbeKind::Liveness | ProbeKind::Readiness, .. }, after) => {
+                timeline.probed(now, observation, before.as_ref(), after);
+            }
+            _ => timeline.observation(now, observation),
+        }
+        self.checker.observation(now, observation);
+    }
+
+    /// What is known of the probe that this is about.
+    fn probe(&self, observation: &Observation) -> Option<&ProbeState> {
+        let Observation::ProbeFinished { container, attempt, probe, .. } = observation else { return None };
+        let current = self.observed.containers.get(container)?.current.as_ref()?;
+        (current.number == *attempt).then(|| current.probe(*probe))
     }
 
     pub(crate) fn plan(&self, now: Duration) -> Plan {

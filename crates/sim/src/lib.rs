@@ -8,13 +8,19 @@
 //! promises with other logic than the planner's.
 
 mod answers;
+mod changes;
 pub mod checker;
+mod crash;
 mod engine;
 pub mod exhaustive;
+mod quiet;
+pub mod random;
 mod script;
+mod seeds;
 mod timeline;
 mod words;
 mod world;
 
-pub use script::{Behaviour, Event, Scenario, ScriptError};
-pub use world::run;
+pub use script::{Behaviour, Crash, CrashPoint, Event, Scenario, ScriptError};
+pub use seeds::{Failure, Seeds, seeds};
+pub use world::{Steps, check, run};

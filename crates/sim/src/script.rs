@@ -2,15 +2,22 @@
 //!
 //! ```text
 //! # the rule this scenario is about
-//! pod restart=Never grace=30 deadline=60 volumes=2s:fail,ok sandbox=1s stop=1s
+//! pod restart=Never grace=30 deadline=60 volumes=2s:fail,ok sandbox=1s stop=1s gates=a,b backoff=1s..10s
 //! init    a    run=2s exit=1,0
-//! sidecar s    startup=fail,ok term=1s
-//! app     main run=10s prestop=5s pull=5s:ErrImagePull,ok start=late:2s
+//! sidecar s    startup=fail,ok period=2s readiness=ok,1s:fail readiness-threshold=1 term=1s
+//! app     main run=10s prestop=5s pull=5s:ErrImagePull,ok start=late:2s cpu=100..200 resize-restarts=memory
 //! at 5s exit main 3
 //! at 7s delete grace=3
 //! at 8s lose-sandbox
 //! at 9s restart-engine down=5s
+//! at action 12 restart-engine down=5s
+//! at observation 7 restart-engine
 //! at 9s ephemeral d run=3s
+//! at 9s image main new-ref
+//! at 9s resize main cpu=200..300 memory=64
+//! at 9s deadline 30
+//! at 9s gate a True
+//! at 9s evict
 //! together
 //! until 10m
 //! show messages
@@ -18,14 +25,20 @@
 //!
 //! Lists hold one value per attempt (or per probe, pull, ...); the last one repeats. Without `run` a
 //! process runs until it is stopped; `term` says how long it lives after its stop signal. A result is
-//! `ok` or `fail`, after a time when it is `5s` or `5s:fail`.
+//! `ok` or `fail`, after a time when it is `5s` or `5s:fail`. Settings of a probe are `liveness-period`,
+//! `readiness-delay` and so on; those of the startup probe need no prefix. Of resources, one number is the
+//! request and the limit. An engine that dies at the N-th action has begun that one and none after it, and
+//! written that it had issued them all; one that dies at the N-th observation had not written that down.
 
 use std::time::Duration;
 
-use lifecycle::ProbeKind;
+use lifecycle::{BackoffLimits, ProbeKind};
 use podspec::{Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, RestartPolicy};
 
-use crate::words::{container_word, duration, exit_script, key_value, list, number, outcome, policy};
+use crate::changes::{Change, Outside, in_order};
+use crate::words::{
+    backoff, container_word, duration, exit_script, key_value, list, number, outcome, policy,
+};
 
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -34,6 +47,9 @@ pub struct Scenario {
     pub changes: Vec<PodSpec>,
     pub behaviours: Vec<Behaviour>,
     pub events: Vec<(Duration, Event)>,
+    pub crashes: Vec<Crash>,
+    /// How this node delays restarts; `None`: it does not say.
+    pub backoff: Option<BackoffLimits>,
     /// The timeline ends here at the latest.
     pub until: Duration,
     pub volumes: Vec<Outcome>,
@@ -65,11 +81,33 @@ pub enum Event {
     RestartEngine {
         down: Duration,
     },
+    /// Somebody says this of a readiness gate; `None`: takes back what was said.
+    Gate {
+        gate: String,
+        status: Option<String>,
+    },
+    Evict,
     /// A process ends by itself.
     Exit {
         container: ContainerName,
         exit: ExitScript,
     },
+}
+
+/// The engine dies in the middle of something; `down` later there is a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Crash {
+    pub point: CrashPoint,
+    pub down: Duration,
+}
+
+/// Counted from 1, over all engines of the pod.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CrashPoint {
+    /// It has begun this action.
+    Action(usize),
+    /// It has taken this in.
+    Observation(usize),
 }
 
 /// How the processes of one container behave.
@@ -151,6 +189,8 @@ impl Scenario {
             changes: Vec::new(),
             behaviours: Vec::new(),
             events: Vec::new(),
+            crashes: Vec::new(),
+            backoff: None,
             until: Duration::from_secs(3_600),
             volumes: vec![Outcome::AT_ONCE],
             sandbox: vec![Outcome::AT_ONCE],
@@ -158,13 +198,24 @@ impl Scenario {
             together: false,
             show_messages: false,
         };
+        let mut outside = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.split('#').next().unwrap_or_default().trim();
             if !line.is_empty() {
-                scenario.line(line).map_err(|what| ScriptError { line: index + 1, what })?;
+                let read = scenario.line(line, &mut outside);
+                read.map_err(|what| ScriptError { line: index + 1, what })?;
             }
         }
+        (scenario.events, scenario.changes) = in_order(&scenario.spec, outside);
         Ok(scenario)
+    }
+
+    /// Nothing is to happen to a container that the pod does not have.
+    pub(crate) fn names_only_its_own(&self) -> bool {
+        self.events.iter().all(|(_, event)| match event {
+            Event::Exit { container, .. } => self.behaviour(container).is_some(),
+            _ => true,
+        })
     }
 
     #[must_use]
@@ -172,7 +223,7 @@ impl Scenario {
         self.behaviours.iter().find(|b| b.name == *name)
     }
 
-    fn line(&mut self, line: &str) -> Result<(), String> {
+    fn line(&mut self, line: &str, outside: &mut Vec<(Duration, Outside)>) -> Result<(), String> {
         let mut words = line.split_whitespace();
         let first = words.next().unwrap_or_default();
         match first {
@@ -189,8 +240,15 @@ impl Scenario {
                 self.show_messages = true;
                 Ok(())
             }
-            "at" => self.event(words),
-            "init" | "sidecar" | "app" => self.container(first, words),
+            "at" => self.event(words, outside),
+            "init" | "sidecar" | "app" => {
+                let container = self.container(first, words)?;
+                match container.kind {
+                    ContainerKind::App => self.spec.containers.push(container),
+                    _ => self.spec.init_containers.push(container),
+                }
+                Ok(())
+            }
             other => Err(format!("unknown word {other:?}")),
         }
     }
@@ -202,6 +260,8 @@ impl Scenario {
             "grace" => self.spec.termination_grace_period = Duration::from_secs(number(value)?),
             "deadline" => self.spec.active_deadline = Some(Duration::from_secs(number(value)?)),
             "volumes" => self.volumes = list(value, outcome)?,
+            "gates" => self.spec.readiness_gates = list(value, |gate| Ok(gate.to_owned()))?,
+            "backoff" => self.backoff = Some(backoff(value)?),
             "stop" => self.stop = duration(value)?,
             "sandbox" => self.sandbox = list(value, outcome)?,
             other => return Err(format!("unknown key {other:?}")),
@@ -209,12 +269,25 @@ impl Scenario {
         Ok(())
     }
 
-    fn event<'t>(&mut self, mut words: impl Iterator<Item = &'t str>) -> Result<(), String> {
-        let at = duration(words.next().unwrap_or_default())?;
+    fn event<'t>(
+        &mut self,
+        mut words: impl Iterator<Item = &'t str>,
+        outside: &mut Vec<(Duration, Outside)>,
+    ) -> Result<(), String> {
+        let at = words.next().unwrap_or_default();
+        if let "action" | "observation" = at {
+            self.crashes.push(crash(at, words)?);
+            return Ok(());
+        }
+        let at = duration(at)?;
         let what = words.next().ok_or("what happens then?")?;
         if what == "ephemeral" {
-            self.container(what, words)?;
-            self.events.push((at, Event::Change(self.changes.len() - 1)));
+            let container = Box::new(self.container(what, words)?);
+            outside.push((at, Outside::Change(Change::Ephemeral(container))));
+            return Ok(());
+        }
+        if let Some(change) = Change::parse(what, &mut words)? {
+            outside.push((at, Outside::Change(change)));
             return Ok(());
         }
         let mut value = || words.next().map(|w| key_value(w).map(|(_, v)| v)).transpose();
@@ -224,8 +297,13 @@ impl Scenario {
                 Event::Delete { grace: grace.map(Duration::from_secs) }
             }
             "lose-sandbox" => Event::LoseSandbox,
+            "evict" => Event::Evict,
             "restart-engine" => {
                 Event::RestartEngine { down: value()?.map(duration).transpose()?.unwrap_or_default() }
+            }
+            "gate" => {
+                let gate = words.next().ok_or("which gate?")?.to_owned();
+                Event::Gate { gate, status: words.next().filter(|said| *said != "-").map(str::to_owned) }
             }
             "exit" => Event::Exit {
                 container: ContainerName::new(words.next().ok_or("who exits?")?),
@@ -233,11 +311,15 @@ impl Scenario {
             },
             other => return Err(format!("unknown event {other:?}")),
         };
-        self.events.push((at, event));
+        outside.push((at, Outside::Event(event)));
         Ok(())
     }
 
-    fn container<'t>(&mut self, kind: &str, mut words: impl Iterator<Item = &'t str>) -> Result<(), String> {
+    fn container<'t>(
+        &mut self,
+        kind: &str,
+        mut words: impl Iterator<Item = &'t str>,
+    ) -> Result<Container, String> {
         let name = ContainerName::new(words.next().ok_or("a container needs a name")?);
         let kind = match kind {
             "init" => ContainerKind::Init,
@@ -249,17 +331,19 @@ impl Scenario {
         let mut behaviour = Behaviour::plain(name, kind);
         words.try_for_each(|word| container_word(word, &mut container, &mut behaviour))?;
         self.behaviours.push(behaviour);
-        match kind {
-            ContainerKind::App => self.spec.containers.push(container),
-            ContainerKind::Init | ContainerKind::Sidecar => self.spec.init_containers.push(container),
-            ContainerKind::Ephemeral => {
-                let mut spec = self.changes.last().unwrap_or(&self.spec).clone();
-                spec.ephemeral_containers.push(container);
-                self.changes.push(spec);
-            }
-        }
-        Ok(())
+        Ok(container)
     }
+}
+
+/// `7 restart-engine down=5s`, after `action` or `observation`.
+fn crash<'t>(point: &str, mut words: impl Iterator<Item = &'t str>) -> Result<Crash, String> {
+    let count = number(words.next().unwrap_or_default())?;
+    let point = if point == "action" { CrashPoint::Action(count) } else { CrashPoint::Observation(count) };
+    if words.next() != Some("restart-engine") {
+        return Err("only the engine dies in the middle of something".to_owned());
+    }
+    let down = words.next().map(|word| key_value(word).and_then(|(_, down)| duration(down))).transpose()?;
+    Ok(Crash { point, down: down.unwrap_or_default() })
 }
 
 impl Behaviour {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lifecycle::{
     Action, Condition, ConditionKind, ContainerState, ContainerStatus, Exit, Observation, PodStatus,
-    ProbeOutcome,
+    ProbeOutcome, ProbeState,
 };
 use podspec::Resources;
 
@@ -51,6 +51,29 @@ impl Timeline {
         }
         if let Some(text) = observation_text(observation) {
             self.line(at, "<-", &text);
+        }
+    }
+
+    /// A probe that goes on for ever: what it says when that is something new, and what may become so.
+    pub(crate) fn probed(
+        &mut self,
+        at: Duration,
+        observation: &Observation,
+        before: Option<&ProbeState>,
+        after: Option<&ProbeState>,
+    ) {
+        if self.silent {
+            return;
+        }
+        let verdict = |state: Option<&ProbeState>| state.map(|state| state.verdict);
+        let count = |state: Option<&ProbeState>| state.map(|state| (state.failures, state.errors));
+        let turned = verdict(before) != verdict(after);
+        if !turned && count(before) == count(after) {
+            return;
+        }
+        let now = verdict(after).filter(|_| turned).map(|verdict| format!(", now {verdict:?}"));
+        if let Some(text) = observation_text(observation) {
+            self.line(at, "<-", &(text + &now.unwrap_or_default()));
         }
     }
 
@@ -143,6 +166,7 @@ fn observation_text(observation: &Observation) -> Option<String> {
         }
         Observation::Evicted { .. } => "evicted".to_owned(),
         Observation::Accepted
+        | Observation::HookWarned { .. }
         | Observation::VolumesReady
         | Observation::VolumesRemoved
         | Observation::SandboxCreated { .. }

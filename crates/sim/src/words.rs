@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lifecycle::BackoffLimits;
 use podspec::{
     Container, ExecAction, ExitCodeOperator, HookHandler, Probe, ProbeHandler, PullPolicy, RestartPolicy,
     RestartRule, RestartRuleAction,
@@ -36,22 +37,57 @@ pub(crate) fn container_word(
             container.pre_stop = hook();
             behaviour.pre_stop = list(value, outcome)?;
         }
-        "startup" => {
-            probe(container);
-            behaviour.startup = list(value, probe_script)?;
+        "cpu" => {
+            let Amount { request, limit } = amount(value)?;
+            (container.resources.cpu_request, container.resources.cpu_limit) = (request, limit);
         }
-        "period" => probe(container).period = duration(value)?,
-        "delay" => probe(container).initial_delay = duration(value)?,
-        "successes" => probe(container).success_threshold = number(value)?,
-        "threshold" => probe(container).failure_threshold = number(value)?,
-        "probegrace" => probe(container).termination_grace_period = Some(duration(value)?),
-        other => return Err(format!("unknown key {other:?}")),
+        "memory" => {
+            let Amount { request, limit } = amount(value)?;
+            (container.resources.memory_request, container.resources.memory_limit) = (request, limit);
+        }
+        "resize" => behaviour.resize = list(value, outcome)?,
+        "resize-restarts" => {
+            container.resize_restarts.cpu = value.split(',').any(|resource| resource == "cpu");
+            container.resize_restarts.memory = value.split(',').any(|resource| resource == "memory");
+        }
+        _ => return probe_word(key, value, container, behaviour),
     }
     Ok(())
 }
 
-fn probe(container: &mut Container) -> &mut Probe {
-    container.startup_probe.get_or_insert_with(|| Probe {
+/// `startup`, `period`, `liveness`, `liveness-period`, ...
+fn probe_word(
+    key: &str,
+    value: &str,
+    container: &mut Container,
+    behaviour: &mut Behaviour,
+) -> Result<(), String> {
+    let (kind, setting) = match key {
+        "startup" | "liveness" | "readiness" => (key, ""),
+        _ => key.split_once('-').unwrap_or(("startup", key)),
+    };
+    let (probe, script) = match kind {
+        "startup" => (&mut container.startup_probe, &mut behaviour.startup),
+        "liveness" => (&mut container.liveness_probe, &mut behaviour.liveness),
+        "readiness" => (&mut container.readiness_probe, &mut behaviour.readiness),
+        _ => return Err(format!("unknown key {key:?}")),
+    };
+    let probe = probe.get_or_insert_with(plain_probe);
+    match setting {
+        "" => *script = list(value, probe_script)?,
+        "period" => probe.period = duration(value)?,
+        "delay" => probe.initial_delay = duration(value)?,
+        "timeout" => probe.timeout = duration(value)?,
+        "successes" => probe.success_threshold = number(value)?,
+        "threshold" => probe.failure_threshold = number(value)?,
+        "probegrace" => probe.termination_grace_period = Some(duration(value)?),
+        _ => return Err(format!("unknown key {key:?}")),
+    }
+    Ok(())
+}
+
+fn plain_probe() -> Probe {
+    Probe {
         handler: ProbeHandler::Exec(ExecAction { command: vec!["probe".to_owned()] }),
         initial_delay: Duration::ZERO,
         period: Duration::from_secs(1),
@@ -59,7 +95,27 @@ fn probe(container: &mut Container) -> &mut Probe {
         success_threshold: 1,
         failure_threshold: 3,
         termination_grace_period: None,
-    })
+    }
+}
+
+/// Of one resource.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    pub(crate) request: Option<u64>,
+    pub(crate) limit: Option<u64>,
+}
+
+/// `100`, `100..200`, `..200`, `100..`
+pub(crate) fn amount(value: &str) -> Result<Amount, String> {
+    let (request, limit) = value.split_once("..").unwrap_or((value, value));
+    let amount = |text: &str| if text.is_empty() { Ok(None) } else { number(text).map(Some) };
+    Ok(Amount { request: amount(request)?, limit: amount(limit)? })
+}
+
+/// `1s..10s`: the first delay and the longest.
+pub(crate) fn backoff(value: &str) -> Result<BackoffLimits, String> {
+    let (initial, max) = value.split_once("..").ok_or("a backoff is FIRST..LONGEST")?;
+    Ok(BackoffLimits { initial: duration(initial)?, max: duration(max)? })
 }
 
 fn term(value: &str) -> Result<(Option<Duration>, i32), String> {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use lifecycle::{ContainerRecord, Exit, ExitReason, Observation, SandboxSnapshot, SandboxState};
 use podspec::{ContainerName, Moment};
 
+use crate::crash::Turn;
 use crate::engine::{self, Engine};
-use crate::script::{Event, ExitScript, Scenario};
+use crate::quiet;
+use crate::script::{CrashPoint, Event, ExitScript, Scenario};
 use crate::timeline::Timeline;
 
 /// More steps than any sane scenario takes: a plan that never settles is a bug.
-const STEPS_MAX: usize = 100_000;
+const STEPS_MAX: u64 = 100_000;
 /// Exits move the clock on by a nanosecond each; what is due then still counts as due at the end.
 const UNTIL_SLACK: Duration = Duration::from_micros(10);
 /// Of the timeline, when a promise is broken.
@@ -23,17 +25,40 @@ const LINES_SHOWN: usize = 30;
 /// When a plan is not at its fixpoint after its actions, breaks a promise, or never settles.
 #[must_use]
 pub fn run(scenario: &Scenario) -> String {
-    let mut world = World::new(scenario);
-    world.expect(Duration::ZERO, Pending::Observe(Observation::Accepted));
-    for (at, event) in &scenario.events {
-        world.expect(*at, Pending::Outside(event.clone()));
+    let mut world = World::new(scenario, Timeline::new(scenario.show_messages));
+    world.play();
+    world.timeline.take_text()
+}
+
+/// What one play was made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Steps {
+    /// Something happened, or a time came, and a plan was made and carried out.
+    pub steps: u64,
+    pub actions: u64,
+    pub observations: u64,
+    pub crashes: u64,
+}
+
+impl std::ops::AddAssign for Steps {
+    fn add_assign(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.actions += other.actions;
+        self.observations += other.observations;
+        self.crashes += other.crashes;
     }
-    for _ in 0..STEPS_MAX {
-        if !world.step() {
-            return world.timeline.take_text();
-        }
-    }
-    panic!("the pod does not settle within {STEPS_MAX} steps");
+}
+
+/// Plays the scenario for its checks alone.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn check(scenario: &Scenario) -> Steps {
+    let mut world = World::new(scenario, Timeline::silent());
+    let steps = world.play();
+    let (actions, observations) = (world.actions as u64, world.observations as u64);
+    Steps { steps, actions, observations, crashes: world.crashed }
 }
 
 pub(crate) enum Pending {
@@ -56,11 +81,12 @@ pub(crate) enum Pending {
 pub(crate) struct World<'s> {
     pub(crate) scenario: &'s Scenario,
     pub(crate) now: Duration,
-    engine: Engine<'s>,
+    pub(crate) engine: Engine<'s>,
+    pub(crate) turn: Turn<'s>,
     timeline: Timeline,
-    pending: BTreeMap<(Duration, u64), Pending>,
+    pub(crate) pending: BTreeMap<(Duration, u64), Pending>,
     sequence: u64,
-    wake: Option<Duration>,
+    pub(crate) wake: Option<Duration>,
     /// The attempt of the living sandbox.
     pub(crate) sandbox: Option<u32>,
     pub(crate) alive: BTreeMap<ContainerName, ContainerRecord>,
@@ -69,16 +95,22 @@ pub(crate) struct World<'s> {
     /// How often each scripted thing has happened, by container; by nobody for the pod.
     pub(crate) counts: BTreeMap<(Option<ContainerName>, &'static str), usize>,
     /// When the next engine takes over; there is none until then.
-    engine_returns: Option<Duration>,
+    pub(crate) engine_returns: Option<Duration>,
+    /// What is said of the readiness gates.
+    gates: BTreeMap<String, String>,
+    actions: usize,
+    pub(crate) observations: usize,
+    pub(crate) crashed: u64,
 }
 
 impl<'s> World<'s> {
-    fn new(scenario: &'s Scenario) -> Self {
-        Self {
+    fn new(scenario: &'s Scenario, timeline: Timeline) -> Self {
+        let mut world = Self {
             scenario,
             now: Duration::ZERO,
             engine: Engine::new(&scenario.spec),
-            timeline: Timeline::new(scenario.show_messages),
+            turn: Turn::default(),
+            timeline,
             pending: BTreeMap::new(),
             sequence: 0,
             wake: None,
@@ -87,7 +119,26 @@ impl<'s> World<'s> {
             ended: Vec::new(),
             counts: BTreeMap::new(),
             engine_returns: None,
+            gates: BTreeMap::new(),
+            actions: 0,
+            observations: 0,
+            crashed: 0,
+        };
+        world.expect(Duration::ZERO, Pending::EngineReturns);
+        for (at, event) in &scenario.events {
+            world.expect(*at, Pending::Outside(event.clone()));
         }
+        world
+    }
+
+    /// To its end; the number of steps that took.
+    fn play(&mut self) -> u64 {
+        for steps in 1..=STEPS_MAX {
+            if !self.step() {
+                return steps;
+            }
+        }
+        panic!("the pod does not settle within {STEPS_MAX} steps");
     }
 
     /// Takes the next event or wake-up. False at the end.
@@ -104,6 +155,7 @@ impl<'s> World<'s> {
         }
         self.now = self.now.max(at);
         self.wake = None;
+        self.turn = self.begin_turn();
         while self.pending.first_key_value().is_some_and(|((next, _), _)| *next <= at) {
             if let Some((_, pending)) = self.pending.pop_first() {
                 self.happen(pending);
@@ -112,6 +164,7 @@ impl<'s> World<'s> {
                 break;
             }
         }
+        self.die_if_scripted();
         self.engine_returns.is_some() || self.plan_and_apply()
     }
 
@@ -138,31 +191,41 @@ impl<'s> World<'s> {
 
     fn outside(&mut self, event: Event) {
         match event {
+            Event::LoseSandbox => return self.lose_sandbox(),
+            Event::Exit { container, exit } => return self.end(&container, exit),
+            Event::RestartEngine { .. } if self.engine_returns.is_some() => return,
+            Event::RestartEngine { down } => return self.die(down),
+            _ => {}
+        }
+        // Whoever has something to say to an engine waits until there is one.
+        match self.engine_returns {
+            Some(at) => self.expect(at, Pending::Outside(event)),
+            None => self.tell(event),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        // Nothing else comes in the very same moment: which of two came first would be anybody's guess.
+        self.now += Duration::from_nanos(1);
+        self.turn.told.push(event.clone());
+        match event {
             Event::Delete { grace } => {
-                if let Some(at) = self.engine_returns {
-                    return self.expect(at, Pending::Outside(Event::Delete { grace }));
-                }
                 let grace = grace.unwrap_or(self.scenario.spec.termination_grace_period);
                 self.observe(&Observation::DeletionRequested { grace });
             }
-            Event::Change(which) => match self.engine_returns {
-                Some(at) => self.expect(at, Pending::Outside(Event::Change(which))),
-                None => {
-                    self.engine.change_spec(&self.scenario.changes[which]);
-                    self.observe(&Observation::SpecChanged);
-                }
-            },
-            Event::LoseSandbox => self.lose_sandbox(),
-            Event::Exit { container, exit } => self.end(&container, exit),
-            Event::RestartEngine { .. } if self.engine_returns.is_some() => {}
-            Event::RestartEngine { down } => {
-                self.timeline.note(self.now, "the engine is killed");
-                self.pending.retain(|_, pending| {
-                    !matches!(pending, Pending::Observe(_) | Pending::ProcessBegins { .. })
-                });
-                self.engine_returns = Some(self.now + down);
-                self.expect(self.now + down, Pending::EngineReturns);
+            Event::Change(which) => {
+                self.engine.change_spec(&self.scenario.changes[which]);
+                self.observe(&Observation::SpecChanged);
             }
+            Event::Gate { gate, status } => {
+                match status {
+                    Some(status) => drop(self.gates.insert(gate, status)),
+                    None => drop(self.gates.remove(&gate)),
+                }
+                self.observe(&Observation::GatesChanged { gates: self.gates.clone() });
+            }
+            Event::Evict => self.observe(&Observation::Evicted { message: "scripted".to_owned() }),
+            Event::LoseSandbox | Event::Exit { .. } | Event::RestartEngine { .. } => {}
         }
     }
 
@@ -189,6 +252,9 @@ impl<'s> World<'s> {
 
     fn engine_returns(&mut self) {
         self.engine_returns = None;
+        if let Some(backoff) = self.scenario.backoff {
+            self.observe(&Observation::Configured { backoff });
+        }
         self.observe(&Observation::Accepted);
         let (SandboxState::Creating { attempt }
         | SandboxState::Ready { attempt, .. }
@@ -206,15 +272,26 @@ impl<'s> World<'s> {
     }
 
     fn observe(&mut self, observation: &Observation) {
+        self.observations += 1;
         self.engine.observe(self.now, observation, &mut self.timeline);
     }
 
     /// One plan, its actions, and the check that planning again would add nothing.
     fn plan_and_apply(&mut self) -> bool {
         let now = self.now;
+        let mut crash = None;
         for action in &self.engine.plan(now).actions {
             self.engine.issue(now, action, &mut self.timeline);
+            if crash.is_some() {
+                continue;
+            }
             self.answer(action);
+            self.actions += 1;
+            crash = self.crash_at(CrashPoint::Action(self.actions));
+        }
+        if let Some(down) = crash {
+            self.die(down);
+            return true;
         }
         let settled = self.engine.settle(now, &mut self.timeline);
         self.wake = settled.wake;
@@ -234,6 +311,7 @@ impl<'s> World<'s> {
             attempt,
             id: id.clone(),
             started,
+            stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
@@ -296,7 +374,7 @@ impl<'s> World<'s> {
 /// A broken promise is shown with what led to it.
 impl Drop for World<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !quiet::is_quiet() {
             eprintln!("{}", self.timeline.last_lines(LINES_SHOWN));
         }
     }

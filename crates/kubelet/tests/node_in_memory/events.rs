@@ -20,7 +20,7 @@ fn decided(decisions: &[(Option<&str>, Verdict)]) -> Happening {
 
 fn image_failed(reason: &str) -> Happening {
     let (reason, message) = (reason.to_owned(), "why".to_owned());
-    Happening::Observed(Observation::ImageFailed { container: "main".into(), reason, message })
+    Happening::Observed(Observation::ImageFailed { container: "main".into(), image: "image".into(), reason, message })
 }
 
 fn started(container: &str) -> Happening {
@@ -57,6 +57,7 @@ fn every_event_has_the_kubelets_words() {
         Happening::Observed(Observation::SandboxCreateFailed { attempt: 0, message: "why".into() }),
         Happening::Observed(Observation::ImageReady {
             container: "side".into(),
+            image: "image".into(),
             image_id: "id".into(),
             pulled: Some(Pulled { took: Duration::from_millis(1_250), bytes: 42 }),
         }),

@@ -248,7 +248,7 @@ impl Draft<'_> {
                 let text = format!("image pulled in {} ({bytes} bytes)", short_duration(*took));
                 self.container(container, "image_pulled", Tone::Plain, text);
             }
-            Observation::ImageFailed { container, reason, message } => {
+            Observation::ImageFailed { container, reason, message, .. } => {
                 let text = format!("cannot use its image ({reason}): {}", with_remedy(reason, message));
                 self.container(container, "image_failed", Tone::Bad, text);
             }

@@ -122,6 +122,7 @@ fn trouble_is_said_with_its_reason_and_when_it_is_tried_again() {
             Happening::Observed(Observation::VolumesFailed { message: "hostPath /x is missing".into() }),
             Happening::Observed(Observation::ImageFailed {
                 container: "app".into(),
+                image: "image".into(),
                 reason: "ErrImageNeverPull".into(),
                 message: "not there".into(),
             }),

@@ -54,7 +54,8 @@ impl Checker<'_> {
                 }
                 None => {
                     self.count_restart(&record.name, at);
-                    self.with(&record.name, |process, spec| process.started(spec));
+                    let since = moment(record.started);
+                    self.with(&record.name, |process, spec| process.started(spec, since));
                     self.sent(record);
                 }
             }
@@ -85,7 +86,7 @@ fn killed(at: Duration) -> Exit {
     Exit { code, signal: Some(9), reason, message: String::new(), started: None, finished }
 }
 
-fn moment(at: Moment) -> Duration {
+pub(super) fn moment(at: Moment) -> Duration {
     boot(at.boot)
 }
 

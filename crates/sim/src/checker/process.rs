@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use lifecycle::{Exit, ExitReason, Hook, ProbeOutcome};
-use podspec::{Container, ContainerKind, ExitCodeOperator, RestartPolicy, RestartRuleAction};
+use lifecycle::{BackoffLimits, Exit, ExitReason, Hook, ProbeKind, ProbeOutcome};
+use podspec::{Container, ContainerKind, ExitCodeOperator, Resources, RestartPolicy, RestartRuleAction};
+
+use super::probing::Probing;
 
 /// The shortest time between stop signal and SIGKILL.
 pub(super) const FLOOR: Duration = Duration::from_secs(2);
@@ -45,9 +47,20 @@ pub(super) struct Process {
     pub(super) last_exit: Option<LastExit>,
     pub(super) post_start: HookLife,
     pub(super) pre_stop: HookLife,
-    pub(super) probe_successes: u32,
-    pub(super) probe_failures: u32,
-    pub(super) probe_in_flight: bool,
+    pub(super) post_start_failed: Option<Duration>,
+    /// Since when it runs.
+    pub(super) since: Duration,
+    pub(super) startup: Probing,
+    pub(super) liveness: Probing,
+    pub(super) readiness: Probing,
+    /// What it was started with, and resized to.
+    pub(super) image: String,
+    pub(super) resources: Resources,
+    pub(super) resizing: bool,
+    /// When its last resize failed.
+    pub(super) resize_failed: Option<Duration>,
+    /// Since when it cannot go on under its pod's spec.
+    pub(super) superseded: Option<Duration>,
     pub(super) signalled: Option<Duration>,
     pub(super) killed: bool,
     pub(super) image_ready: bool,
@@ -74,22 +87,41 @@ impl Process {
         }
     }
 
-    pub(super) fn probe_failed(&self, container: &Container) -> bool {
-        container.startup_probe.as_ref().is_some_and(|p| self.probe_failures >= p.failure_threshold)
-    }
-
-    pub(super) fn probe_passed(&self, container: &Container) -> bool {
-        container.startup_probe.as_ref().is_none_or(|p| self.probe_successes >= p.success_threshold)
+    fn probe_failed(&self) -> bool {
+        self.startup.failed().is_some() || self.liveness.failed().is_some()
     }
 
     /// Running, past its hook and its startup probe.
     pub(super) fn up(&self, container: &Container) -> bool {
         let hook_done = container.post_start.is_none() || self.post_start == HookLife::Succeeded;
-        self.life == Life::Running && hook_done && self.probe_passed(container)
+        let probed = container.startup_probe.is_none() || self.startup.passed();
+        self.life == Life::Running && hook_done && probed
+    }
+
+    pub(super) fn being_stopped(&self) -> bool {
+        self.pre_stop != HookLife::None || self.signalled.is_some()
+    }
+
+    /// Since when it has to stop whatever its pod does, and the time that it has.
+    pub(super) fn stops_alone(&self, container: &Container, grace: Duration) -> Option<(Duration, Duration)> {
+        if let Some(failed) = self.post_start_failed {
+            return Some((failed, grace));
+        }
+        let counts = container.kind != ContainerKind::Sidecar || self.up(container) || self.being_stopped();
+        if let Some(superseded) = self.superseded.filter(|_| counts) {
+            return Some((superseded, grace));
+        }
+        for kind in [ProbeKind::Liveness, ProbeKind::Startup] {
+            if let Some(failed) = self.probing(kind).failed() {
+                let own = kind.of(container).and_then(|probe| probe.termination_grace_period);
+                return Some((failed, own.unwrap_or(grace)));
+            }
+        }
+        None
     }
 
     pub(super) fn has_to_stop_alone(&self, container: &Container) -> bool {
-        self.post_start == HookLife::Failed || self.probe_failed(container)
+        self.stops_alone(container, Duration::ZERO).is_some()
     }
 
     pub(super) fn start(&mut self, container: &Container, attempt: u32) {
@@ -108,6 +140,8 @@ impl Process {
             passed_in_run: before.passed_in_run,
             tried_in_run: before.tried_in_run,
             backoff: before.backoff,
+            image: container.image.clone(),
+            resources: container.resources,
             before: Some(Box::new(before)),
             ..Self::default()
         };
@@ -120,9 +154,9 @@ impl Process {
         }
     }
 
-    pub(super) fn started(&mut self, container: &Container) {
+    pub(super) fn started(&mut self, container: &Container, since: Duration) {
         if self.life == Life::Starting {
-            self.life = Life::Running;
+            (self.life, self.since) = (Life::Running, since);
             self.tried_in_run |= container.post_start.is_none();
             self.look_up(container);
         }
@@ -148,13 +182,13 @@ impl Process {
     }
 
     /// Called when the attempt turns out to have had a process.
-    pub(super) fn count_restart(&mut self, at: Duration, behind: Option<Duration>) {
+    pub(super) fn count_restart(&mut self, at: Duration, behind: Option<Duration>, limits: BackoffLimits) {
         let Some(finished) = behind else { return };
         let delay = match self.backoff {
             Some((delay, counted)) if finished.saturating_sub(counted) <= Duration::from_secs(600) => {
-                (delay * 2).min(Duration::from_secs(300))
+                (delay * 2).min(limits.max)
             }
-            _ => Duration::from_secs(10),
+            _ => limits.initial,
         };
         self.backoff = Some((delay, at));
     }
@@ -176,11 +210,12 @@ impl Process {
         *held = HookLife::Running;
     }
 
-    pub(super) fn hook_finished(&mut self, container: &Container, hook: Hook, succeeded: bool) {
+    pub(super) fn hook_finished(&mut self, container: &Container, hook: Hook, succeeded: bool, at: Duration) {
         let result = if succeeded { HookLife::Succeeded } else { HookLife::Failed };
         match hook {
             Hook::PostStart => {
                 self.post_start = result;
+                self.post_start_failed = (!succeeded).then_some(at);
                 self.tried_in_run = true;
             }
             Hook::PreStop => self.pre_stop = result,
@@ -188,37 +223,69 @@ impl Process {
         self.look_up(container);
     }
 
-    pub(super) fn probe(&mut self, container: &Container) {
+    /// One probe begins.
+    pub(super) fn probe(&mut self, container: &Container, kind: ProbeKind, timeout: Duration, at: Duration) {
         let name = &container.name;
-        assert_eq!(self.life, Life::Running, "a probe of {name}");
-        assert!(!self.probe_in_flight, "two probes of {name} at once");
-        assert!(!self.probe_passed(container), "{name} is probed after its startup probe passed");
-        assert!(!self.probe_failed(container), "{name} is probed after its startup probe failed");
-        let hook_done = container.post_start.is_none() || self.post_start == HookLife::Succeeded;
-        assert!(hook_done, "{name} is probed before its postStart hook is done");
-        self.probe_in_flight = true;
+        assert_eq!(self.life, Life::Running, "a {kind:?} probe of {name}");
+        let probe = kind.of(container).unwrap_or_else(|| panic!("{name} has no {kind:?} probe"));
+        assert_eq!(timeout, probe.timeout, "the time of the {kind:?} probe of {name}");
+        if kind == ProbeKind::Startup {
+            let hook_done = container.post_start.is_none() || self.post_start == HookLife::Succeeded;
+            assert!(hook_done, "{name} is probed before its postStart hook is done");
+        } else {
+            assert!(self.up(container), "a {kind:?} probe of {name}, which is not started");
+        }
+        let since = self.since;
+        self.probing_mut(kind).begin(name.as_str(), kind, probe, since, at);
     }
 
-    pub(super) fn probed(&mut self, container: &Container, outcome: &ProbeOutcome) {
-        self.probe_in_flight = false;
-        if self.life != Life::Running || self.probe_passed(container) || self.probe_failed(container) {
-            return;
-        }
-        match outcome {
-            ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
-                (self.probe_successes, self.probe_failures) = (self.probe_successes + 1, 0);
-            }
-            ProbeOutcome::Failure(_) => {
-                (self.probe_successes, self.probe_failures) = (0, self.probe_failures + 1);
-            }
-            ProbeOutcome::Error(_) => {}
-        }
+    pub(super) fn probed(
+        &mut self,
+        container: &Container,
+        kind: ProbeKind,
+        outcome: &ProbeOutcome,
+        at: Duration,
+    ) {
+        let Some(probe) = kind.of(container).filter(|_| self.life == Life::Running) else { return };
+        self.probing_mut(kind).finished(kind, probe, outcome, at);
         self.look_up(container);
+    }
+
+    pub(super) fn probing(&self, kind: ProbeKind) -> &Probing {
+        match kind {
+            ProbeKind::Startup => &self.startup,
+            ProbeKind::Liveness => &self.liveness,
+            ProbeKind::Readiness => &self.readiness,
+        }
+    }
+
+    fn probing_mut(&mut self, kind: ProbeKind) -> &mut Probing {
+        match kind {
+            ProbeKind::Startup => &mut self.startup,
+            ProbeKind::Liveness => &mut self.liveness,
+            ProbeKind::Readiness => &mut self.readiness,
+        }
+    }
+
+    /// Ready, as far as its readiness probe goes.
+    pub(super) fn ready(&self, container: &Container) -> bool {
+        self.up(container) && (container.readiness_probe.is_none() || self.readiness.passed())
+    }
+
+    /// A probe of this kind is to be under way by now, if nobody stops the container.
+    pub(super) fn probe_is_due(&self, container: &Container, kind: ProbeKind, at: Duration) -> bool {
+        let Some(probe) = kind.of(container).filter(|_| self.life == Life::Running) else { return false };
+        let hook_done = container.post_start.is_none() || self.post_start == HookLife::Succeeded;
+        let may_run = if kind == ProbeKind::Startup { hook_done } else { self.up(container) };
+        may_run && self.probing(kind).due(kind, probe, self.since, at)
     }
 
     /// A new engine does again what was under way.
     pub(super) fn engine_restarted(&mut self) {
-        self.probe_in_flight = false;
+        for probing in [&mut self.startup, &mut self.liveness, &mut self.readiness] {
+            probing.engine_restarted();
+        }
+        self.resizing = false;
         for hook in [&mut self.post_start, &mut self.pre_stop] {
             if *hook == HookLife::Running {
                 *hook = HookLife::None;
@@ -229,6 +296,9 @@ impl Process {
     /// Whether its policies and rules start it again after its last exit.
     pub(super) fn is_restarted(&self, container: &Container, pod: RestartPolicy) -> bool {
         let Some(exit) = &self.last_exit else { return true };
+        if self.life == Life::Exited && self.superseded.is_some() {
+            return container.kind != ContainerKind::Ephemeral;
+        }
         let bad = exit.code != 0 || (container.kind == ContainerKind::Init && exit.oom);
         let policy = container.restart.policy.unwrap_or(pod);
         match container.kind {
@@ -238,7 +308,7 @@ impl Process {
                 bad && (policy != RestartPolicy::Never || rule(container, exit.code).is_some())
             }
             ContainerKind::App => {
-                let failed = bad || self.probe_failed(container);
+                let failed = bad || self.probe_failed();
                 rule(container, exit.code).is_some()
                     || policy == RestartPolicy::Always
                     || (policy == RestartPolicy::OnFailure && failed)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use podspec::ContainerName;
 
 /// After a failed set-up of volumes or sandbox, a container that could not be made, the check of an image.
-const RETRY: Duration = Duration::from_secs(10);
+pub(super) const RETRY: Duration = Duration::from_secs(10);
 /// After a lost sandbox, and after an exit that asks for a restart of all containers.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After the first failed pull, and at most.
@@ -111,6 +111,11 @@ impl Retries {
     /// It is waited until it is pulled again.
     pub(super) fn has_failed(&self, image: &str) -> bool {
         self.pulls.get(image).is_some_and(|pull| pull.failed && !pull.under_way)
+    }
+
+    /// What nobody names any more is forgotten.
+    pub(super) fn keep_pulls(&mut self, named: impl Fn(&str) -> bool) {
+        self.pulls.retain(|image, _| named(image));
     }
 
     /// What the old engine had under way is forgotten.

@@ -80,11 +80,12 @@ impl Checker<'_> {
 
     pub(super) fn count_restart(&mut self, name: &ContainerName, at: Duration) {
         let behind = self.exit_behind(self.container(name));
+        let limits = self.limits;
         self.had_processes |= self.container(name).kind != ContainerKind::Ephemeral;
         self.retries.container_made(name);
         self.with(name, |process, _| {
             if process.life == Life::Starting {
-                process.count_restart(at, behind);
+                process.count_restart(at, behind, limits);
             }
         });
     }

@@ -7,7 +7,7 @@ use lifecycle::{ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus
 use podspec::{Container, ContainerKind, ContainerName};
 
 use super::process::{HookLife, Life};
-use super::{Checker, Part};
+use super::{Checker, Part, Why};
 
 /// What later statuses must not take back.
 #[derive(Clone, Hash, Debug, Default)]
@@ -18,6 +18,10 @@ pub(super) struct LastStatus {
 }
 
 impl LastStatus {
+    pub(super) fn is_terminal(&self) -> bool {
+        self.phase.is_some_and(terminal)
+    }
+
     pub(super) fn keep(&mut self, status: &PodStatus) {
         self.phase = Some(status.phase);
         self.initialized |= condition(status, ConditionKind::Initialized);
@@ -80,8 +84,12 @@ fn check_conditions(checker: &Checker<'_>, status: &PodStatus) {
     let counts = |c: &&ContainerStatus| checker.container(&c.name).kind != ContainerKind::Init;
     let all_ready = !terminal(status.phase)
         && status.init_containers.iter().chain(&status.containers).filter(counts).all(|c| c.ready);
-    assert_eq!(is(ConditionKind::Ready), all_ready, "Ready");
     assert_eq!(is(ConditionKind::ContainersReady), all_ready, "ContainersReady");
+    check_gates(checker, status, all_ready);
+    let resizes = |c: &Container| checker.of(c).resize_wanted(c);
+    let resizing = !terminal(status.phase) && checker.spec.all_containers().any(resizes);
+    assert_eq!(is(ConditionKind::PodResizeInProgress), resizing, "PodResizeInProgress");
+    assert_eq!(is(ConditionKind::DisruptionTarget), checker.evicted.is_some(), "DisruptionTarget");
     let passed = checker.spec.init_containers.iter().all(|c| match c.kind {
         ContainerKind::Sidecar => checker.of(c).up(c),
         ContainerKind::Init | ContainerKind::App | ContainerKind::Ephemeral => checker.of(c).passed_in_run,
@@ -91,6 +99,21 @@ fn check_conditions(checker: &Checker<'_>, status: &PodStatus) {
     assert!(!initialized || is(ConditionKind::Initialized), "Initialized went back, or does not come");
     assert!(initialized || !is(ConditionKind::Initialized) || checker.had_processes, "Initialized too early");
     assert_eq!(is(ConditionKind::AllContainersRestarting), checker.restarting_all, "AllContainersRestarting");
+}
+
+/// Ready means that all containers are, and that every gate is open.
+fn check_gates(checker: &Checker<'_>, status: &PodStatus, all_ready: bool) {
+    let gates = &checker.spec.readiness_gates;
+    let closed = |gate: &&String| checker.gates.get(*gate).is_none_or(|said| said != "True");
+    let closed: Vec<&String> = gates.iter().filter(closed).collect();
+    let ready = status.conditions.iter().find(|c| c.kind == ConditionKind::Ready);
+    let ready = ready.unwrap_or_else(|| panic!("no condition Ready"));
+    assert_eq!(ready.status, all_ready && closed.is_empty(), "Ready");
+    let held_by_gates = ready.reason.as_deref() == Some("ReadinessGatesNotReady");
+    assert_eq!(held_by_gates, all_ready && !closed.is_empty(), "why it is not Ready");
+    let message = ready.message.as_deref().unwrap_or_default();
+    let told = closed.iter().all(|gate| message.contains(&format!("\"{gate}\"")));
+    assert!(!held_by_gates || told, "a gate is closed and not told of");
 }
 
 /// The exits that are told are those that were seen.
@@ -125,6 +148,10 @@ fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
     let runs = matches!(status.state, ContainerState::Running { .. });
     assert_eq!(runs, process.life == Life::Running && hook_over, "{name} is Running");
     assert_eq!(status.started, process.up(container), "{name} is started");
+    if runs {
+        assert_eq!(status.image, process.image, "the image of {name}");
+        assert_eq!(status.resources, Some(process.resources), "the resources of {name}");
+    }
     let succeeded = matches!(&status.state, ContainerState::Terminated(exit) if exit.code == 0);
     match container.kind {
         ContainerKind::Init => assert!(!status.ready || succeeded, "{name} is ready"),
@@ -134,7 +161,7 @@ fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
             assert_eq!(ended, process.life == Life::Exited, "{name} ends once and for all");
         }
         ContainerKind::Sidecar | ContainerKind::App => {
-            assert_eq!(status.ready, status.started, "{name} ready");
+            assert_eq!(status.ready, process.ready(container), "{name} ready");
         }
     }
     if let ContainerState::Waiting { reason, .. } = &status.state {
@@ -152,16 +179,19 @@ fn check_container(checker: &Checker<'_>, status: &ContainerStatus) {
 pub(super) fn check_outcome(checker: &Checker<'_>, status: &PodStatus) {
     let expected = if checker.succeeds() { Phase::Succeeded } else { Phase::Failed };
     assert_eq!(status.phase, expected, "how the pod ended");
-    let overdue = checker.stop.is_some_and(|stop| stop.overdue);
-    let reason = overdue.then_some("DeadlineExceeded");
+    let reason = checker.stop.and_then(|stop| match stop.why {
+        Why::Overdue => Some("DeadlineExceeded"),
+        Why::Evicted => Some("Evicted"),
+        Why::Other => None,
+    });
     assert_eq!(status.reason.as_deref(), reason, "why the pod ended");
 }
 
 impl Checker<'_> {
     fn succeeds(&self) -> bool {
         let succeeded = |c: &Container| self.of(c).last_exit.as_ref().is_some_and(|exit| exit.code == 0);
-        let overdue = self.stop.is_some_and(|stop| stop.overdue);
-        self.spec.containers.iter().all(succeeded) && !overdue && self.init_failed().is_none()
+        let cut_short = self.stop.is_some_and(|stop| stop.why != Why::Other);
+        self.spec.containers.iter().all(succeeded) && !cut_short && self.init_failed().is_none()
     }
 }
 

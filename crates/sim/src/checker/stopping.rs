@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use lifecycle::Hook;
+use lifecycle::{Hook, ProbeKind};
 use podspec::{Container, ContainerKind, ContainerName, RestartPolicy};
 
 use super::process::{self, FLOOR, Life};
-use super::{Checker, Part, Stop};
+use super::{Checker, Part, Stop, Why};
+
+/// The shortest grace of a pod that is deleted, has failed, or is evicted.
+const GRACE_MIN: Duration = Duration::from_secs(1);
 
 impl Checker<'_> {
     /// Of all causes there are the earliest; later ones change nothing.
@@ -15,21 +18,74 @@ impl Checker<'_> {
             return;
         }
         let grace = self.spec.termination_grace_period;
-        let polite = grace.max(Duration::from_secs(1));
-        let deadline = self.spec.active_deadline.filter(|deadline| now >= *deadline && self.accepted);
-        let ended = self.all_ended();
-        let stop = |began: Duration, grace, overdue| {
-            let by = began.max(self.resumed) + grace;
-            Stop { began, by, overdue }
-        };
+        let polite = grace.max(GRACE_MIN);
+        let deadline = self.overdue_at().filter(|deadline| now >= *deadline);
+        let stop = |began, grace, why| Stop { began, grace: Some(grace), told_by: None, why };
         let causes = [
-            deadline.map(|began| stop(began, polite, true)),
-            ended.map(|began| stop(began, grace, false)),
-            self.init_failed().map(|began| stop(began, polite, false)),
-            self.lost_for_good().then(|| stop(now, Duration::ZERO, false)),
+            deadline.map(|began| stop(began, polite, Why::Overdue)),
+            self.evicted.map(|began| stop(began, GRACE_MIN, Why::Evicted)),
+            self.lost_for_good().then(|| stop(now, Duration::ZERO, Why::Other)),
+            self.all_ended().map(|began| stop(began, grace, Why::Other)),
+            self.init_failed().map(|began| stop(began, polite, Why::Other)),
         ];
         self.stop = causes.into_iter().flatten().min_by_key(|stop| stop.began);
         self.restarting_all &= self.stop.is_none();
+    }
+
+    /// Counted from when the pod was accepted; but nobody is overdue before he knows.
+    pub(super) fn overdue_at(&self) -> Option<Duration> {
+        let (deadline, set) = self.deadline;
+        Some((self.accepted? + deadline?).max(set))
+    }
+
+    /// SIGKILL comes at this time when the pod stops, but for the floor.
+    pub(super) fn by(&self) -> Option<Duration> {
+        let stop = self.stop?;
+        let learned = |began: Duration| began.max(self.resumed);
+        let own = stop.grace.map(|grace| learned(stop.began) + grace);
+        let evicted = self.evicted.map(|at| learned(at) + GRACE_MIN);
+        own.into_iter().chain(stop.told_by).chain(evicted).min()
+    }
+
+    /// And at this time when it has to stop alone.
+    pub(super) fn lone(&self, name: &ContainerName) -> Option<Duration> {
+        let grace = self.spec.termination_grace_period;
+        let (began, grace) = self.processes[name].stops_alone(self.container(name), grace)?;
+        Some(began.max(self.resumed) + grace)
+    }
+
+    /// When the time of a container that has to stop is over, whatever the reason.
+    fn time_is_over(&self, container: &Container) -> Option<Duration> {
+        let all = self.restarting_all && container.kind != ContainerKind::Ephemeral;
+        let all = all.then_some(Duration::ZERO);
+        self.by().into_iter().chain(self.lone(&container.name)).chain(all).min()
+    }
+
+    /// Nobody outlives its time, and what is to be done for a container is under way.
+    pub(super) fn is_looked_after(&self, container: &Container, at: Duration) {
+        let (name, process) = (&container.name, self.of(container));
+        if process.life != Life::Running || process.killed {
+            return;
+        }
+        let up = self.sandbox == Part::Ready && self.volumes == Part::Ready;
+        if self.stop.is_none() && !self.restarting_all && !up {
+            return;
+        }
+        let counted = container.kind != ContainerKind::Ephemeral;
+        let readiness = counted && process.probe_is_due(container, ProbeKind::Readiness, at);
+        assert!(!readiness || self.sandbox != Part::Ready, "the readiness probe of {name} is forgotten");
+        if let Some(by) = self.time_is_over(container) {
+            let kill_at = process.signalled.map_or(by, |signalled| by.max(signalled + FLOOR));
+            assert!(kill_at > at, "{name} outlives its time");
+            let alone = self.stop.is_none();
+            let begun = process.signalled.is_some() || process.pre_stop == process::HookLife::Running;
+            assert!(!alone || begun, "{name} has to stop and nothing is done about it");
+            return;
+        }
+        for kind in [ProbeKind::Startup, ProbeKind::Liveness] {
+            assert!(!process.probe_is_due(container, kind, at), "the {kind:?} probe of {name} is forgotten");
+        }
+        assert!(!process.resize_is_due(container, at), "the resize of {name} is forgotten");
     }
 
     pub(super) fn all_ended(&self) -> Option<Duration> {
@@ -62,13 +118,30 @@ impl Checker<'_> {
         dead && self.spec.restart_policy == RestartPolicy::Never && self.had_processes
     }
 
+    pub(super) fn evict(&mut self, at: Duration) {
+        if self.evicted.is_some() {
+            return;
+        }
+        self.evicted = Some(at);
+        // It comes before what the pod itself has come to in the same moment.
+        let same = |stop: &&mut Stop| stop.began == at && stop.why == Why::Other && stop.grace.is_some();
+        if self.last.is_terminal() {
+            return;
+        }
+        if let Some(stop) = self.stop.as_mut().filter(same) {
+            stop.why = Why::Evicted;
+        }
+    }
+
     pub(super) fn delete(&mut self, at: Duration, grace: Duration) {
-        let grace = grace.max(Duration::from_secs(1));
+        let grace = grace.max(GRACE_MIN);
         let by = at + grace;
         self.stop = Some(match self.stop {
-            // A deletion in the very moment of the deadline comes first.
-            Some(stop) if !stop.overdue || stop.began < at => Stop { by: stop.by.min(by), ..stop },
-            _ => Stop { began: at, by, overdue: false },
+            // A deletion comes before any other cause of the same moment that the status would tell of.
+            Some(stop) if stop.why == Why::Other || stop.began < at || self.last.is_terminal() => {
+                Stop { told_by: Some(stop.told_by.map_or(by, |earlier| earlier.min(by))), ..stop }
+            }
+            _ => Stop { began: at, grace: None, told_by: Some(by), why: Why::Other },
         });
         self.restarting_all = false;
     }
@@ -77,7 +150,7 @@ impl Checker<'_> {
         if hook == Hook::PreStop {
             let alone = self.processes[name].has_to_stop_alone(self.container(name));
             assert!(alone || self.stop.is_some(), "a preStop hook in {name}, which is not stopped");
-            let left = self.stop.map(|stop| stop.by.saturating_sub(at));
+            let left = self.by().map(|by| by.saturating_sub(at));
             let longest = timeout.unwrap_or_else(|| panic!("a preStop hook of {name} without an end"));
             assert!(alone || left.is_some_and(|left| longest <= left), "{name}'s preStop hook has too long");
         }
@@ -89,7 +162,7 @@ impl Checker<'_> {
         assert_eq!(process.life, Life::Running, "a stop signal to {name}");
         assert!(process.signalled.is_none(), "a second stop signal to {name}");
         let alone = process.has_to_stop_alone(container);
-        let spent = self.stop.is_some_and(|stop| at >= stop.by);
+        let spent = self.by().is_some_and(|by| at >= by);
         if let Some(stop) = self.stop.filter(|_| !alone) {
             assert!(at >= stop.began);
             let waits = self.alive_before(container);
@@ -109,9 +182,8 @@ impl Checker<'_> {
         assert_eq!(process.life, Life::Running, "SIGKILL to {name}");
         let since = process.signalled.unwrap_or_else(|| panic!("SIGKILL to {name} without its stop signal"));
         assert!(at >= since + FLOOR, "SIGKILL to {name} within the floor");
-        let alone = process.has_to_stop_alone(self.container(name));
-        let spent = self.stop.is_some_and(|stop| at >= stop.by);
-        assert!(spent || alone || self.restarting_all, "SIGKILL to {name} before its time");
+        let over = self.time_is_over(self.container(name));
+        assert!(over.is_some_and(|over| at >= over), "SIGKILL to {name} before its time");
         self.with(name, |process, _| process.killed = true);
     }
 

@@ -19,6 +19,7 @@ pub(super) enum Effect {
     },
     EnsureImage {
         container: ContainerName,
+        image: String,
     },
     Start {
         container: ContainerName,
@@ -67,7 +68,7 @@ impl Effect {
         match action {
             Action::SetUpVolumes => Self::SetUpVolumes,
             Action::CreateSandbox { attempt } => Self::CreateSandbox { attempt },
-            Action::EnsureImage { container, .. } => Self::EnsureImage { container },
+            Action::EnsureImage { container, image, .. } => Self::EnsureImage { container, image },
             Action::StartContainer { container, attempt, .. } => Self::Start { container, attempt },
             Action::RunHook { container, attempt, hook, timeout } => {
                 Self::Hook { container, attempt, hook, timeout }
@@ -117,8 +118,8 @@ impl Effect {
         match self.clone() {
             Self::SetUpVolumes => Observation::VolumesFailed { message },
             Self::CreateSandbox { attempt } => Observation::SandboxCreateFailed { attempt, message },
-            Self::EnsureImage { container } => {
-                Observation::ImageFailed { container, reason: "ErrImagePull".to_owned(), message }
+            Self::EnsureImage { container, image } => {
+                Observation::ImageFailed { container, image, reason: "ErrImagePull".to_owned(), message }
             }
             Self::Start { container, attempt } => {
                 let reason = "CreateContainerError".to_owned();

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use lifecycle::{
     Attempt, AttemptState, Backoff, ContainerObserved, Deletion, Exit, Finished, HookState, Observed,
-    ProbeState, PullState, SandboxState, StartError, VolumesState,
+    ProbeKind, ProbeState, ProbeVerdict, PullState, ResizeState, SandboxState, StartError, VolumesState,
 };
-use podspec::{BootTime, Container, PodSpec};
+use podspec::{BootTime, Container, PodSpec, Probe};
 
 /// After this a restart backoff is forgotten.
 const BACKOFF_KEPT: Duration = Duration::from_secs(600);
+
+/// Before a resize that failed is tried again.
+const RETRY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Key<'k, H> {
     pub(crate) spec: &'k PodSpec,
@@ -22,11 +25,17 @@ pub(crate) struct Key<'k, H> {
 
 impl<H: Hasher> Key<'_, H> {
     pub(crate) fn observed(&mut self, observed: &Observed) {
-        let Observed { accepted, resumed, deletion, volumes, sandbox, run, initialized, .. } = observed;
+        let Observed { accepted, resumed, deletion, eviction, volumes, sandbox, run, initialized, .. } =
+            observed;
         let Observed { was_initialized, containers, pulls, garbage, removing, finished, .. } = observed;
+        let Observed { backoff_limits, gates, active_deadline, deadline_changed, conditions: _, .. } =
+            observed;
         if self.spec.active_deadline.is_some() {
             self.ago(accepted.map(|at| at.boot));
+            self.ago(deadline_changed.map(|at| at.boot));
         }
+        self.add((backoff_limits, gates, active_deadline));
+        self.ago(eviction.as_ref().map(|eviction| eviction.at.boot));
         self.ago(resumed.map(|at| at.boot));
         self.add((run, initialized, was_initialized, garbage, removing));
         self.add(deletion.is_some());
@@ -98,25 +107,30 @@ impl<H: Hasher> Key<'_, H> {
     }
 
     fn attempt(&mut self, container: &Container, attempt: &Attempt) {
-        let Attempt {
-            number, run, sandbox, id: _, image_id: _, state, startup, post_start, pre_stop, ..
-        } = attempt;
-        self.add((number, run, sandbox, std::mem::discriminant(state)));
+        let Attempt { number, run, sandbox, id: _, image_id: _, image, resources, state, .. } = attempt;
+        let Attempt { startup, liveness, readiness, superseded, resize, post_start, pre_stop, .. } = attempt;
+        let Attempt { stop_signal_sent, kill_sent, .. } = attempt;
+        self.add((number, run, sandbox, image, resources, std::mem::discriminant(state)));
         match state {
             AttemptState::Starting => {}
-            AttemptState::Running { since } if container.startup_probe.is_some() => {
-                self.ago(Some(since.boot));
+            AttemptState::Running { since } => {
+                for (kind, probe) in ProbeKind::ALL.into_iter().zip([startup, liveness, readiness]) {
+                    if let Some(settings) = kind.of(container) {
+                        self.probe(settings, probe, since.boot);
+                    }
+                }
             }
-            AttemptState::Running { since: _ } => {}
             AttemptState::Exited(Exit { code, signal: _, reason, message: _, started: _, finished }) => {
-                self.add((code, reason));
+                self.add((code, reason, startup.verdict, liveness.verdict));
                 self.ago(Some(finished.boot));
             }
         }
-        let ProbeState { in_flight, last_started, successes, failures, errors, verdict, decided } = startup;
-        self.add((in_flight, successes, failures, errors, verdict));
-        self.ago(*last_started);
-        self.ago(decided.map(|at| at.boot));
+        self.add(superseded.map(|superseded| superseded.why));
+        self.ago(superseded.map(|superseded| superseded.at.boot));
+        self.add(std::mem::discriminant(resize));
+        if let ResizeState::Failed { message: _, at } = resize {
+            self.left(at.boot.after(RETRY));
+        }
         for hook in [post_start, pre_stop] {
             self.add(std::mem::discriminant(hook));
             if let HookState::Done { at, failure } = hook {
@@ -124,8 +138,18 @@ impl<H: Hasher> Key<'_, H> {
                 self.ago(Some(*at).filter(|_| failure.is_some()));
             }
         }
-        self.ago(attempt.stop_signal_sent);
-        self.ago(attempt.kill_sent);
+        self.ago(*stop_signal_sent);
+        self.ago(*kill_sent);
+    }
+
+    /// Of the times, only when the next one is due; and since when it has failed, which gives the time it has.
+    fn probe(&mut self, settings: &Probe, probe: &ProbeState, since: BootTime) {
+        let ProbeState { in_flight, last_started, successes, failures, errors, verdict, decided } = probe;
+        self.add((in_flight, successes, failures, errors, verdict));
+        self.left(since.after(settings.initial_delay));
+        self.add(last_started.map(|last| last.after(settings.period).since(self.now)));
+        let failed = decided.filter(|_| *verdict == ProbeVerdict::Failure);
+        self.ago(failed.map(|at| at.boot));
     }
 
     fn pull(&mut self, pull: &PullState) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lifecycle::{Action, ContainerRecord, Exit, Observation, SandboxSnapshot, SandboxState};
 use podspec::{BootTime, ContainerName, PodSpec};
 
+use crate::answers::image_id;
 use crate::engine::{Engine, Settled, moment};
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::timeline::Timeline;
@@ -129,8 +130,9 @@ impl<'s> Machine<'s> {
                 self.forget_sandbox();
                 Observation::SandboxStopped { attempt }
             }
-            Effect::EnsureImage { container } => {
-                Observation::ImageReady { container, image_id: "image".to_owned(), pulled: None }
+            Effect::EnsureImage { container, image } => {
+                let image_id = image_id(&image);
+                Observation::ImageReady { container, image, image_id, pulled: None }
             }
             Effect::Start { container, attempt } => {
                 let (id, started) = (self.make(&container, attempt), moment(self.now));
