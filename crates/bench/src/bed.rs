@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use container_config::{
-    EtcFiles, Objects, SandboxFacts, container_config, etc_files, sandbox_config, shm_path,
+    EtcFiles, Objects, SandboxFacts, VolumeImages, container_config, etc_files, sandbox_config, shm_path,
 };
 use kubelet::Node as _;
 use linux_sys::cgroup::Hierarchies;
@@ -210,8 +210,16 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
         ip: IP.to_owned(),
     };
     let containers = spec.containers.iter().map(|container| {
-        container_config(pod, container, &image, &facts, node.facts(), &Objects::default())
-            .context("cannot configure a container")
+        container_config(
+            pod,
+            container,
+            &image,
+            &facts,
+            node.facts(),
+            &Objects::default(),
+            &VolumeImages::new(),
+        )
+        .context("cannot configure a container")
     });
     Ok(Plan {
         containers: containers.collect::<Result<_>>()?,

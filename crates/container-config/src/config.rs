@@ -95,6 +95,9 @@ pub struct Tmpfs {
     pub path: PathBuf,
     pub size_bytes: Option<u64>,
     pub mode: u32,
+    pub gid: Option<u32>,
+    /// Never written to swap, where the kernel can do that.
+    pub no_swap: bool,
 }
 
 /// Everything needed to spawn one container.
@@ -191,16 +194,37 @@ pub enum MountKind {
     /// The container's own cgroup subtree, read-only, in the layout of the host (v1 or v2).
     Cgroup,
     Bind(BindSource),
+    /// The files of an image.
+    Image(ImageSource),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct BindSource {
     pub path: PathBuf,
     /// With everything mounted below it.
     pub recursive: bool,
     /// The pod's volume that it is, for errors.
     pub volume: Option<String>,
+    /// Below `path`, whose content is the pod's: never followed out of it. Made, as directories with the
+    /// mode of `path`, where it is missing.
+    pub sub_path: Option<String>,
+    /// `read_only` also for what is mounted below it.
+    pub recursive_read_only: bool,
+    /// What is mounted below it on the host later shows up in the container.
+    pub receives_mounts: bool,
 }
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImageSource {
+    /// As of a container's root, without anything to write to.
+    pub layers: Vec<Layer>,
+    pub volume: String,
+    /// As in [`BindSource`]; nothing is made.
+    pub sub_path: Option<String>,
+}
+
+/// The images of a container's volumes, by their reference as the pod has it.
+pub type VolumeImages = std::collections::BTreeMap<String, std::sync::Arc<ImageConfig>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MountOptions {

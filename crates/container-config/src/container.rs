@@ -2,7 +2,10 @@
 
 use podspec::{Container, Pod};
 
-use crate::config::{ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts};
+use crate::config::{
+    ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts, VolumeImages,
+};
+use crate::environment::Variable;
 use crate::error::ConfigError;
 use crate::objects::Objects;
 use crate::{capabilities, command, environment, mounts, qos, resources, seccomp, signal, user};
@@ -10,7 +13,7 @@ use crate::{capabilities, command, environment, mounts, qos, resources, seccomp,
 const UMASK: u32 = 0o022;
 
 /// Everything needed to spawn `container` of `pod` from `image` in the sandbox of `facts`. `objects`: those of
-/// [`crate::objects_of_variables`] that there are.
+/// [`crate::objects_of_variables`] that there are; `volume_images`: those of [`podspec::PodSpec::volume_images`].
 ///
 /// # Errors
 /// [`ConfigError`], whose [`reason`](ConfigError::reason) is the container's `waiting.reason`.
@@ -21,17 +24,19 @@ pub fn container_config(
     facts: &SandboxFacts,
     node: &NodeFacts,
     objects: &Objects,
+    volume_images: &VolumeImages,
 ) -> Result<ContainerConfig, ConfigError> {
     let pid_namespace = match &container.target {
         _ if pod.spec.share_process_namespace => PidNamespace::Pod,
         Some(target) => PidNamespace::Of(target.clone()),
         None => PidNamespace::Container,
     };
+    let env = environment::container_env(pod, container, facts, node, objects)?;
     Ok(ContainerConfig {
         name: container.name.clone(),
-        process: process(pod, container, image, facts, node, objects)?,
+        process: process(pod, container, image, facts, node, &env)?,
         root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
-        mounts: mounts::mounts(&pod.spec, container, facts)?,
+        mounts: mounts::mounts(&pod.spec, container, facts, &env, volume_images)?,
         masked_paths: mounts::masked_paths(node),
         readonly_paths: mounts::readonly_paths(),
         pid_namespace,
@@ -52,7 +57,7 @@ fn process(
     image: &ImageConfig,
     facts: &SandboxFacts,
     node: &NodeFacts,
-    objects: &Objects,
+    own_env: &[Variable],
 ) -> Result<Process, ConfigError> {
     let identity = user::identity(pod, container, image)?;
     let capabilities = capabilities::sets(&container.security.capabilities, identity.uid, node.capabilities)?;
@@ -61,9 +66,8 @@ fn process(
     } else {
         seccomp::runtime_default(capabilities.bounding)
     };
-    let own_env = environment::container_env(pod, container, facts, node, objects)?;
-    let args = command::process_args(container, image, &own_env)?;
-    let env = environment::process_env(container, image, &own_env, &facts.hostname, &identity.home);
+    let args = command::process_args(container, image, own_env)?;
+    let env = environment::process_env(container, image, own_env, &facts.hostname, &identity.home);
     let cwd = working_dir(container, image)?;
     refuse_nul("command", args.iter())?;
     // Values may be secrets: the error names the variable alone.

@@ -40,6 +40,12 @@ pub enum ConfigError {
         "mountPath {mount_path} cannot be used: nothing can be mounted over / or inside /proc; choose another"
     )]
     ForbiddenMountPath { mount_path: String },
+    #[error("missing value for {names}")]
+    SubPathWithoutValue { names: String },
+    #[error("error SubPath `{path}` must not be an absolute path")]
+    AbsoluteSubPath { path: String },
+    #[error("unable to provision SubPath `{path}`: must not contain '..'")]
+    BackstepsInSubPath { path: String },
     #[error(
         "unknown capability \"{name}\" in securityContext.capabilities: names are as in capabilities(7), \
          without CAP_, or ALL"
@@ -73,6 +79,9 @@ impl ConfigError {
             Self::RunAsUserIsRoot { .. }
             | Self::ImageUserIsRoot { .. }
             | Self::ImageUserNotNumeric { .. }
+            | Self::SubPathWithoutValue { .. }
+            | Self::AbsoluteSubPath { .. }
+            | Self::BackstepsInSubPath { .. }
             | Self::NoSuchObject { .. }
             | Self::NoSuchKey { .. }
             | Self::NotText { .. }

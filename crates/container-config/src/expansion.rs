@@ -3,7 +3,7 @@
 
 /// Replaces each `$(NAME)` that `lookup` knows. An unknown one stays as it is written; `$$` stands
 /// for one `$` and begins no reference; every other `$` is itself.
-pub(crate) fn expand<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
+pub(crate) fn expand<'v>(text: &str, mut lookup: impl FnMut(&str) -> Option<&'v str>) -> String {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -114,7 +114,9 @@ fn of_pod(items: &[DownwardFile], pod: &Pod, node: &NodeFacts, default_mode: u32
 
 fn of_token(token: &TokenProjection, pod: &Pod, tokens: &Tokens, default_mode: u32) -> Result<Files, String> {
     let uid = only_user(pod);
-    let mode = if uid.is_some() { PRIVATE_MODE } else { default_mode };
+    // The volume's group gets its share of the mode when the file is made.
+    let is_private = uid.is_some() || pod.spec.fs_group.is_some();
+    let mode = if is_private { PRIVATE_MODE } else { default_mode };
     let content = tokens.get(token).cloned().unwrap_or_else(|| Err("no token was asked for".to_owned()))?;
     Ok(Files::from([(token.path.clone(), File { content: content.into_bytes(), mode, uid })]))
 }

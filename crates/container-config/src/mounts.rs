@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use podspec::{Container, PodSpec, VolumeName, VolumeSource};
+use podspec::{Container, PodSpec, SubPath, VolumeMount, VolumeSource};
 
-use crate::config::{BindSource, Mount, MountKind, MountOptions, NodeFacts, SandboxFacts};
+use crate::config::{
+    BindSource, ImageSource, Mount, MountKind, MountOptions, NodeFacts, SandboxFacts, VolumeImages,
+};
+use crate::environment::Variable;
 use crate::error::ConfigError;
+use crate::expansion::expand;
 
 const NONE: MountOptions = MountOptions { read_only: false, nosuid: false, nodev: false, noexec: false };
 const INERT: MountOptions = MountOptions { read_only: false, nosuid: true, nodev: true, noexec: true };
@@ -19,8 +23,12 @@ pub(crate) fn mounts(
     pod: &PodSpec,
     container: &Container,
     facts: &SandboxFacts,
+    env: &[Variable],
+    images: &VolumeImages,
 ) -> Result<Vec<Mount>, ConfigError> {
-    let volumes = volume_mounts(pod, container, facts)?;
+    let mounts = container.volume_mounts.iter();
+    let volumes: Vec<Mount> =
+        mounts.map(|mount| volume_mount(pod, mount, facts, env, images)).collect::<Result<_, _>>()?;
     let taken: BTreeSet<&str> = volumes.iter().map(|mount| mount.target.as_str()).collect();
     let is_taken = |mount: &Mount| taken.contains(mount.target.as_str());
     let is_in_volume = |mount: &Mount| taken.contains("/dev") && mount.target.starts_with("/dev/");
@@ -87,37 +95,81 @@ fn pod_mounts(container: &Container, facts: &SandboxFacts) -> [Mount; 4] {
     ]
 }
 
-fn volume_mounts(
+fn volume_mount(
     pod: &PodSpec,
-    container: &Container,
+    mount: &VolumeMount,
     facts: &SandboxFacts,
-) -> Result<Vec<Mount>, ConfigError> {
-    // What a container wrote there, the next change would not know of.
-    let is_ours = |name: &VolumeName| {
-        let mut volumes = pod.volumes.iter().filter(|volume| volume.name == *name);
-        volumes.any(|volume| matches!(volume.source, VolumeSource::Projected(_)))
+    env: &[Variable],
+    images: &VolumeImages,
+) -> Result<Mount, ConfigError> {
+    let unknown = || ConfigError::UnknownVolume {
+        mount_path: mount.mount_path.clone(),
+        volume: mount.name.to_string(),
     };
-    let mount = |volume_mount: &podspec::VolumeMount| {
-        let source =
-            facts.volumes.get(volume_mount.name.as_str()).ok_or_else(|| ConfigError::UnknownVolume {
-                mount_path: volume_mount.mount_path.clone(),
-                volume: volume_mount.name.to_string(),
-            })?;
-        let target = absolute(&volume_mount.mount_path);
-        if target == "/" || is_inside_proc(&target) {
-            return Err(ConfigError::ForbiddenMountPath { mount_path: volume_mount.mount_path.clone() });
+    let target = absolute(&mount.mount_path);
+    if target == "/" || is_inside_proc(&target) {
+        return Err(ConfigError::ForbiddenMountPath { mount_path: mount.mount_path.clone() });
+    }
+    let sub_path = sub_path(mount, env)?;
+    let volume = mount.name.to_string();
+    let source = pod.volumes.iter().find(|volume| volume.name == mount.name).map(|volume| &volume.source);
+    if let Some(VolumeSource::Image { reference, .. }) = source {
+        let layers = images.get(reference).ok_or_else(unknown)?.layers.clone();
+        let options = MountOptions { read_only: true, nodev: true, ..NONE };
+        return Ok(Mount {
+            target,
+            kind: MountKind::Image(ImageSource { layers, volume, sub_path }),
+            options,
+        });
+    }
+    // What a container wrote to files of ours, the next change would not know of.
+    let read_only = mount.read_only || matches!(source, Some(VolumeSource::Projected(_)));
+    let source = BindSource {
+        path: facts.volumes.get(mount.name.as_str()).ok_or_else(unknown)?.clone(),
+        recursive: true,
+        volume: Some(volume),
+        sub_path,
+        recursive_read_only: mount.read_only && mount.recursive_read_only,
+        receives_mounts: mount.receives_mounts,
+    };
+    Ok(Mount { target, kind: MountKind::Bind(source), options: MountOptions { read_only, ..NONE } })
+}
+
+/// A path that stays below where it begins, as far as its text goes.
+fn sub_path(mount: &VolumeMount, env: &[Variable]) -> Result<Option<String>, ConfigError> {
+    let path = match &mount.sub_path {
+        None => return Ok(None),
+        Some(SubPath::Literal(path)) => path.clone(),
+        Some(SubPath::Expression(text)) => {
+            let mut missing = BTreeSet::new();
+            let expanded = expand(text, |name| {
+                let value = env.iter().find(|known| known.name == name).map(|known| known.value.as_str());
+                if value.is_none_or(str::is_empty) {
+                    missing.insert(name.to_owned());
+                }
+                value
+            });
+            if !missing.is_empty() {
+                let names = missing.into_iter().collect::<Vec<_>>().join(", ");
+                return Err(ConfigError::SubPathWithoutValue { names });
+            }
+            expanded
         }
-        let read_only = volume_mount.read_only || is_ours(&volume_mount.name);
-        let options = MountOptions { read_only, ..NONE };
-        let source =
-            BindSource { path: source.clone(), recursive: true, volume: Some(volume_mount.name.to_string()) };
-        Ok(Mount { target, kind: MountKind::Bind(source), options })
     };
-    container.volume_mounts.iter().map(mount).collect()
+    if path.starts_with('/') {
+        return Err(ConfigError::AbsoluteSubPath { path });
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err(ConfigError::BackstepsInSubPath { path });
+    }
+    if path.contains('\0') {
+        return Err(ConfigError::NulByte { field: "subPath".to_owned(), value: path });
+    }
+    Ok(Some(path).filter(|path| !path.is_empty()))
 }
 
 fn bind(target: &str, source: &Path, options: MountOptions) -> Mount {
-    let source = BindSource { path: source.to_owned(), recursive: false, volume: None };
+    let source = BindSource { path: source.to_owned(), ..BindSource::default() };
     Mount { target: target.to_owned(), kind: MountKind::Bind(source), options }
 }
 

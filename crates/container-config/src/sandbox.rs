@@ -14,7 +14,13 @@ const SHM_MODE: u32 = 0o1777;
 /// `memory_volumes` are the pod's emptyDir volumes of medium `Memory`.
 #[must_use]
 pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> SandboxConfig {
-    let shm = Tmpfs { path: shm_path(pod_dir), size_bytes: Some(SHM_BYTES), mode: SHM_MODE };
+    let shm = Tmpfs {
+        path: shm_path(pod_dir),
+        size_bytes: Some(SHM_BYTES),
+        mode: SHM_MODE,
+        gid: None,
+        no_swap: false,
+    };
     let mut tmpfs = memory_volumes;
     tmpfs.push(shm);
     SandboxConfig {

@@ -7,9 +7,9 @@ mod sources;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use podspec::{Container, IDENTITY_BYTES, Pod, PodUid};
+use podspec::{Container, IDENTITY_BYTES, Pod, PodUid, VolumeMount};
 
-use crate::config::{ContainerConfig, ImageConfig, Layer, NodeFacts, SandboxFacts};
+use crate::config::{ContainerConfig, ImageConfig, Layer, NodeFacts, SandboxFacts, VolumeImages};
 use crate::error::ConfigError;
 use crate::objects::Objects;
 
@@ -35,6 +35,17 @@ fn admitted(container: &str) -> Pod {
     );
     let loaded = podspec::load_pods("test", &text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
     loaded.into_iter().next().expect("one pod").admitted.pod
+}
+
+fn mount(volume: &str, path: &str) -> VolumeMount {
+    VolumeMount {
+        name: volume.into(),
+        mount_path: path.to_owned(),
+        read_only: false,
+        recursive_read_only: false,
+        sub_path: None,
+        receives_mounts: false,
+    }
 }
 
 fn image() -> ImageConfig {
@@ -90,5 +101,6 @@ fn configure(container: &Container, image: &ImageConfig) -> Result<ContainerConf
         &facts(),
         &node(),
         &Objects::default(),
+        &VolumeImages::new(),
     )
 }

@@ -32,10 +32,10 @@ pub(crate) fn identity(
     let entry = account(container.security.run_as_user, user, &image.passwd)?;
     let gid = container.security.run_as_group.unwrap_or(entry.gid);
     let mut groups: BTreeSet<u32> = BTreeSet::from([gid]);
-    if let Some(name) = entry.name {
+    if let Some(name) = entry.name.filter(|_| !pod.spec.strict_groups) {
         groups.extend(memberships(&image.group, name));
     }
-    groups.extend(&pod.spec.supplemental_groups);
+    groups.extend(pod.spec.supplemental_groups.iter().chain(&pod.spec.fs_group));
     Ok(Identity { uid: entry.uid, gid, groups: groups.into_iter().collect(), home: entry.home.to_owned() })
 }
 

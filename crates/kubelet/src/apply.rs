@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use container_config::{Objects, SandboxFacts, objects_of_variables};
+use container_config::{Objects, SandboxFacts, VolumeImages, objects_of_variables};
 use lifecycle::{Action, Observation};
 use podspec::{Container, ContainerName, PullPolicy};
 use ports::{
@@ -195,12 +195,21 @@ impl<N: Node> Effects<N> {
             StartContainerError::Create { reason: error.reason.to_owned(), message: error.message }
         })?;
         let node = self.node.facts();
+        let volume_images = VolumeImages::new();
         let objects = self.objects_for(&pod, container).await.map_err(config_error)?;
-        let config = container_config::container_config(&pod.pod, container, &image, &facts, node, &objects)
-            .map_err(|error| StartContainerError::Create {
-                reason: error.reason().to_owned(),
-                message: error.to_string(),
-            })?;
+        let config = container_config::container_config(
+            &pod.pod,
+            container,
+            &image,
+            &facts,
+            node,
+            &objects,
+            &volume_images,
+        )
+        .map_err(|error| StartContainerError::Create {
+            reason: error.reason().to_owned(),
+            message: error.to_string(),
+        })?;
         self.node.runtime().start_container(&pod, attempt, config).await
     }
 

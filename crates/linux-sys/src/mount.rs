@@ -59,6 +59,15 @@ pub fn set_private(fd: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
     setattr(fd, extent, &MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 })
 }
 
+/// Mounts made below where the tree at `fd` is from show up in it, and never the other way round.
+/// Async-signal-safe.
+///
+/// # Errors
+/// `mount_setattr(2)`'s; `EINVAL` when `fd` is not the root of a mount.
+pub fn set_slave(fd: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
+    setattr(fd, extent, &MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_SLAVE, userns_fd: 0 })
+}
+
 fn setattr(fd: BorrowedFd<'_>, extent: Extent, attributes: &MountAttr) -> Result<(), Errno> {
     let flags = match extent {
         Extent::Mount => libc::AT_EMPTY_PATH,

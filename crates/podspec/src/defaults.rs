@@ -91,9 +91,7 @@ fn account(spec: &mut Map<String, Value>) {
 }
 
 fn container(fields: &mut Map<String, Value>, host_network: bool) {
-    let image = fields.get("image").and_then(Value::as_str).unwrap_or("");
-    let policy = if has_latest_tag(image) { "Always" } else { "IfNotPresent" };
-    set(fields, "imagePullPolicy", policy);
+    pull_policy(fields, "image", "imagePullPolicy");
     set(fields, "terminationMessagePath", "/dev/termination-log");
     set(fields, "terminationMessagePolicy", "File");
     set(fields, "resources", json!({}));
@@ -123,6 +121,12 @@ fn container(fields: &mut Map<String, Value>, host_network: bool) {
             }
         }
     }
+}
+
+fn pull_policy(fields: &mut Map<String, Value>, image: &str, policy: &str) {
+    let image = fields.get(image).and_then(Value::as_str).unwrap_or("");
+    let default = if has_latest_tag(image) { "Always" } else { "IfNotPresent" };
+    set(fields, policy, default);
 }
 
 fn probe(fields: &mut Map<String, Value>) {
@@ -169,6 +173,9 @@ fn volume(fields: &mut Map<String, Value>) {
     }
     if let Some(content) = child(fields, "downwardAPI") {
         each(content, "items", downward);
+    }
+    if let Some(content) = child(fields, "image") {
+        pull_policy(content, "reference", "pullPolicy");
     }
     if let Some(content) = child(fields, "projected") {
         each(content, "sources", |source| {

@@ -36,8 +36,8 @@ pub use spec::{
     Capabilities, Container, ContainerKind, EmptyDirMedium, ExecAction, ExitCodeOperator, GrpcAction,
     HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme, Pod, PodSpec, PortProtocol, PortRef,
     Probe, ProbeHandler, ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy,
-    RestartRule, RestartRuleAction, SecurityContext, TcpSocketAction, TerminationMessagePolicy, Volume,
-    VolumeMount, VolumeSource,
+    RestartRule, RestartRuleAction, SecurityContext, SubPath, TcpSocketAction, TerminationMessagePolicy,
+    Volume, VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;

@@ -42,6 +42,10 @@ pub struct PodSpec {
     pub volumes: Vec<Volume>,
     /// `securityContext.supplementalGroups`.
     pub supplemental_groups: Vec<u32>,
+    /// `supplementalGroupsPolicy: Strict`: the image's `/etc/group` adds none.
+    pub strict_groups: bool,
+    /// `securityContext.fsGroup`: every process is in it, and the pod's own volumes are its.
+    pub fs_group: Option<u32>,
     /// `serviceAccountName`; empty where nobody gave the pod one.
     pub service_account: String,
     pub host_aliases: Vec<HostAlias>,
@@ -180,6 +184,19 @@ pub struct VolumeMount {
     /// Absolute path inside the container.
     pub mount_path: String,
     pub read_only: bool,
+    /// `recursiveReadOnly`, `Enabled` or `IfPossible`: also what is mounted below it.
+    pub recursive_read_only: bool,
+    pub sub_path: Option<SubPath>,
+    /// `mountPropagation: HostToContainer`.
+    pub receives_mounts: bool,
+}
+
+/// What of a volume is mounted, relative to the volume.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum SubPath {
+    Literal(String),
+    /// `subPathExpr`, before `$(VAR)` expansion.
+    Expression(String),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -201,6 +218,12 @@ pub enum VolumeSource {
     },
     /// `configMap`, `secret`, `downwardAPI` and `projected`. Read-only in every container.
     Projected(Projected),
+    /// The files of an image. Read-only in every container.
+    Image {
+        /// As the user wrote it.
+        reference: String,
+        pull_policy: PullPolicy,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -349,6 +372,27 @@ impl PodSpec {
     /// The containers that make the pod what it is.
     pub fn init_and_app_containers(&self) -> impl DoubleEndedIterator<Item = &Container> {
         self.init_containers.iter().chain(&self.containers)
+    }
+
+    /// The images of the volumes that a container mounts, each once, in the order of its mounts.
+    pub fn volume_images<'a>(
+        &'a self,
+        container: &'a Container,
+    ) -> impl Iterator<Item = (&'a str, PullPolicy)> {
+        let mounts = &container.volume_mounts;
+        let image_of = |name: &VolumeName| {
+            let volume = self.volumes.iter().find(|volume| volume.name == *name)?;
+            match &volume.source {
+                VolumeSource::Image { reference, pull_policy } => Some((reference.as_str(), *pull_policy)),
+                _ => None,
+            }
+        };
+        let images = mounts.iter().enumerate().filter_map(move |(i, mount)| {
+            let image = image_of(&mount.name)?;
+            let is_first = mounts[..i].iter().all(|m| image_of(&m.name).is_none_or(|(i, _)| i != image.0));
+            is_first.then_some(image)
+        });
+        images
     }
 
     #[must_use]

@@ -448,10 +448,9 @@ fn volumes_and_mounts() {
             15: spec.containers[0].volumeMounts[2].name: Required value
             15: spec.containers[0].volumeMounts[2].name: Not found: ""
             16: spec.containers[0].volumeMounts[3].mountPath: Required value
-            17: spec.containers[0].volumeMounts[4].subPath: Forbidden: not supported yet: sub-paths of volumes
-            18: spec.containers[0].volumeMounts[5].recursiveReadOnly: Forbidden: not supported yet: recursive read-only mounts (remove it, or set it to Disabled)
             18: spec.containers[0].volumeMounts[5].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers
-            19: spec.containers[0].volumeMounts[6].mountPropagation: Forbidden: not supported yet: mount propagation (remove it, or set it to None)
+            18: spec.containers[0].volumeMounts[5].recursiveReadOnly: Forbidden: may only be specified when readOnly is true
+            18: spec.containers[0].volumeMounts[5].recursiveReadOnly: Forbidden: may only be specified when mountPropagation is None or not specified
             20: spec.containers[0].volumeMounts[7].mountPropagation: Unsupported value: "Both": supported values: "Bidirectional", "HostToContainer", "None"
             20: spec.containers[0].volumeMounts[7].recursiveReadOnly: Unsupported value: "Maybe": supported values: "Disabled", "Enabled", "IfPossible"
         "#]],
@@ -917,11 +916,9 @@ securityContext:
             10: spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive
             11: spec.securityContext.runAsGroup: Invalid value: 2147483648: must be between 0 and 2147483647, inclusive
             12: spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive
-            13: spec.securityContext.fsGroup: Forbidden: not supported yet: volume ownership
             14: spec.securityContext.sysctls: Forbidden: not supported yet: sysctls
             15: spec.securityContext.seccompProfile.type: Forbidden: not supported yet: seccomp profiles from files (remove it, or set it to RuntimeDefault or Unconfined)
             15: spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost
-            16: spec.securityContext.supplementalGroupsPolicy: Forbidden: not supported yet: the Strict policy (remove it, or set it to Merge)
             17: spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"
         "#]],
     );

@@ -30,6 +30,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(150);
 /// A kill is a write to a cgroup or a few signals; a shim that takes this long hangs.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 const CREATE_CONTAINER_ERROR: &str = "CreateContainerError";
+const CREATE_CONTAINER_CONFIG_ERROR: &str = "CreateContainerConfigError";
 
 /// Runs each pod's containers under a shim of its own. Needs a tokio runtime.
 #[derive(Debug)]
@@ -99,7 +100,11 @@ impl ShimRuntime {
                 Ok(StartedContainer { id, started, stop_signal })
             }
             Ok(ReplyBody::StartFailed(exit)) => Err(StartContainerError::Start(exit)),
-            Ok(ReplyBody::CreateFailed { message }) => Err(create_error(message)),
+            Ok(ReplyBody::CreateFailed { message, of_volumes: true }) => {
+                let reason = CREATE_CONTAINER_CONFIG_ERROR.to_owned();
+                Err(StartContainerError::Create { reason, message })
+            }
+            Ok(ReplyBody::CreateFailed { message, of_volumes: false }) => Err(create_error(message)),
             Ok(_) => Err(create_error(CallError::Unexpected.to_string())),
             Err(error) => Err(create_error(PortError::chain(&error).0)),
         }

@@ -148,6 +148,9 @@ pub enum ReplyBody {
     /// Before there was a process; nothing is left behind.
     CreateFailed {
         message: String,
+        /// It is the kubelet's own part that failed, which the runtime does not come to.
+        #[serde(default)]
+        of_volumes: bool,
     },
     /// The process could not be set up or executed; the exit (`StartError`) is on disk.
     StartFailed(Exit),

@@ -55,7 +55,8 @@ impl Shim {
                 if !matches!(error, StartError::Repeated { .. } | StartError::Stopping) {
                     self.remove_traces(&key);
                 }
-                ReplyBody::CreateFailed { message: note::chain(&error) }
+                let of_volumes = matches!(&error, StartError::Spawn(SpawnError::Volume { .. }));
+                ReplyBody::CreateFailed { message: note::chain(&error), of_volumes }
             }
         }
     }

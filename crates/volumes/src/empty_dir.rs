@@ -6,13 +6,13 @@
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use linux_sys::remove_tree::{RemoveError, remove_tree};
 use podspec::Volume;
 
-use crate::{VolumeError, failed_to_make};
+use crate::{VolumeError, failed_to_make, ownership};
 
 /// Everybody may write, whatever the umask.
 const MODE: u32 = 0o777;
@@ -29,7 +29,7 @@ pub(crate) fn is_there(path: &Path) -> bool {
 }
 
 /// Keeps what is there: containers may have changed its mode.
-pub(crate) fn set_up(path: &Path) -> Result<(), VolumeError> {
+pub(crate) fn set_up(path: &Path, group: Option<u32>) -> Result<(), VolumeError> {
     if is_there(path) {
         return Ok(());
     }
@@ -37,7 +37,12 @@ pub(crate) fn set_up(path: &Path) -> Result<(), VolumeError> {
     // with a dot.
     let new = path.with_extension("new");
     fs::create_dir_all(&new).map_err(failed_to_make(&new))?;
-    fs::set_permissions(&new, Permissions::from_mode(MODE)).map_err(failed_to_make(&new))?;
+    // First the owner: a change of that may cost bits of the mode.
+    if group.is_some() {
+        chown(&new, None, group).map_err(failed_to_make(&new))?;
+    }
+    let mode = Permissions::from_mode(ownership::directory(MODE, group));
+    fs::set_permissions(&new, mode).map_err(failed_to_make(&new))?;
     fs::rename(&new, path).map_err(failed_to_make(path))
 }
 

@@ -3,6 +3,7 @@
 
 mod empty_dir;
 mod host_path;
+mod ownership;
 mod projected;
 #[cfg(test)]
 mod tests;
@@ -90,7 +91,7 @@ impl VolumeService for Volumes {
             if !contents.contains_key(&place) || !empty_dir::is_there(&path) {
                 return None;
             }
-            failed_set_up(volume, set_up_files(&path, place, &contents))
+            failed_set_up(volume, set_up_files(pod, &path, place, &contents))
         })
         .await?;
         Ok(projected::due_in(&held))
@@ -105,7 +106,7 @@ impl VolumeService for Volumes {
                 VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
                     empty_dir::tear_down(&empty_dir::path(&pod.pod_dir, volume))
                 }
-                VolumeSource::HostPath { .. } => Vec::new(),
+                VolumeSource::HostPath { .. } | VolumeSource::Image { .. } => Vec::new(),
             };
             let why: Vec<String> = left.iter().map(|error| PortError::chain(error).0).collect();
             (!why.is_empty()).then(|| {
@@ -117,7 +118,7 @@ impl VolumeService for Volumes {
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {
         match &volume.source {
-            VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+            VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) | VolumeSource::Image { .. } => {
                 empty_dir::path(&pod.pod_dir, volume)
             }
             VolumeSource::HostPath { path, .. } => PathBuf::from(path),
@@ -129,7 +130,9 @@ impl VolumeService for Volumes {
             VolumeSource::EmptyDir { medium: EmptyDirMedium::Memory, size_limit } => Some(Tmpfs {
                 path: empty_dir::path(&pod.pod_dir, volume),
                 size_bytes: Some(self.memory_size_bytes(pod, size_limit)),
-                mode: empty_dir::MEMORY_MODE,
+                mode: ownership::directory(empty_dir::MEMORY_MODE, pod.pod.spec.fs_group),
+                gid: pod.pod.spec.fs_group,
+                no_swap: true,
             }),
             _ => None,
         };
@@ -140,20 +143,22 @@ impl VolumeService for Volumes {
 fn set_up(pod: &PodContext, place: usize, volume: &Volume, contents: &Contents) -> Result<(), String> {
     let path = empty_dir::path(&pod.pod_dir, volume);
     let made = match &volume.source {
-        VolumeSource::EmptyDir { .. } => empty_dir::set_up(&path),
+        VolumeSource::EmptyDir { .. } => empty_dir::set_up(&path, pod.pod.spec.fs_group),
+        VolumeSource::Image { .. } => Ok(()),
         VolumeSource::HostPath { path, kind } => host_path::check(path, *kind),
-        VolumeSource::Projected(_) => return set_up_files(&path, place, contents),
+        VolumeSource::Projected(_) => return set_up_files(pod, &path, place, contents),
     };
     made.map_err(|error| PortError::chain(&error).0)
 }
 
-fn set_up_files(path: &Path, place: usize, contents: &Contents) -> Result<(), String> {
+fn set_up_files(pod: &PodContext, path: &Path, place: usize, contents: &Contents) -> Result<(), String> {
     let files = match contents.get(&place) {
         Some(Ok(files)) => files,
         Some(Err(why)) => return Err(why.clone()),
         None => return Ok(()),
     };
-    let made = empty_dir::set_up(path).and_then(|()| writer::write(path, files));
+    let group = pod.pod.spec.fs_group;
+    let made = empty_dir::set_up(path, group).and_then(|()| writer::write(path, files, group));
     made.map_err(|error| PortError::chain(&error).0)
 }
 

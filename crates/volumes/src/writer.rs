@@ -20,7 +20,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::VolumeError;
+use crate::{VolumeError, ownership};
 
 const DATA: &str = "..data";
 const DATA_NEW: &str = "..data_tmp";
@@ -30,8 +30,8 @@ const NAMES_MAX: u32 = 100;
 /// Directories within one another in a volume; paths of more are refused.
 const DEPTH_MAX: usize = 64;
 
-/// Brings the directory at `path`, which is there, to hold `files` and nothing else.
-pub(crate) fn write(path: &Path, files: &Files) -> Result<(), VolumeError> {
+/// Brings the directory at `path`, which is there, to hold `files` and nothing else. They are `group`'s.
+pub(crate) fn write(path: &Path, files: &Files, group: Option<u32>) -> Result<(), VolumeError> {
     let files = checked(files)?;
     let failed = |what: &str| {
         let path = path.join(what);
@@ -39,12 +39,12 @@ pub(crate) fn write(path: &Path, files: &Files) -> Result<(), VolumeError> {
     };
     let top = open_dir(CWD, path).map_err(failed(""))?;
     let current = current(&top);
-    let unchanged = current.as_ref().is_some_and(|name| holds(&top, name, &files));
+    let unchanged = current.as_ref().is_some_and(|name| holds(&top, name, &files, group));
     let name = if unchanged {
         current
     } else {
         let name = new_dir(&top).map_err(failed(DATA))?;
-        let made = fill(&top, &name, &files).and_then(|()| publish(&top, &name).map_err(failed(DATA)));
+        let made = fill(&top, &name, &files, group).and_then(|()| publish(&top, &name).map_err(failed(DATA)));
         if let Err(error) = made {
             let _ = remove_tree(&path.join(&name));
             return Err(error);
@@ -99,20 +99,33 @@ fn new_dir(top: &OwnedFd) -> Result<String, Errno> {
     Err(Errno::EXIST)
 }
 
-fn fill(top: &OwnedFd, name: &str, files: &BTreeMap<Vec<&str>, &File>) -> Result<(), VolumeError> {
+fn fill(
+    top: &OwnedFd,
+    name: &str,
+    files: &BTreeMap<Vec<&str>, &File>,
+    group: Option<u32>,
+) -> Result<(), VolumeError> {
     let failed = |parts: &[&str]| {
         let path = PathBuf::from(parts.join("/"));
         move |source: io::Error| VolumeError::Write { path, source }
     };
     let dir = open_dir(top, name).map_err(io::Error::from).map_err(failed(&[name]))?;
     for (parts, file) in files {
-        write_file(&dir, parts, file).map_err(failed(parts))?;
+        write_file(&dir, parts, file, group).map_err(failed(parts))?;
     }
     // Nobody looks into it before it is whole.
-    fchmod(&dir, Mode::from_raw_mode(DIRECTORY_MODE)).map_err(io::Error::from).map_err(failed(&[name]))
+    open_directory_to_all(&dir, group).map_err(io::Error::from).map_err(failed(&[name]))
 }
 
-fn write_file(dir: &OwnedFd, parts: &[&str], file: &File) -> io::Result<()> {
+/// First the owner: a change of that may cost bits of the mode.
+fn open_directory_to_all(dir: &OwnedFd, group: Option<u32>) -> Result<(), Errno> {
+    if let Some(gid) = group {
+        fchown(dir, None, Some(Gid::from_raw(gid)))?;
+    }
+    fchmod(dir, Mode::from_raw_mode(ownership::read_only_directory(DIRECTORY_MODE, group)))
+}
+
+fn write_file(dir: &OwnedFd, parts: &[&str], file: &File, group: Option<u32>) -> io::Result<()> {
     let Some((name, above)) = parts.split_last() else { return Err(Errno::NOENT.into()) };
     let mut at = dir.try_clone()?;
     for part in above {
@@ -121,16 +134,16 @@ fn write_file(dir: &OwnedFd, parts: &[&str], file: &File) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
         at = open_dir(&at, *part)?;
-        fchmod(&at, Mode::from_raw_mode(DIRECTORY_MODE))?;
+        open_directory_to_all(&at, group)?;
     }
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let made = openat(&at, *name, flags, Mode::from_raw_mode(0o600))?;
     let mut made = FsFile::from(made);
     made.write_all(&file.content)?;
-    if let Some(uid) = file.uid {
-        fchown(&made, Some(Uid::from_raw(uid)), None::<Gid>)?;
+    if file.uid.is_some() || group.is_some() {
+        fchown(&made, file.uid.map(Uid::from_raw), group.map(Gid::from_raw))?;
     }
-    fchmod(&made, Mode::from_raw_mode(file.mode))?;
+    fchmod(&made, Mode::from_raw_mode(ownership::read_only_file(file.mode, group)))?;
     Ok(())
 }
 
@@ -200,27 +213,27 @@ fn entries(dir: BorrowedFd<'_>) -> Result<Vec<(String, FileType)>, Errno> {
 }
 
 /// Whether a directory holds these files and no others. What cannot be read is another.
-fn holds(top: &OwnedFd, name: &str, files: &BTreeMap<Vec<&str>, &File>) -> bool {
+fn holds(top: &OwnedFd, name: &str, files: &BTreeMap<Vec<&str>, &File>, group: Option<u32>) -> bool {
     let mut found = 0;
     let Ok(dir) = open_dir(top, name) else { return false };
-    same(&dir, &mut Vec::new(), files, &mut found).unwrap_or(false) && found == files.len()
+    same(&dir, &mut Vec::new(), (files, group), &mut found).unwrap_or(false) && found == files.len()
 }
 
 fn same(
     dir: &OwnedFd,
     above: &mut Vec<String>,
-    files: &BTreeMap<Vec<&str>, &File>,
+    wanted: (&BTreeMap<Vec<&str>, &File>, Option<u32>),
     found: &mut usize,
 ) -> io::Result<bool> {
     for (name, kind) in entries(dir.as_fd())? {
         above.push(name.clone());
         let is_same = if kind == FileType::Directory {
-            above.len() < DEPTH_MAX && same(&open_dir(dir, &*name)?, above, files, found)?
+            above.len() < DEPTH_MAX && same(&open_dir(dir, &*name)?, above, wanted, found)?
         } else {
             *found += 1;
             let parts: Vec<&str> = above.iter().map(String::as_str).collect();
-            match files.get(&parts) {
-                Some(file) => has(dir, &name, file)?,
+            match wanted.0.get(&parts) {
+                Some(file) => has(dir, &name, file, wanted.1)?,
                 None => false,
             }
         };
@@ -232,13 +245,14 @@ fn same(
     Ok(true)
 }
 
-fn has(dir: &OwnedFd, name: &str, file: &File) -> io::Result<bool> {
+fn has(dir: &OwnedFd, name: &str, file: &File, group: Option<u32>) -> io::Result<bool> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = openat(dir, name, flags, Mode::empty())?;
     let status = fstat(&opened)?;
     let size = u64::try_from(status.st_size).unwrap_or(u64::MAX);
     let is_alike = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile
-        && status.st_mode & 0o7777 == file.mode
+        && status.st_mode & 0o7777 == ownership::read_only_file(file.mode, group)
+        && group.is_none_or(|gid| gid == status.st_gid)
         && file.uid.is_none_or(|uid| uid == status.st_uid)
         && size == file.content.len() as u64;
     if !is_alike {

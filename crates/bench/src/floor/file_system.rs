@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use container_config::{ContainerConfig, Layer, Mount, MountKind, MountOptions};
 use linux_sys::cgroup::Group;
 use linux_sys::mount::{Extent, set_attributes};
@@ -92,6 +92,7 @@ impl Root {
             }
             MountKind::Cgroup if cgroup_v2 => kernel("cgroup2", ""),
             MountKind::Cgroup => mount_cgroup_v1(&target, new.options, group),
+            MountKind::Image(_) => bail!("the floor has no image volumes"),
             MountKind::Bind(source) => {
                 if source.path.is_dir() {
                     make_directory(&target)?;

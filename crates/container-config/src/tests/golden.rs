@@ -3,14 +3,22 @@
 use expect_test::{ExpectFile, expect_file};
 use podspec::{EnvSource, EnvVar, Resources, VolumeMount};
 
-use super::{container, facts, image, node, pod};
-use crate::config::ImageConfig;
+use super::{container, facts, image, mount, node, pod};
+use crate::config::{ImageConfig, VolumeImages};
 use crate::objects::Objects;
 
 fn check(pod: &podspec::Pod, image: &ImageConfig, expected: &ExpectFile) {
     let container = &pod.spec.containers[0];
-    let mut config = crate::container_config(pod, container, image, &facts(), &node(), &Objects::default())
-        .expect("a configuration");
+    let mut config = crate::container_config(
+        pod,
+        container,
+        image,
+        &facts(),
+        &node(),
+        &Objects::default(),
+        &VolumeImages::new(),
+    )
+    .expect("a configuration");
     config.process.seccomp.clear();
     expected.assert_eq(&serde_json::to_string_pretty(&config).expect("JSON"));
 }
@@ -32,8 +40,7 @@ fn a_hardened_container_with_volumes() {
         memory_request: Some(64 << 20),
         memory_limit: Some(128 << 20),
     };
-    main.volume_mounts =
-        vec![VolumeMount { name: "data".into(), mount_path: "/var/lib/app".to_owned(), read_only: true }];
+    main.volume_mounts = vec![VolumeMount { read_only: true, ..mount("data", "/var/lib/app") }];
     main.security.run_as_user = Some(1000);
     main.security.run_as_non_root = true;
     main.security.read_only_root_filesystem = true;

@@ -1,9 +1,9 @@
 //! One table per rule.
 
-use podspec::{Capabilities, Container, ContainerKind, EnvSource, EnvVar, PodSpec, Resources, VolumeMount};
+use podspec::{Capabilities, Container, ContainerKind, EnvSource, EnvVar, PodSpec, Resources};
 
-use super::{configure, container, facts, image, node, pod};
-use crate::config::{ImageConfig, MountKind};
+use super::{configure, container, facts, image, mount, node, pod};
+use crate::config::{ImageConfig, MountKind, VolumeImages};
 use crate::error::ConfigError;
 use crate::objects::Objects;
 use crate::qos::{QosClass, oom_score_adj, qos_class};
@@ -142,8 +142,16 @@ fn user_and_groups() {
     let main = container("main");
     let mut pod = pod(vec![main.clone()]);
     pod.spec.supplemental_groups = vec![3000, 10];
-    let config =
-        crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default()).unwrap();
+    let config = crate::container_config(
+        &pod,
+        &main,
+        &image(),
+        &facts(),
+        &node(),
+        &Objects::default(),
+        &VolumeImages::new(),
+    )
+    .unwrap();
     assert_eq!(config.process.groups, [0, 10, 3000]);
 }
 
@@ -499,14 +507,7 @@ fn signals_have_the_names_of_kubernetes() {
 
 fn targets(mounts: &[(&str, &str)]) -> Result<Vec<String>, ConfigError> {
     let container = with(|c| {
-        c.volume_mounts = mounts
-            .iter()
-            .map(|(name, path)| VolumeMount {
-                name: (*name).into(),
-                mount_path: (*path).to_owned(),
-                read_only: false,
-            })
-            .collect();
+        c.volume_mounts = mounts.iter().map(|(name, path)| mount(name, path)).collect();
     });
     Ok(configure(&container, &image())?.mounts.into_iter().map(|mount| mount.target).collect())
 }
@@ -548,8 +549,7 @@ fn mounts_that_cannot_be() {
 fn a_read_only_root_makes_the_pods_files_read_only_and_volumes_not() {
     let container = with(|c| {
         c.security.read_only_root_filesystem = true;
-        c.volume_mounts =
-            vec![VolumeMount { name: "data".into(), mount_path: "/data".to_owned(), read_only: false }];
+        c.volume_mounts = vec![mount("data", "/data")];
     });
     let config = configure(&container, &image()).unwrap();
     assert!(config.root.read_only);
@@ -575,9 +575,21 @@ fn what_cannot_be_a_c_string_is_refused() {
 
 #[test]
 fn the_sandbox_has_one_shm_beside_the_memory_volumes() {
-    let memory = crate::Tmpfs { path: "/pods/u/volumes/m".into(), size_bytes: Some(1 << 20), mode: 0o1777 };
+    let memory = crate::Tmpfs {
+        path: "/pods/u/volumes/m".into(),
+        size_bytes: Some(1 << 20),
+        mode: 0o1777,
+        gid: None,
+        no_swap: true,
+    };
     let sandbox = crate::sandbox_config(&pod(vec![]), "/pods/u".as_ref(), vec![memory.clone()]);
     assert_eq!(sandbox.cgroup, "monopod/pod0b6e1a52");
-    let shm = crate::Tmpfs { path: "/pods/u/shm".into(), size_bytes: Some(64 << 20), mode: 0o1777 };
+    let shm = crate::Tmpfs {
+        path: "/pods/u/shm".into(),
+        size_bytes: Some(64 << 20),
+        mode: 0o1777,
+        gid: None,
+        no_swap: false,
+    };
     assert_eq!(sandbox.tmpfs, [memory, shm]);
 }

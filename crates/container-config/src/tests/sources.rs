@@ -7,10 +7,10 @@ use podspec::source::{
     DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, KeyToPath, ObjectKind, ObjectRef, PodField,
     Projected, Projection, ResourceField, ResourceName, TokenProjection,
 };
-use podspec::{Container, Resources, Volume, VolumeMount, VolumeSource};
+use podspec::{Container, Resources, Volume, VolumeSource};
 
-use super::{container, facts, image, node, pod};
-use crate::config::MountKind;
+use super::{container, facts, image, mount, node, pod};
+use crate::config::{MountKind, VolumeImages};
 use crate::files::{Tokens, projected_files};
 use crate::objects::{ObjectData, Objects};
 
@@ -62,7 +62,7 @@ fn variables(env_from: Vec<EnvFrom>, env: Vec<EnvVar>) -> Result<Vec<String>, St
     pod.labels.insert("app".to_owned(), "web".to_owned());
     pod.annotations.insert("note".to_owned(), "hi".to_owned());
     pod.spec.service_account = "robot".to_owned();
-    crate::container_config(&pod, &main, &image(), &facts(), &node(), &objects())
+    crate::container_config(&pod, &main, &image(), &facts(), &node(), &objects(), &VolumeImages::new())
         .map(|config| {
             let common = ["PATH=", "HOSTNAME=", "HOME="];
             let own = |variable: &String| !common.iter().any(|prefix| variable.starts_with(prefix));
@@ -175,7 +175,15 @@ fn resources_are_rounded_up_and_default_to_the_nodes() {
         main.resources.cpu_limit = Some(500);
         main.resources.memory_request = Some((64 << 20) + 1);
         let pod = pod(vec![main.clone(), container("other")]);
-        let config = crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default());
+        let config = crate::container_config(
+            &pod,
+            &main,
+            &image(),
+            &facts(),
+            &node(),
+            &Objects::default(),
+            &VolumeImages::new(),
+        );
         let env = config.unwrap().process.env;
         assert!(env.contains(&format!("R={expected}")), "{name}: {env:?}");
     }
@@ -192,7 +200,15 @@ fn resources_are_rounded_up_and_default_to_the_nodes() {
             memory_limit: memory,
             cpu_request: cpu,
         });
-        let config = crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default());
+        let config = crate::container_config(
+            &pod,
+            &main,
+            &image(),
+            &facts(),
+            &node(),
+            &Objects::default(),
+            &VolumeImages::new(),
+        );
         let env = config.unwrap().process.env;
         assert!(env.contains(&format!("R={expected}")), "{resource:?}: {env:?}");
     }
@@ -256,16 +272,23 @@ fn files_of_each_source() {
 #[test]
 fn volumes_of_files_are_read_only() {
     let mut main = container("main");
-    main.volume_mounts =
-        vec![VolumeMount { name: "data".into(), mount_path: "/data".to_owned(), read_only: false }];
+    main.volume_mounts = vec![mount("data", "/data")];
     let mut pod = pod(vec![main.clone()]);
     for (source, read_only) in [
         (VolumeSource::Projected(projected(Vec::new())), true),
         (VolumeSource::EmptyDir { medium: podspec::EmptyDirMedium::Disk, size_limit: None }, false),
     ] {
         pod.spec.volumes = vec![Volume { name: "data".into(), source }];
-        let config =
-            crate::container_config(&pod, &main, &image(), &facts(), &node(), &Objects::default()).unwrap();
+        let config = crate::container_config(
+            &pod,
+            &main,
+            &image(),
+            &facts(),
+            &node(),
+            &Objects::default(),
+            &VolumeImages::new(),
+        )
+        .unwrap();
         let mount = config.mounts.iter().find(|mount| mount.target == "/data").unwrap();
         assert!(matches!(mount.kind, MountKind::Bind(_)));
         assert_eq!(mount.options.read_only, read_only);

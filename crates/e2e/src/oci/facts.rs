@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use container_config::{ContainerConfig, ImageConfig, NodeFacts, Objects, Rlimit, SandboxFacts};
+use container_config::{
+    ContainerConfig, ImageConfig, NodeFacts, Objects, Rlimit, SandboxFacts, VolumeImages,
+};
 use linux_sys::cgroup::Hierarchies;
 use podspec::{Pod, VolumeSource};
 use serde::de::DeserializeOwned;
@@ -47,6 +49,7 @@ pub(crate) fn container_config(facts: &PodFacts, name: &str) -> Result<Container
         &sandbox,
         &node()?,
         &Objects::default(),
+        &VolumeImages::new(),
     )?)
 }
 
@@ -65,7 +68,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn sandbox(facts: &PodFacts) -> Result<SandboxFacts> {
     let etc = facts.pod_dir.join("etc");
     let host_path = |source: &VolumeSource, name: &str| match source {
-        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) | VolumeSource::Image { .. } => {
             facts.pod_dir.join("volumes").join(name)
         }
         VolumeSource::HostPath { path, .. } => PathBuf::from(path),

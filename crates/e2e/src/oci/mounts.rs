@@ -42,6 +42,8 @@ fn of_kind(configured: &Mount) -> Value {
             ("devpts", "devpts".to_owned(), vec!["newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])
         }
         MountKind::Dev => ("tmpfs", "tmpfs".to_owned(), DEV_OPTIONS.to_vec()),
+        // Not as overlay has it: no case that is compared mounts one.
+        MountKind::Image(source) => ("image", source.volume.clone(), vec![]),
         MountKind::Bind(source) => {
             let own = if source.recursive { "rbind" } else { "bind" };
             ("bind", path(&source.path), vec![own, "rprivate"])

@@ -45,7 +45,11 @@ fn config() -> ContainerConfig {
             mount("/dev/pts", MountKind::Devpts, MountOptions::default()),
             mount(
                 "/v",
-                MountKind::Bind(BindSource { path: "/volume".into(), recursive: true, volume: None }),
+                MountKind::Bind(BindSource {
+                    path: "/volume".into(),
+                    recursive: true,
+                    ..BindSource::default()
+                }),
                 read_only,
             ),
         ],

@@ -9,7 +9,7 @@ use crate::quantity::Quantity;
 use crate::spec::{
     Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, PortProtocol,
     ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
-    RestartRuleAction, SecurityContext, TerminationMessagePolicy, VolumeMount,
+    RestartRuleAction, SecurityContext, SubPath, TerminationMessagePolicy, VolumeMount,
 };
 
 /// `pod_context` is the pod's security context; `section` the kind of those in the container's section, where a
@@ -80,7 +80,7 @@ fn rule(rule: &Value) -> RestartRule {
     }
 }
 
-fn pull_policy(policy: &str) -> PullPolicy {
+pub(super) fn pull_policy(policy: &str) -> PullPolicy {
     match policy {
         "Always" => PullPolicy::Always,
         "Never" => PullPolicy::Never,
@@ -112,10 +112,16 @@ pub(super) fn resources(resources: &Value) -> Resources {
 }
 
 fn mount(mount: &Value) -> VolumeMount {
+    let path = |name| Some(text(mount, name).to_owned()).filter(|path| !path.is_empty());
     VolumeMount {
         name: VolumeName::new(text(mount, "name")),
         mount_path: absolute(text(mount, "mountPath")),
         read_only: flag(mount, "readOnly"),
+        recursive_read_only: ["Enabled", "IfPossible"].contains(&text(mount, "recursiveReadOnly")),
+        sub_path: path("subPathExpr")
+            .map(SubPath::Expression)
+            .or_else(|| path("subPath").map(SubPath::Literal)),
+        receives_mounts: text(mount, "mountPropagation") == "HostToContainer",
     }
 }
 

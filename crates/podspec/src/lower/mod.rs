@@ -50,6 +50,8 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         ephemeral_containers: containers("ephemeralContainers", ContainerKind::Ephemeral),
         volumes: list(spec, "volumes").iter().map(volume).collect(),
         supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
+        strict_groups: text(context, "supplementalGroupsPolicy") == "Strict",
+        fs_group: context.get("fsGroup").and_then(id),
         service_account: text(spec, "serviceAccountName").to_owned(),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
         readiness_gates: (list(spec, "readinessGates").iter())
@@ -77,6 +79,13 @@ fn volume(volume: &Value) -> Volume {
     if let Some(projected) = source::volume(volume) {
         let name = VolumeName::new(text(volume, "name"));
         return Volume { name, source: VolumeSource::Projected(projected) };
+    }
+    if let Some(image) = object(volume, "image") {
+        let source = VolumeSource::Image {
+            reference: text(image, "reference").to_owned(),
+            pull_policy: container::pull_policy(text(image, "pullPolicy")),
+        };
+        return Volume { name: VolumeName::new(text(volume, "name")), source };
     }
     let source = match (object(volume, "hostPath"), object(volume, "emptyDir")) {
         (Some(host_path), _) => VolumeSource::HostPath {

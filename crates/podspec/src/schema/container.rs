@@ -177,11 +177,16 @@ pub(crate) static VOLUME_MOUNT: Object = Object {
     fields: &[
         ok("name", STRING),
         ok("readOnly", BOOL),
-        only("recursiveReadOnly", STRING, &[Text("Disabled")], "recursive read-only mounts"),
+        ok("recursiveReadOnly", STRING),
         ok("mountPath", STRING),
-        not_yet("subPath", STRING, "sub-paths of volumes"),
-        only("mountPropagation", STRING, &[Text("None")], "mount propagation"),
-        not_yet("subPathExpr", STRING, "sub-paths of volumes"),
+        ok("subPath", STRING),
+        only(
+            "mountPropagation",
+            STRING,
+            &[Text("None"), Text("HostToContainer")],
+            "mounts of containers that show up on the host",
+        ),
+        ok("subPathExpr", STRING),
     ],
 };
 

@@ -130,7 +130,7 @@ pub(crate) static VOLUME: Object = Object {
         ),
         not_yet("csi", Nested(&CSI_VOLUME_SOURCE), "CSI volumes"),
         not_yet("ephemeral", Nested(&EPHEMERAL_VOLUME_SOURCE), "generic ephemeral volumes"),
-        not_yet("image", Nested(&IMAGE_VOLUME_SOURCE), "image volumes"),
+        ok("image", Nested(&IMAGE_VOLUME_SOURCE)),
     ],
 };
 
@@ -295,7 +295,7 @@ pub(crate) static TYPED_OBJECT_REFERENCE: Object = Object {
 };
 
 pub(crate) static IMAGE_VOLUME_SOURCE: Object =
-    Object { name: "ImageVolumeSource", fields: &[inner("reference", STRING), inner("pullPolicy", STRING)] };
+    Object { name: "ImageVolumeSource", fields: &[ok("reference", STRING), ok("pullPolicy", STRING)] };
 
 pub(crate) static CSI_VOLUME_SOURCE: Object = Object {
     name: "CSIVolumeSource",

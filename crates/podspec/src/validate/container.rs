@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::handler::{self, ProbeKind};
 use super::pod::PodFacts;
 use super::resources::{self, Owner};
-use super::{ERRORS_MAX, format, invalid, one_of, required_label, restart, security, source};
+use super::{ERRORS_MAX, descending, format, invalid, one_of, required_label, restart, security, source};
 use crate::field::{FieldError, FieldPath};
-use crate::json::{integer, list, object, text};
+use crate::json::{flag, integer, list, object, text};
 use crate::schema::nearest;
 
 const PROBES: [(&str, ProbeKind); 3] = [
@@ -183,6 +183,7 @@ fn mounts(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
         if !targets.insert(target) {
             errors.push(FieldError::invalid(path.child("mountPath"), target, "must be unique"));
         }
+        sub_path(mount, &path, errors);
         propagation(container, mount, &path, errors);
     }
 }
@@ -200,6 +201,16 @@ fn undefined_volume(name: &str, facts: &PodFacts<'_>, path: FieldPath, suggest: 
     }
 }
 
+fn sub_path(mount: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let (literal, expression) = (text(mount, "subPath"), text(mount, "subPathExpr"));
+    descending(literal, &path.child("subPath"), errors);
+    if !literal.is_empty() && !expression.is_empty() {
+        let detail = "subPathExpr and subPath are mutually exclusive";
+        errors.push(FieldError::invalid(path.child("subPathExpr"), expression, detail));
+    }
+    descending(expression, &path.child("subPathExpr"), errors);
+}
+
 fn propagation(container: &Value, mount: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     let privileged = container["securityContext"]["privileged"] == Value::Bool(true);
     match text(mount, "mountPropagation") {
@@ -215,8 +226,17 @@ fn propagation(container: &Value, mount: &Value, path: &FieldPath, errors: &mut 
         }
     }
     let recursive = text(mount, "recursiveReadOnly");
-    if !["", "Disabled", "Enabled", "IfPossible"].contains(&recursive) {
+    let path = path.child("recursiveReadOnly");
+    let mut forbidden = |detail| errors.push(FieldError::forbidden(path.clone(), detail));
+    if ["Enabled", "IfPossible"].contains(&recursive) {
+        if !flag(mount, "readOnly") {
+            forbidden("may only be specified when readOnly is true");
+        }
+        if !["", "None"].contains(&text(mount, "mountPropagation")) {
+            forbidden("may only be specified when mountPropagation is None or not specified");
+        }
+    } else if !["", "Disabled"].contains(&recursive) {
         let supported = ["Disabled", "Enabled", "IfPossible"];
-        errors.push(FieldError::not_supported(path.child("recursiveReadOnly"), recursive, &supported));
+        errors.push(FieldError::not_supported(path, recursive, &supported));
     }
 }

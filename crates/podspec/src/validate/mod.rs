@@ -89,6 +89,14 @@ fn not_negative(errors: &mut Vec<FieldError>, path: &FieldPath, value: i64) {
     }
 }
 
+/// A path that begins somewhere and only goes down from there.
+fn descending(value: &str, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    if value.starts_with('/') {
+        errors.push(FieldError::invalid(path.clone(), value, "must be a relative path"));
+    }
+    no_backsteps(errors, path, value);
+}
+
 /// `..` as an element of a path.
 fn no_backsteps(errors: &mut Vec<FieldError>, path: &FieldPath, value: &str) {
     if value.split('/').any(|element| element == "..") {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::no_backsteps;
+use super::descending;
 use super::source::{self, Asker};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, integer, list, object, text};
@@ -144,10 +144,7 @@ fn downward_file(file: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
 
 /// A path within a volume, beside the names that the volume has for itself.
 fn inner_path(value: &str, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    if value.starts_with('/') {
-        errors.push(FieldError::invalid(path.clone(), value, "must be a relative path"));
-    }
-    no_backsteps(errors, path, value);
+    descending(value, path, errors);
     if value.starts_with("..") && !value.starts_with("../") {
         errors.push(FieldError::invalid(path.clone(), value, "must not start with '..'"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{no_backsteps, projected, required_label};
+use super::{no_backsteps, one_of, projected, required_label};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, list, object, text};
 use crate::quantity::Quantity;
@@ -52,6 +52,7 @@ fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::forbidden(path, "SizeLimit field must be a valid resource quantity"));
             }
         }
+        "image" => image(content, &path.child("image"), errors),
         "hostPath" => host_path(content, &path.child("hostPath"), errors),
         "configMap" => projected::object_volume(content, "name", &path.child("configMap"), errors),
         "secret" => projected::object_volume(content, "secretName", &path.child("secret"), errors),
@@ -63,11 +64,21 @@ fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
 
 /// In Kubernetes' order, so that of two sources the same one is the error.
 fn in_order(sources: Vec<&String>) -> Vec<String> {
-    const ORDER: [&str; 6] = ["emptyDir", "hostPath", "secret", "downwardAPI", "configMap", "projected"];
+    const ORDER: [&str; 7] =
+        ["emptyDir", "hostPath", "secret", "downwardAPI", "configMap", "projected", "image"];
     let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
     let mut names: Vec<String> = sources.into_iter().cloned().collect();
     names.sort_by_key(|name| rank(name));
     names
+}
+
+fn image(content: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    if text(content, "reference").is_empty() {
+        errors.push(FieldError::required(path.child("reference"), ""));
+    }
+    let policy = text(content, "pullPolicy");
+    let policies = ["Always", "IfNotPresent", "Never"];
+    one_of(errors, &path.child("pullPolicy"), policy, &policies);
 }
 
 fn host_path(content: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {

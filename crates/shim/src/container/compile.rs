@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use container_config::{ContainerConfig, Mount, MountKind, MountOptions, Process};
+use container_config::{BindSource, ContainerConfig, Mount, MountKind, MountOptions, Process};
 use linux_sys::cgroup::{Group, Hierarchy};
 use linux_sys::in_root::Missing;
 use linux_sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, STRICTATIME};
@@ -15,7 +15,8 @@ use rustix::fs::Gid;
 use super::SpawnError;
 use super::error::c_string;
 use super::stdio;
-use super::step::{Bind, NewMount, Overlay, OverlayTarget, Step, V1Hierarchy};
+use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, Step, V1Hierarchy};
+use super::volume::Tree;
 
 /// What the parent made for the steps.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) cgroup_files: Vec<OwnedFd>,
     pub(super) group: Group,
     pub(super) cgroup_v2: bool,
+    /// For each mount, what was opened for it.
+    pub(super) trees: Vec<Option<Tree>>,
     /// For a container in the pod's process namespace.
     pub(super) shared: Option<SharedProcesses>,
 }
@@ -88,12 +91,15 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
     steps.push(oom_score_adj(&config.process)?);
     steps.extend(overlays(config, &prepared.rootfs, &prepared.writable)?);
     let mut terminal = prepared.terminal;
+    let mut trees = std::mem::take(&mut prepared.trees).into_iter();
     for mount in &config.mounts {
+        let tree = trees.next().flatten();
         let devpts = terminal
             .as_mut()
             .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
         steps.push(match (&mount.kind, &mut prepared.shared) {
             (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
+            (MountKind::Bind(_) | MountKind::Image(_), _) => Step::Bind(bind(mount, tree)?),
             _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
         });
     }
@@ -171,10 +177,11 @@ fn shared_proc(mount: &Mount, proc: &mut SharedProc) -> Result<Step, SpawnError>
     Ok(match proc {
         SharedProc::At(source) => Step::Bind(Bind {
             what: "proc".to_owned(),
-            source: path(source)?,
-            recursive: false,
+            source: Source::Path { path: path(source)?, recursive: false },
             kind: Missing::Directory,
             attributes: attributes(mount.options),
+            all_read_only: false,
+            receives_mounts: false,
             target,
         }),
         SharedProc::Copy(copy) => {
@@ -217,17 +224,39 @@ fn mount_step(
             let options = vec![(c"mode", option("755")?)];
             Step::MountCgroupV1(new(c"tmpfs", options), hierarchies.collect::<Result<_, _>>()?)
         }
-        MountKind::Bind(source) => Step::Bind(Bind {
-            what: source
-                .volume
-                .as_ref()
-                .map_or_else(|| source.path.display().to_string(), |volume| format!("volume {volume:?}")),
-            source: path(&source.path)?,
-            recursive: source.recursive,
-            kind: kind_of(&source.path, &mount.target)?,
-            attributes,
-            target,
-        }),
+        MountKind::Bind(_) | MountKind::Image(_) => Step::Bind(bind(mount, None)?),
+    })
+}
+
+/// `tree`: what was opened for it, where that is not just a path.
+fn bind(mount: &Mount, tree: Option<Tree>) -> Result<Bind, SpawnError> {
+    let volume = |name: &String| format!("volume {name:?}");
+    let (what, of_path, image) = match &mount.kind {
+        MountKind::Bind(source) => {
+            let what = source.volume.as_ref().map_or_else(|| source.path.display().to_string(), volume);
+            (what, Some(source), false)
+        }
+        MountKind::Image(source) => (volume(&source.volume), None, true),
+        other => (format!("{other:?}"), None, false),
+    };
+    let (source, kind) = match (tree, of_path) {
+        (Some(tree), _) => (Source::Tree(tree.mount), tree.kind),
+        (None, Some(BindSource { path: from, recursive, sub_path: None, .. })) => {
+            (Source::Path { path: path(from)?, recursive: *recursive }, kind_of(from, &mount.target)?)
+        }
+        (None, _) => {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "nothing was opened for it");
+            return Err(SpawnError::Create { what: format!("mount {what}"), source });
+        }
+    };
+    Ok(Bind {
+        what,
+        source,
+        kind,
+        attributes: attributes(mount.options),
+        all_read_only: image || of_path.is_some_and(|source| source.recursive_read_only),
+        receives_mounts: of_path.is_some_and(|source| source.receives_mounts),
+        target: c_string(mount.target.as_str(), "a mount path")?,
     })
 }
 
@@ -264,10 +293,11 @@ fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<S
     }
     Ok(Some(Step::Bind(Bind {
         what: "the file for the termination message".to_owned(),
-        source: path(file)?,
-        recursive: false,
+        source: Source::Path { path: path(file)?, recursive: false },
         kind: Missing::File,
         attributes: 0,
+        all_read_only: false,
+        receives_mounts: false,
         target: c_string(config.termination_message_path.as_str(), "terminationMessagePath")?,
     })))
 }
@@ -402,7 +432,7 @@ mod tests {
                     MountKind::Bind(BindSource {
                         path: PathBuf::from("/dev/null"),
                         recursive: true,
-                        volume: None,
+                        ..BindSource::default()
                     }),
                 ),
             ],
@@ -433,6 +463,7 @@ mod tests {
             cgroup_files: if cgroup_v2 { Vec::new() } else { vec![null()] },
             group: hierarchies.group("monopod/pod1/app-0"),
             cgroup_v2,
+            trees: Vec::new(),
             shared: (config.pid_namespace == PidNamespace::Pod)
                 .then(|| SharedProcesses { init: null(), proc: SharedProc::At(PathBuf::from("/pod/proc")) }),
         };

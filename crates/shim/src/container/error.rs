@@ -29,6 +29,9 @@ pub enum SpawnError {
     /// Before there was a process; nothing is left behind.
     #[error("cannot {what}")]
     Create { what: String, source: io::Error },
+    /// Before there was a process; nothing is left behind. It is for the pod's volumes to be otherwise.
+    #[error("{what}")]
+    Volume { what: String, source: io::Error },
     /// Before there was a process; nothing is left behind.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

@@ -73,16 +73,17 @@ mod tests {
     use linux_sys::in_root::Missing;
     use rustix::io::Errno;
 
-    use super::super::step::{Bind, Overlay, OverlayTarget, Step};
+    use super::super::step::{Bind, Overlay, OverlayTarget, Source, Step};
     use super::explain;
 
     fn bind() -> Step {
         Step::Bind(Bind {
             what: "volume \"data\"".to_owned(),
-            source: CString::default(),
-            recursive: true,
+            source: Source::Path { path: CString::default(), recursive: true },
             kind: Missing::Directory,
             attributes: 0,
+            all_read_only: false,
+            receives_mounts: false,
             target: c"/etc/hostname".into(),
         })
     }

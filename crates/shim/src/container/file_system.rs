@@ -18,7 +18,7 @@ use rustix::mount::{
 };
 
 use super::mount_data::MountData;
-use super::step::{Bind, NewMount, Overlay, OverlayTarget, V1Hierarchy};
+use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, V1Hierarchy};
 
 /// What the steps of one child share. Its vector must not grow beyond its capacity.
 #[derive(Debug)]
@@ -164,13 +164,26 @@ impl Root {
     }
 
     pub(super) fn bind(&self, bind: &Bind) -> Result<(), Errno> {
-        let source_extent = if bind.recursive { Extent::Tree } else { Extent::Mount };
-        let tree = clone_mount(CWD, &bind.source, source_extent)?;
-        mount::set_private(tree.as_fd(), Extent::Tree)?;
+        let copy;
+        let tree = match &bind.source {
+            Source::Tree(tree) => tree.as_fd(),
+            Source::Path { path, recursive } => {
+                copy = clone_mount(CWD, path, if *recursive { Extent::Tree } else { Extent::Mount })?;
+                copy.as_fd()
+            }
+        };
+        if bind.receives_mounts {
+            mount::set_slave(tree, Extent::Tree)?;
+        } else {
+            mount::set_private(tree, Extent::Tree)?;
+        }
         if bind.attributes != 0 {
             // Not recursively: a read-only volume mount leaves what is mounted below it alone
             // (`recursiveReadOnly: Disabled`).
-            mount::set_attributes(tree.as_fd(), bind.attributes, Extent::Mount)?;
+            mount::set_attributes(tree, bind.attributes, Extent::Mount)?;
+        }
+        if bind.all_read_only {
+            mount::set_attributes(tree, mount::RDONLY, Extent::Tree)?;
         }
         let target = in_root::open_or_make(self.fd()?, &bind.target, bind.kind)?;
         // The kernel has one and the same answer to these and to much else.
@@ -178,7 +191,7 @@ impl Root {
         match bind.kind {
             Missing::Directory if !is_directory => Err(Errno::NOTDIR),
             Missing::File if is_directory => Err(Errno::ISDIR),
-            _ => attach(tree.as_fd(), target.as_fd()),
+            _ => attach(tree, target.as_fd()),
         }
     }
 

@@ -24,9 +24,10 @@ mod sandbox;
 mod spawn;
 mod stdio;
 mod step;
+mod volume;
 
 pub use error::{SandboxError, SpawnError, TeardownError};
-pub use exec::{ExecStdio, Executed, exec};
+pub use exec::{ExecStdio, Executed, exec, execute_self};
 pub use resize::{Beside, ResizeError, resize};
 pub use running::Container;
 pub use sandbox::{Sandbox, remove_pod_cgroup};

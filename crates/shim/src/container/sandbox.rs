@@ -238,8 +238,16 @@ fn mount_tmpfs(tmpfs: &Tmpfs) -> Result<(), SandboxError> {
     };
     fs::create_dir_all(&tmpfs.path).map_err(failed)?;
     let size = tmpfs.size_bytes.map(|bytes| format!(",size={bytes}")).unwrap_or_default();
-    let options =
-        CString::new(format!("mode={:o}{size}", tmpfs.mode)).map_err(|error| failed(error.into()))?;
-    mount(c"tmpfs", &tmpfs.path, c"tmpfs", MountFlags::empty(), options.as_c_str())
-        .map_err(|error| failed(error.into()))
+    let group = tmpfs.gid.map(|gid| format!(",gid={gid}")).unwrap_or_default();
+    let options = format!("mode={:o}{size}{group}", tmpfs.mode);
+    let with = |options: String| {
+        let options = CString::new(options)?;
+        Ok(mount(c"tmpfs", &tmpfs.path, c"tmpfs", MountFlags::empty(), options.as_c_str())?)
+    };
+    // The option is of Linux 6.4, and not for user namespaces.
+    let unswapped = tmpfs.no_swap.then(|| with(format!("{options},noswap")));
+    match unswapped {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) | None => with(options).map_err(failed),
+    }
 }

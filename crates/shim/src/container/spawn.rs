@@ -17,6 +17,7 @@ use super::compile::{Prepared, PreparedTerminal, SharedProc, SharedProcesses, at
 use super::program::Program;
 use super::resize::{Limited, bounds};
 use super::stdio::{self, Stdio, Terminal};
+use super::volume::{Tree, open_trees};
 use super::{Container, Sandbox, SpawnError, inside};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,8 +69,9 @@ pub fn spawn(
     };
     let program = Program::new(&config.process.args, &config.process.env)?;
     let writable = make_files(config, &paths.attempt_dir)?;
+    let trees = open_trees(config, &paths.attempt_dir)?;
     let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
-    let started = start(config, paths, program, writable, &group, shared);
+    let started = start(config, paths, program, (writable, trees), &group, shared);
     if started.is_err() {
         // The error to report is the first one; a group that stays is removed with the pod's.
         let _ = group.remove();
@@ -95,7 +97,7 @@ fn start(
     config: &ContainerConfig,
     paths: &SpawnPaths,
     program: Program,
-    writable: Vec<(PathBuf, PathBuf)>,
+    (writable, trees): (Vec<(PathBuf, PathBuf)>, Vec<Option<Tree>>),
     group: &Group,
     shared: Option<SharedProcesses>,
 ) -> Result<Started, SpawnError> {
@@ -109,6 +111,7 @@ fn start(
     let prepared = Prepared {
         rootfs: paths.attempt_dir.join("rootfs"),
         writable,
+        trees,
         termination_log: paths.attempt_dir.join(TERMINATION_LOG),
         stdio,
         terminal,

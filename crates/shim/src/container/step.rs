@@ -129,12 +129,22 @@ pub(super) struct V1Hierarchy {
 pub(super) struct Bind {
     /// For people: a volume's name, or where on the host it is.
     pub(super) what: String,
-    pub(super) source: CString,
-    pub(super) recursive: bool,
+    pub(super) source: Source,
     pub(super) kind: Missing,
-    /// `MOUNT_ATTR_*`.
+    /// `MOUNT_ATTR_*`, of the uppermost mount.
     pub(super) attributes: u64,
+    /// And what is mounted below it is read-only.
+    pub(super) all_read_only: bool,
+    pub(super) receives_mounts: bool,
     pub(super) target: CString,
+}
+
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A path as the shim sees it, `recursive` with everything mounted below it.
+    Path { path: CString, recursive: bool },
+    /// Made by the parent, and mounted nowhere yet.
+    Tree(OwnedFd),
 }
 
 impl fmt::Display for Step {

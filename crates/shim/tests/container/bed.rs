@@ -76,6 +76,8 @@ impl Bed {
                 path: self.directory.join("memory"),
                 size_bytes: Some(1 << 20),
                 mode: 0o1777,
+                gid: None,
+                no_swap: false,
             }],
             cgroup: self.cgroup.clone(),
             resources: ResourceLimits::default(),
@@ -285,7 +287,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 pub(crate) fn bind(source: &Path, target: &str, options: MountOptions) -> Mount {
-    let source = BindSource { path: source.to_owned(), recursive: true, volume: None };
+    let source = BindSource { path: source.to_owned(), recursive: true, ..BindSource::default() };
     Mount { target: target.to_owned(), kind: MountKind::Bind(source), options }
 }
 
