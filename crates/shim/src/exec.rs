@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use shim_protocol::{Exec, ExecFailure, ExecStdio, Message, ReplyBody};
 
 use crate::clock;
-use crate::container::{ExecStdio as Stdio, SpawnError, exec};
+use crate::container::{ExecStdio as Stdio, Executed, SpawnError, exec, execute_self};
 use crate::exit::exit_code;
 use crate::note;
 use crate::poll::Source;
@@ -53,7 +53,16 @@ enum Client {
     Orphan {
         container: ContainerKey,
         hook: Hook,
+        what: HookProcess,
     },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum HookProcess {
+    /// Of the container.
+    Command,
+    /// This program's, which says itself what went wrong.
+    Request,
 }
 
 #[derive(Debug)]
@@ -111,9 +120,24 @@ impl Shim {
         args: &[String],
         timeout: Option<Duration>,
     ) -> Result<(), String> {
-        let client = Client::Orphan { container: container.clone(), hook };
+        let client = Client::Orphan { container: container.clone(), hook, what: HookProcess::Command };
         let begun = self.begin_exec(container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client);
         begun.map(drop).map_err(|refusal| refusal.message())
+    }
+
+    /// As [`Self::begin_hook`], by a process of this program outside of the container.
+    pub(crate) fn begin_http_hook(
+        &mut self,
+        container: &ContainerKey,
+        hook: Hook,
+        args: &[String],
+        input: OwnedFd,
+        timeout: Option<Duration>,
+    ) -> Result<(), String> {
+        let client = Client::Orphan { container: container.clone(), hook, what: HookProcess::Request };
+        let executed = execute_self(args, input).map_err(|error| note::chain(&error))?;
+        self.watch_exec(executed, Some(HOOK_OUTPUT_BYTES), timeout, client);
+        Ok(())
     }
 
     /// The terminal's master, if it has one.
@@ -131,14 +155,26 @@ impl Shim {
         let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
         let Some(live) = live else { return Err(Refusal::NotRunning(key.0.clone())) };
         let executed = exec(&live.container, args, stdio).map_err(|error| Refusal::of(&key.0, &error))?;
+        Ok(self.watch_exec(executed, is_captured.then_some(limit_bytes), timeout, client))
+    }
+
+    /// What is not captured of its output.
+    fn watch_exec(
+        &mut self,
+        executed: Executed,
+        captured_bytes: Option<usize>,
+        timeout: Option<Duration>,
+        client: Client,
+    ) -> Option<OwnedFd> {
         let id = self.next_key();
-        let (captured, terminal) =
-            if is_captured { (executed.output, None) } else { (None, executed.output) };
-        let output = captured.and_then(|pipe| self.capture(pipe, limit_bytes, id));
+        let (output, rest) = match (executed.output, captured_bytes) {
+            (Some(pipe), Some(limit_bytes)) => (self.capture(pipe, limit_bytes, id), None),
+            (output, _) => (None, output),
+        };
         let deadline = timeout.map(|timeout| clock::boot().after(timeout));
         let exec = RunningExec { pid: executed.pid, deadline, timed_out: false, client, output };
         self.execs.insert(id, exec);
-        Ok(terminal)
+        rest
     }
 
     fn refuse_many(&self, client: &Client) -> Result<(), Refusal> {
@@ -191,8 +227,16 @@ impl Shim {
                     self.reply(request, ReplyBody::ExecFinished { exit_code, output, timed_out });
                 }
             }
-            Client::Orphan { container: (container, attempt), hook } => {
-                let failure = Hook::failure(exit_code, timed_out, &output);
+            Client::Orphan { container: (container, attempt), hook, what } => {
+                let failure = match what {
+                    HookProcess::Request if exit_code != 0 && !timed_out && !output.is_empty() => {
+                        Some(String::from_utf8_lossy(&output).into_owned())
+                    }
+                    _ => Hook::failure(exit_code, timed_out, &output),
+                };
+                if let Some(failure) = &failure {
+                    note::warning(&format!("a hook of container {container} failed: {failure}"));
+                }
                 let finished = Observation::HookFinished { container, attempt, hook, failure };
                 if let Some(orphan) = &mut self.orphan {
                     orphan.take_in(finished);

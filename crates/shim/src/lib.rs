@@ -13,6 +13,7 @@ mod ending;
 mod exec;
 mod exit;
 mod footprint;
+mod hook;
 mod launch;
 mod log_file;
 mod log_pump;

@@ -8,16 +8,17 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use lifecycle::{Action, Hook, Observation, Observed};
+use lifecycle::{Action, Observation, Observed};
 use linux_sys::remove_tree::{RemoveError, remove_tree_between};
-use podspec::{BootTime, HookHandler, Moment, Pod};
+use podspec::{BootTime, Moment, Pod};
 use shim_protocol::{
     OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, pod_path, read_record,
 };
 
 use crate::clock;
+use crate::hook::Sleeping;
 use crate::note;
-use crate::supervisor::{ContainerKey, Shim};
+use crate::supervisor::Shim;
 
 /// A plan that still has actions after so many rounds does not converge.
 const ROUNDS_MAX: usize = 1_000;
@@ -28,6 +29,8 @@ const FORCE_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Orphan {
     observed: Observed,
     inbox: VecDeque<Observation>,
+    /// At most two for each container.
+    sleeping: Vec<Sleeping>,
     wake_at: Option<BootTime>,
     force_at: BootTime,
 }
@@ -37,8 +40,14 @@ impl Orphan {
         self.inbox.push_back(observation);
     }
 
+    fn wake(&mut self, now: BootTime) {
+        let over = self.sleeping.extract_if(.., |hook| hook.until <= now);
+        self.inbox.extend(over.map(|hook| hook.then));
+    }
+
     pub(crate) fn wake_at(&self) -> Option<BootTime> {
-        Some(self.wake_at.map_or(self.force_at, |at| at.min(self.force_at)))
+        let sleeping = self.sleeping.iter().map(|hook| hook.until);
+        sleeping.chain(self.wake_at).chain([self.force_at]).min()
     }
 }
 
@@ -67,13 +76,20 @@ impl Shim {
             observed.observe(spec, &Observation::DeletionRequested { grace }, now);
         }
         let force_at = now.boot.after(grace).after(FORCE_AFTER);
-        self.orphan = Some(Box::new(Orphan { observed, inbox: VecDeque::new(), wake_at: None, force_at }));
+        self.orphan = Some(Box::new(Orphan {
+            observed,
+            inbox: VecDeque::new(),
+            sleeping: Vec::new(),
+            wake_at: None,
+            force_at,
+        }));
     }
 
     /// Takes in what happened, plans and applies until there is nothing to do but wait.
     pub(crate) fn advance_orphan(&mut self) {
         let Some(mut orphan) = self.orphan.take() else { return };
         let now = clock::now();
+        orphan.wake(now.boot);
         let at_rest = self.plan_until_settled(&mut orphan, now);
         let forced = now.boot >= orphan.force_at;
         if forced && self.sandbox.is_some() {
@@ -101,7 +117,7 @@ impl Shim {
             }
             for action in plan.actions {
                 orphan.observed.issue(&spec, &action, now);
-                orphan.inbox.extend(self.apply(action));
+                orphan.inbox.extend(self.apply(action, &mut orphan.sleeping));
             }
         }
         note::warning("the plan for the pod's end does not settle");
@@ -109,10 +125,10 @@ impl Shim {
     }
 
     /// What an action brings about at once; the rest is observed later.
-    fn apply(&mut self, action: Action) -> Option<Observation> {
+    fn apply(&mut self, action: Action, sleeping: &mut Vec<Sleeping>) -> Option<Observation> {
         match action {
             Action::RunHook { container, attempt, hook, timeout } => {
-                self.run_hook((container, attempt), hook, timeout)
+                self.run_hook((container, attempt), hook, timeout, sleeping)
             }
             Action::SignalContainer { container, attempt } => {
                 note_failure(self.signal(&(container, attempt)));
@@ -149,21 +165,6 @@ impl Shim {
                 None
             }
         }
-    }
-
-    fn run_hook(&mut self, key: ContainerKey, hook: Hook, timeout: Option<Duration>) -> Option<Observation> {
-        let container = self.launch.pod.spec.container(&key.0);
-        let failure = match container.and_then(|container| hook.handler(container)).cloned() {
-            Some(HookHandler::Exec(handler)) => {
-                self.begin_hook(&key, hook, &handler.command, timeout).err()?
-            }
-            Some(HookHandler::HttpGet(_) | HookHandler::Sleep(_)) => {
-                "the engine that would run it is gone".to_owned()
-            }
-            None => "the container has no such hook".to_owned(),
-        };
-        let (container, attempt) = key;
-        Some(Observation::HookFinished { container, attempt, hook, failure: Some(failure) })
     }
 
     /// The pod's directory last: as long as it is there, the rest can be found from it.

@@ -172,13 +172,36 @@ pub(crate) fn listen() {
     std::thread::sleep(Duration::from_secs(1_000));
 }
 
-fn a_port_of_the_pod_is_connected_to(bed: &Bed) {
-    let engine = bed.engine();
+/// This program in a container: answers one HTTP request, and writes down what that was.
+pub(crate) fn answer_one_request() {
+    let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+    println!("up");
+    let (mut client, _) = listener.accept().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        head.extend_from_slice(&byte);
+    }
+    let mut order = File::options().create(true).append(true).open("/w/order").unwrap();
+    order.write_all(head.split(|byte| *byte == b'\r').next().unwrap()).unwrap();
+    order.write_all(b"\n").unwrap();
+    client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+}
+
+/// A mount of the directory of this program, and the path of the program in it.
+pub(crate) fn lent_program() -> (String, String) {
     let program = std::env::current_exe().unwrap();
     let (dir, name) = (program.parent().unwrap().display(), program.file_name().unwrap().display());
+    (dir.to_string(), format!("/program/{name}"))
+}
+
+fn a_port_of_the_pod_is_connected_to(bed: &Bed) {
+    let engine = bed.engine();
+    let (dir, program) = lent_program();
     let pod = format!(
         "volumes: [{{name: program, hostPath: {{path: {dir}}}}}]\ncontainers:\n- {{name: a, image: i, \
-         volumeMounts: [{{name: program, mountPath: /program}}], command: [/program/{name}, listen]}}"
+         volumeMounts: [{{name: program, mountPath: /program}}], command: [{program}, listen]}}"
     );
     let running = engine.create(&bed.pod(&pod, true));
     let dial = |port| bed.wait(engine.runtime.dial(&running.pod, port));

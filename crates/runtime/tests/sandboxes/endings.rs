@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use lifecycle::Observation;
 use ports::RuntimeService;
@@ -14,6 +15,7 @@ use shim_protocol::{Request, RequestBody, SandboxLaunch, VERSION, encode};
 
 use crate::Case;
 use crate::bed::{Bed, cgroups, shims_of, wait_until};
+use crate::clients::lent_program;
 
 pub(crate) const CASES: &[Case] = &[
     ("a_shim_without_a_request_leaves_nothing", a_shim_without_a_request_leaves_nothing),
@@ -26,6 +28,7 @@ pub(crate) const CASES: &[Case] = &[
         "a_bound_pod_is_stopped_in_order_when_its_engine_dies",
         a_bound_pod_is_stopped_in_order_when_its_engine_dies,
     ),
+    ("hooks_of_a_bound_pod_run_without_its_engine", hooks_of_a_bound_pod_run_without_its_engine),
     ("signals_to_a_shim_do_not_reach_its_pod", signals_to_a_shim_do_not_reach_its_pod),
     ("an_engine_that_dies_while_it_asks_leaves_nothing", an_engine_that_dies_while_it_asks_leaves_nothing),
     ("what_a_dead_engine_and_shim_leave_is_swept", what_a_dead_engine_and_shim_leave_is_swept),
@@ -182,6 +185,57 @@ fn a_bound_pod_is_stopped_in_order_when_its_engine_dies(bed: &Bed) {
     drop(engine);
     wait_until("nothing is left", || bed.left_of(pod.pod.uid.as_str()).is_empty());
     assert_eq!(fs::read_to_string(witness.join("order")).unwrap(), "hook of a\na ends\ns ends\n");
+}
+
+fn hooks_of_a_bound_pod_run_without_its_engine(bed: &Bed) {
+    let witness = bed.root.join("witness");
+    let (dir, program) = lent_program();
+    let trap = |name: &str| {
+        format!(
+            "'trap \"echo {name} ends >> /w/{name}; exit 0\" TERM; echo up; while :; do sleep 0.02; done'"
+        )
+    };
+    let app = |name: &str, hook: &str| {
+        format!(
+            "- {{name: {name}, image: i, command: [sh, -c, {}], volumeMounts: [{{name: w, mountPath: /w}}], \
+             ports: [{{name: bye, containerPort: 80}}], lifecycle: {{preStop: {hook}}}}}",
+            trap(name)
+        )
+    };
+    let spec = format!(
+        "terminationGracePeriodSeconds: 20\n\
+         volumes:\n\
+         - {{name: w, hostPath: {{path: {}}}}}\n\
+         - {{name: program, hostPath: {{path: {dir}}}}}\n\
+         containers:\n\
+         - name: server\n\
+         \x20 image: i\n\
+         \x20 command: [{program}, listen-http]\n\
+         \x20 volumeMounts: [{{name: w, mountPath: /w}}, {{name: program, mountPath: /program}}]\n\
+         {}\n{}\n{}",
+        witness.display(),
+        app("asks", "{httpGet: {path: /bye?x=1, port: bye}}"),
+        app("sleeps", "{sleep: {seconds: 2}}"),
+        app("abroad", "{httpGet: {host: 192.0.2.1, port: 80}}"),
+    );
+    let pod = bed.pod(&spec, true);
+    let engine = bed.engine();
+    let running = engine.create(&pod);
+    for name in ["server", "asks", "sleeps", "abroad"] {
+        running.start(name, 0);
+        running.wait_for_log(name, "up");
+    }
+    drop(running);
+    let died = SystemTime::now();
+    drop(engine);
+    wait_until("nothing is left", || bed.left_of(pod.pod.uid.as_str()).is_empty());
+    // It would have waited for its grace period otherwise.
+    assert_eq!(fs::read_to_string(witness.join("order")).unwrap(), "GET /bye?x=1 HTTP/1.1\n");
+    let ended = |name: &str| fs::metadata(witness.join(name)).unwrap().modified().unwrap();
+    let slept = ended("sleeps").duration_since(died).unwrap();
+    assert!(slept >= Duration::from_millis(1_950), "{slept:?}");
+    assert!(ended("asks") >= fs::metadata(witness.join("order")).unwrap().modified().unwrap());
+    assert!(ended("abroad") < ended("sleeps"), "what cannot be asked is not waited for");
 }
 
 /// An app with a preStop hook and a sidecar; each says so when it ends.

@@ -22,6 +22,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("shim") => return shim::main(),
+        Some("http-hook") => return prober::run_hook_process(std::env::args_os().skip(2)),
+        Some("listen-http") => {
+            clients::answer_one_request();
+            return ExitCode::SUCCESS;
+        }
         Some("engine") => endings::run_engine(&arguments[1..]),
         Some("listen") => {
             clients::listen();

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::child::{self, End, Plan, Ready};
 use super::compile::compile_exec;
 use super::program::Program;
+use super::step::Step;
 use super::{Container, SpawnError, inside, stdio};
 
 /// The kernel ends the other processes of a namespace before it says that the first has ended.
@@ -95,4 +96,20 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, cgroup)?;
     Ok(Executed { pid, pidfd, output })
+}
+
+/// Runs this program once more, with these arguments, outside of any container, and with nothing but `input`.
+///
+/// # Errors
+/// When it could not be executed.
+pub fn execute_self(args: &[String], input: OwnedFd) -> Result<Executed, SpawnError> {
+    let args = [&["/proc/self/exe".to_owned()], args].concat();
+    let program = Program::new(&args, &[])?;
+    let (reader, writer) = stdio::pipe()?;
+    let files = [input, writer, stdio::null()?];
+    let steps =
+        vec![Step::Reset, Step::NewSession, Step::Stdio(files), Step::EndWithParent, Step::CloseOnExec];
+    let plan = Plan { steps, end: End::Execute(program) };
+    let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, None)?;
+    Ok(Executed { pid, pidfd, output: Some(reader) })
 }
