@@ -56,7 +56,10 @@ pub fn exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
             SpawnError::Start { source, .. } if is(source, Errno::NOMEM) => container.ends_within(ENDING_MAX),
             // A process lets go of its namespaces some time before it is said to have ended.
             SpawnError::Create { source, .. } | SpawnError::Start { source, .. } => is(source, Errno::SRCH),
-            SpawnError::Cgroup(_) | SpawnError::Ended | SpawnError::Execute { .. } => false,
+            SpawnError::Cgroup(_)
+            | SpawnError::Volume { .. }
+            | SpawnError::Ended
+            | SpawnError::Execute { .. } => false,
         };
         if ended || container.ends_within(Duration::ZERO) { SpawnError::Ended } else { error }
     })

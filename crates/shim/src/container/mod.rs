@@ -24,6 +24,7 @@ mod sandbox;
 mod spawn;
 mod stdio;
 mod step;
+mod volume;
 
 pub use error::{SandboxError, SpawnError, TeardownError};
 pub use exec::{ExecStdio, Executed, exec, execute_self};
