@@ -44,9 +44,13 @@ impl<N: Node> Effects<N> {
         };
         match hook.handler(spec) {
             Some(HookHandler::Exec(exec)) => {
-                match self.exec(container, attempt, &exec.command, timeout).await {
-                    Ok(ran) => Hook::failure(ran.exit_code, ran.timed_out, &ran.output),
-                    Err(message) => Some(message),
+                // One that is cut off is waited for no longer; it goes on until its container ends.
+                let ran = self.exec(container, attempt, &exec.command, None);
+                let limit = timeout.unwrap_or(Duration::MAX);
+                match tokio::time::timeout(limit, ran).await {
+                    Ok(Ok(ran)) => Hook::failure(ran.exit_code, ran.timed_out, &ran.output),
+                    Ok(Err(message)) => Some(message),
+                    Err(_) => Hook::failure(0, true, &[]),
                 }
             }
             Some(HookHandler::HttpGet(action)) => {
@@ -181,7 +185,7 @@ fn outcome(found: prober::Outcome) -> ProbeOutcome {
         prober::Outcome::Success => ProbeOutcome::Success,
         prober::Outcome::Warning(text) => ProbeOutcome::Warning(text),
         prober::Outcome::Failure(text) => ProbeOutcome::Failure(text),
-        prober::Outcome::Error { message, .. } => ProbeOutcome::Error(message),
+        prober::Outcome::Error(message) => ProbeOutcome::Error(message),
     }
 }
 

@@ -25,8 +25,6 @@ mod tls;
 mod transport;
 mod url;
 
-use std::fmt;
-
 pub use dial::{Dial, Pod};
 pub use grpc::grpc_health;
 pub use hook::{HookSuccess, http_hook};
@@ -44,33 +42,6 @@ pub enum Outcome {
     Warning(String),
     /// With the probe's output.
     Failure(String),
-    /// The probe did not come to a result: it counts as a failure, but is told in other words.
-    Error {
-        state: ErrorState,
-        message: String,
-    },
-}
-
-/// As an event calls it: `Readiness probe errored and resulted in STATE state: MESSAGE`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ErrorState {
-    /// The request failed half way.
-    Failure,
-    /// No request could be made of the probe.
-    Unknown,
-}
-
-impl fmt::Display for ErrorState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failure => "failure",
-            Self::Unknown => "unknown",
-        })
-    }
-}
-
-impl Outcome {
-    fn unknown(message: String) -> Self {
-        Self::Error { state: ErrorState::Unknown, message }
-    }
+    /// The probe came to no result. Whoever asked may ask again; it is no failure of the container.
+    Error(String),
 }

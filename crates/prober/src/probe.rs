@@ -5,20 +5,16 @@ use std::time::Duration;
 use podspec::{HttpGetAction, TcpSocketAction};
 use tokio::time::Instant;
 
+use crate::Outcome;
 use crate::dial::{Dial, Place, Pod};
 use crate::request::{Purpose, Request, within};
-use crate::{ErrorState, Outcome};
 
 /// Of an answer's body: what a warning may show.
 const BODY_BYTES_MAX: usize = 10 << 10;
-/// A probe that comes to no result is made so many times, at once.
-const ERRORS_MAX: usize = 3;
 
 /// Makes an HTTP probe; `port` is the action's, resolved. Statuses from 200 to 399 are a success, others a failure, as
-/// is a request that fails; a redirect to another host is not followed and is a warning.
-///
-/// An answer that breaks off within its body is an error, and the probe is made again, up to three times; so this can
-/// take three times as long as `timeout`.
+/// is a request that fails; a redirect to another host is not followed and is a warning. An answer that breaks off
+/// within its body is an error.
 pub async fn http_get<D: Dial>(
     pod: &Pod<D>,
     action: &HttpGetAction,
@@ -27,19 +23,8 @@ pub async fn http_get<D: Dial>(
 ) -> Outcome {
     let request = match Request::new(pod, action, port, Purpose::Probe) {
         Ok(request) => request,
-        Err(error) => return Outcome::unknown(error),
+        Err(error) => return Outcome::Error(error),
     };
-    let mut outcome = http_get_once(pod, &request, timeout).await;
-    for _ in 1..ERRORS_MAX {
-        if !matches!(outcome, Outcome::Error { .. }) {
-            break;
-        }
-        outcome = http_get_once(pod, &request, timeout).await;
-    }
-    outcome
-}
-
-async fn http_get_once<D: Dial>(pod: &Pod<D>, request: &Request<'_>, timeout: Duration) -> Outcome {
     let deadline = Instant::now().checked_add(timeout);
     let mut response = match request.send(pod, deadline).await {
         Ok(response) => response,
@@ -52,7 +37,7 @@ async fn http_get_once<D: Dial>(pod: &Pod<D>, request: &Request<'_>, timeout: Du
     });
     let body = match body {
         Ok(body) => body,
-        Err(message) => return Outcome::Error { state: ErrorState::Failure, message },
+        Err(message) => return Outcome::Error(message),
     };
     match response.status {
         200..300 => Outcome::Success,
