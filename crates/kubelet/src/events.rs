@@ -93,6 +93,9 @@ impl EventSource {
                     .map(|record| record.name.clone())
                     .collect();
             }
+            // It could not be made because the container has ended, which is told by itself.
+            Observation::ProbeFinished { container, outcome: ProbeOutcome::Error(_), .. }
+                if !self.running.contains(container) => {}
             _ => failure_events(observation, out),
         }
     }
@@ -156,9 +159,6 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
             probed(container, *probe, outcome, out);
         }
         Observation::Evicted { message } => out.pod_warning("Evicted", message.clone()),
-        Observation::ContainerResized { container, failure: Some(failure), .. } => {
-            out.warning(container, "ResizeError", failure.clone());
-        }
         _ => {}
     }
 }

@@ -20,7 +20,12 @@ fn decided(decisions: &[(Option<&str>, Verdict)]) -> Happening {
 
 fn image_failed(reason: &str) -> Happening {
     let (reason, message) = (reason.to_owned(), "why".to_owned());
-    Happening::Observed(Observation::ImageFailed { container: "main".into(), image: "image".into(), reason, message })
+    Happening::Observed(Observation::ImageFailed {
+        container: "main".into(),
+        image: "image".into(),
+        reason,
+        message,
+    })
 }
 
 fn started(container: &str) -> Happening {
@@ -34,7 +39,10 @@ fn started(container: &str) -> Happening {
 }
 
 fn probed(outcome: ProbeOutcome) -> Happening {
-    let probe = ProbeKind::Startup;
+    probed_by(ProbeKind::Startup, outcome)
+}
+
+fn probed_by(probe: ProbeKind, outcome: ProbeOutcome) -> Happening {
     Happening::Observed(Observation::ProbeFinished { container: "side".into(), attempt: 0, probe, outcome })
 }
 
@@ -68,9 +76,25 @@ fn every_event_has_the_kubelets_words() {
         started("side"),
         probed(ProbeOutcome::Failure("not yet".into())),
         probed(ProbeOutcome::Error("gone".into())),
+        probed_by(
+            ProbeKind::Liveness,
+            ProbeOutcome::Failure("HTTP probe failed with statuscode: 500".into()),
+        ),
+        probed_by(ProbeKind::Readiness, ProbeOutcome::Warning("elsewhere".into())),
+        Happening::Observed(Observation::HookWarned {
+            container: "side".into(),
+            attempt: 0,
+            message: "in clear".into(),
+        }),
         decided(&[(Some("side"), Verdict::StopContainer(StopReason::StartupProbeFailed))]),
+        decided(&[(Some("side"), Verdict::StopContainer(StopReason::LivenessProbeFailed))]),
+        decided(&[(Some("side"), Verdict::StopContainer(StopReason::DefinitionChanged))]),
         started("main"),
         decided(&[(Some("main"), Verdict::StopContainer(StopReason::StartupProbeFailed))]),
+        decided(&[(Some("main"), Verdict::StopContainer(StopReason::LivenessProbeFailed))]),
+        decided(&[(Some("main"), Verdict::StopContainer(StopReason::DefinitionChanged))]),
+        decided(&[(Some("main"), Verdict::StopContainer(StopReason::ResizeRestarts))]),
+        Happening::Observed(Observation::Evicted { message: "too much".into() }),
         Happening::Observed(Observation::HookFinished {
             container: "main".into(),
             attempt: 0,
@@ -125,10 +149,19 @@ fn every_event_has_the_kubelets_words() {
         N Started spec.initContainers{side} Container started
         W Unhealthy spec.initContainers{side} Startup probe failed: not yet
         W Unhealthy spec.initContainers{side} Startup probe errored and resulted in unknown state: gone
+        W Unhealthy spec.initContainers{side} Liveness probe failed: HTTP probe failed with statuscode: 500
+        W ProbeWarning spec.initContainers{side} Readiness probe warning: elsewhere
+        W LifecycleHTTPFallback - in clear
         N Killing spec.initContainers{side} Init container side failed startup probe
+        N Killing spec.initContainers{side} Init container side failed liveness probe
+        N Killing spec.initContainers{side} Init container side definition changed
         N Created spec.containers{main} Container created
         N Started spec.containers{main} Container started
         N Killing spec.containers{main} Container main failed startup probe, will be restarted
+        N Killing spec.containers{main} Container main failed liveness probe, will be restarted
+        N Killing spec.containers{main} Container main definition changed, will be restarted
+        N Killing spec.containers{main} Container main resize requires restart
+        W Evicted - too much
         W FailedPostStartHook spec.containers{main} PostStartHook failed
         N Killing spec.containers{main} FailedPostStartHook
         N Created spec.containers{main} Container created
