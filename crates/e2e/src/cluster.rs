@@ -20,6 +20,8 @@ pub(crate) struct Cluster<'a> {
     bed: &'a Bed,
     engine: Option<Engine>,
     kubectl: Kubectl,
+    /// For `monopod serve`.
+    args: Vec<String>,
 }
 
 impl<'a> Cluster<'a> {
@@ -30,12 +32,21 @@ impl<'a> Cluster<'a> {
 
     /// For tests that speak to it by hand: there need be no kubectl.
     pub(crate) fn start_bare(bed: &'a Bed) -> Result<Self> {
-        Self::start_with(bed, Kubectl { version: String::new(), program: PathBuf::new() })
+        Self::start_bare_with(bed, &[])
+    }
+
+    /// And with further arguments for `monopod serve`.
+    pub(crate) fn start_bare_with(bed: &'a Bed, args: &[&str]) -> Result<Self> {
+        let kubectl = Kubectl { version: String::new(), program: PathBuf::new() };
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut cluster = Self { bed, engine: None, kubectl, args };
+        cluster.serve()?;
+        Ok(cluster)
     }
 
     /// With a certain kubectl.
     pub(crate) fn start_with(bed: &'a Bed, kubectl: Kubectl) -> Result<Self> {
-        let mut cluster = Self { bed, engine: None, kubectl };
+        let mut cluster = Self { bed, engine: None, kubectl, args: vec![] };
         cluster.serve()?;
         Ok(cluster)
     }
@@ -43,7 +54,11 @@ impl<'a> Cluster<'a> {
     /// Starts the server, also again after [`Self::kill`] or [`Self::stop`].
     pub(crate) fn serve(&mut self) -> Result<()> {
         let mut command = Command::new(self.bed.program());
-        command.arg("--root").arg(self.bed.root()).args(["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .arg("--root")
+            .arg(self.bed.root())
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(&self.args);
         let mut engine = self.bed.start(command.stdin(Stdio::null()))?;
         engine.wait_output("monopod is ready", SOON)?;
         self.engine = Some(engine);

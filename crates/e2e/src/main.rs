@@ -6,12 +6,14 @@
 //!
 //! The last line of output is `N passed, N failed, N skipped`; the exit code is 0 when none failed.
 
+mod answers;
 mod archive;
 mod bed;
 mod cluster;
 mod compare;
 mod engine;
 mod golden;
+mod history;
 mod http;
 mod kubectl;
 mod lasting;
@@ -20,6 +22,7 @@ mod oci;
 mod options;
 mod outcome;
 mod pod;
+mod pods;
 mod probe;
 mod runner;
 mod soak;
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     // The programs of the suites' own take everything as it is.
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["answers"] => return conclude(answers::run()),
         ["probe", file] => return conclude(probe::run(Path::new(file))),
         ["oci", file] => return conclude(oci::launch(Path::new(file))),
         ["held", file, program, ref args @ ..] => {

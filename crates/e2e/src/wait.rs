@@ -8,7 +8,13 @@ use anyhow::{Result, bail};
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Looks until `condition` gives a value; fails with `what` at the deadline.
-pub(crate) fn until<T>(
+pub(crate) fn until<T>(what: &str, deadline: Duration, condition: impl FnMut() -> Option<T>) -> Result<T> {
+    every(LOOK_EVERY, what, deadline, condition)
+}
+
+/// [`until`], for what costs more to look at.
+pub(crate) fn every<T>(
+    interval: Duration,
     what: &str,
     deadline: Duration,
     mut condition: impl FnMut() -> Option<T>,
@@ -21,6 +27,6 @@ pub(crate) fn until<T>(
         if Instant::now() >= end {
             bail!("waited {}s for: {what}", deadline.as_secs_f32());
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(interval);
     }
 }

@@ -76,6 +76,13 @@ fn load(bed: &Bed, layers: Vec<Layer>) -> Result<PathBuf> {
     Ok(archive)
 }
 
+/// Loads an image whose programs are the host's.
+pub(crate) fn load_with(bed: &Bed, name: &str, process: &Value) -> Result<()> {
+    let archive = write(bed, "image.tar", &docker(name, process, vec![Layer::base()?])?)?;
+    run(bed, &["load", text(&archive)])?.expect_code(0)?;
+    Ok(())
+}
+
 /// A pod of one container from [`IMAGE`], whose programs are the host's.
 fn pod(name: &str, script: &str) -> Pod {
     pod_from(IMAGE, name, script, &json!({}))

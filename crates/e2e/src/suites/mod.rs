@@ -12,6 +12,7 @@ mod co_located;
 mod command_line;
 mod differential;
 mod environment;
+mod ephemeral;
 mod examples;
 mod hooks;
 mod image_errors;
@@ -25,13 +26,19 @@ mod kubectl;
 mod kubectl_objects;
 mod kubectl_streams;
 mod kubectl_versions;
+mod last_words;
 mod logs;
 mod network;
+mod probes;
 mod process;
 mod refused;
 mod resources;
+mod restart_rules;
 mod restarts;
 mod sidecars;
+mod startup_order;
+mod termination;
+mod termination_order;
 mod volumes;
 
 use crate::outcome::skip;
@@ -41,10 +48,17 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "co_located", tests: co_located::TESTS },
     Suite { name: "init", tests: init::TESTS },
     Suite { name: "sidecars", tests: sidecars::TESTS },
+    Suite { name: "startup_order", tests: startup_order::TESTS },
+    Suite { name: "termination_order", tests: termination_order::TESTS },
+    Suite { name: "termination", tests: termination::TESTS },
     Suite { name: "volumes", tests: volumes::TESTS },
     Suite { name: "network", tests: network::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },
+    Suite { name: "probes", tests: probes::TESTS },
+    Suite { name: "restart_rules", tests: restart_rules::TESTS },
+    Suite { name: "last_words", tests: last_words::TESTS },
+    Suite { name: "ephemeral", tests: ephemeral::TESTS },
     Suite { name: "process", tests: process::TESTS },
     Suite { name: "isolation", tests: isolation::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
