@@ -3,6 +3,7 @@
 mod escalation;
 mod limit_range;
 mod namespace;
+mod pod_security;
 mod priority;
 pub(crate) mod quota;
 mod resize;
@@ -34,8 +35,8 @@ pub fn admit(
     object: &mut Value,
     old: Option<&Value>,
 ) -> Result<Vec<String>, Status> {
-    let warnings = Vec::new();
-    namespace::admit(attributes, view)?;
+    let mut warnings = Vec::new();
+    let namespace = namespace::admit(attributes, view)?;
     if attributes.operation == Operation::Delete {
         return Ok(warnings);
     }
@@ -49,12 +50,25 @@ pub fn admit(
             runtime_class::admit(attributes, view, object)?;
             // Limit ranges may have made it another.
             object["status"]["qosClass"] = crate::rules::qos_class(&object["spec"]).into();
+            warnings.extend(pod_security::admit(attributes, &namespace, object)?);
             quota::admit(attributes, view, object, None)?;
         }
         "Pod" if attributes.subresource == Some("resize") => {
             limit_range::admit(attributes, view, object, false)?;
             resize::admit(attributes, view, object, old)?;
             quota::admit(attributes, view, object, old)?;
+        }
+        "Pod" if matches!(attributes.subresource, None | Some("ephemeralcontainers")) => {
+            warnings.extend(pod_security::admit_change(attributes, view, object, old)?);
+        }
+        "PodTemplate" => {
+            warnings.extend(pod_security::admit_template(attributes, view, object));
+            if creates {
+                quota::admit(attributes, view, object, None)?;
+            }
+        }
+        "Namespace" if attributes.subresource.is_none() => {
+            warnings.extend(pod_security::admit_namespace(attributes, view, object, old)?);
         }
         "PriorityClass" => priority::admit_class(attributes, view, object)?,
         "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => {

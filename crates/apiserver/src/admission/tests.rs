@@ -1,3 +1,5 @@
+mod pod_security;
+
 use podspec::json::text;
 use serde_json::{Value, json};
 use store::{Durability, Options, Place, Store};

@@ -41,7 +41,7 @@ fn add(tx: &mut Tx<'_>, change: &Change, mut object: Value, is_owned: bool) -> R
         object = apply::track_update(change.ty()?, None, object, &change.writer(&api_version));
     }
     kind.rules.prepare_create(&mut object);
-    let mut warnings = admission::admit(&change.attributes(Operation::Create), tx, &mut object, None)?;
+    let admitted = admission::admit(&change.attributes(Operation::Create), tx, &mut object, None)?;
     let mut errors = meta::validate(&object, kind.namespaced, kind.names);
     errors.extend(kind.rules.validate(&object));
     if !errors.is_empty() {
@@ -50,7 +50,8 @@ fn add(tx: &mut Tx<'_>, change: &Change, mut object: Value, is_owned: bool) -> R
     if tx.get(&change.key()).is_some() {
         return Err(Status::already_exists(kind.group, kind.plural, &change.name));
     }
-    warnings.extend(kind.rules.warnings(&object, None));
+    let mut warnings = kind.rules.warnings(&object, None);
+    warnings.extend(admitted);
     if !change.dry_run {
         put(tx, kind, &mut object);
     }

@@ -70,13 +70,14 @@ pub fn update(tx: &mut Tx<'_>, change: &Change, edit: Edit) -> Result<Changed, S
     let attributes = change.attributes(Operation::Update);
     admission::complete(&attributes, &mut new);
     kind.rules.prepare_update(&mut new, &old, change.subresource);
-    warnings.extend(admission::admit(&attributes, tx, &mut new, Some(&old))?);
+    let admitted = admission::admit(&attributes, tx, &mut new, Some(&old))?;
     let mut errors = meta::validate_update(&new, &old);
     errors.extend(kind.rules.validate_update(&new, &old, change.subresource));
     if !errors.is_empty() {
         return Err(Status::invalid(kind.group, kind.kind, &change.name, &errors));
     }
     warnings.extend(kind.rules.warnings(&new, Some(&old)));
+    warnings.extend(admitted);
     if is_same(&new, &old) {
         return Ok(Changed { object: keep(tx, change, &old, old.clone()), warnings, created: false });
     }
