@@ -30,6 +30,7 @@ mod last_words;
 mod logs;
 mod network;
 mod probes;
+mod pod_security;
 mod process;
 mod refused;
 mod resources;
@@ -76,6 +77,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
+    Suite { name: "pod_security", tests: pod_security::TESTS },
     Suite { name: "kubectl_streams", tests: kubectl_streams::TESTS },
     Suite { name: "kubectl_versions", tests: kubectl_versions::TESTS },
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
