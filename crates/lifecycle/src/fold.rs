@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use podspec::{ContainerKind, ContainerName, Moment, PodSpec, Probe, Resources};
 
-use crate::backoff;
+use crate::backoff::{self, BackoffLimits};
 use crate::init;
 use crate::observation::{Observation, ProbeKind, ProbeOutcome};
 use crate::observed::{
@@ -30,12 +30,12 @@ impl Observed {
     fn take_in(&mut self, spec: &PodSpec, observation: &Observation, at: Moment) {
         match observation {
             Observation::Accepted => self.accept(spec, at),
-            Observation::Configured { backoff } => self.backoff_limits = *backoff,
+            Observation::Configured { backoff } => self.configure(*backoff),
             Observation::DeletionRequested { grace } => self.request_deletion(*grace, at),
             Observation::SpecChanged => self.change_spec(spec, at),
             Observation::ObjectsChanged => self.try_now(),
             Observation::GatesChanged { gates } => self.gates.clone_from(gates),
-            Observation::Evicted { message } => {
+            Observation::Evicted { message } if self.finished.is_none() => {
                 self.eviction.get_or_insert_with(|| Eviction { at, message: message.clone() });
             }
             Observation::VolumesReady => self.volumes = VolumesState::Ready,
@@ -75,7 +75,7 @@ impl Observed {
                 let done = HookState::Done { at: at.boot, failure: failure.clone() };
                 self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
             }
-            Observation::HookWarned { .. } => {}
+            Observation::HookWarned { .. } | Observation::Evicted { .. } => {}
             Observation::ProbeFinished { container, attempt, probe, outcome } => {
                 self.probed(spec, container, *attempt, (*probe, outcome), at);
             }
@@ -89,6 +89,7 @@ impl Observed {
         if self.accepted.is_none() {
             self.accepted = Some(at);
             self.active_deadline = spec.active_deadline;
+            self.deadline = spec.active_deadline.map(|deadline| at.after(deadline));
             return;
         }
         let attempts = self.containers.values().filter_map(|c| c.current.as_ref());
@@ -98,6 +99,14 @@ impl Observed {
         self.forget_in_flight(at);
         // The pod may have changed in the last moment of the engine before.
         self.follow(spec, at);
+    }
+
+    /// Nobody waits longer than from now on at most.
+    fn configure(&mut self, limits: BackoffLimits) {
+        self.backoff_limits = limits;
+        for backoff in self.containers.values_mut().filter_map(|c| c.backoff.as_mut()) {
+            backoff.delay = backoff.delay.min(limits.max);
+        }
     }
 
     /// A new engine does again whatever the old one had under way.
@@ -141,8 +150,11 @@ impl Observed {
     }
 
     fn follow(&mut self, spec: &PodSpec, at: Moment) {
-        if self.active_deadline != spec.active_deadline {
-            (self.active_deadline, self.deadline_changed) = (spec.active_deadline, Some(at));
+        let overdue = self.deadline.is_some_and(|deadline| deadline.boot <= at.boot);
+        if self.active_deadline != spec.active_deadline && !overdue {
+            self.active_deadline = spec.active_deadline;
+            let due = self.accepted.zip(spec.active_deadline).map(|(from, deadline)| from.after(deadline));
+            self.deadline = due.map(|due| if due.boot > at.boot { due } else { at });
         }
         self.supersede(spec, at);
     }

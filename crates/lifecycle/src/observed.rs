@@ -21,11 +21,12 @@ pub struct Observed {
     /// the pod was learned then, and its grace is counted from then.
     #[serde(default)]
     pub resumed: Option<Moment>,
-    /// `activeDeadlineSeconds`, and when it became another: nobody is late by what he was not told.
+    /// `activeDeadlineSeconds` as it was last seen.
     #[serde(default)]
     pub active_deadline: Option<Duration>,
+    /// When the pod is overdue. Who is told of a deadline that is over already is overdue from then on.
     #[serde(default)]
-    pub deadline_changed: Option<Moment>,
+    pub deadline: Option<Moment>,
     pub deletion: Option<Deletion>,
     #[serde(default)]
     pub eviction: Option<Eviction>,

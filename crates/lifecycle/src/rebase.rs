@@ -83,7 +83,7 @@ impl Times for Observed {
             accepted,
             resumed,
             active_deadline: _,
-            deadline_changed,
+            deadline,
             deletion,
             eviction,
             backoff_limits: _,
@@ -102,7 +102,9 @@ impl Times for Observed {
         } = self;
         accepted.visit(with);
         resumed.visit(with);
-        deadline_changed.visit(with);
+        if let Some(deadline) = deadline {
+            with(Time::Boot(&mut deadline.boot));
+        }
         deletion.visit(with);
         eviction.visit(with);
         volumes.visit(with);

@@ -47,7 +47,8 @@ fn reason(container: &Container, attempt: &Attempt) -> Option<StopReason> {
 
 /// Gives a running container the resources of the spec.
 pub(crate) fn advance(container: &Container, attempt: &Attempt, draft: &mut Draft) {
-    if !wanted(container, attempt) {
+    // Who has to be restarted for it, now or when it is started, gets it then.
+    if !wanted(container, attempt) || attempt.superseded.is_some() {
         return;
     }
     match &attempt.resize {

@@ -91,9 +91,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        let deadline = self.observed.accepted?.after(self.spec.active_deadline?);
-        let told = self.observed.deadline_changed.filter(|told| told.boot > deadline.boot);
-        Some(told.unwrap_or(deadline))
+        self.observed.deadline
     }
 }
 

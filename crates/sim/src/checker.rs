@@ -30,12 +30,15 @@ pub struct Checker<'s> {
     processes: BTreeMap<ContainerName, Process>,
     run: u32,
     accepted: Option<Duration>,
-    /// The pod's deadline, and when it was set to that.
-    deadline: (Option<Duration>, Duration),
+    /// The pod's deadline as it was told, and when that is over.
+    deadline: Option<Duration>,
+    overdue_at: Option<Duration>,
     volumes: Part,
     sandbox: Part,
     sandbox_attempt: Option<u32>,
     had_processes: bool,
+    /// It has begun to be torn down: how it ended is settled.
+    finished: bool,
     /// The pod is being stopped, and nothing is to be started any more.
     stop: Option<Stop>,
     /// When an engine took over a pod of which nothing was being stopped.
@@ -86,11 +89,13 @@ impl<'s> Checker<'s> {
             processes: spec.all_containers().map(|c| (c.name.clone(), Process::default())).collect(),
             run: 0,
             accepted: None,
-            deadline: (spec.active_deadline, Duration::ZERO),
+            deadline: spec.active_deadline,
+            overdue_at: None,
             volumes: Part::None,
             sandbox: Part::None,
             sandbox_attempt: None,
             had_processes: false,
+            finished: false,
             stop: None,
             resumed: Duration::ZERO,
             evicted: None,
@@ -148,12 +153,12 @@ impl<'s> Checker<'s> {
                 self.no_process_alive("stop the sandbox");
                 assert!(self.stop.is_some(), "the sandbox of a pod that goes on is stopped");
                 assert_eq!(self.sandbox_attempt, Some(*attempt), "another sandbox is stopped");
-                self.sandbox = Part::Coming;
+                (self.sandbox, self.finished) = (Part::Coming, true);
             }
             Action::RemoveVolumes => {
                 assert!(matches!(self.sandbox, Part::None | Part::Lost | Part::Gone), "volumes go first");
                 assert!(self.stop.is_some(), "the volumes of a pod that goes on are removed");
-                self.volumes = Part::Coming;
+                (self.volumes, self.finished) = (Part::Coming, true);
             }
             Action::RemoveContainer { container, attempt } => {
                 assert_eq!(self.sandbox, Part::Ready, "attempt {attempt} of {container} removed by nobody");
@@ -180,7 +185,10 @@ impl<'s> Checker<'s> {
                     self.volumes = if self.stop.is_some() { Part::Ready } else { Part::None };
                 }
             }
-            Observation::Accepted => self.accepted = Some(at),
+            Observation::Accepted => {
+                self.accepted = Some(at);
+                self.overdue_at = self.deadline.map(|deadline| at + deadline);
+            }
             Observation::DeletionRequested { grace } => self.delete(at, *grace),
             Observation::Evicted { .. } => self.evict(at),
             Observation::GatesChanged { gates } => self.gates.clone_from(gates),

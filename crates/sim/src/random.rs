@@ -93,7 +93,7 @@ fn events(text: &mut String, random: &mut Random, names: &[String]) {
     for _ in 0..random.below(6) {
         let at = random.below(40_000);
         let who = random.of(&names);
-        let what = match random.below(16) {
+        let what = match random.below(17) {
             0 | 1 => format!("delete grace={}", random.of(&["0", "2", "10", "60"])),
             2 | 3 => "lose-sandbox".to_owned(),
             4 | 5 => format!("restart-engine down={}", random.of(&["0s", "1s", "15s"])),
@@ -104,6 +104,7 @@ fn events(text: &mut String, random: &mut Random, names: &[String]) {
                 format!("resize {who} {}", random.of(&amounts))
             }
             13 => format!("gate {} {}", random.of(&["g", "h"]), random.of(&["True", "True", "False", "-"])),
+            15 => format!("backoff {}", random.of(&["1s..5s", "10s..300s"])),
             14 => format!("deadline {}", random.of(&["1", "20", "40"])),
             _ => "evict".to_owned(),
         };

@@ -18,6 +18,7 @@
 //! at 9s deadline 30
 //! at 9s gate a True
 //! at 9s evict
+//! at 9s backoff 1s..60s
 //! together
 //! until 10m
 //! show messages
@@ -87,6 +88,8 @@ pub enum Event {
         status: Option<String>,
     },
     Evict,
+    /// The node delays restarts otherwise from now on.
+    Configure(BackoffLimits),
     /// A process ends by itself.
     Exit {
         container: ContainerName,
@@ -298,6 +301,7 @@ impl Scenario {
             }
             "lose-sandbox" => Event::LoseSandbox,
             "evict" => Event::Evict,
+            "backoff" => Event::Configure(backoff(words.next().unwrap_or_default())?),
             "restart-engine" => {
                 Event::RestartEngine { down: value()?.map(duration).transpose()?.unwrap_or_default() }
             }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lifecycle::{ContainerRecord, Exit, ExitReason, Observation, SandboxSnapshot, SandboxState};
+use lifecycle::{
+    BackoffLimits, ContainerRecord, Exit, ExitReason, Observation, SandboxSnapshot, SandboxState,
+};
 use podspec::{ContainerName, Moment};
 
 use crate::crash::Turn;
@@ -98,6 +100,8 @@ pub(crate) struct World<'s> {
     pub(crate) engine_returns: Option<Duration>,
     /// What is said of the readiness gates.
     gates: BTreeMap<String, String>,
+    /// What an engine is told of how restarts are delayed.
+    backoff: Option<BackoffLimits>,
     actions: usize,
     pub(crate) observations: usize,
     pub(crate) crashed: u64,
@@ -120,6 +124,7 @@ impl<'s> World<'s> {
             counts: BTreeMap::new(),
             engine_returns: None,
             gates: BTreeMap::new(),
+            backoff: scenario.backoff,
             actions: 0,
             observations: 0,
             crashed: 0,
@@ -224,6 +229,10 @@ impl<'s> World<'s> {
                 }
                 self.observe(&Observation::GatesChanged { gates: self.gates.clone() });
             }
+            Event::Configure(backoff) => {
+                self.backoff = Some(backoff);
+                self.observe(&Observation::Configured { backoff });
+            }
             Event::Evict => self.observe(&Observation::Evicted { message: "scripted".to_owned() }),
             Event::LoseSandbox | Event::Exit { .. } | Event::RestartEngine { .. } => {}
         }
@@ -252,7 +261,7 @@ impl<'s> World<'s> {
 
     fn engine_returns(&mut self) {
         self.engine_returns = None;
-        if let Some(backoff) = self.scenario.backoff {
+        if let Some(backoff) = self.backoff {
             self.observe(&Observation::Configured { backoff });
         }
         self.observe(&Observation::Accepted);

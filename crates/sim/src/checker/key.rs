@@ -19,8 +19,8 @@ impl Checker<'_> {
         let Self { gates, limits, evicted, deadline: _, .. } = self;
         now.saturating_sub(*resumed).hash(hasher);
         (run, accepted.is_some(), volumes, sandbox, sandbox_attempt).hash(hasher);
-        self.overdue_at().map(|at| at.saturating_sub(now)).hash(hasher);
-        (had_processes, restarting_all, last).hash(hasher);
+        self.overdue_at.map(|at| at.saturating_sub(now)).hash(hasher);
+        (had_processes, restarting_all, last, self.finished).hash(hasher);
         retries.key(now, hasher);
         if let Some(Stop { began, grace: _, why, told_by }) = stop {
             let by = self.by().map(|by| by.saturating_sub(now));

@@ -22,8 +22,11 @@ impl Checker<'_> {
     /// Who runs with another image than it is to have, or with other resources that it cannot be given as it
     /// runs, has to stop. Ordinary init containers do not; and what is being stopped already stays so.
     pub(super) fn supersede(&mut self, at: Duration) {
-        if self.deadline.0 != self.spec.active_deadline {
-            self.deadline = (self.spec.active_deadline, at);
+        // It counts from when the pod was accepted; but nobody is overdue before he knows, or later than he was.
+        if self.deadline != self.spec.active_deadline && self.overdue_at.is_none_or(|over| over > at) {
+            self.deadline = self.spec.active_deadline;
+            let over = self.accepted.zip(self.deadline).map(|(accepted, deadline)| accepted + deadline);
+            self.overdue_at = over.map(|over| over.max(at));
         }
         for container in self.spec.init_and_app_containers() {
             let Some(process) = self.processes.get_mut(&container.name) else { continue };
@@ -80,7 +83,8 @@ impl Process {
     /// It is to be resized by now.
     pub(super) fn resize_is_due(&self, container: &Container, at: Duration) -> bool {
         let rests = self.resize_failed.is_some_and(|failed| at < failed + RETRY);
-        self.life == Life::Running && self.resize_wanted(container) && !self.resizing && !rests
+        let restarts = self.superseded.is_some();
+        self.life == Life::Running && self.resize_wanted(container) && !self.resizing && !rests && !restarts
     }
 
     fn resize(&mut self, container: &Container, given: Resources, at: Duration) {

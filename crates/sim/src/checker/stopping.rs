@@ -19,7 +19,7 @@ impl Checker<'_> {
         }
         let grace = self.spec.termination_grace_period;
         let polite = grace.max(GRACE_MIN);
-        let deadline = self.overdue_at().filter(|deadline| now >= *deadline);
+        let deadline = self.overdue_at.filter(|deadline| now >= *deadline);
         let stop = |began, grace, why| Stop { began, grace: Some(grace), told_by: None, why };
         let causes = [
             deadline.map(|began| stop(began, polite, Why::Overdue)),
@@ -30,12 +30,6 @@ impl Checker<'_> {
         ];
         self.stop = causes.into_iter().flatten().min_by_key(|stop| stop.began);
         self.restarting_all &= self.stop.is_none();
-    }
-
-    /// Counted from when the pod was accepted; but nobody is overdue before he knows.
-    pub(super) fn overdue_at(&self) -> Option<Duration> {
-        let (deadline, set) = self.deadline;
-        Some((self.accepted? + deadline?).max(set))
     }
 
     /// SIGKILL comes at this time when the pod stops, but for the floor.
@@ -119,15 +113,12 @@ impl Checker<'_> {
     }
 
     pub(super) fn evict(&mut self, at: Duration) {
-        if self.evicted.is_some() {
+        if self.evicted.is_some() || self.finished {
             return;
         }
         self.evicted = Some(at);
         // It comes before what the pod itself has come to in the same moment.
         let same = |stop: &&mut Stop| stop.began == at && stop.why == Why::Other && stop.grace.is_some();
-        if self.last.is_terminal() {
-            return;
-        }
         if let Some(stop) = self.stop.as_mut().filter(same) {
             stop.why = Why::Evicted;
         }

@@ -28,11 +28,10 @@ impl<H: Hasher> Key<'_, H> {
         let Observed { accepted, resumed, deletion, eviction, volumes, sandbox, run, initialized, .. } =
             observed;
         let Observed { was_initialized, containers, pulls, garbage, removing, finished, .. } = observed;
-        let Observed { backoff_limits, gates, active_deadline, deadline_changed, conditions: _, .. } =
-            observed;
+        let Observed { backoff_limits, gates, active_deadline, deadline, conditions: _, .. } = observed;
         if self.spec.active_deadline.is_some() {
             self.ago(accepted.map(|at| at.boot));
-            self.ago(deadline_changed.map(|at| at.boot));
+            self.ago(deadline.map(|at| at.boot));
         }
         self.add((backoff_limits, gates, active_deadline));
         self.ago(eviction.as_ref().map(|eviction| eviction.at.boot));
