@@ -244,6 +244,21 @@ impl<N: Node> Kubelet<N> {
         self.node.volumes().refresh(&pod).await
     }
 
+    /// Whether the pod has to be looked at by [`Self::over_limit`] from time to time.
+    #[must_use]
+    pub fn has_volume_limits(&self, pod: &PodContext) -> bool {
+        self.node.volumes().has_limits(pod)
+    }
+
+    /// Why the node cannot bear the pod any longer, when a volume of it holds more than it may.
+    ///
+    /// # Errors
+    /// When there is no such pod, or its volumes could not be measured.
+    pub async fn over_limit(&self, uid: &PodUid) -> Result<Option<String>, PortError> {
+        let pod = self.pod(uid).ok_or_else(|| PortError(NoSuchPod(uid.clone()).to_string()))?;
+        self.node.volumes().over_limit(&pod).await
+    }
+
     /// What others say of the pod's readiness gates now. Nothing happens when there is no such pod.
     pub fn gates_changed(&self, uid: &PodUid, gates: BTreeMap<String, String>) {
         self.observe(uid, Observation::GatesChanged { gates });

@@ -11,8 +11,10 @@ use ports::PortError;
 use store::Store;
 use tokio::sync::watch;
 
+use crate::limits::Measuring;
 use crate::machine::Machine;
 use crate::updates::{self, Updates};
+use crate::wishes::Said;
 use crate::{source, tend};
 
 /// Begins a new pod: makes its directory this engine's, and hands it to the kubelet.
@@ -42,13 +44,31 @@ pub(crate) struct Shared<N: Node> {
     pub(crate) pods: &'static Kind,
     pub(crate) event_kind: &'static Kind,
     pub(crate) updates: Updates,
+    pub(crate) measuring: Measuring,
     tended: Mutex<BTreeMap<PodUid, Tended>>,
 }
 
 /// A pod that is here.
 pub(crate) struct Tended {
-    /// `metadata.generation` of the spec that the kubelet has.
-    pub(crate) generation: watch::Sender<i64>,
+    /// `metadata.generation` of the spec that was looked at last.
+    pub(crate) generation: i64,
+    /// The resize that waits, if any does.
+    pub(crate) pending: watch::Sender<Option<Pending>>,
+    /// It takes nothing more of the node: it has succeeded or failed, or nobody knows it any more.
+    pub(crate) finished: bool,
+    /// What the kubelet was told of its readiness gates; `None`: nothing by this engine.
+    pub(crate) gates: Option<BTreeMap<String, String>>,
+}
+
+/// A resize that has not been granted. What was granted since is in force whatever is said here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pending {
+    /// The pod as it is wanted.
+    pub(crate) pod: Pod,
+    pub(crate) said: Said,
+    pub(crate) message: String,
+    /// An event told of it before.
+    pub(crate) told: bool,
 }
 
 impl<N: Node> LocalCluster<N> {
@@ -73,10 +93,11 @@ impl<N: Node> LocalCluster<N> {
             pods: kind("pods"),
             event_kind: kind("events"),
             updates: Updates::default(),
+            measuring: Measuring::default(),
             tended: Mutex::default(),
         });
         for subscription in inherited {
-            tend::tend(&shared, subscription, 0);
+            tend::tend(&shared, subscription);
         }
         tokio::spawn(source::follow(Arc::clone(&shared)));
         tokio::spawn(updates::follow(Arc::clone(&shared)));

@@ -17,7 +17,7 @@ use crate::random;
 /// Told of every entry from now on. What an engine before it has told is not told again: what it did not come to
 /// tell is lost, as with a kubelet.
 pub(crate) struct EventWriter {
-    pod: Pod,
+    pod: Arc<PodContext>,
     source: EventSource,
     correlator: Correlator,
 }
@@ -25,23 +25,31 @@ pub(crate) struct EventWriter {
 impl EventWriter {
     pub(crate) fn new(pod: &Arc<PodContext>) -> Self {
         Self {
-            pod: pod.pod.clone(),
+            pod: Arc::clone(pod),
             source: EventSource::default(),
             correlator: Correlator::new(&pod.pod.name),
         }
     }
 
-    pub(crate) async fn write<N: Node>(&mut self, shared: &Shared<N>, entry: &Entry) {
-        for event in self.source.events(&self.pod, entry) {
-            if let Some(told) = self.correlator.tell(&event) {
-                self.store(shared, &event, &told).await;
-            }
+    pub(crate) async fn entry<N: Node>(&mut self, shared: &Shared<N>, entry: &Entry) {
+        // As it is now: it may have other images and more containers than in the beginning.
+        if let Some(pod) = shared.kubelet.pod(&self.pod.pod.uid) {
+            self.pod = pod;
+        }
+        for event in self.source.events(&self.pod.pod, entry) {
+            self.event(shared, &event).await;
+        }
+    }
+
+    pub(crate) async fn event<N: Node>(&mut self, shared: &Shared<N>, event: &Event) {
+        if let Some(told) = self.correlator.tell(event) {
+            self.store(shared, event, &told).await;
         }
     }
 
     async fn store<N: Node>(&self, shared: &Shared<N>, event: &Event, told: &Told) {
         let kind = shared.event_kind;
-        let mut object = object(&self.pod, shared.node_name(), event, told);
+        let mut object = object(&self.pod.pod, shared.node_name(), event, told);
         let written = shared.store.write(Durability::Lazy, move |tx| {
             // Counted up, it is the same object still.
             if let Some(held) = tx.get(&objects::key(kind, &object))
@@ -55,7 +63,7 @@ impl EventWriter {
             Ok::<_, ()>(())
         });
         if let Err(error) = written.await {
-            tracing::warn!("an event of pod {} is lost: {error}", self.pod.name);
+            tracing::warn!("an event of pod {} is lost: {error}", self.pod.pod.name);
         }
     }
 }

@@ -9,6 +9,7 @@ mod backend;
 mod cluster;
 pub mod correlate;
 mod events;
+mod limits;
 pub mod machine;
 pub mod merge;
 pub mod node_object;
@@ -20,6 +21,7 @@ mod source;
 mod streams;
 mod tend;
 mod updates;
+mod wishes;
 
 pub use backend::{Backend, Inheriting};
 pub use cluster::{Begin, LocalCluster, Settings};

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Fields of `v1.PodStatus` that this node alone writes; one that it leaves out is gone.
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
     "observedGeneration",
     "phase",
     "reason",
@@ -17,8 +17,13 @@ const OURS: [&str; 14] = [
     "containerStatuses",
     "ephemeralContainerStatuses",
     "qosClass",
+    "allocatedResources",
     "resources",
 ];
+
+/// Conditions that this node alone writes; one that it leaves out is gone. Others it writes too stay where it says
+/// nothing of them.
+const OUR_CONDITIONS: [&str; 3] = ["AllContainersRestarting", "PodResizePending", "PodResizeInProgress"];
 
 /// `stored` with what the node says in place of what it said before. Conditions of others come first,
 /// as a kubelet keeps them.
@@ -52,7 +57,7 @@ fn merge_conditions(stored: &Value, node: &Value) -> Vec<Value> {
     let ours = list(node);
     let is_ours = |condition: &Value| {
         let ty = &condition["type"];
-        ours.iter().any(|own| own["type"] == *ty) || ty == "AllContainersRestarting"
+        ours.iter().any(|own| own["type"] == *ty) || OUR_CONDITIONS.iter().any(|own| ty == own)
     };
     let mut merged: Vec<Value> = list(stored).into_iter().filter(|c| !is_ours(c)).collect();
     merged.extend(ours);
@@ -73,6 +78,8 @@ mod tests {
                 {"type": "Ready", "status": "False"},
                 {"type": "example.com/gate", "status": "True"},
                 {"type": "AllContainersRestarting", "status": "True"},
+                {"type": "PodResizePending", "status": "True"},
+                {"type": "DisruptionTarget", "status": "True"},
             ],
         });
         let node = json!({
@@ -83,6 +90,7 @@ mod tests {
             "phase": "Running", "podIP": "127.0.0.1", "nominatedNodeName": "other",
             "conditions": [
                 {"type": "example.com/gate", "status": "True"},
+                {"type": "DisruptionTarget", "status": "True"},
                 {"type": "Ready", "status": "True"},
             ],
         });

@@ -7,13 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use apiserver::kinds::Kind;
 use apiserver::objects;
 use kubelet::render::{RenderFacts, pod_status};
+use kubelet::resize::Granted;
 use kubelet::{Node, PodView};
+use lifecycle::Phase;
 use podspec::WallTime;
 use ports::PodContext;
 use serde_json::{Value, json};
 use store::{Durability, ObjectKey, Store, Tx};
 
-use crate::cluster::{Settings, Shared};
+use crate::cluster::{Pending, Settings, Shared};
 use crate::merge::merge_status;
 use crate::node_object::node_object;
 use crate::random;
@@ -23,14 +25,18 @@ pub(crate) fn wall_now() -> WallTime {
     WallTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-pub(crate) async fn write_status<N: Node>(
-    shared: &Shared<N>,
-    pod: &PodContext,
-    view: &PodView,
-    generation: i64,
-) {
-    let facts = RenderFacts { host_ip: shared.settings.machine.address.to_string(), generation };
-    let status = pod_status(&pod.pod, view, &facts);
+/// What of a resize is not in the pod's view.
+pub(crate) struct Resizing<'a> {
+    pub(crate) pending: Option<&'a Pending>,
+    /// The generation whose resize is under way.
+    pub(crate) under_way: Option<i64>,
+}
+
+pub(crate) async fn write_status<N: Node>(shared: &Shared<N>, view: &PodView, resizing: &Resizing<'_>) {
+    let (pod, host_ip) = (&view.pod, shared.settings.machine.address.to_string());
+    let facts = RenderFacts { host_ip, generation: pod.pod.generation };
+    let mut status = pod_status(&pod.pod, view, &facts);
+    tell_resizing(&mut status, view, resizing);
     let key = ObjectKey::new(shared.pods.stored(), &*pod.pod.namespace, &*pod.pod.name);
     change_pod(shared, key, pod.pod.uid.as_str().to_owned(), move |object| {
         let merged = merge_status(&object["status"], &status);
@@ -39,6 +45,34 @@ pub(crate) async fn write_status<N: Node>(
         changed
     })
     .await;
+}
+
+/// The conditions of a resize. One that waits is shown until the status is one of the pod that was granted it: at no
+/// time there is a status that says nothing of it and shows the resources of before.
+fn tell_resizing(status: &mut Value, view: &PodView, resizing: &Resizing<'_>) {
+    let pod = &view.pod.pod;
+    let over = matches!(view.status.phase, Phase::Succeeded | Phase::Failed);
+    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    if let Some(generation) = resizing.under_way {
+        let under_way = conditions.iter_mut().find(|held| held["type"] == "PodResizeInProgress");
+        under_way.into_iter().for_each(|held| held["observedGeneration"] = generation.into());
+    }
+    let waits = |pending: &&Pending| {
+        let is_newest = pod.generation <= pending.said.generation;
+        is_newest && !over && Granted::of(&pod.spec) != Granted::of(&pending.pod.spec)
+    };
+    if let Some(Pending { said, message, .. }) = resizing.pending.filter(waits) {
+        let pending = json!({
+            "type": "PodResizePending",
+            "observedGeneration": said.generation,
+            "status": "True",
+            "lastProbeTime": null,
+            "lastTransitionTime": said.since.rfc3339_seconds(),
+            "reason": if said.infeasible { "Infeasible" } else { "Deferred" },
+            "message": message,
+        });
+        conditions.insert(0, pending);
+    }
 }
 
 /// A pod that this node cannot even begin, for its own reasons: it has failed, and says why.

@@ -3,33 +3,42 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubelet::{Node, PodView, Subscription};
+use kubelet::resize::{ResizeEvents, pending_event};
+use kubelet::{Entry, Node, PodView, Subscription};
+use linux_sys::clock;
+use podspec::{BootTime, Moment};
 use ports::PodContext;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::cluster::{Shared, Tended};
+use crate::cluster::{Pending, Shared, Tended};
 use crate::events::EventWriter;
-use crate::sink;
+use crate::limits;
+use crate::sink::{self, Resizing};
 
 /// A pod whose files cannot be removed is tried again so often.
 const REMOVE_AGAIN: Duration = Duration::from_secs(10);
 
-/// Tends a pod until it is gone. `generation`: of the spec that the kubelet has.
-pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription, generation: i64) {
-    let (sender, receiver) = watch::channel(generation);
-    let uid = subscription.pod.pod.uid.clone();
-    shared.tended().insert(uid, Tended { generation: sender });
+/// Tends a pod until it is gone.
+pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription) {
+    let (pending, receiver) = watch::channel(None);
+    let tended = Tended { generation: 0, pending, finished: false, gates: None };
+    shared.tended().insert(subscription.pod.pod.uid.clone(), tended);
     tokio::spawn(follow(Arc::clone(shared), subscription, receiver));
 }
 
 async fn follow<N: Node>(
     shared: Arc<Shared<N>>,
     mut subscription: Subscription,
-    mut generation: watch::Receiver<i64>,
+    mut pending: watch::Receiver<Option<Pending>>,
 ) {
     let pod = Arc::clone(&subscription.pod);
-    let mut events = EventWriter::new(&pod);
+    let mut teller = Teller {
+        events: EventWriter::new(&pod),
+        resize: ResizeEvents::new(&pod.pod),
+        shared: Arc::clone(&shared),
+    };
+    let measured = limits::watch(&shared, &pod.pod.uid);
     let mut journal_open = true;
     // Whether the pod is this task's to remove.
     let ours = loop {
@@ -37,7 +46,7 @@ async fn follow<N: Node>(
             // What happened is told before what came of it.
             biased;
             entry = subscription.entries.recv(), if journal_open => match entry {
-                Ok(entry) => events.write(&shared, &entry).await,
+                Ok(entry) => teller.entry(&entry).await,
                 // They are in the journal; of so many the recorder would tell few.
                 Err(RecvError::Lagged(missed)) => tracing::debug!("{missed} entries of {} went by", pod.pod.name),
                 Err(RecvError::Closed) => journal_open = false,
@@ -48,28 +57,69 @@ async fn follow<N: Node>(
                 }
                 let view = subscription.view.borrow_and_update().clone();
                 let Some(view) = view else { continue };
-                let known = *generation.borrow();
-                sink::write_status(&shared, &pod, &view, known).await;
+                let waits = pending.borrow().clone();
+                teller.view(&view, waits.as_ref()).await;
                 if is_over(&view) && shared.settings.removes {
                     break true;
                 }
             }
-            Ok(()) = generation.changed() => {
-                let (view, known) = (subscription.view.borrow().clone(), *generation.borrow_and_update());
-                if let Some(view) = view {
-                    sink::write_status(&shared, &pod, &view, known).await;
-                }
+            Ok(()) = pending.changed() => {
+                let waits = pending.borrow_and_update().clone();
+                let view = subscription.view.borrow().clone();
+                teller.pending(view.as_ref(), waits.as_ref()).await;
             }
         }
     };
+    if let Some(measured) = measured {
+        measured.abort();
+    }
     while let Ok(entry) = subscription.entries.try_recv() {
-        events.write(&shared, &entry).await;
+        teller.entry(&entry).await;
     }
     if ours {
         remove_files(&shared, &pod).await;
     }
     shared.tended().remove(&pod.pod.uid);
     sink::remove_pod_of(&shared, &pod).await;
+}
+
+/// Writes the events and the status of one pod.
+struct Teller<N: Node> {
+    shared: Arc<Shared<N>>,
+    events: EventWriter,
+    resize: ResizeEvents,
+}
+
+impl<N: Node> Teller<N> {
+    async fn entry(&mut self, entry: &Entry) {
+        self.events.entry(&self.shared, entry).await;
+    }
+
+    async fn view(&mut self, view: &PodView, pending: Option<&Pending>) {
+        for event in self.resize.see(view, now()) {
+            self.events.event(&self.shared, &event).await;
+        }
+        self.status(view, pending).await;
+    }
+
+    async fn pending(&mut self, view: Option<&PodView>, pending: Option<&Pending>) {
+        if let Some(pending) = pending.filter(|pending| !pending.told) {
+            let event = pending_event(&pending.pod, pending.said.infeasible, &pending.message, now());
+            self.events.event(&self.shared, &event).await;
+        }
+        if let Some(view) = view {
+            self.status(view, pending).await;
+        }
+    }
+
+    async fn status(&self, view: &PodView, pending: Option<&Pending>) {
+        let resizing = Resizing { pending, under_way: self.resize.under_way() };
+        sink::write_status(&self.shared, view, &resizing).await;
+    }
+}
+
+fn now() -> Moment {
+    Moment { boot: BootTime(clock::boot_ns()), wall: sink::wall_now() }
 }
 
 fn is_over(view: &PodView) -> bool {

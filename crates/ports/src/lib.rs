@@ -222,6 +222,19 @@ pub trait VolumeService: Send + Sync + 'static {
     /// Removes what `set_up` made; never follows a link, never touches a hostPath. Idempotent.
     fn tear_down(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
 
+    /// Whether a volume of the pod may hold only so much and nothing but [`Self::over_limit`] sees to it.
+    fn has_limits(&self, _pod: &PodContext) -> bool {
+        false
+    }
+
+    /// Why the pod cannot stay, when a volume of it holds more than it may: as a kubelet says it. Looks at every file.
+    fn over_limit(
+        &self,
+        _pod: &Arc<PodContext>,
+    ) -> impl Future<Output = Result<Option<String>, PortError>> + Send {
+        async { Ok(None) }
+    }
+
     /// Where a volume is on the host.
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf;
 

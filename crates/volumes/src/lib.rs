@@ -7,6 +7,7 @@ mod ownership;
 mod projected;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::io;
@@ -114,6 +115,16 @@ impl VolumeService for Volumes {
             })
         })
         .await
+    }
+
+    fn has_limits(&self, pod: &PodContext) -> bool {
+        usage::is_limited(&pod.pod)
+    }
+
+    async fn over_limit(&self, pod: &Arc<PodContext>) -> Result<Option<String>, PortError> {
+        let pod = Arc::clone(pod);
+        let measured = tokio::task::spawn_blocking(move || usage::over_limit(&pod)).await;
+        measured.map_err(|_| PortError("the engine is shutting down".to_owned()))?
     }
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {
