@@ -7,8 +7,9 @@ use podspec::{Container, Pod, Resources};
 
 /// Why `new` cannot take the place of `old`.
 pub(crate) fn check(old: &Pod, new: &Pod) -> Result<(), &'static str> {
-    let held = &old.spec.ephemeral_containers;
-    if new.spec.ephemeral_containers.get(..held.len()) != Some(held) {
+    // In any order: a strategic merge puts what it adds before what is there.
+    let changed = |held: &Container| !new.spec.ephemeral_containers.contains(held);
+    if old.spec.ephemeral_containers.iter().any(changed) {
         return Err("an ephemeral container was changed or removed");
     }
     let mut names: Vec<_> = new.spec.all_containers().map(|container| &container.name).collect();
@@ -73,6 +74,10 @@ mod tests {
         for new in [&old, &with, &mutable] {
             assert_eq!(check(&old, new), Ok(()));
         }
+        let mut second = debugger.clone();
+        second.name = ContainerName::new("second");
+        let before = changed(&with, |pod| pod.spec.ephemeral_containers.insert(0, second));
+        assert_eq!(check(&with, &before), Ok(()));
         let renamed = changed(&old, |pod| pod.spec.containers[0].name = ContainerName::new("b"));
         let twice = changed(&with, |pod| pod.spec.ephemeral_containers.push(debugger.clone()));
         let other = changed(&with, |pod| pod.spec.ephemeral_containers[0].tty = true);
