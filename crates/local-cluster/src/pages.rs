@@ -152,6 +152,7 @@ mod tests {
             cpu_ns: Some(path.len() as u64),
             memory_bytes: (path == "monopod/podu1/main-2").then_some(10),
             working_set_bytes: Some(7),
+            ..Usage::default()
         };
         let stats = pod_stats(&pod, "now", usage);
         assert_eq!(stats["podRef"]["uid"], "u1");

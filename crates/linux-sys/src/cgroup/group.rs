@@ -27,25 +27,6 @@ pub enum Entry {
     Files(Vec<OwnedFd>),
 }
 
-/// What a group has used and uses.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Usage {
-    /// Since the group was made.
-    pub cpu_ns: Option<u64>,
-    pub memory_bytes: Option<u64>,
-    /// Without the page cache that could be dropped at once.
-    pub working_set_bytes: Option<u64>,
-}
-
-fn number(text: &str) -> Option<u64> {
-    text.trim().parse().ok()
-}
-
-/// The number on the line that begins with `name`.
-fn line_of(text: &str, name: &str) -> Option<u64> {
-    number(text.lines().find_map(|line| line.strip_prefix(name))?)
-}
-
 /// A group by its path; it may exist or not.
 #[derive(Clone, Debug)]
 pub struct Group {
@@ -57,6 +38,10 @@ pub struct Group {
 impl Group {
     pub(super) fn new(hierarchies: Vec<Hierarchy>, path: &Path, v2: bool) -> Self {
         Self { hierarchies, path: path.to_owned(), v2 }
+    }
+
+    pub(super) fn is_v2(&self) -> bool {
+        self.v2
     }
 
     /// Its directory in each hierarchy, with the hierarchy.
@@ -146,7 +131,7 @@ impl Group {
         Ok(missing.into_iter().collect())
     }
 
-    fn directory_with(&self, controller: &str) -> Result<Option<PathBuf>, CgroupError> {
+    pub(super) fn directory_with(&self, controller: &str) -> Result<Option<PathBuf>, CgroupError> {
         if !self.v2 {
             let has = |hierarchy: &Hierarchy| hierarchy.controllers.iter().any(|name| name == controller);
             let found = self.directories().find(|(hierarchy, _)| has(hierarchy));
@@ -259,44 +244,6 @@ impl Group {
         let text = fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
         let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
         Ok(count.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
-    }
-
-    /// What the group, with those below it, has used and uses; `None` for what no controller counts.
-    ///
-    /// # Errors
-    /// When the group does not exist.
-    pub fn usage(&self) -> Result<Usage, CgroupError> {
-        let read =
-            |path: PathBuf| fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source });
-        let mut usage = Usage::default();
-        if let Some(directory) = self.directory_with("memory")? {
-            let bytes = self.memory_bytes()?;
-            let field = if self.v2 { "inactive_file " } else { "total_inactive_file " };
-            let idle = line_of(&read(directory.join("memory.stat"))?, field).unwrap_or(0);
-            usage.memory_bytes = bytes;
-            usage.working_set_bytes = bytes.map(|bytes| bytes.saturating_sub(idle));
-        }
-        if self.v2 {
-            if let Some(directory) = self.directory_with("cpu")? {
-                let micros = line_of(&read(directory.join("cpu.stat"))?, "usage_usec ");
-                usage.cpu_ns = micros.map(|micros| micros.saturating_mul(1_000));
-            }
-        } else if let Some(directory) = self.directory_with("cpuacct")? {
-            usage.cpu_ns = number(&read(directory.join("cpuacct.usage"))?);
-        }
-        Ok(usage)
-    }
-
-    /// What the group, with those below it, uses of memory, page cache included; `None` without a memory
-    /// controller.
-    ///
-    /// # Errors
-    /// When the group does not exist.
-    pub fn memory_bytes(&self) -> Result<Option<u64>, CgroupError> {
-        let Some(directory) = self.directory_with("memory")? else { return Ok(None) };
-        let path = directory.join(if self.v2 { "memory.current" } else { "memory.usage_in_bytes" });
-        let text = fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })?;
-        Ok(number(&text))
     }
 
     /// Kills what is in the group and removes it, with the groups below it. Idempotent; goes on past errors.

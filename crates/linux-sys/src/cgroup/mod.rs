@@ -9,6 +9,7 @@ mod directory;
 mod group;
 mod limits;
 mod mountinfo;
+mod usage;
 mod v1;
 mod v2;
 
@@ -16,8 +17,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use group::{Entry, Group, Usage};
+pub use group::{Entry, Group};
 pub use limits::{Limits, Resource, weight_from_shares};
+pub use usage::Usage;
 
 /// The v1 controllers whose hierarchies a group is made in.
 pub const CONTROLLERS: [&str; 6] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "pids"];
