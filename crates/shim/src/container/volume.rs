@@ -199,3 +199,55 @@ fn mount_overlay(target: BorrowedFd<'_>, lower: &[PathBuf], empty: &Path) -> Res
     path.push_fd(target.as_raw_fd())?;
     mount(c"overlay", path.as_c_str()?, c"overlay", MountFlags::RDONLY, data.as_c_str()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, RenameFlags, fstat, renameat_with};
+
+    use super::{make_below, open_below, open_directory};
+
+    /// Directories on the way are swapped for links out of the volume, as fast as it goes.
+    #[test]
+    fn whatever_is_swapped_nothing_outside_is_found_or_made() {
+        const TRIES: usize = 20_000;
+        let base = std::env::temp_dir().join(format!("monopod-sub-path-{}", std::process::id()));
+        let (volume, outside) = (base.join("volume"), base.join("outside"));
+        fs::create_dir_all(volume.join("x/y")).unwrap();
+        fs::create_dir_all(outside.join("y")).unwrap();
+        symlink("../outside", volume.join("other")).unwrap();
+        let inside = fs::metadata(volume.join("x/y")).unwrap().ino();
+        let over = Arc::new(AtomicBool::new(false));
+        let swapper = {
+            let (over, x, other) = (Arc::clone(&over), volume.join("x"), volume.join("other"));
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    renameat_with(CWD, &x, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+                }
+            })
+        };
+        let directory = open_directory(&volume).unwrap();
+        let (mut found, mut refused) = (0, 0);
+        for number in 0..TRIES {
+            match open_below(directory.as_fd(), Path::new("x/y")) {
+                Ok(opened) => {
+                    assert_eq!(fstat(&opened).unwrap().st_ino, inside);
+                    found += 1;
+                }
+                Err(_) => refused += 1,
+            }
+            let _ = make_below(directory.as_fd(), Path::new(&format!("x/{}/z", number % 8)));
+        }
+        over.store(true, Ordering::Relaxed);
+        swapper.join().unwrap();
+        assert!(found > 0 && refused > 0, "{found} found, {refused} refused: nothing was raced");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "something was made outside");
+        fs::remove_dir_all(&base).unwrap();
+    }
+}

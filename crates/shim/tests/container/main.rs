@@ -11,6 +11,7 @@ mod measure;
 mod processes;
 mod resizing;
 mod tracer;
+mod volumes;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let cases: Vec<Case> = [
         processes::CASES,
         files::CASES,
+        volumes::CASES,
         confinement::CASES,
         cgroups::CASES,
         resizing::CASES,
