@@ -15,8 +15,10 @@ use crate::body::{self, Body};
 
 /// Below this, compression costs more than it saves.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
-/// Bytes of all warnings of one answer: a client reads no more than some kilobytes of headers.
-const WARNING_BYTES_MAX: usize = 4096;
+/// Characters of all warnings of one answer: a client reads no more than some kilobytes of headers.
+const WARNING_CHARS_MAX: usize = 4096;
+/// What is left of each where they are more.
+const CUT_WARNING_CHARS: usize = 256;
 
 /// How this client takes its answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -132,13 +134,17 @@ pub(crate) fn failure(status: &Status) -> Response<Body> {
     response
 }
 
-/// Adds `Warning: 299` headers, which clients print.
+/// Adds `Warning: 299` headers, which clients print: each text once, and cut where they are too long together.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    let mut left = WARNING_BYTES_MAX;
-    for warning in warnings {
-        let quoted: String = warning.chars().flat_map(escaped).collect();
-        let Some(rest) = left.checked_sub(quoted.len()) else { return };
+    let is_first = |(n, warning): &(usize, &String)| !warnings[..*n].contains(warning);
+    let distinct = || warnings.iter().enumerate().filter(is_first).map(|(_, warning)| warning);
+    let all: usize = distinct().map(|warning| warning.chars().count()).sum();
+    let each = if all > WARNING_CHARS_MAX { CUT_WARNING_CHARS } else { WARNING_CHARS_MAX };
+    let mut left = WARNING_CHARS_MAX;
+    for warning in distinct() {
+        let Some(rest) = left.checked_sub(warning.chars().take(each).count()) else { return };
         left = rest;
+        let quoted: String = warning.chars().take(each).flat_map(escaped).collect();
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             response.headers_mut().append(WARNING, value);
         }
@@ -155,4 +161,27 @@ fn compress(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_told_once_and_cut_when_they_are_long_together() {
+        let told = |warnings: &[&str]| -> Vec<String> {
+            let warnings: Vec<String> = warnings.iter().map(|text| (*text).to_owned()).collect();
+            let mut response = Response::new(body::empty());
+            warn(&mut response, &warnings);
+            let values = response.headers().get_all(WARNING).iter();
+            values.map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap()).collect()
+        };
+        assert_eq!(told(&["say \"a\"", "b", "say \"a\""]), ["299 - \"say \\\"a\\\"\"", "299 - \"b\""]);
+        let (full, half, cut) = ("x".repeat(4_096), "y".repeat(2_049), "x".repeat(256));
+        assert_eq!(told(&[&full]), [format!("299 - \"{full}\"")]);
+        assert_eq!(told(&[&full, "b"]), [format!("299 - \"{cut}\""), "299 - \"b\"".to_owned()]);
+        let lines: Vec<String> = (0..20).map(|n| format!("{n}{half}")).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_eq!(told(&lines).len(), 16);
+    }
 }

@@ -7,7 +7,8 @@ use crate::cluster::Cluster;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
-pub(crate) const TESTS: &[Test] = tests![restricted_namespaces, labels_warn];
+pub(crate) const TESTS: &[Test] =
+    tests![restricted_namespaces, labels_warn, a_run_takes_the_labels_of_its_namespaces];
 
 const FAULTS: &str = "allowPrivilegeEscalation != false (container \"main\" must set \
                       securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container \"main\" must \
@@ -92,4 +93,23 @@ fn labels_warn(bed: &Bed) -> Result<()> {
          baseline, restricted",
     )?;
     cluster.finish()
+}
+
+fn a_run_takes_the_labels_of_its_namespaces(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = PLAIN.replace("{name: plain}", "{name: plain, namespace: tight}");
+    let run = |namespace: &str| {
+        let file = bed.file("all.yaml", &format!("{namespace}---{pod}"))?;
+        bed.finish(bed.run_command().arg(file))
+    };
+    let refused = run(NAMESPACE)?;
+    refused.expect_code(2)?.expect_output(&format!(
+        "pods \"plain\" is forbidden: violates PodSecurity \"restricted:latest\": {FAULTS}"
+    ))?;
+    let warned = run(&NAMESPACE.replace("enforce", "warn"))?;
+    warned
+        .expect_code(0)?
+        .expect_line(&["warning: ", &format!("would violate PodSecurity \"restricted:latest\": {FAULTS}")])?
+        .expect_line(&["plain", "Completed"])?;
+    bed.expect_clean(SOON)
 }

@@ -12,13 +12,15 @@ use store::{Durability, ObjectKey, Store};
 use tokio::time::timeout;
 
 use super::manifests::Manifest;
+use crate::outcome;
 
 /// As whom: `metadata.managedFields` says so.
 const MANAGER: &str = "monopod-run";
 /// How long the controllers may take to furnish a namespace.
 const FURNISH_MAX: Duration = Duration::from_secs(10);
 
-/// Creates all in their order; the pods, as they are stored, are returned.
+/// Creates all in their order; the pods, as they are stored, are returned. What the other objects make worth a warning is
+/// said; what a manifest does by itself has been.
 ///
 /// # Errors
 /// Why an object is refused, with its place in the files.
@@ -36,9 +38,15 @@ pub(super) async fn all(store: &Store, manifests: Vec<Manifest>) -> Result<Vec<P
         if kind.namespaced && furnished.insert(namespace.clone()) {
             furnish(store, &namespace, own.contains(&namespace)).await.map_err(refused)?;
         }
-        let created = add(store, kind, &namespace, object).await.map_err(refused)?;
+        let Changed { object, mut warnings, .. } =
+            add(store, kind, &namespace, object).await.map_err(refused)?;
         if kind.kind == "Pod" {
-            pods.push(podspec::lower(&created));
+            let known = podspec::warnings_about(&object);
+            warnings.retain(|warning| !known.contains(warning));
+            pods.push(podspec::lower(&object));
+        }
+        for warning in warnings {
+            outcome::say(format_args!("warning: {location}: {warning}"));
         }
     }
     Ok(pods)
@@ -71,9 +79,9 @@ fn served(plural: &str) -> &'static Kind {
     Kind::find("", "v1", plural).expect("every server has it")
 }
 
-async fn add(store: &Store, kind: &'static Kind, namespace: &str, object: Value) -> Result<Value, Status> {
+async fn add(store: &Store, kind: &'static Kind, namespace: &str, object: Value) -> Result<Changed, Status> {
     let mut change = Change::of_engine(MANAGER, kind, namespace, meta::name(&object));
     MANAGER.clone_into(&mut change.manager);
     let written = store.write(Durability::Lazy, move |tx| create(tx, &change, object)).await;
-    written.map_err(|error| write_failed(&error))?.map(|Changed { object, .. }| object)
+    written.map_err(|error| write_failed(&error))?
 }
