@@ -121,6 +121,11 @@ impl<'b> Pods<'b> {
         patched.expect(200)?.json()
     }
 
+    /// A strategic merge by way of `resize`, whatever the answer.
+    pub(crate) fn resize(&self, pod: &str, patch: &Value) -> Result<Answer> {
+        self.api.send("PATCH", &format!("{PODS}/{pod}/resize"), "strategic-merge-patch+json", patch)
+    }
+
     /// Adds an ephemeral container.
     pub(crate) fn debug(&self, pod: &str, ephemeral: &Value) -> Result<()> {
         let patch = json!({"spec": {"ephemeralContainers": [ephemeral]}});
@@ -165,10 +170,6 @@ impl<'b> Pods<'b> {
     pub(crate) fn serve_again(&mut self) -> Result<()> {
         self.server.kill()?;
         self.server.serve()
-    }
-
-    pub(crate) fn server(&self) -> &Cluster<'b> {
-        &self.server
     }
 
     /// Ends the server and all pods.

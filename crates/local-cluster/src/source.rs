@@ -227,8 +227,8 @@ fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: Stri
 }
 
 fn wish(pod: Pod, object: &Value) -> Wish {
-    let conditions = list(&object["status"], "conditions").iter();
-    let pending = conditions.filter(|condition| text(condition, "type") == "PodResizePending").next_back();
+    let mut conditions = list(&object["status"], "conditions").iter();
+    let pending = conditions.find(|condition| text(condition, "type") == "PodResizePending");
     let said = pending.map(|pending| Said {
         infeasible: text(pending, "reason") == "Infeasible",
         generation: integer(pending, "observedGeneration").unwrap_or(0),

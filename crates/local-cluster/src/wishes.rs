@@ -128,7 +128,7 @@ mod tests {
 
     fn held(pods: &[(&str, u64, u64)]) -> BTreeMap<PodUid, Requests> {
         let amounts = |(name, cpu, memory): &(&str, u64, u64)| {
-            (PodUid::new(*name), requests_of(&pod(name, *cpu, *memory).spec))
+            (PodUid::new(name), requests_of(&pod(name, *cpu, *memory).spec))
         };
         pods.iter().map(amounts).collect()
     }

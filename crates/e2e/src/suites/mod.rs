@@ -1,6 +1,7 @@
 //! One file per subject.
 
 pub(crate) mod adoption;
+pub(crate) mod adoption_probes;
 mod adoption_refused;
 mod adoption_shims;
 mod api_hostile;
@@ -29,10 +30,11 @@ mod kubectl_versions;
 mod last_words;
 mod logs;
 mod network;
-mod probes;
 mod pod_security;
+mod probes;
 mod process;
 mod refused;
+mod resize;
 mod resources;
 mod restart_rules;
 mod restarts;
@@ -63,6 +65,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "process", tests: process::TESTS },
     Suite { name: "isolation", tests: isolation::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
+    Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
@@ -74,6 +77,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "killed_engine", tests: killed_engine::TESTS },
     Suite { name: "adoption", tests: adoption::TESTS },
     Suite { name: "adoption_shims", tests: adoption_shims::TESTS },
+    Suite { name: "adoption_probes", tests: adoption_probes::TESTS },
     Suite { name: "adoption_refused", tests: adoption_refused::TESTS },
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },

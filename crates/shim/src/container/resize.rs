@@ -14,8 +14,8 @@ use super::{Container, Sandbox};
 #[derive(Debug, thiserror::Error)]
 pub enum ResizeError {
     #[error(
-        "cannot lower the memory limit of {of} to {limit_bytes} bytes: {used_bytes} bytes are in use; \
-         this is tried again until less is"
+        "cannot set {of}'s memory limit ({limit_bytes}) below current usage ({used_bytes}): \
+         this is tried again until less is in use"
     )]
     MemoryInUse { of: String, limit_bytes: u64, used_bytes: u64 },
     #[error("cannot read the memory usage of {of}")]
