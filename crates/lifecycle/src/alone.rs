@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use podspec::{Container, ContainerKind};
+use podspec::{Container, ContainerKind, Moment};
 
 use crate::decision::Verdict;
 use crate::observed::{Attempt, AttemptState, HookState, ProbeState, ProbeVerdict, StopReason};
@@ -43,11 +43,11 @@ pub(crate) fn lone_stop(
     }
     // A sidecar's definition does not count before it is started, as in the kubelet.
     let counts = container.kind != ContainerKind::Sidecar || attempt.started(container);
-    if let Some(superseded) = attempt.superseded.filter(|_| counts || attempt.being_stopped()) {
+    if let Some(superseded) = attempt.superseded.filter(|_| counts) {
         return Some((superseded.why, Budget::new(view, superseded.at.boot, grace)));
     }
     let failed = |state: &ProbeState, reason, own_grace: Option<Option<Duration>>| {
-        let decided = state.decided.filter(|_| state.verdict == ProbeVerdict::Failure)?;
+        let decided = failure(state)?;
         Some((reason, Budget::new(view, decided.boot, own_grace?.unwrap_or(grace))))
     };
     let own_grace = |probe: Option<&podspec::Probe>| probe.map(|probe| probe.termination_grace_period);
@@ -55,4 +55,13 @@ pub(crate) fn lone_stop(
     let startup = own_grace(container.startup_probe.as_ref());
     failed(&attempt.liveness, StopReason::LivenessProbeFailed, liveness)
         .or_else(|| failed(&attempt.startup, StopReason::StartupProbeFailed, startup))
+}
+
+/// When a probe whose failure stops the container failed.
+pub(crate) fn failed_probe(attempt: &Attempt) -> Option<Moment> {
+    failure(&attempt.liveness).or_else(|| failure(&attempt.startup))
+}
+
+fn failure(state: &ProbeState) -> Option<Moment> {
+    state.decided.filter(|_| state.verdict == ProbeVerdict::Failure)
 }

@@ -273,8 +273,9 @@ impl Observed {
         exit: &Exit,
         at: Moment,
     ) {
-        let restarting_all =
-            View::new(spec, self, at).restart_all.is_some_and(|trigger| trigger.container.name != *name);
+        let restarting_all = View::new(spec, self, exit.finished)
+            .restart_all
+            .is_some_and(|trigger| trigger.container.name != *name);
         self.count_start(spec, name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&mut Attempt| a.number == attempt && a.alive();

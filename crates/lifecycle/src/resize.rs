@@ -26,9 +26,8 @@ impl Observed {
             // What is stopped because of it cannot be kept any more.
             let stays = container.kind == ContainerKind::Init || attempt.being_stopped();
             if attempt.alive() && !stays {
-                let held = attempt.superseded;
-                let mark = |why| held.filter(|held| held.why == why).unwrap_or(Superseded { at, why });
-                attempt.superseded = reason(container, attempt).map(mark);
+                let since = attempt.superseded.map_or(at, |held| held.at);
+                attempt.superseded = reason(container, attempt).map(|why| Superseded { at: since, why });
             }
         }
     }

@@ -102,12 +102,23 @@ pub(crate) fn failed_init<'a>(view: &View<'a>) -> Option<(&'a Container, Moment)
     })
 }
 
-/// When the last app container ended for good, if all have.
+/// When the last app container ended for good, or began to be stopped for good, if all have.
 fn completed(view: &View<'_>) -> Option<Moment> {
-    if !view.spec.containers.iter().all(|c| app::done(view, c)) {
-        return None;
+    let ends: Option<Vec<Moment>> = view.spec.containers.iter().map(|c| end_for_good(view, c)).collect();
+    ends?.into_iter().max()
+}
+
+/// One whose probe failed and that will not run again is as good as ended: the pod stops with it. With rules
+/// nobody knows before it has an exit code.
+fn end_for_good(view: &View<'_>, container: &Container) -> Option<Moment> {
+    let attempt = view.attempt(container)?;
+    let stays = container.restart.rules.is_empty() && !restart::expects_restart(view.spec, container);
+    let told = alone::failed_probe(attempt).filter(|_| stays && attempt.superseded.is_none());
+    match attempt.exit() {
+        None => told,
+        Some(exit) if app::done(view, container) => Some(told.unwrap_or(exit.finished)),
+        Some(_) => None,
     }
-    view.spec.containers.iter().filter_map(|c| Some(view.attempt(c)?.exit()?.finished)).max()
 }
 
 /// A pod that is never restarted does not get a second sandbox once it had containers.

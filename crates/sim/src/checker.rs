@@ -48,6 +48,8 @@ pub struct Checker<'s> {
     gates: BTreeMap<String, String>,
     limits: BackoffLimits,
     restarting_all: bool,
+    /// When that was asked for: what had ended before then has ended.
+    restart_asked: Duration,
     retries: Retries,
     last: LastStatus,
 }
@@ -102,6 +104,7 @@ impl<'s> Checker<'s> {
             gates: BTreeMap::new(),
             limits: BackoffLimits { initial: Duration::from_secs(10), max: Duration::from_secs(300) },
             restarting_all: false,
+            restart_asked: Duration::ZERO,
             retries: Retries::default(),
             last: LastStatus::default(),
         }
@@ -170,7 +173,11 @@ impl<'s> Checker<'s> {
 
     pub fn observation(&mut self, at: Duration, observation: &Observation) {
         // A new engine learns first what happened without it, then judges.
-        if !matches!(observation, Observation::Accepted | Observation::Adopted(_)) {
+        let of_a_new_engine = matches!(
+            observation,
+            Observation::Configured { .. } | Observation::Accepted | Observation::Adopted(_)
+        );
+        if !of_a_new_engine {
             self.look_for_stop(at);
         }
         match observation {
@@ -210,7 +217,7 @@ impl<'s> Checker<'s> {
             Observation::Adopted(snapshot) => self.adopted(at, snapshot),
             _ => self.container_observation(at, observation),
         }
-        if !matches!(observation, Observation::Accepted) {
+        if !matches!(observation, Observation::Configured { .. } | Observation::Accepted) {
             self.look_for_stop(at);
         }
     }

@@ -42,7 +42,9 @@ const FAILURES_MAX: usize = 3;
 /// The way to the first broken promise.
 pub fn orders(pod: &str, bounds: Bounds) -> Result<Figures, String> {
     let scenario = Scenario::parse(pod).map_err(|e| e.to_string())?;
-    search(&Orders { spec: &scenario.spec, bounds }, bounds.events).map_err(|way| format!("{pod}{way}"))
+    let outside = scenario.events.iter().map(|(_, event)| event).collect();
+    let orders = Orders { spec: &scenario.spec, changes: &scenario.changes, outside, bounds };
+    search(&orders, bounds.events).map_err(|way| format!("{pod}{way}"))
 }
 
 /// Every way in which the pod's processes and hooks can take their time when it is stopped.

@@ -40,6 +40,16 @@ fn probes_hooks_rules_and_deadlines() {
 }
 
 #[test]
+fn liveness_and_readiness() {
+    search("probed pods", &pods::probed(), Bounds { events: 7, ends: 1, irregular: 1, rests: 1 });
+}
+
+#[test]
+fn changes_from_outside() {
+    search("changed pods", &pods::changed(), Bounds { events: 6, ends: 1, irregular: 1, rests: 1 });
+}
+
+#[test]
 fn stops_and_their_budgets() {
     let mut pods = pods::stopped();
     // A deadline is one cause more: it races with the deletion in pods that are soon searched.
@@ -86,7 +96,7 @@ fn search_each(what: &str, pods: &[String], one: impl Fn(&str) -> Result<Figures
 }
 
 fn containers(pod: &str) -> usize {
-    pod.lines().count() - 1
+    pod.lines().skip(1).filter(|line| !line.starts_with("at ")).count()
 }
 
 fn given_bounds() -> Option<[usize; 4]> {

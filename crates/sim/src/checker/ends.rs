@@ -22,7 +22,7 @@ impl Checker<'_> {
         let asks =
             process::rule(self.container(name), exit.code) == Some(RestartRuleAction::RestartAllContainers);
         if asks && self.stop.is_none() && !self.restarting_all {
-            self.restarting_all = true;
+            (self.restarting_all, self.restart_asked) = (true, finished);
             self.retries.restart_of_all_asked(finished);
         }
     }

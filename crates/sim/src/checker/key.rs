@@ -21,6 +21,7 @@ impl Checker<'_> {
         (run, accepted.is_some(), volumes, sandbox, sandbox_attempt).hash(hasher);
         self.overdue_at.map(|at| at.saturating_sub(now)).hash(hasher);
         (had_processes, restarting_all, last, self.finished).hash(hasher);
+        restarting_all.then(|| now.saturating_sub(self.restart_asked)).hash(hasher);
         retries.key(now, hasher);
         if let Some(Stop { began, grace: _, why, told_by }) = stop {
             let by = self.by().map(|by| by.saturating_sub(now));

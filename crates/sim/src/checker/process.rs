@@ -87,8 +87,13 @@ impl Process {
         }
     }
 
+    /// When a probe failed that stops the container.
+    pub(super) fn probe_failed_at(&self) -> Option<Duration> {
+        self.liveness.failed().or(self.startup.failed())
+    }
+
     fn probe_failed(&self) -> bool {
-        self.startup.failed().is_some() || self.liveness.failed().is_some()
+        self.probe_failed_at().is_some()
     }
 
     /// Running, past its hook and its startup probe.
@@ -107,7 +112,7 @@ impl Process {
         if let Some(failed) = self.post_start_failed {
             return Some((failed, grace));
         }
-        let counts = container.kind != ContainerKind::Sidecar || self.up(container) || self.being_stopped();
+        let counts = container.kind != ContainerKind::Sidecar || self.up(container);
         if let Some(superseded) = self.superseded.filter(|_| counts) {
             return Some((superseded, grace));
         }

@@ -35,7 +35,7 @@ impl Checker<'_> {
             }
             let changed = process.image != container.image || process.resources != container.resources;
             if changed {
-                process.backoff = None;
+                process.each_backoff(|_| None);
             }
             if process.alive() && container.kind != ContainerKind::Init && !process.being_stopped() {
                 let has_to = process.is_another(container) || process.needs_restart(container);
@@ -47,7 +47,7 @@ impl Checker<'_> {
     pub(super) fn configured(&mut self, limits: BackoffLimits) {
         self.limits = limits;
         for process in self.processes.values_mut() {
-            process.backoff = process.backoff.map(|(delay, counted)| (delay.min(limits.max), counted));
+            process.each_backoff(|backoff| backoff.map(|(delay, counted)| (delay.min(limits.max), counted)));
         }
     }
 
@@ -62,6 +62,17 @@ impl Checker<'_> {
 }
 
 impl Process {
+    /// Also of what it was, in case the attempt that is starting never was.
+    fn each_backoff(
+        &mut self,
+        change: impl Fn(Option<(Duration, Duration)>) -> Option<(Duration, Duration)>,
+    ) {
+        self.backoff = change(self.backoff);
+        if let Some(before) = &mut self.before {
+            before.backoff = change(before.backoff);
+        }
+    }
+
     /// Its image is another in the spec.
     fn is_another(&self, container: &Container) -> bool {
         self.image != container.image

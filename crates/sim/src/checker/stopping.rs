@@ -85,13 +85,32 @@ impl Checker<'_> {
     pub(super) fn all_ended(&self) -> Option<Duration> {
         let ended = |c: &Container| {
             let process = self.of(c);
+            let told = self.told_to_end(c);
+            if process.life == Life::Running {
+                return told;
+            }
             let over = process.life == Life::Exited && !process.is_restarted(c, self.spec.restart_policy);
             // One that ended before all are restarted starts again with them.
-            let exit = process.last_exit.as_ref().filter(|_| over && !self.restarting_all)?;
-            (exit.run == self.run || exit.sandbox != self.sandbox_attempt).then_some(exit.at)
+            let exit = process.last_exit.as_ref().filter(|exit| over && self.has_ended(exit.at))?;
+            let here = exit.run == self.run || exit.sandbox != self.sandbox_attempt;
+            here.then_some(told.unwrap_or(exit.at))
         };
         let ends: Option<Vec<Duration>> = self.spec.containers.iter().map(ended).collect();
         ends.and_then(|ends| ends.into_iter().max())
+    }
+
+    /// Since when an app is known not to run on: it is stopped for a probe, and nothing would start it again.
+    fn told_to_end(&self, container: &Container) -> Option<Duration> {
+        let process = self.of(container);
+        let policy = container.restart.policy.unwrap_or(self.spec.restart_policy);
+        let stays = container.restart.rules.is_empty() && policy == RestartPolicy::Never;
+        let stays = stays && process.superseded.is_none() && !self.restarting_all;
+        process.probe_failed_at().filter(|_| stays)
+    }
+
+    /// What ends when all are to be restarted has not ended for good.
+    fn has_ended(&self, at: Duration) -> bool {
+        !self.restarting_all || at < self.restart_asked
     }
 
     pub(super) fn init_failed(&self) -> Option<Duration> {
@@ -100,7 +119,7 @@ impl Checker<'_> {
             .filter_map(|c| {
                 let process = self.of(c);
                 let exit = process.last_exit.as_ref()?;
-                let here = process.life == Life::Exited && exit.run == self.run && !self.restarting_all;
+                let here = process.life == Life::Exited && exit.run == self.run && self.has_ended(exit.at);
                 let over = !process.passed_in_run && !process.is_restarted(c, self.spec.restart_policy);
                 (here && over).then_some(exit.at)
             })

@@ -10,6 +10,7 @@ use podspec::{BootTime, ContainerName, PodSpec};
 use crate::answers::image_id;
 use crate::engine::{Engine, Settled, moment};
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
+use crate::script::Event;
 use crate::timeline::Timeline;
 
 /// Deletions, and exits where their order matters, move the clock on by a nanosecond each.
@@ -27,6 +28,8 @@ pub(super) struct Machine<'s> {
     pub(super) alive: BTreeMap<ContainerName, ContainerRecord>,
     /// What the sandbox has recorded of ended processes.
     ended: BTreeMap<(ContainerName, u32), ContainerRecord>,
+    /// What is said of the readiness gates.
+    gates: BTreeMap<String, String>,
 }
 
 impl<'s> Machine<'s> {
@@ -41,6 +44,7 @@ impl<'s> Machine<'s> {
             sandbox: None,
             alive: BTreeMap::new(),
             ended: BTreeMap::new(),
+            gates: BTreeMap::new(),
         };
         machine.observe(&Observation::Accepted, timeline);
         machine
@@ -48,10 +52,10 @@ impl<'s> Machine<'s> {
 
     /// Adds what tells it from another machine with the same pod.
     pub(super) fn key(&self, hasher: &mut impl Hasher) {
-        let Self { engine, engine_is_down, settled: _, now, effects, sandbox, alive, ended } = self;
+        let Self { engine, engine_is_down, settled: _, now, effects, sandbox, alive, ended, gates } = self;
         let now = moment(*now).boot;
         engine.key(now, hasher);
-        (effects, sandbox, engine_is_down).hash(hasher);
+        (effects, sandbox, engine_is_down, gates).hash(hasher);
         for record in alive.values().chain(ended.values()) {
             let ContainerRecord {
                 name,
@@ -282,6 +286,28 @@ impl<'s> Machine<'s> {
         } else {
             self.observe(&Observation::SandboxLost { attempt }, timeline);
         }
+    }
+
+    /// Somebody changes the pod, or says something about it.
+    pub(super) fn outside(&mut self, event: &Event, changes: &'s [PodSpec], timeline: &mut Timeline) {
+        // Nothing else comes in the very same moment.
+        self.now += Duration::from_nanos(1);
+        let observation = match event {
+            Event::Change(which) => {
+                self.engine.change_spec(&changes[*which]);
+                Observation::SpecChanged
+            }
+            Event::Gate { gate, status } => {
+                match status {
+                    Some(status) => drop(self.gates.insert(gate.clone(), status.clone())),
+                    None => drop(self.gates.remove(gate)),
+                }
+                Observation::GatesChanged { gates: self.gates.clone() }
+            }
+            Event::Evict => Observation::Evicted { message: "it is too large".to_owned() },
+            other => unreachable!("{other:?} is no event of a small world"),
+        };
+        self.observe(&observation, timeline);
     }
 
     pub(super) fn observe(&mut self, observation: &Observation, timeline: &mut Timeline) {

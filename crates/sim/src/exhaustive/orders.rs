@@ -10,6 +10,7 @@ use podspec::{Container, ContainerKind, ContainerName, PodSpec};
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::exhaustive::graph::{Choice, Model};
 use crate::exhaustive::machine::{Machine, SLACK};
+use crate::script::Event as Outside;
 use crate::timeline::Timeline;
 
 /// How many events one world has at most, and how many of each kind.
@@ -33,6 +34,9 @@ const FLOOR: Duration = Duration::from_secs(2);
 
 pub(super) struct Orders<'s> {
     pub(super) spec: &'s PodSpec,
+    pub(super) changes: &'s [PodSpec],
+    /// What comes from outside, in this order, at any time.
+    pub(super) outside: Vec<&'s Outside>,
     pub(super) bounds: Bounds,
 }
 
@@ -41,10 +45,13 @@ pub(super) struct State<'s> {
     machine: Machine<'s>,
     irregular_left: usize,
     ends_left: usize,
+    /// How much has come from outside.
+    outside: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
+    Outside(Outside),
     Done(Effect),
     Fails(Effect),
     IsNotExecuted(Effect),
@@ -67,13 +74,13 @@ impl<'s> Model for Orders<'s> {
     fn beginning(&self, timeline: &mut Timeline) -> State<'s> {
         let Bounds { irregular, ends, .. } = self.bounds;
         let machine = Machine::new(self.spec, timeline);
-        State { machine, irregular_left: irregular, ends_left: ends }
+        State { machine, irregular_left: irregular, ends_left: ends, outside: 0 }
     }
 
     fn key(&self, state: &State<'s>, hasher: &mut impl Hasher) {
-        let State { machine, irregular_left, ends_left } = state;
+        let State { machine, irregular_left, ends_left, outside } = state;
         machine.key(hasher);
-        (irregular_left, ends_left).hash(hasher);
+        (irregular_left, ends_left, outside).hash(hasher);
     }
 
     fn choices(&self, state: &State<'s>) -> Vec<Choice<Event>> {
@@ -88,7 +95,13 @@ impl<'s> Model for Orders<'s> {
         let mut after = state.clone();
         after.irregular_left -= usize::from(state.is_irregular(event));
         after.ends_left -= usize::from(self.is_end(state, event));
-        after.machine.happen(event, timeline);
+        match event {
+            Event::Outside(outside) => {
+                after.outside += 1;
+                after.machine.outside(outside, self.changes, timeline);
+            }
+            _ => after.machine.happen(event, timeline),
+        }
         if after.irregular_left == 0 && !after.machine.engine_is_down {
             after.machine.forget_records();
         }
@@ -144,6 +157,9 @@ impl Orders<'_> {
         }
         if machine.engine.observed.deletion.is_none() {
             self.offer(state, choices, Event::Deleted);
+        }
+        if let Some(outside) = self.outside.get(state.outside) {
+            self.offer(state, choices, Event::Outside((*outside).clone()));
         }
         if !machine.settled.at_rest {
             self.offer(state, choices, Event::EngineDies { carried_out: false });
@@ -205,7 +221,7 @@ impl State<'_> {
             Event::Done(effect) | Event::Fails(effect @ Effect::Probe { .. }) => !first(effect),
             Event::Fails(_) | Event::IsNotExecuted(_) | Event::StartsAndEnds(..) => true,
             Event::SandboxLost | Event::EngineDies { .. } => true,
-            Event::Ends(..) | Event::TimePasses | Event::Deleted => self.is_busy(),
+            Event::Ends(..) | Event::TimePasses | Event::Deleted | Event::Outside(_) => self.is_busy(),
             Event::EngineReturns => false,
         }
     }
@@ -226,6 +242,7 @@ impl Machine<'_> {
                 let grace = self.engine.spec.termination_grace_period;
                 self.observe(&Observation::DeletionRequested { grace }, timeline);
             }
+            Event::Outside(_) => {}
             Event::SandboxLost => self.lose_sandbox(timeline),
             Event::EngineDies { carried_out } => self.lose_engine(*carried_out, timeline),
             Event::EngineReturns => self.engine_returns(timeline),

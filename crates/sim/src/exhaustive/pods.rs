@@ -66,6 +66,48 @@ pub fn furnished() -> Vec<String> {
     texts
 }
 
+/// Liveness and readiness probes, alone and beside a startup probe, and where they get into the way of a stop.
+#[must_use]
+pub fn probed() -> Vec<String> {
+    let pods = [
+        "app a liveness=ok liveness-threshold=1",
+        "app a liveness=ok liveness-threshold=2 startup=ok threshold=1|app b",
+        "app a liveness=ok liveness-threshold=1 liveness-probegrace=1s prestop=0s|app b",
+        "app a readiness=ok readiness-threshold=1 readiness-successes=2 prestop=0s",
+        "app a readiness=ok readiness-threshold=1 liveness=ok liveness-threshold=1",
+        "sidecar s liveness=ok liveness-threshold=1 readiness=ok readiness-threshold=1|app a",
+        "sidecar s startup=ok threshold=1 liveness=ok liveness-threshold=1|init i|app a",
+        "app a liveness=ok liveness-threshold=1 rules=143:RestartAllContainers|app b readiness=ok",
+    ];
+    each_policy(&pods, "")
+}
+
+/// What changes the pod, or is said of it, from outside.
+#[must_use]
+pub fn changed() -> Vec<String> {
+    let pods = [
+        "app a image=x|at 0s image a y|at 0s image a x",
+        "app a image=x prestop=0s|app b image=x|at 0s image a y",
+        "sidecar s image=x startup=ok threshold=1|app a|at 0s image s y",
+        "init i image=x|app a image=x|at 0s image i y|at 0s image a y",
+        "app a cpu=1 memory=1 resize-restarts=memory|at 0s resize a cpu=2|at 0s resize a memory=2",
+        "sidecar s cpu=1 liveness=ok liveness-threshold=1|app a|at 0s resize s cpu=2|at 0s resize s cpu=1",
+        "app a|app b prestop=0s|at 0s evict",
+        "sidecar s|app a rules=1:RestartAllContainers|at 0s evict",
+        "app a|at 0s deadline 3|at 0s deadline 0",
+    ];
+    let gated = ["app a readiness=ok readiness-threshold=1|at 0s gate g True|at 0s gate g False"];
+    let mut texts = each_policy(&pods, "");
+    texts.extend(each_policy(&gated, " gates=g"));
+    texts
+}
+
+fn each_policy(pods: &[&str], settings: &str) -> Vec<String> {
+    let lines = |pod: &str| pod.split('|').map(str::to_owned).collect::<Vec<String>>();
+    let with = |pod: &&str| POLICIES.map(|policy| self::pod(&format!("{policy}{settings}"), &lines(pod)));
+    pods.iter().flat_map(with).collect()
+}
+
 /// What is stopped, with every grace: apps, sidecars and an init container, with and without preStop
 /// hooks, with and without a deadline.
 #[must_use]
