@@ -138,7 +138,9 @@ fn render_exit(pod: &Pod, exit: &Exit, container_id: Option<&str>) -> Value {
         out.insert("message".into(), json!(share(pod, &exit.message)));
     }
     out.insert("startedAt".into(), json!(exit.started.map(time)));
-    out.insert("finishedAt".into(), json!(time(exit.finished)));
+    // Of what nobody saw run nobody knows when it ended.
+    let unseen = exit.reason == ExitReason::ContainerStatusUnknown && exit.started.is_none();
+    out.insert("finishedAt".into(), json!((!unseen).then(|| time(exit.finished))));
     insert_some(&mut out, "containerID", container_id.filter(|id| !id.is_empty()).as_ref());
     Value::Object(out)
 }
