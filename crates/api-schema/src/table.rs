@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use crate::model::{Field, Inline, ListKind, META, Package, Patch, Schema, Shape, Type, TypeRef};
 
-pub(crate) const TABLES: [&str; 14] = [
+pub(crate) const TABLES: [&str; 15] = [
     include_str!("../schema/meta.txt"),
     include_str!("../schema/core.txt"),
     include_str!("../schema/apps.txt"),
@@ -32,6 +32,7 @@ pub(crate) const TABLES: [&str; 14] = [
     include_str!("../schema/authentication.txt"),
     include_str!("../schema/authorization.txt"),
     include_str!("../schema/resource.txt"),
+    include_str!("../schema/metrics.txt"),
 ];
 
 /// What types and fields are for, in our own words.

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -33,6 +34,37 @@ pub trait NodeBackend: Send + Sync + Debug + 'static {
     /// A page of the node, as `nodes/NAME/proxy/PATH` asks for it: `healthz`, `configz`, `pods`, `stats/summary`,
     /// `metrics`. `path` has no slash in front.
     fn page(&self, path: String, query: String) -> Answer<'_, Page>;
+
+    /// What each of these pods uses, in their order; `None` of one that has no running container, or that could
+    /// not be measured to its end.
+    fn pod_usage(&self, pods: Vec<PodTarget>) -> Answer<'_, Vec<Option<PodUsage>>> {
+        let _ = pods;
+        refuse()
+    }
+
+    /// What the whole machine uses.
+    fn node_usage(&self) -> Answer<'_, Measured<Used>> {
+        refuse()
+    }
+}
+
+/// Something that was observed for `window`, until `at`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Measured<T> {
+    pub at: WallTime,
+    pub window: Duration,
+    pub used: T,
+}
+
+/// Running containers by name.
+pub type PodUsage = Measured<Vec<(String, Used)>>;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Used {
+    /// Billionths of a processor, on average over the window.
+    pub cpu_nanocores: u64,
+    /// The working set at its end.
+    pub memory_bytes: u64,
 }
 
 /// Bytes both ways.
@@ -132,30 +164,28 @@ pub enum BackendError {
 #[derive(Debug)]
 pub struct NoNode;
 
-impl NoNode {
-    fn refuse<T: Send + 'static>() -> Answer<'static, T> {
-        Box::pin(std::future::ready(Err(BackendError::Internal("no kubelet runs on this node".to_owned()))))
-    }
+fn refuse<T: Send + 'static>() -> Answer<'static, T> {
+    Box::pin(std::future::ready(Err(BackendError::Internal("no kubelet runs on this node".to_owned()))))
 }
 
 impl NodeBackend for NoNode {
     fn logs(&self, _: ContainerTarget, _: LogOptions) -> Answer<'_, LogStream> {
-        Self::refuse()
+        refuse()
     }
 
     fn exec(&self, _: ContainerTarget, _: Vec<String>, _: ProcessIo) -> Answer<'_, ExitCode> {
-        Self::refuse()
+        refuse()
     }
 
     fn attach(&self, _: ContainerTarget, _: ProcessIo) -> Answer<'_, ()> {
-        Self::refuse()
+        refuse()
     }
 
     fn dial(&self, _: PodTarget, _: u16) -> Answer<'_, Box<dyn Connection>> {
-        Self::refuse()
+        refuse()
     }
 
     fn page(&self, _: String, _: String) -> Answer<'_, Page> {
-        Self::refuse()
+        refuse()
     }
 }

@@ -3,6 +3,7 @@
 mod collection;
 mod form;
 mod list;
+mod measured;
 mod options;
 mod patch;
 mod pieces;
@@ -42,6 +43,8 @@ pub(crate) async fn answer(
         return Err(Status::method_not_allowed());
     }
     match verb {
+        Verb::Get if kind.is_measured() => measured::get(call, kind, &resource).await,
+        Verb::List if kind.is_measured() => measured::list(call, kind, &resource).await,
         Verb::Get => get(call, kind, &resource),
         Verb::List => list::list(call, kind, &resource),
         Verb::Watch => watch::watch(call, kind, &resource),

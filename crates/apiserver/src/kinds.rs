@@ -68,10 +68,16 @@ impl Kind {
         self.subresources.iter().find(|subresource| subresource.name == name)
     }
 
-    /// Whether objects of it are kept. Reviews are answered and forgotten.
+    /// Whether objects of it are kept. Reviews are answered and forgotten, usage is measured when it is asked for.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        self.verbs.contains(&Verb::Get)
+        self.verbs.contains(&Verb::Watch)
+    }
+
+    /// Whether the node is asked for what of it there is.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.verbs.contains(&Verb::Get) && !self.is_stored()
     }
 }
 

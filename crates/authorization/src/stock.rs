@@ -65,6 +65,11 @@ fn cluster_roles() -> Vec<Value> {
         role("system:aggregate-to-edit", &["edit"], &edit()),
         role("system:aggregate-to-view", &["view"], &view()),
         role(
+            "system:aggregated-metrics-reader",
+            &["view", "edit", "admin"],
+            &json!([rule("metrics.k8s.io", &["nodes", "pods"], &READ)]),
+        ),
+        role(
             "system:auth-delegator",
             &[],
             &json!([
@@ -263,6 +268,17 @@ mod tests {
             let found: Vec<&str> = ["view", "edit", "admin"].into_iter().filter(may).collect();
             assert_eq!(found.join(" "), who, "{verb} {resource}/{subresource}");
         }
+        let usage = |namespace| Request::Resource {
+            verb: "list",
+            group: "metrics.k8s.io",
+            resource: "pods",
+            subresource: "",
+            namespace,
+            name: "",
+        };
+        let viewer = User { name: "view", groups: &[] };
+        assert!(policy.decide(&viewer, &usage("n")).is_allowed());
+        assert!(!policy.decide(&viewer, &usage("m")).is_allowed());
     }
 
     #[test]

@@ -11,6 +11,8 @@ const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Updat
 /// Namespaces are deleted one by one.
 const NO_COLLECTION: &[Verb] = &[Create, Delete, Get, List, Patch, Update, Watch];
 const CREATE: &[Verb] = &[Create];
+/// What is measured when somebody asks.
+const MEASURED: &[Verb] = &[Get, List];
 const STATUS: &[Verb] = &[Get, Patch, Update];
 const STREAM: &[Verb] = &[Create, Get];
 const PROXY: &[Verb] = &[Create, Delete, Get, Patch, Update];
@@ -130,6 +132,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const DEVICES: &str = "resource.k8s.io";
+const METRICS: &str = "metrics.k8s.io";
 
 /// Core first; then groups as they are listed in `/apis`.
 pub(super) static KINDS: &[Kind] = &[
@@ -332,4 +335,16 @@ pub(super) static KINDS: &[Kind] = &[
         .named("resourceslices", "resourceslice")
         .stored_as("resourceslices.resource.k8s.io")
         .of_cluster(),
+    // Last, so that `pods` and `nodes` alone are the core group's.
+    kind(METRICS, "v1beta1", "NodeMetrics")
+        .shown(&columns::NODE_METRICS)
+        .named("nodes", "")
+        .stored_as("nodes.metrics.k8s.io")
+        .of_cluster()
+        .verbs(MEASURED),
+    kind(METRICS, "v1beta1", "PodMetrics")
+        .shown(&columns::POD_METRICS)
+        .named("pods", "")
+        .stored_as("pods.metrics.k8s.io")
+        .verbs(MEASURED),
 ];
