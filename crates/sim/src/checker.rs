@@ -228,10 +228,10 @@ impl<'s> Checker<'s> {
                 self.retries.pulled(image);
                 self.with(container, |process, spec| process.image_ready |= spec.image == *image);
             }
-            Observation::ImageFailed { image, reason, .. } => {
-                if self.spec.all_containers().any(|c| c.image == *image) {
-                    self.retries.pull_failed(image, reason, at);
-                }
+            Observation::ImageFailed { image, reason, .. }
+                if self.spec.all_containers().any(|c| c.image == *image) =>
+            {
+                self.retries.pull_failed(image, reason, at);
             }
             Observation::ContainerStarted { container, attempt, started, .. }
                 if self.is_newest(container, *attempt) =>

@@ -97,7 +97,7 @@ fn events(text: &mut String, random: &mut Random, names: &[String]) {
             0 | 1 => format!("delete grace={}", random.of(&["0", "2", "10", "60"])),
             2 | 3 => "lose-sandbox".to_owned(),
             4 | 5 => format!("restart-engine down={}", random.of(&["0s", "1s", "15s"])),
-            6 | 7 | 8 => format!("exit {who} {}", random.of(&["0", "1", "42", "oom"])),
+            6..=8 => format!("exit {who} {}", random.of(&["0", "1", "42", "oom"])),
             9 | 10 => format!("image {who} {}", random.of(&["x", "y", "z"])),
             11 | 12 => {
                 let amounts = ["cpu=300", "cpu=100..200", "memory=256", "cpu=100 memory=64"];

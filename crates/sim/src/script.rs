@@ -31,6 +31,7 @@
 //! request and the limit. An engine that dies at the N-th action has begun that one and none after it, and
 //! written that it had issued them all; one that dies at the N-th observation had not written that down.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lifecycle::{BackoffLimits, ProbeKind};
@@ -398,7 +399,12 @@ fn plain_container(name: &ContainerName, kind: ContainerKind) -> Container {
 
 /// One container, and the defaults of every field.
 fn bare_pod() -> PodSpec {
-    let text = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}";
-    let loaded = podspec::load_pods("sim", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
-    loaded.into_iter().next().expect("one pod").admitted.pod.spec
+    static POD: OnceLock<PodSpec> = OnceLock::new();
+    let pod = POD.get_or_init(|| {
+        let text =
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}";
+        let loaded = podspec::load_pods("sim", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+        loaded.into_iter().next().expect("one pod").admitted.pod.spec
+    });
+    pod.clone()
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use sim::{Scenario, Seeds, seeds};
 
-const SEEDS: std::ops::Range<u64> = 0..10_000;
+const SEEDS: std::ops::Range<u64> = 0..14_000;
 
 #[test]
 fn random_pods_keep_every_promise() {

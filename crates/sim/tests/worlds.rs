@@ -41,7 +41,7 @@ fn probes_hooks_rules_and_deadlines() {
 
 #[test]
 fn liveness_and_readiness() {
-    search("probed pods", &pods::probed(), Bounds { events: 7, ends: 1, irregular: 1, rests: 1 });
+    search("probed pods", &pods::probed(), Bounds { events: 6, ends: 1, irregular: 1, rests: 1 });
 }
 
 #[test]
