@@ -18,10 +18,10 @@ use crate::poll::Source;
 use crate::process_tree;
 use crate::supervisor::{ContainerKey, Shim, Supervised};
 
-/// Commands that run at one time in one pod; each is a process and two descriptors of this one.
-const EXECS_MAX: usize = 128;
-/// Those of them that somebody speaks to, who may leave them forever: probes and hooks need the others.
+/// Commands that run at one time in one pod and that somebody speaks to, who may leave them forever.
 const STREAMED_EXECS_MAX: usize = 64;
+/// The others of one container, its probes and hooks: no other container's keep them from running.
+const CAPTURED_EXECS_MAX: usize = 64;
 /// A shell's exit codes for a command that is not there, and for one that cannot be executed.
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
@@ -34,6 +34,7 @@ const READS_PER_TURN: usize = 16;
 #[derive(Debug)]
 pub(crate) struct RunningExec {
     pub(crate) pid: i32,
+    container: ContainerKey,
     /// When it is killed.
     pub(crate) deadline: Option<BootTime>,
     timed_out: bool,
@@ -51,10 +52,15 @@ enum Client {
         streamed: bool,
     },
     Orphan {
-        container: ContainerKey,
         hook: Hook,
         what: HookProcess,
     },
+}
+
+impl Client {
+    fn is_streamed(&self) -> bool {
+        matches!(self, Self::Engine { streamed: true, .. })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +126,7 @@ impl Shim {
         args: &[String],
         timeout: Option<Duration>,
     ) -> Result<(), String> {
-        let client = Client::Orphan { container: container.clone(), hook, what: HookProcess::Command };
+        let client = Client::Orphan { hook, what: HookProcess::Command };
         let begun = self.begin_exec(container, args, Stdio::Capture, HOOK_OUTPUT_BYTES, timeout, client);
         begun.map(drop).map_err(|refusal| refusal.message())
     }
@@ -134,9 +140,9 @@ impl Shim {
         input: OwnedFd,
         timeout: Option<Duration>,
     ) -> Result<(), String> {
-        let client = Client::Orphan { container: container.clone(), hook, what: HookProcess::Request };
+        let client = Client::Orphan { hook, what: HookProcess::Request };
         let executed = execute_self(args, input).map_err(|error| note::chain(&error))?;
-        self.watch_exec(executed, Some(HOOK_OUTPUT_BYTES), timeout, client);
+        self.watch_exec(container, executed, Some(HOOK_OUTPUT_BYTES), timeout, client);
         Ok(())
     }
 
@@ -150,17 +156,18 @@ impl Shim {
         timeout: Option<Duration>,
         client: Client,
     ) -> Result<Option<OwnedFd>, Refusal> {
-        self.refuse_many(&client)?;
+        self.refuse_many(key, &client)?;
         let is_captured = matches!(stdio, Stdio::Capture);
         let live = self.containers.get(key).and_then(|supervised| supervised.live.as_ref());
         let Some(live) = live else { return Err(Refusal::NotRunning(key.0.clone())) };
         let executed = exec(&live.container, args, stdio).map_err(|error| Refusal::of(&key.0, &error))?;
-        Ok(self.watch_exec(executed, is_captured.then_some(limit_bytes), timeout, client))
+        Ok(self.watch_exec(key, executed, is_captured.then_some(limit_bytes), timeout, client))
     }
 
     /// What is not captured of its output.
     fn watch_exec(
         &mut self,
+        container: &ContainerKey,
         executed: Executed,
         captured_bytes: Option<usize>,
         timeout: Option<Duration>,
@@ -172,23 +179,25 @@ impl Shim {
             (output, _) => (None, output),
         };
         let deadline = timeout.map(|timeout| clock::boot().after(timeout));
-        let exec = RunningExec { pid: executed.pid, deadline, timed_out: false, client, output };
+        let container = container.clone();
+        let exec = RunningExec { pid: executed.pid, container, deadline, timed_out: false, client, output };
         self.execs.insert(id, exec);
         rest
     }
 
-    fn refuse_many(&self, client: &Client) -> Result<(), Refusal> {
-        let streamed = |client: &Client| matches!(client, Client::Engine { streamed: true, .. });
-        let max = if streamed(client)
-            && self.execs.values().filter(|exec| streamed(&exec.client)).count() >= STREAMED_EXECS_MAX
-        {
-            STREAMED_EXECS_MAX
-        } else if self.execs.len() >= EXECS_MAX {
-            EXECS_MAX
+    fn refuse_many(&self, container: &ContainerKey, client: &Client) -> Result<(), Refusal> {
+        let (running, max, of) = if client.is_streamed() {
+            let streamed = self.execs.values().filter(|exec| exec.client.is_streamed());
+            (streamed.count(), STREAMED_EXECS_MAX, "the pod".to_owned())
         } else {
-            return Ok(());
+            let captured = |exec: &&RunningExec| exec.container == *container && !exec.client.is_streamed();
+            let of = format!("container {:?}", container.0.as_str());
+            (self.execs.values().filter(captured).count(), CAPTURED_EXECS_MAX, of)
         };
-        Err(Refusal::Failed(format!("{max} commands are running in the pod: try again when one has ended")))
+        if running < max {
+            return Ok(());
+        }
+        Err(Refusal::Failed(format!("{max} commands are running in {of}: try again when one has ended")))
     }
 
     fn capture(&self, pipe: OwnedFd, limit_bytes: usize, id: u32) -> Option<Capture> {
@@ -227,7 +236,8 @@ impl Shim {
                     self.reply(request, ReplyBody::ExecFinished { exit_code, output, timed_out });
                 }
             }
-            Client::Orphan { container: (container, attempt), hook, what } => {
+            Client::Orphan { hook, what } => {
+                let (container, attempt) = exec.container;
                 let failure = match what {
                     HookProcess::Request if exit_code != 0 && !timed_out && !output.is_empty() => {
                         Some(String::from_utf8_lossy(&output).into_owned())
