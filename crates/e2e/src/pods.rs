@@ -126,6 +126,11 @@ impl<'b> Pods<'b> {
         self.api.send("PATCH", &format!("{PODS}/{pod}/resize"), "strategic-merge-patch+json", patch)
     }
 
+    /// Posts to something below a pod.
+    pub(crate) fn post(&self, target: &str, body: &Value) -> Result<Answer> {
+        self.api.post(&format!("{PODS}/{target}"), body)
+    }
+
     /// Adds an ephemeral container.
     pub(crate) fn debug(&self, pod: &str, ephemeral: &Value) -> Result<()> {
         let patch = json!({"spec": {"ephemeralContainers": [ephemeral]}});

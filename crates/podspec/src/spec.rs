@@ -207,7 +207,7 @@ pub struct Volume {
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum VolumeSource {
-    /// `size_limit` in bytes; enforced by tmpfs for the memory medium.
+    /// `size_limit` in bytes: of the memory medium the tmpfs has it; a pod whose directory on disk holds more is evicted.
     EmptyDir {
         medium: EmptyDirMedium,
         size_limit: Option<u64>,
@@ -387,12 +387,11 @@ impl PodSpec {
                 _ => None,
             }
         };
-        let images = mounts.iter().enumerate().filter_map(move |(i, mount)| {
+        mounts.iter().enumerate().filter_map(move |(i, mount)| {
             let image = image_of(&mount.name)?;
             let is_first = mounts[..i].iter().all(|m| image_of(&m.name).is_none_or(|(i, _)| i != image.0));
             is_first.then_some(image)
-        });
-        images
+        })
     }
 
     #[must_use]

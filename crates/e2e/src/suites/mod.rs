@@ -14,6 +14,7 @@ mod command_line;
 mod differential;
 mod environment;
 mod ephemeral;
+mod eviction;
 mod examples;
 mod hooks;
 mod image_errors;
@@ -33,6 +34,7 @@ mod network;
 mod pod_security;
 mod probes;
 mod process;
+mod readiness_gates;
 mod refused;
 mod resize;
 mod resources;
@@ -66,6 +68,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "isolation", tests: isolation::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
     Suite { name: "resize", tests: resize::TESTS },
+    Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
+    Suite { name: "eviction", tests: eviction::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },

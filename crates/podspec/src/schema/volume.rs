@@ -136,10 +136,7 @@ pub(crate) static VOLUME: Object = Object {
 
 pub(crate) static EMPTY_DIR_VOLUME_SOURCE: Object = Object {
     name: "EmptyDirVolumeSource",
-    fields: &[
-        only("medium", STRING, &[Text("Memory")], "huge pages"),
-        when("sizeLimit", QUANTITY, "with `medium: Memory`; not yet otherwise: limits of disk space"),
-    ],
+    fields: &[only("medium", STRING, &[Text("Memory")], "huge pages"), ok("sizeLimit", QUANTITY)],
 };
 
 pub(crate) static HOST_PATH_VOLUME_SOURCE: Object =

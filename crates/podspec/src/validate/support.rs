@@ -3,14 +3,11 @@
 use serde_json::Value;
 
 use crate::field::{FieldError, FieldPath};
-use crate::json::{flag, integer, list, object, text};
+use crate::json::{flag, integer, list};
 
 pub(super) fn validate(pod: &Value, errors: &mut Vec<FieldError>) {
     let spec = &pod["spec"];
     let path = FieldPath::root().child("spec");
-    for (i, volume) in list(spec, "volumes").iter().enumerate() {
-        size_limit(volume, &path.child("volumes").index(i), errors);
-    }
     if flag(spec, "hostNetwork") {
         return;
     }
@@ -18,15 +15,6 @@ pub(super) fn validate(pod: &Value, errors: &mut Vec<FieldError>) {
         for (i, container) in list(spec, section).iter().enumerate() {
             host_ports(container, &path.child(section).index(i).child("ports"), errors);
         }
-    }
-}
-
-/// Nothing measures a directory on disk.
-fn size_limit(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    let Some(empty_dir) = object(volume, "emptyDir") else { return };
-    if !text(empty_dir, "sizeLimit").is_empty() && text(empty_dir, "medium") != "Memory" {
-        let error = FieldError::not_yet(path.child("emptyDir").child("sizeLimit"), "limits of disk space");
-        errors.push(error.hint("it is enforced with medium: Memory"));
     }
 }
 
