@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::endless::endless;
 use crate::field::{FieldPath, quote};
-use crate::json::{fields, integer, list, text, texts};
+use crate::json::{fields, list, text, texts};
 use crate::quantity::Quantity;
 
 /// The warnings about a valid pod, each in one line that begins with the field's path.
@@ -14,10 +14,6 @@ pub(crate) fn warnings(pod: &Value) -> Vec<String> {
     let spec = &pod["spec"];
     let path = FieldPath::root().child("spec");
     let mut warnings = Vec::new();
-    if integer(spec, "terminationGracePeriodSeconds").is_some_and(|seconds| seconds < 0) {
-        let path = path.child("terminationGracePeriodSeconds");
-        warnings.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
-    }
     for section in ["initContainers", "containers"] {
         for (i, container) in list(spec, section).iter().enumerate() {
             let path = path.child(section).index(i);

@@ -487,12 +487,55 @@ volumes:
             16: spec.volumes[2].hostPath.path: Invalid value: "/a/../b": must not contain '..'
             16: spec.volumes[2].hostPath.type: Unsupported value: "Folder": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"
             17: spec.volumes[3].name: Required value
-            19: spec.volumes[4].emptyDir.sizeLimit: Forbidden: not supported yet: limits of disk space (it is enforced with medium: Memory)
             21: spec.volumes[5].emptyDir.medium: Forbidden: not supported yet: huge pages (remove it, or set it to Memory)
             21: spec.volumes[5].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity
             25: spec.volumes[7].nfs: Forbidden: a network file system; mount it on the host and use hostPath
             27: unknown field "spec.volumes[8].persistentVolumeClaim.readonly" (did you mean "readOnly"?)
             27: spec.volumes[8].persistentVolumeClaim: Forbidden: not supported yet: persistent volume claims
+        "#]],
+    );
+}
+
+#[test]
+fn paths_below_volumes_and_images() {
+    pod(
+        "  volumes:
+  - name: data
+    emptyDir: {}
+  - name: huge
+    emptyDir: {medium: HugePages-2Mi}
+  - name: image
+    image: {}
+  - name: models
+    image: {reference: 'models:1', pullPolicy: Sometimes}
+  - name: both
+    image: {reference: 'models:1'}
+    emptyDir: {}
+  containers:
+  - name: main
+    image: app
+    volumeMounts:
+    - {name: data, mountPath: /a, subPath: /etc}
+    - {name: data, mountPath: /b, subPath: a/../../b}
+    - {name: data, mountPath: /c, subPath: a, subPathExpr: $(B)}
+    - {name: data, mountPath: /d, subPathExpr: ../$(B)}
+    - {name: data, mountPath: /e, recursiveReadOnly: IfPossible}
+    - {name: data, mountPath: /f, readOnly: true, recursiveReadOnly: Enabled, mountPropagation: HostToContainer}
+    - {name: data, mountPath: /g, subPath: a/..b, readOnly: true, recursiveReadOnly: Enabled}
+    - {name: data, mountPath: /h, mountPropagation: Bidirectional}
+",
+        &expect![[r#"
+            10: spec.volumes[1].emptyDir.medium: Forbidden: not supported yet: huge pages (remove it, or set it to Memory)
+            12: spec.volumes[2].image.reference: Required value
+            14: spec.volumes[3].image.pullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"
+            16: spec.volumes[4].image: Forbidden: may not specify more than 1 volume type
+            22: spec.containers[0].volumeMounts[0].subPath: Invalid value: "/etc": must be a relative path
+            23: spec.containers[0].volumeMounts[1].subPath: Invalid value: "a/../../b": must not contain '..'
+            24: spec.containers[0].volumeMounts[2].subPathExpr: Invalid value: "$(B)": subPathExpr and subPath are mutually exclusive
+            25: spec.containers[0].volumeMounts[3].subPathExpr: Invalid value: "../$(B)": must not contain '..'
+            26: spec.containers[0].volumeMounts[4].recursiveReadOnly: Forbidden: may only be specified when readOnly is true
+            27: spec.containers[0].volumeMounts[5].recursiveReadOnly: Forbidden: may only be specified when mountPropagation is None or not specified
+            29: spec.containers[0].volumeMounts[7].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers
         "#]],
     );
 }
@@ -906,19 +949,21 @@ securityContext:
   runAsUser: -1
   runAsGroup: 2147483648
   supplementalGroups: [1, -2]
-  fsGroup: 0
+  fsGroup: -1
   sysctls: [{name: net.ipv4.ip_forward, value: '1'}]
   seccompProfile: {type: Localhost}
-  supplementalGroupsPolicy: Strict
+  supplementalGroupsPolicy: None
   fsGroupChangePolicy: Never
 ",
         &expect![[r#"
             10: spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive
             11: spec.securityContext.runAsGroup: Invalid value: 2147483648: must be between 0 and 2147483647, inclusive
             12: spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive
+            13: spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive
             14: spec.securityContext.sysctls: Forbidden: not supported yet: sysctls
             15: spec.securityContext.seccompProfile.type: Forbidden: not supported yet: seccomp profiles from files (remove it, or set it to RuntimeDefault or Unconfined)
             15: spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost
+            16: spec.securityContext.supplementalGroupsPolicy: Unsupported value: "None": supported values: "Merge", "Strict"
             17: spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"
         "#]],
     );

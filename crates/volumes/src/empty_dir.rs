@@ -4,13 +4,14 @@
 //! The memory medium has the directory too: the shim mounts a tmpfs over it in its own mount
 //! namespace, so that it ends with the sandbox.
 
-use std::fs::{self, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use linux_sys::remove_tree::{RemoveError, remove_tree};
 use podspec::Volume;
+use rustix::fs::{Gid, Mode, OFlags, fchmod, fchown, mkdir, open};
+use rustix::io::Errno;
 
 use crate::{VolumeError, failed_to_make, ownership};
 
@@ -36,14 +37,27 @@ pub(crate) fn set_up(path: &Path, group: Option<u32>) -> Result<(), VolumeError>
     // Renamed when it has its mode, so that it is there whole or not at all. No volume has a name
     // with a dot.
     let new = path.with_extension("new");
-    fs::create_dir_all(&new).map_err(failed_to_make(&new))?;
-    // First the owner: a change of that may cost bits of the mode.
-    if group.is_some() {
-        chown(&new, None, group).map_err(failed_to_make(&new))?;
+    if let Some(volumes) = path.parent() {
+        fs::create_dir_all(volumes).map_err(failed_to_make(volumes))?;
     }
-    let mode = Permissions::from_mode(ownership::directory(MODE, group));
-    fs::set_permissions(&new, mode).map_err(failed_to_make(&new))?;
+    let made = make(&new, group).map_err(io::Error::from);
+    made.map_err(failed_to_make(&new))?;
     fs::rename(&new, path).map_err(failed_to_make(path))
+}
+
+/// What a link in its place names is left alone.
+fn make(path: &Path, group: Option<u32>) -> Result<(), Errno> {
+    match mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = open(path, flags, Mode::empty())?;
+    // First the owner: a change of that may cost bits of the mode.
+    if let Some(gid) = group {
+        fchown(&directory, None, Some(Gid::from_raw(gid)))?;
+    }
+    fchmod(&directory, Mode::from_raw_mode(ownership::directory(MODE, group)))
 }
 
 /// Also removes the directory of all volumes once it is empty.

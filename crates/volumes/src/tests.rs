@@ -1,7 +1,7 @@
 mod projected;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use container_config::NodeFacts;
 use podspec::{EmptyDirMedium, HostPathType, IDENTITY_BYTES, Volume, VolumeSource};
 use ports::{NoObjects, PodContext, VolumeService as _};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use super::Volumes;
 
@@ -153,6 +154,11 @@ async fn host_path_types() {
     let mut all: Vec<Volume> =
         fits.iter().map(|(kind, name)| host_path("v", &directory.text(name), *kind)).collect();
     all.push(host_path("v", "/dev/null", CharDevice));
+    if rustix::process::geteuid().is_root() {
+        let mode = Mode::from_raw_mode(0o600);
+        mknodat(CWD, directory.join("block"), FileType::BlockDevice, mode, makedev(7, 200)).expect("a node");
+        all.push(host_path("v", &directory.text("block"), BlockDevice));
+    }
     volumes_of_node().set_up(&pod(&directory, all)).await.expect("all fit");
     for (kind, name, expected) in [
         (Dir, "file", "a directory"),
@@ -226,4 +232,49 @@ fn memory_volumes_are_no_larger_than_what_there_is() {
         .collect();
     let at = |name: &str| directory.join("pod/volumes").join(name);
     assert_eq!(sizes, [(at("small"), Some(4096), 0o1777), (at("huge"), Some(NODE_MEMORY), 0o1777)]);
+}
+
+#[tokio::test]
+async fn the_volumes_of_a_group_are_the_groups() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: files can be given away by root alone");
+    }
+    let directory = Directory::new();
+    fs::create_dir(directory.join("host")).expect("a directory");
+    fs::set_permissions(directory.join("host"), Permissions::from_mode(0o700)).expect("its mode");
+    let host = host_path("host", &directory.text("host"), HostPathType::Directory);
+    let mut context = (*pod(&directory, vec![empty_dir("logs"), memory("cache", None), host])).clone();
+    context.pod.spec.fs_group = Some(4321);
+    let context = Arc::new(context);
+    let volumes = volumes_of_node();
+    volumes.set_up(&context).await.expect("made");
+    let logs = directory.join("pod/volumes/logs");
+    assert_eq!((mode(&logs), fs::metadata(&logs).unwrap().gid()), (0o2777, 4321));
+    let host = directory.join("host");
+    assert_eq!((mode(&host), fs::metadata(&host).unwrap().gid()), (0o700, 0), "the host's stay as they are");
+    let tmpfs: Vec<_> = volumes.tmpfs(&context).into_iter().map(|tmpfs| (tmpfs.mode, tmpfs.gid)).collect();
+    assert_eq!(tmpfs, [(0o3777, Some(4321))]);
+
+    // What a container made of it later is its own affair.
+    fs::set_permissions(&logs, Permissions::from_mode(0o700)).expect("a container's doing");
+    volumes.set_up(&context).await.expect("idempotent");
+    assert_eq!(mode(&logs), 0o700);
+}
+
+/// What a container put in the place of a volume is not given to the group.
+#[tokio::test]
+async fn no_link_is_followed_for_a_group() {
+    let directory = Directory::new();
+    fs::create_dir_all(directory.join("host")).expect("a directory");
+    fs::set_permissions(directory.join("host"), Permissions::from_mode(0o700)).expect("its mode");
+    fs::create_dir_all(directory.join("pod/volumes")).expect("a directory");
+    symlink(directory.join("host"), directory.join("pod/volumes/logs")).expect("a link");
+    symlink(directory.join("host"), directory.join("pod/volumes/logs.new")).expect("a link");
+    let mut context = (*pod(&directory, vec![empty_dir("logs")])).clone();
+    context.pod.spec.fs_group = Some(4321);
+    volumes_of_node().set_up(&Arc::new(context)).await.expect_err("no directory");
+    assert_eq!(
+        (mode(&directory.join("host")), fs::metadata(directory.join("host")).unwrap().gid()),
+        (0o700, 0)
+    );
 }

@@ -261,3 +261,45 @@ async fn links_of_others_are_not_followed() {
     assert_eq!(volumes.refresh(&pod).await, Ok(None));
     assert_eq!(fs::read_dir(directory.join("host")).unwrap().count(), 1);
 }
+
+/// Needs root, to give files away.
+#[tokio::test]
+async fn files_of_a_group_are_the_groups_and_readable_to_it() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: files can be given away by root alone");
+    }
+    let directory = Directory::new();
+    let (held, volumes) = node();
+    held.set("a", &[("x", "1"), ("y", "2")]);
+    let sources = vec![config_map("a", &[("x", "x"), ("y", "d/y")], false), token(600)];
+    let mut context = (*with(&directory, sources)).clone();
+    context.pod.spec.fs_group = Some(4321);
+    let source = VolumeSource::Projected(Projected {
+        sources: match &context.pod.spec.volumes[0].source {
+            VolumeSource::Projected(projected) => projected.sources.clone(),
+            _ => unreachable!(),
+        },
+        default_mode: 0o200,
+    });
+    context.pod.spec.volumes[0].source = source;
+    let context = Arc::new(context);
+    volumes.set_up(&context).await.expect("made");
+    let found = |path: &str| {
+        let path = directory.join("pod/volumes/files").join(path);
+        (mode(&path), fs::metadata(&path).unwrap().gid(), fs::metadata(&path).unwrap().uid())
+    };
+    assert_eq!(found(""), (0o2777, 4321, 0));
+    assert_eq!(found("..data"), (0o2755, 4321, 0));
+    assert_eq!(found("d"), (0o2755, 4321, 0));
+    assert_eq!(found("x"), (0o640, 4321, 0));
+    assert_eq!(found("d/y"), (0o640, 4321, 0));
+    assert_eq!(found("token"), (0o640, 4321, 0), "private but for the group");
+
+    // It is as it should be, so nothing is written again.
+    let state = fs::read_link(directory.join("pod/volumes/files/..data")).expect("a link");
+    volumes.refresh(&context).await.expect("up to date");
+    assert_eq!(fs::read_link(directory.join("pod/volumes/files/..data")).expect("a link"), state);
+    held.set("a", &[("x", "3"), ("y", "2")]);
+    volumes.refresh(&context).await.expect("changed");
+    assert_eq!((read(&directory, "x"), found("x")), ("3".to_owned(), (0o640, 4321, 0)));
+}
