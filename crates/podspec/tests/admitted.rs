@@ -208,7 +208,6 @@ spec:
   - {name: second, image: app, ports: [{name: web, containerPort: 81}], startupProbe: {grpc: {port: 1}}}
 ",
         &expect![[r#"
-            spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1
             spec.containers[0].env[2]: hides previous definition of "A", which may be dropped when using apply
             spec.containers[0].resources.limits[memory]: fractional byte value "128m" is invalid, must be an integer
             spec.containers[0].resources.requests[memory]: fractional byte value "128m" is invalid, must be an integer
