@@ -94,15 +94,22 @@ impl Pod {
         self
     }
 
-    /// An app that is the program `e2e answers`, with further fields.
+    /// With an app that is the program `e2e answers`, with further fields.
     pub(crate) fn answers_with(self, name: &str, fields: &Value) -> Self {
+        self.program().app_with(name, "", &both(&answers(), fields))
+    }
+
+    /// With a sidecar that is the program `e2e answers`, and has started when it answers.
+    pub(crate) fn answers_beside(self, name: &str) -> Self {
+        let up =
+            probe("startupProbe", &json!({"tcpSocket": {"port": 8080}}), &json!({"failureThreshold": 30}));
+        self.program().sidecar_with(name, "", &both(&answers(), &up))
+    }
+
+    /// Has this program as a volume.
+    fn program(self) -> Self {
         let program = std::env::current_exe().unwrap_or_default();
-        let serves = json!({"command": ["/e2e", "answers"], "volumeMounts": [mount("e2e", "/e2e")]});
-        self.volume(json!({"name": "e2e", "hostPath": {"path": program, "type": "File"}})).app_with(
-            name,
-            "",
-            &both(&serves, fields),
-        )
+        self.volume(json!({"name": "e2e", "hostPath": {"path": program, "type": "File"}}))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -138,6 +145,11 @@ impl Pod {
 /// A mount of a volume, for `volumeMounts`.
 pub(crate) fn mount(volume: &str, path: &str) -> Value {
     json!({"name": volume, "mountPath": path})
+}
+
+/// The fields of a container that is the program `e2e answers`.
+fn answers() -> Value {
+    json!({"command": ["/e2e", "answers"], "volumeMounts": [mount("e2e", "/e2e")]})
 }
 
 /// What runs `script` in a container, for probes and hooks.

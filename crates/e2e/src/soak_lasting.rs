@@ -1,6 +1,7 @@
 //! Kills an engine that lasts with SIGKILL at seeded moments, also while it takes over what the one before it
-//! left, over pods whose every step is known: one that runs on, one that crashes over and over, one that ends, and
-//! one after another that is begun and deleted. In the end all of them have had the life they would have had.
+//! left, over pods whose every step is known: one that runs on and is ready all the time, one that crashes over and over,
+//! one that ends, one whose sidecar takes its time to start, one that falls ill once, and one after another that is begun
+//! and deleted. In the end all of them have had the life they would have had.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,11 +11,12 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, SOON};
-use crate::lasting::{Lasting, container};
-use crate::pod::Pod;
+use crate::lasting::{Lasting, condition, container};
+use crate::pod::{Pod, both, probe};
 use crate::runner::Counts;
 use crate::soak::{Options, mix};
 use crate::suites::adoption::{COUNT, expect_counted};
+use crate::suites::adoption_probes::expect_always_ready;
 use crate::suites::{hook, require_root};
 use crate::wait;
 
@@ -70,10 +72,12 @@ fn soak(dir: &Path, program: &Path, seed: u64, kills: u32) -> Result<(), String>
 
 fn soak_in(bed: &Bed, seed: u64, kills: u32) -> Result<()> {
     let mut lasting = Lasting::start(bed)?;
-    for pod in [steady(), crashing(), job()] {
+    for pod in [steady(), crashing(), job(), gated(), ailing()] {
         lasting.add(&pod)?;
     }
     lasting.wait_ready("steady")?;
+    // From here on it has to stay so.
+    lasting.kill_and_start_again()?;
     for round in 0..kills {
         // What came to nothing with an engine is asked for again, until it is gone.
         for earlier in (round.saturating_sub(4)..round).filter(|earlier| may_be_deleted(bed, *earlier)) {
@@ -82,6 +86,7 @@ fn soak_in(bed: &Bed, seed: u64, kills: u32) -> Result<()> {
         lasting.add(&passing(round))?;
         let random = mix(seed ^ u64::from(round));
         if random.is_multiple_of(3) {
+            expect_always_ready(&lasting, "steady")?;
             lasting.kill()?;
             lasting.again_at_once()?;
             std::thread::sleep(Duration::from_millis(mix(random) % TAKING_OVER_MS_MAX));
@@ -89,6 +94,7 @@ fn soak_in(bed: &Bed, seed: u64, kills: u32) -> Result<()> {
             // Not a wait for something to happen: the moment itself is what is tested.
             std::thread::sleep(Duration::from_millis(mix(random) % SERVING_MS_MAX));
         }
+        expect_always_ready(&lasting, "steady")?;
         lasting.kill_and_start_again()?;
         let refusals = lasting.refusals();
         ensure!(refusals.is_empty(), "after kill {round}: {refusals:?}");
@@ -98,7 +104,8 @@ fn soak_in(bed: &Bed, seed: u64, kills: u32) -> Result<()> {
         lasting.delete(&passing_name(round), grace_s(round))?;
     }
     expect_right(bed, &lasting, kills)?;
-    lasting.end(&["steady", "crashing", "job"])
+    expect_always_ready(&lasting, "steady")?;
+    lasting.end(&["steady", "crashing", "job", "gated", "ailing"])
 }
 
 /// Every other one at any time; the rest when they can take their stop signal, to see that they have taken it.
@@ -112,15 +119,45 @@ fn grace_s(round: u32) -> u32 {
     if round.is_multiple_of(2) { 1 } else { 60 }
 }
 
+/// A probe each second, whose answer is never late for want of a processor.
+fn asks(kind: &str, script: &str) -> Value {
+    let command = json!({"exec": {"command": ["sh", "-c", script]}});
+    probe(kind, &command, &json!({"timeoutSeconds": 30}))
+}
+
 fn steady() -> Pod {
-    let probe = json!({"startupProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1}});
+    let probes = both(&asks("livenessProbe", "true"), &asks("readinessProbe", "sleep 0.1"));
+    let side = both(&probes, &asks("startupProbe", "true"));
+    let main = both(&probes, &hook("postStart", "true"));
     Pod::new("steady")
         .spec(&json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 1}))
         .volume(json!({"name": "memory", "emptyDir": {"medium": "Memory"}}))
         .init("steady-init", "say start")
-        .sidecar_with("steady-side", "serve", &probe)
-        .app_with("steady-main", "serve", &hook("postStart", "true"))
+        .sidecar_with("steady-side", "serve", &side)
+        .app_with("steady-main", "serve", &main)
         .app("counter", COUNT)
+}
+
+/// What follows its sidecar waits for seconds.
+fn gated() -> Pod {
+    let mut up = asks("startupProbe", "[ -e /tmp/up ]");
+    up["startupProbe"]["failureThreshold"] = json!(600);
+    Pod::new("gated")
+        .spec(&json!({"terminationGracePeriodSeconds": 1}))
+        .sidecar_with("gate", "(sleep 4; touch /tmp/up) & serve", &up)
+        .init("gated-init", "say start")
+        .app_with("gated-main", "serve", &hook("postStart", "sleep 0.2"))
+        .app("gated-next", "serve")
+}
+
+/// Its liveness probe fails in its first life, after a while.
+fn ailing() -> Pod {
+    let well = "[ $(grep -c '^ailing-main start' /trace/log) -ge 2 ] || [ ! -e /tmp/ill ]";
+    let fields = both(&asks("livenessProbe", well), &hook("preStop", "sleep 0.3"));
+    Pod::new("ailing")
+        .spec(&json!({"restartPolicy": "Always", "terminationGracePeriodSeconds": 60}))
+        .sidecar("ailing-side", "serve")
+        .app_with("ailing-main", "(sleep 3; touch /tmp/ill) & serve", &fields)
 }
 
 /// Says when it starts and when it ends, in milliseconds.
@@ -153,7 +190,32 @@ fn expect_right(bed: &Bed, lasting: &Lasting<'_>, kills: u32) -> Result<()> {
     for name in ["steady-init", "steady-side", "steady-main", "counter"] {
         ensure!(container(&status, name)["restartCount"] == 0, "{name} was restarted: {status:#}");
     }
-    for name in ["steady-init", "steady-side", "steady-main", "job-init", "worker"] {
+    let once = [
+        "steady-init",
+        "steady-side",
+        "steady-main",
+        "job-init",
+        "worker",
+        "gate",
+        "gated-init",
+        "gated-main",
+    ];
+    let status = lasting.wait_ready("gated")?;
+    for name in ["gate", "gated-init", "gated-main", "gated-next"] {
+        ensure!(container(&status, name)["restartCount"] == 0, "{name} was restarted: {status:#}");
+    }
+    bed.trace.expect_order(&["gate start", "gated-init start", "gated-main start", "gated-next start"])?;
+    let status = lasting.wait_status("ailing", "restarted", |status| {
+        container(status, "ailing-main")["restartCount"] == 1 && condition(status, "Ready") == "True"
+    })?;
+    ensure!(container(&status, "ailing-side")["restartCount"] == 0, "{status:#}");
+    bed.trace.expect_order(&["ailing-main start", "ailing-main stop", "ailing-main start"])?;
+    let starts = bed.trace.count("ailing-main start");
+    ensure!(
+        starts == 2 && bed.trace.count("ailing-main stop") == 1,
+        "ailing-main was started {starts} times"
+    );
+    for name in once {
         let starts = bed.trace.count(&format!("{name} start"));
         ensure!(starts == 1, "{name} was started {starts} times");
     }

@@ -195,8 +195,8 @@ fn expect_lives(history: &History, lives: usize) -> Result<()> {
         expected.extend(life);
     }
     history.expect_order(&expected)?;
-    for n in 1..lives {
-        let begins = history.at(&firsts[n])?;
+    for first in firsts.iter().skip(1) {
+        let begins = history.at(first)?;
         let before = history.0.iter().filter(|mark| mark.at_s < begins && mark.line == "other start").count();
         let stopped =
             history.0.iter().filter(|mark| mark.at_s <= begins && mark.line == "other stop").count();
