@@ -26,6 +26,7 @@ const TESTS: [(&str, &[&str]); 4] = [
 ];
 /// Not as far as in CI: a rule that is broken shows soon.
 const WORLDS: &str = "5,1,1,3";
+const SEEDS: &str = "0..3000";
 /// A test that takes longer has noticed something, too. In seconds, as timeout(1) takes it.
 const TEST_TIME_MAX: &str = "300";
 /// What timeout(1) exits with when it had to end the program.
@@ -111,7 +112,7 @@ impl Copied {
         let mut command = Command::new("timeout");
         command.arg(TEST_TIME_MAX).args(["cargo", "test", "--offline"]).args(args);
         command.current_dir(&self.workspace).env("CARGO_TARGET_DIR", &self.target);
-        command.env("SIM_WORLDS", WORLDS).env("RUST_BACKTRACE", "0").env("RUSTFLAGS", "--cap-lints=allow");
+        command.env("SIM_WORLDS", WORLDS).env("SIM_SEEDS", SEEDS).env("RUST_BACKTRACE", "0").env("RUSTFLAGS", "--cap-lints=allow");
         command.stdout(Stdio::null());
         command
     }

@@ -13,6 +13,8 @@ use super::{Checker, Part, Why};
 #[derive(Clone, Hash, Debug, Default)]
 pub(super) struct LastStatus {
     phase: Option<Phase>,
+    /// Why the pod ended, once it has.
+    reason: Option<String>,
     initialized: bool,
     restarts: BTreeMap<ContainerName, u32>,
 }
@@ -24,6 +26,7 @@ impl LastStatus {
 
     pub(super) fn keep(&mut self, status: &PodStatus) {
         self.phase = Some(status.phase);
+        self.reason.clone_from(&status.reason);
         self.initialized |= condition(status, ConditionKind::Initialized);
         for container in status.all_containers() {
             self.restarts.insert(container.name.clone(), container.restart_count);
@@ -35,6 +38,7 @@ pub(super) fn check(checker: &Checker<'_>, at: Duration, status: &PodStatus) {
     let last = &checker.last;
     if let Some(phase) = last.phase.filter(|phase| terminal(*phase)) {
         assert_eq!(status.phase, phase, "a terminal phase was left");
+        assert_eq!(status.reason, last.reason, "the reason of a terminal phase became another");
     }
     if terminal(status.phase) {
         checker.no_process_alive("say that the pod has ended");
