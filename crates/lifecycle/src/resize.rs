@@ -9,7 +9,7 @@ use podspec::{Container, ContainerKind, Moment, PodSpec, Resources};
 
 use crate::action::Action;
 use crate::decision::Wait;
-use crate::observed::{Attempt, Observed, ResizeState, StopReason, Superseded};
+use crate::observed::{Attempt, AttemptState, Observed, ResizeState, StopReason, Superseded};
 use crate::plan::Draft;
 use crate::view::{RETRY_DELAY, View};
 
@@ -76,7 +76,7 @@ fn wanted(container: &Container, attempt: &Attempt) -> bool {
 /// Some container does not have yet what the spec gives it; and why not, if that failed.
 pub(crate) fn in_progress<'a>(view: &View<'a>) -> Option<Option<&'a str>> {
     let mut unfinished = view.spec.init_and_app_containers().filter_map(|container| {
-        let attempt = view.attempt(container).filter(|a| a.alive() && wanted(container, a))?;
+        let attempt = unfinished(view, container)?;
         Some(match &attempt.resize {
             ResizeState::Failed { message, .. } => Some(message.as_str()),
             ResizeState::Idle | ResizeState::UnderWay => None,
@@ -84,6 +84,16 @@ pub(crate) fn in_progress<'a>(view: &View<'a>) -> Option<Option<&'a str>> {
     });
     let first = unfinished.next()?;
     Some(first.or_else(|| unfinished.flatten().next()))
+}
+
+/// The attempt that does not have it: the running one, or the one that the next shall replace.
+fn unfinished<'a>(view: &View<'a>, container: &Container) -> Option<&'a Attempt> {
+    let observed = view.container(container)?;
+    let current = observed.current.as_ref()?;
+    let begins = current.state == AttemptState::Starting;
+    let before = observed.previous.as_ref().filter(|_| begins);
+    let mut attempts = [Some(current), before].into_iter().flatten();
+    attempts.find(|a| (a.alive() || a.superseded.is_some()) && wanted(container, a))
 }
 
 /// What a container that runs has been given.

@@ -91,6 +91,18 @@ impl Process {
         resizable && self.alive() && self.resources != container.resources
     }
 
+    /// As the status tells it: also of one that had to end for it, until the next one runs.
+    pub(super) fn resize_shown(&self, container: &Container) -> bool {
+        let lags = |process: &Self| {
+            process.superseded.is_some()
+                && container.kind != ContainerKind::Init
+                && process.resources != container.resources
+        };
+        self.resize_wanted(container)
+            || (self.life == Life::Exited && lags(self))
+            || (self.life == Life::Starting && self.before.as_deref().is_some_and(lags))
+    }
+
     /// It is to be resized by now.
     pub(super) fn resize_is_due(&self, container: &Container, at: Duration) -> bool {
         let rests = self.resize_failed.is_some_and(|failed| at < failed + RETRY);

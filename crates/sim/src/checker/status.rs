@@ -90,7 +90,7 @@ fn check_conditions(checker: &Checker<'_>, status: &PodStatus) {
         && status.init_containers.iter().chain(&status.containers).filter(counts).all(|c| c.ready);
     assert_eq!(is(ConditionKind::ContainersReady), all_ready, "ContainersReady");
     check_gates(checker, status, all_ready);
-    let resizes = |c: &Container| checker.of(c).resize_wanted(c);
+    let resizes = |c: &Container| checker.of(c).resize_shown(c);
     let resizing = !terminal(status.phase) && checker.spec.all_containers().any(resizes);
     assert_eq!(is(ConditionKind::PodResizeInProgress), resizing, "PodResizeInProgress");
     assert_eq!(is(ConditionKind::DisruptionTarget), checker.evicted.is_some(), "DisruptionTarget");
