@@ -26,6 +26,7 @@ pub mod remove_tree;
 pub mod rlimit;
 pub mod seccomp;
 pub mod signal;
+pub mod tree_usage;
 
 /// The error of the system call that just failed.
 fn last_errno() -> rustix::io::Errno {
