@@ -2,11 +2,12 @@
 //! left is to ask `container-config` what a container is made of, call one port, and report what
 //! happened as an observation.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use container_config::{Objects, SandboxFacts, VolumeImages, objects_of_variables};
+use container_config::{ImageConfig, Objects, SandboxFacts, VolumeImages, objects_of_variables};
 use lifecycle::{Action, Observation};
 use podspec::{Container, ContainerName, PullPolicy};
 use ports::{
@@ -58,8 +59,8 @@ impl<N: Node> Effects<N> {
             Action::EnsureImage { container, image, policy } => {
                 self.ensure_image(container, &image, policy).await
             }
-            Action::StartContainer { container, attempt, run: _, image_id } => {
-                self.start_container(container, attempt, &image_id).await
+            Action::StartContainer { container, attempt, run: _, image_id, volume_images } => {
+                self.start_container(container, attempt, &image_id, &volume_images).await
             }
             Action::RunHook { container, attempt, hook, timeout } => {
                 self.run_hook(container, attempt, hook, timeout).await
@@ -130,7 +131,12 @@ impl<N: Node> Effects<N> {
     async fn create_sandbox(&self, attempt: u32) -> Observation {
         let pod = self.pod();
         let tmpfs = self.node.volumes().tmpfs(&pod);
-        let config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, tmpfs);
+        let config = match container_config::sandbox_config(&pod.pod, &pod.pod_dir, tmpfs) {
+            Ok(config) => config,
+            Err(error) => {
+                return Observation::SandboxCreateFailed { attempt, message: error.to_string() };
+            }
+        };
         let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
         match self.node.runtime().create_sandbox(&pod, attempt, config, observer).await {
             Ok(facts) => {
@@ -167,10 +173,16 @@ impl<N: Node> Effects<N> {
         }
     }
 
-    async fn start_container(&self, container: ContainerName, attempt: u32, image_id: &str) -> Observation {
-        match self.try_start_container(&container, attempt, image_id).await {
-            Ok(StartedContainer { id, started, stop_signal: _ }) => {
-                Observation::ContainerStarted { container, attempt, id, started }
+    async fn start_container(
+        &self,
+        container: ContainerName,
+        attempt: u32,
+        image_id: &str,
+        volume_images: &BTreeMap<String, String>,
+    ) -> Observation {
+        match self.try_start_container(&container, attempt, image_id, volume_images).await {
+            Ok(StartedContainer { id, started, user, stop_signal: _ }) => {
+                Observation::ContainerStarted { container, attempt, id, started, user }
             }
             Err(StartContainerError::Create { reason, message }) => {
                 Observation::ContainerCreateFailed { container, attempt, reason, message }
@@ -186,16 +198,18 @@ impl<N: Node> Effects<N> {
         name: &ContainerName,
         attempt: u32,
         image_id: &str,
+        volume_images: &BTreeMap<String, String>,
     ) -> Result<StartedContainer, StartContainerError> {
         let pod = self.pod();
         let container = spec_of(&pod, name).map_err(config_error)?;
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let facts = facts.ok_or_else(|| config_error("the pod has no sandbox".to_owned()))?;
-        let image = self.node.images().inspect(image_id).await.map_err(|error| {
-            StartContainerError::Create { reason: error.reason.to_owned(), message: error.message }
-        })?;
+        let image = self.inspect(image_id).await?;
+        let mut images_of_volumes = VolumeImages::new();
+        for (reference, id) in volume_images {
+            images_of_volumes.insert(reference.clone(), self.inspect(id).await?);
+        }
         let node = self.node.facts();
-        let volume_images = VolumeImages::new();
         let objects = self.objects_for(&pod, container).await.map_err(config_error)?;
         let config = container_config::container_config(
             &pod.pod,
@@ -204,13 +218,20 @@ impl<N: Node> Effects<N> {
             &facts,
             node,
             &objects,
-            &volume_images,
+            &images_of_volumes,
         )
         .map_err(|error| StartContainerError::Create {
             reason: error.reason().to_owned(),
             message: error.to_string(),
         })?;
         self.node.runtime().start_container(&pod, attempt, config).await
+    }
+
+    async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, StartContainerError> {
+        self.node.images().inspect(image_id).await.map_err(|error| StartContainerError::Create {
+            reason: error.reason.to_owned(),
+            message: error.message,
+        })
     }
 
     /// What the container's variables come from, as it is now.

@@ -1,6 +1,8 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
-use lifecycle::{Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase};
+use lifecycle::{
+    Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase, ProcessUser,
+};
 use podspec::{Container, ContainerKind, Moment, Pod, Resources};
 use serde_json::{Map, Value, json};
 
@@ -46,7 +48,24 @@ pub fn pod_status(pod: &Pod, view: &PodView, facts: &RenderFacts) -> Value {
         out.insert("ephemeralContainerStatuses".into(), json!(containers(&status.ephemeral_containers)));
     }
     out.insert("qosClass".into(), json!(container_config::qos_class(&pod.spec).as_str()));
+    pod_level(pod, view, &mut out);
     Value::Object(out)
+}
+
+/// What the pod as a whole was granted, and what its containers have of that by now (KEP-5419).
+fn pod_level(pod: &Pod, view: &PodView, out: &mut Map<String, Value>) {
+    let granted = container_config::pod_resources(&pod.spec);
+    let allocated = amounts(granted.cpu_request, granted.memory_request);
+    if !allocated.is_empty() {
+        out.insert("allocatedResources".into(), json!(allocated));
+    }
+    let mut given = pod.spec.clone();
+    for container in given.init_containers.iter_mut().chain(&mut given.containers) {
+        let status = view.status.all_containers().find(|status| status.name == container.name);
+        container.resources = status.and_then(|status| status.resources).unwrap_or(container.resources);
+    }
+    let given = container_config::pod_resources(&given);
+    out.insert("resources".into(), Value::Object(resource_requirements(&given)));
 }
 
 fn render_condition(condition: &Condition, view: &PodView, facts: &RenderFacts) -> Value {
@@ -92,6 +111,10 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     }
     if !container.volume_mounts.is_empty() {
         out.insert("volumeMounts".into(), render_volume_mounts(container));
+    }
+    if let Some(ProcessUser { uid, gid, groups }) = &status.user {
+        let linux = json!({ "uid": uid, "gid": gid, "supplementalGroups": groups });
+        out.insert("user".into(), json!({ "linux": linux }));
     }
     Value::Object(out)
 }
@@ -182,7 +205,8 @@ fn render_volume_mounts(container: &Container) -> Value {
         out.insert("mountPath".into(), json!(mount.mount_path));
         if mount.read_only {
             out.insert("readOnly".into(), json!(true));
-            out.insert("recursiveReadOnly".into(), json!("Disabled"));
+            let mode = if mount.recursive_read_only { "Enabled" } else { "Disabled" };
+            out.insert("recursiveReadOnly".into(), json!(mode));
         }
         Value::Object(out)
     });

@@ -1,6 +1,7 @@
 //! What the executor is told to do. An action is complete: applying it never branches on policy or
 //! time, and its outcome comes back as an [`crate::Observation`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use podspec::{ContainerName, PullPolicy, Resources};
@@ -14,11 +15,19 @@ pub enum Action {
     SetUpVolumes,
     /// -> `SandboxCreated` or `SandboxCreateFailed`
     CreateSandbox { attempt: u32 },
-    /// Makes `image` present as `policy` allows. -> `ImageReady` or `ImageFailed`
+    /// Makes `image`, the container's own or a volume's, present as `policy` allows. -> `ImageReady` or
+    /// `ImageFailed`
     EnsureImage { container: ContainerName, image: String, policy: PullPolicy },
     /// Creates and starts one attempt, in initialisation run `run`. -> `ContainerStarted`,
     /// `ContainerCreateFailed`, or `ContainerExited` with `StartError`
-    StartContainer { container: ContainerName, attempt: u32, run: u32, image_id: String },
+    StartContainer {
+        container: ContainerName,
+        attempt: u32,
+        run: u32,
+        image_id: String,
+        /// Of its volumes, by what the pod calls them.
+        volume_images: BTreeMap<String, String>,
+    },
     /// Runs the container's hook, cut off at `timeout`; for postStart there is none. -> `HookFinished`
     RunHook { container: ContainerName, attempt: u32, hook: Hook, timeout: Option<Duration> },
     /// Probes the container once. -> `ProbeFinished`

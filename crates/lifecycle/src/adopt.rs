@@ -46,6 +46,7 @@ impl Observed {
         self.update(&record.name, record.attempt, |attempt| {
             if attempt.alive() {
                 record.id.clone_into(&mut attempt.id);
+                attempt.user.clone_from(&record.user);
                 attempt.state = AttemptState::Running { since: record.started };
                 // What was issued may never have been sent.
                 attempt.stop_signal_sent = record.stop_signal_sent;

@@ -10,7 +10,7 @@ use crate::init;
 use crate::observation::{Observation, ProbeKind, ProbeOutcome};
 use crate::observed::{
     Attempt, AttemptState, ContainerObserved, Deletion, Eviction, Exit, ExitReason, HookState, Observed,
-    ProbeState, ProbeVerdict, PullState, ResizeState, SandboxState, StartError, VolumesState,
+    ProbeState, ProbeVerdict, ProcessUser, PullState, ResizeState, SandboxState, StartError, VolumesState,
 };
 use crate::start;
 use crate::termination::GRACE_MIN;
@@ -54,9 +54,9 @@ impl Observed {
             Observation::ImageFailed { container: _, image, reason, message } => {
                 self.image_failed(spec, image, reason, message, at);
             }
-            Observation::ContainerStarted { container, attempt, id, started } => {
+            Observation::ContainerStarted { container, attempt, id, started, user } => {
                 self.count_start(spec, container, *attempt, at);
-                self.started(container, *attempt, id, *started);
+                self.started(container, *attempt, id, *started, user.as_ref());
             }
             Observation::ContainerCreateFailed { container, attempt, reason, message } => {
                 let error =
@@ -137,7 +137,7 @@ impl Observed {
 
     /// What was found out about images may be of others.
     fn change_spec(&mut self, spec: &PodSpec, at: Moment) {
-        self.pulls.retain(|image, _| spec.all_containers().any(|container| container.image == *image));
+        self.pulls.retain(|image, _| spec.names_image(image));
         for container in self.containers.values_mut() {
             container.image_id = None;
             // What could not be given may be something else now.
@@ -227,13 +227,19 @@ impl Observed {
     /// Of an image that the container does not have any more nothing follows for it.
     fn image_ready(&mut self, spec: &PodSpec, name: &ContainerName, image: &str, image_id: &str) {
         self.pulls.remove(image);
-        if spec.container(name).is_some_and(|container| container.image == image) {
-            self.containers.entry(name.clone()).or_default().image_id = Some(image_id.to_owned());
+        let Some(container) = spec.container(name) else { return };
+        let resolved = || image_id.to_owned();
+        if container.image == image {
+            self.containers.entry(name.clone()).or_default().image_id = Some(resolved());
+        }
+        if spec.volume_images(container).any(|(of_volume, _)| of_volume == image) {
+            let images = &mut self.containers.entry(name.clone()).or_default().volume_images;
+            images.insert(image.to_owned(), resolved());
         }
     }
 
     fn image_failed(&mut self, spec: &PodSpec, image: &str, reason: &str, message: &str, at: Moment) {
-        if !spec.all_containers().any(|container| container.image == image) {
+        if !spec.names_image(image) {
             return;
         }
         let delay = match self.pulls.get(image) {
@@ -245,9 +251,17 @@ impl Observed {
         self.pulls.insert(image.to_owned(), failed);
     }
 
-    fn started(&mut self, name: &ContainerName, attempt: u32, id: &str, started: Moment) {
+    fn started(
+        &mut self,
+        name: &ContainerName,
+        attempt: u32,
+        id: &str,
+        started: Moment,
+        user: Option<&ProcessUser>,
+    ) {
         self.update(name, attempt, |current| {
             id.clone_into(&mut current.id);
+            current.user = user.cloned();
             if current.state == AttemptState::Starting {
                 current.state = AttemptState::Running { since: started };
             }

@@ -1,5 +1,6 @@
 //! What an issued action changes: so that it is not issued again while it is under way.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use podspec::{ContainerName, Moment, PodSpec, Resources};
@@ -21,8 +22,12 @@ impl Observed {
             Action::SetUpVolumes => self.volumes = VolumesState::SettingUp,
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt),
             Action::EnsureImage { image, .. } => self.pull(image),
-            Action::StartContainer { container, attempt, run, image_id } => {
-                self.start(spec, container, *attempt, *run, image_id);
+            Action::StartContainer { container, attempt, run, image_id, volume_images } => {
+                let attempt = Attempt {
+                    volume_images: volume_images.clone(),
+                    ..Attempt::starting(*attempt, *run, self.sandbox.attempt().unwrap_or(0), image_id)
+                };
+                self.start(spec, container, attempt);
             }
             Action::RunHook { container, attempt, hook, .. } => self.update(container, *attempt, |a| {
                 *a.hook_mut(*hook) = HookState::Running { since: now.boot };
@@ -95,15 +100,14 @@ impl Observed {
         self.pulls.insert(image.to_owned(), pulling);
     }
 
-    fn start(&mut self, spec: &PodSpec, name: &ContainerName, number: u32, run: u32, image_id: &str) {
-        if run != self.run {
-            self.begin_run(run);
+    fn start(&mut self, spec: &PodSpec, name: &ContainerName, mut attempt: Attempt) {
+        if attempt.run != self.run {
+            self.begin_run(attempt.run);
         }
-        let sandbox = self.sandbox.attempt().unwrap_or(0);
         let container = self.containers.entry(name.clone()).or_default();
         container.image_id = None;
+        container.volume_images.clear();
         container.outgoing = container.previous.take();
-        let mut attempt = Attempt::starting(number, run, sandbox, image_id);
         if let Some(spec) = spec.container(name) {
             spec.image.clone_into(&mut attempt.image);
             attempt.resources = spec.resources;
@@ -127,6 +131,8 @@ impl Attempt {
             id: String::new(),
             image_id: image_id.to_owned(),
             image: String::new(),
+            volume_images: BTreeMap::new(),
+            user: None,
             resources: Resources::default(),
             state: AttemptState::Starting,
             startup: ProbeState::default(),

@@ -41,8 +41,8 @@ pub use decision::{Decision, StopPodReason, Verdict, Wait};
 pub use observation::{Hook, Observation, ProbeKind, ProbeOutcome, Pulled};
 pub use observed::{
     Attempt, AttemptState, Backoff, ConditionSince, ContainerObserved, ContainerRecord, Deletion, Eviction,
-    Exit, ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, PullFailure, PullState,
-    ResizeState, SandboxSnapshot, SandboxState, StartError, StopReason, Superseded, VolumesState,
+    Exit, ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, ProcessUser, PullFailure,
+    PullState, ResizeState, SandboxSnapshot, SandboxState, StartError, StopReason, Superseded, VolumesState,
 };
 pub use plan::{Plan, plan};
 pub use restart::expects_restart;

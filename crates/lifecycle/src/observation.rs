@@ -7,7 +7,7 @@ use podspec::{Container, ContainerName, HookHandler, Moment, Probe, Resources};
 use serde::{Deserialize, Serialize};
 
 use crate::backoff::BackoffLimits;
-use crate::observed::{Exit, SandboxSnapshot};
+use crate::observed::{Exit, ProcessUser, SandboxSnapshot};
 
 /// One observation; the moment it was made travels beside it. One that speaks of an attempt that is
 /// no longer current is ignored.
@@ -77,6 +77,8 @@ pub enum Observation {
         attempt: u32,
         id: String,
         started: Moment,
+        #[serde(default)]
+        user: Option<ProcessUser>,
     },
     /// It failed before there was a process: no attempt is counted.
     ContainerCreateFailed {

@@ -144,6 +144,9 @@ pub enum SandboxState {
 pub struct ContainerObserved {
     /// The image resolved for the next start; taken by that start.
     pub image_id: Option<String>,
+    /// And those of its volumes, by what the pod calls them.
+    #[serde(default)]
+    pub volume_images: BTreeMap<String, String>,
     /// The newest attempt.
     pub current: Option<Attempt>,
     /// The attempt before it: `lastState`, `logs --previous`.
@@ -212,6 +215,12 @@ pub struct Attempt {
     /// The image as the spec named it when the attempt was begun.
     #[serde(default)]
     pub image: String,
+    /// As in [`ContainerObserved`].
+    #[serde(default)]
+    pub volume_images: BTreeMap<String, String>,
+    /// `None` until it has started.
+    #[serde(default)]
+    pub user: Option<ProcessUser>,
     /// What it was given: with its start, or by a resize.
     #[serde(default)]
     pub resources: Resources,
@@ -230,6 +239,15 @@ pub struct Attempt {
     pub pre_stop: HookState,
     pub stop_signal_sent: Option<BootTime>,
     pub kill_sent: Option<BootTime>,
+}
+
+/// Who a container's first process was when it began.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct ProcessUser {
+    pub uid: u32,
+    pub gid: u32,
+    /// The primary group is one of them.
+    pub groups: Vec<u32>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -395,6 +413,8 @@ pub struct ContainerRecord {
     pub attempt: u32,
     pub id: String,
     pub started: Moment,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user: Option<ProcessUser>,
     /// What it is asked to end with, as `SIGTERM`; empty when that has no name in Kubernetes.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub stop_signal: String,

@@ -161,7 +161,7 @@ impl Times for SandboxState {
 
 impl Times for ContainerObserved {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
-        let Self { image_id: _, current, previous, outgoing, start_error, backoff } = self;
+        let Self { image_id: _, volume_images: _, current, previous, outgoing, start_error, backoff } = self;
         current.visit(with);
         previous.visit(with);
         outgoing.visit(with);
@@ -179,6 +179,8 @@ impl Times for Attempt {
             id: _,
             image_id: _,
             image: _,
+            volume_images: _,
+            user: _,
             resources: _,
             state,
             startup,
@@ -281,8 +283,17 @@ impl Times for PullState {
 
 impl Times for ContainerRecord {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
-        let Self { name: _, attempt: _, id: _, started, stop_signal: _, stop_signal_sent, kill_sent, exit } =
-            self;
+        let Self {
+            name: _,
+            attempt: _,
+            id: _,
+            started,
+            user: _,
+            stop_signal: _,
+            stop_signal_sent,
+            kill_sent,
+            exit,
+        } = self;
         started.visit(with);
         stop_signal_sent.visit(with);
         kill_sent.visit(with);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use podspec::Container;
+use podspec::{Container, PullPolicy};
 
 use crate::action::Action;
 use crate::backoff;
@@ -39,9 +39,13 @@ pub(crate) fn step(view: &View<'_>, container: &Container, draft: &mut Draft) ->
             return false;
         }
     }
-    match observed.and_then(|o| o.image_id.as_ref()) {
-        None => ensure_image(view, container, draft),
-        Some(image_id) => {
+    let resolved = |image: &str| observed.is_some_and(|o| o.volume_images.contains_key(image));
+    // The kubelet has those of volumes first, too.
+    let missing = view.spec.volume_images(container).find(|(image, _)| !resolved(image));
+    match (missing, observed.and_then(|o| Some((o.image_id.as_ref()?, &o.volume_images)))) {
+        (Some(image), _) => ensure_image(view, container, image, draft),
+        (None, None) => ensure_image(view, container, (&container.image, container.pull_policy), draft),
+        (None, Some((image_id, volume_images))) => {
             let number = attempt.map_or(0, |a| a.number.saturating_add(1));
             draft.decide(Some(container), verdict(attempt.is_some(), number));
             draft.act(Action::StartContainer {
@@ -49,6 +53,7 @@ pub(crate) fn step(view: &View<'_>, container: &Container, draft: &mut Draft) ->
                 attempt: number,
                 run: view.run,
                 image_id: image_id.clone(),
+                volume_images: volume_images.clone(),
             });
             true
         }
@@ -87,9 +92,14 @@ fn in_backoff(view: &View<'_>, container: &Container, attempt: Option<&Attempt>,
     !draft.wait_until(Some(container), until, Wait::CrashLoopBackOff { until, delay: entry.delay })
 }
 
-fn ensure_image(view: &View<'_>, container: &Container, draft: &mut Draft) -> bool {
-    let pull = view.observed.pulls.get(&container.image);
-    if matches!(pull, Some(PullState::Pulling { .. })) || draft.pulls(&container.image) {
+fn ensure_image(
+    view: &View<'_>,
+    container: &Container,
+    (image, policy): (&str, PullPolicy),
+    draft: &mut Draft,
+) -> bool {
+    let pull = view.observed.pulls.get(image);
+    if matches!(pull, Some(PullState::Pulling { .. })) || draft.pulls(image) {
         draft.wait(container, Wait::ImagePull);
         return true;
     }
@@ -105,10 +115,6 @@ fn ensure_image(view: &View<'_>, container: &Container, draft: &mut Draft) -> bo
             return false;
         }
     }
-    draft.act(Action::EnsureImage {
-        container: container.name.clone(),
-        image: container.image.clone(),
-        policy: container.pull_policy,
-    });
+    draft.act(Action::EnsureImage { container: container.name.clone(), image: image.to_owned(), policy });
     true
 }

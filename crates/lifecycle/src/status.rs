@@ -3,7 +3,7 @@
 use podspec::{ContainerName, Moment, Resources};
 use serde::{Deserialize, Serialize};
 
-use crate::observed::Exit;
+use crate::observed::{Exit, ProcessUser};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PodStatus {
@@ -72,6 +72,7 @@ pub struct ContainerStatus {
     /// What it has been given, while it runs.
     pub resources: Option<Resources>,
     pub image_id: String,
+    pub user: Option<ProcessUser>,
     /// `monopod://ID`; empty while there is none.
     pub container_id: String,
 }

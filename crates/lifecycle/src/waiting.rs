@@ -76,7 +76,13 @@ fn has_moved_on(observed: &ContainerObserved) -> bool {
 
 /// Images are shared: only a container whose turn it is has anything to do with a failed pull.
 fn image_trouble(view: &View<'_>, container: &Container) -> Option<(String, String)> {
-    let pull = view.observed.pulls.get(&container.image).filter(|_| init::reached(view, container))?;
+    let of_volumes = view.spec.volume_images(container).map(|(image, _)| image);
+    let mut images = of_volumes.chain([container.image.as_str()]);
+    images.find_map(|image| pull_trouble(view, image)).filter(|_| init::reached(view, container))
+}
+
+fn pull_trouble(view: &View<'_>, image: &str) -> Option<(String, String)> {
+    let pull = view.observed.pulls.get(image)?;
     let (reason, message, backing_off) = match pull {
         PullState::Pulling { failure, .. } => {
             let failure = failure.as_ref()?;
@@ -87,7 +93,7 @@ fn image_trouble(view: &View<'_>, container: &Container) -> Option<(String, Stri
         }
     };
     if backing_off && start::backs_off(reason) {
-        let message = format!("Back-off pulling image \"{}\": {reason}: {message}", container.image);
+        let message = format!("Back-off pulling image \"{image}\": {reason}: {message}");
         return Some(("ImagePullBackOff".to_owned(), message));
     }
     Some((reason.clone(), message.clone()))

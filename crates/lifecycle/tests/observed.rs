@@ -24,6 +24,7 @@ fn late_observations_change_nothing() {
             attempt: 0,
             id: "other".to_owned(),
             started: at(20),
+            user: None,
         },
         Observation::ContainerCreateFailed {
             container: main.clone(),
@@ -82,6 +83,7 @@ fn what_has_ended_stays_as_it_ended() {
             attempt: 1,
             id: "main-1".to_owned(),
             started: at(5),
+            user: None,
         },
         Observation::ProbeFinished {
             container: main,
@@ -143,6 +145,7 @@ fn only_the_shim_knows_which_signals_were_sent() {
             stop_signal_sent: sent,
             kill_sent: None,
             exit: None,
+            user: None,
         };
         let snapshot = SandboxSnapshot { attempt: 0, ip: "127.0.0.1".to_owned(), containers: vec![record] };
         observed.observe(&spec, &Observation::Accepted, at(25));
@@ -176,6 +179,7 @@ fn a_removal_that_died_with_its_sandbox_is_due_in_the_next() {
         attempt: 2,
         id: "main-2".to_owned(),
         started: at(60),
+        user: None,
     };
     let created = Observation::SandboxCreated { attempt: 1, ip: "127.0.0.1".to_owned() };
     let lost = Observation::SandboxLost { attempt: 0 };
@@ -284,6 +288,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
                 attempt: 0,
                 id: "main-0".to_owned(),
                 started: at(0),
+                user: None,
             },
         ),
         (5, Observation::ContainerExited { container: main.clone(), attempt: 0, exit: exit(1) }),
@@ -303,6 +308,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
                 attempt: 1,
                 id: "main-1".to_owned(),
                 started: at(5),
+                user: None,
             },
         ),
     ] {

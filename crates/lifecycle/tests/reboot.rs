@@ -187,7 +187,12 @@ fn start(spec: &PodSpec, observed: &mut Observed, attempt: u32, seconds: i64) {
     let ready = Observation::ImageReady { container: ready, image, image_id, pulled: None };
     play(spec, observed, seconds, &ready);
     let started = before(seconds);
-    play(spec, observed, seconds, &Observation::ContainerStarted { container, attempt, id, started });
+    play(
+        spec,
+        observed,
+        seconds,
+        &Observation::ContainerStarted { container, attempt, id, started, user: None },
+    );
 }
 
 fn crash(spec: &PodSpec, observed: &mut Observed, attempt: u32, seconds: i64) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs};
-use lifecycle::{Exit, Observation, Pulled};
+use lifecycle::{Exit, Observation, ProcessUser, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
 
 pub use objects::{Answer, NoObjects, ObjectReader, Token};
@@ -64,6 +64,7 @@ pub struct StartedContainer {
     pub id: String,
     /// When its process was made.
     pub started: Moment,
+    pub user: Option<ProcessUser>,
     /// As in [`lifecycle::ContainerRecord`].
     pub stop_signal: String,
 }

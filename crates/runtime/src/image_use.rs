@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use lifecycle::Observed;
-use podspec::Pod;
+use podspec::{Pod, VolumeSource};
 use ports::{Paths, PortError};
 use shim_protocol::{RecordError, checkpoint_path, pod_path, read_record};
 
@@ -17,7 +17,7 @@ use crate::sweep::directories;
 pub struct ImageUse {
     /// `NAMESPACE/NAME`
     pub pod: String,
-    /// What its containers name, as written.
+    /// What its containers and volumes name, as written.
     pub names: Vec<String>,
     /// The IDs of what its containers were or are about to be made from.
     pub ids: Vec<String>,
@@ -58,13 +58,20 @@ fn image_use(pod_dir: &Path) -> Result<Option<ImageUse>, RecordError> {
     let observed = present(read_record::<Observed>(&checkpoint_path(pod_dir)))?.unwrap_or_default();
     let known = observed.containers.values();
     let ids = known.flat_map(|container| {
-        let of_attempt = container.current.as_ref().map(|attempt| &attempt.image_id);
-        container.image_id.iter().chain(of_attempt).cloned().collect::<Vec<_>>()
+        let of_attempt = container.current.iter();
+        let of_attempt =
+            of_attempt.flat_map(|attempt| attempt.volume_images.values().chain([&attempt.image_id]));
+        let resolved = container.image_id.iter().chain(container.volume_images.values());
+        resolved.chain(of_attempt).cloned().collect::<Vec<_>>()
     });
     let containers = pod.spec.init_containers.iter().chain(&pod.spec.containers);
+    let of_volumes = pod.spec.volumes.iter().filter_map(|volume| match &volume.source {
+        VolumeSource::Image { reference, .. } => Some(reference.clone()),
+        _ => None,
+    });
     Ok(Some(ImageUse {
         pod: format!("{}/{}", pod.namespace, pod.name),
-        names: containers.map(|container| container.image.clone()).collect(),
+        names: containers.map(|container| container.image.clone()).chain(of_volumes).collect(),
         ids: ids.collect(),
     }))
 }

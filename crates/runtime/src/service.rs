@@ -96,8 +96,8 @@ impl ShimRuntime {
             }
         };
         match reply {
-            Ok(ReplyBody::Started(ContainerRecord { id, started, stop_signal, .. })) => {
-                Ok(StartedContainer { id, started, stop_signal })
+            Ok(ReplyBody::Started(ContainerRecord { id, started, user, stop_signal, .. })) => {
+                Ok(StartedContainer { id, started, user, stop_signal })
             }
             Ok(ReplyBody::StartFailed(exit)) => Err(StartContainerError::Start(exit)),
             Ok(ReplyBody::CreateFailed { message, of_volumes: true }) => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use container_config::{ContainerConfig, PidNamespace, signal_name};
-use lifecycle::{ContainerRecord, Exit};
+use lifecycle::{ContainerRecord, Exit, ProcessUser};
 use rustix::rand::{GetRandomFlags, getrandom};
 use shim_protocol::{RecordError, ReplyBody, write_record};
 
@@ -95,6 +95,7 @@ impl Shim {
             attempt,
             id,
             started,
+            user: Some(user_of(config)),
             stop_signal: signal_name(config.stop_signal),
             stop_signal_sent: None,
             kill_sent: None,
@@ -154,6 +155,7 @@ impl Shim {
             attempt: key.1,
             id: random_id().unwrap_or_default(),
             started: at,
+            user: None,
             stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
@@ -190,6 +192,11 @@ fn abandon(container: &Container) {
 }
 
 /// 64 hexadecimal digits, as other runtimes' ids have.
+fn user_of(config: &ContainerConfig) -> ProcessUser {
+    let process = &config.process;
+    ProcessUser { uid: process.uid, gid: process.gid, groups: process.groups.clone() }
+}
+
 fn random_id() -> io::Result<String> {
     let mut bytes = [0; ID_BYTES];
     getrandom(&mut bytes, GetRandomFlags::empty())?;

@@ -13,7 +13,7 @@ mod starting;
 mod status;
 mod stopping;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lifecycle::{Action, BackoffLimits, Observation, PodStatus, ProbeKind};
@@ -132,9 +132,12 @@ impl<'s> Checker<'s> {
                 self.may_start(container, at, self.run + u32::from(self.restarting_all));
                 self.retries.pull(image, at);
             }
-            Action::StartContainer { container, attempt, run, image_id } => {
-                let image = &self.container(container).image;
-                assert!(image_id.starts_with(image.as_str()), "{container} started with {image_id}");
+            Action::StartContainer { container, attempt, run, image_id, volume_images } => {
+                let spec = self.container(container);
+                assert!(image_id.starts_with(spec.image.as_str()), "{container} started with {image_id}");
+                let of_volumes = self.spec.volume_images(spec).map(|(image, _)| image);
+                assert!(volume_images.keys().eq(&of_volumes.collect::<BTreeSet<_>>()), "{volume_images:?}");
+                assert!(volume_images.iter().all(|(image, id)| id.starts_with(image)), "{volume_images:?}");
                 self.start_container(container, *attempt, *run, at);
             }
             Action::RunHook { container, hook, timeout, .. } => self.hook(container, *hook, *timeout, at),
@@ -228,9 +231,7 @@ impl<'s> Checker<'s> {
                 self.retries.pulled(image);
                 self.with(container, |process, spec| process.image_ready |= spec.image == *image);
             }
-            Observation::ImageFailed { image, reason, .. }
-                if self.spec.all_containers().any(|c| c.image == *image) =>
-            {
+            Observation::ImageFailed { image, reason, .. } if self.spec.names_image(image) => {
                 self.retries.pull_failed(image, reason, at);
             }
             Observation::ContainerStarted { container, attempt, started, .. }

@@ -6,6 +6,7 @@
 //! init    a    run=2s exit=1,0
 //! sidecar s    startup=fail,ok period=2s readiness=ok,1s:fail readiness-threshold=1 term=1s
 //! app     main run=10s prestop=5s pull=5s:ErrImagePull,ok start=late:2s cpu=100..200 resize-restarts=memory
+//! app     web  image-volumes=models,page pull=fail,ok
 //! at 5s exit main 3
 //! at 7s delete grace=3
 //! at 8s lose-sandbox
@@ -28,14 +29,18 @@
 //! process runs until it is stopped; `term` says how long it lives after its stop signal. A result is
 //! `ok` or `fail`, after a time when it is `5s` or `5s:fail`. Settings of a probe are `liveness-period`,
 //! `readiness-delay` and so on; those of the startup probe need no prefix. Of resources, one number is the
-//! request and the limit. An engine that dies at the N-th action has begun that one and none after it, and
+//! request and the limit. What is pulled for a container, for its volumes of images and itself, counts together.
+//! An engine that dies at the N-th action has begun that one and none after it, and
 //! written that it had issued them all; one that dies at the N-th observation had not written that down.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use lifecycle::{BackoffLimits, ProbeKind};
-use podspec::{Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, RestartPolicy};
+use podspec::{
+    Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, PullPolicy, RestartPolicy, Volume,
+    VolumeName, VolumeSource,
+};
 
 use crate::changes::{Change, Outside, in_order};
 use crate::words::{
@@ -336,6 +341,12 @@ impl Scenario {
         let mut behaviour = Behaviour::plain(name, kind);
         words.try_for_each(|word| container_word(word, &mut container, &mut behaviour))?;
         self.behaviours.push(behaviour);
+        for mount in &container.volume_mounts {
+            let volume = image_volume(&mount.name);
+            if !self.spec.volumes.contains(&volume) {
+                self.spec.volumes.push(volume);
+            }
+        }
         Ok(container)
     }
 }
@@ -395,6 +406,12 @@ fn plain_container(name: &ContainerName, kind: ContainerKind) -> Container {
     container.image = name.to_string();
     container.restart.policy = (kind == ContainerKind::Sidecar).then_some(RestartPolicy::Always);
     container
+}
+
+/// Of an image of its own name.
+fn image_volume(name: &VolumeName) -> Volume {
+    let source = VolumeSource::Image { reference: name.to_string(), pull_policy: PullPolicy::IfNotPresent };
+    Volume { name: name.clone(), source }
 }
 
 /// One container, and the defaults of every field.

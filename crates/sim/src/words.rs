@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifecycle::BackoffLimits;
 use podspec::{
     Container, ExecAction, ExitCodeOperator, HookHandler, Probe, ProbeHandler, PullPolicy, RestartPolicy,
-    RestartRule, RestartRuleAction,
+    RestartRule, RestartRuleAction, VolumeMount, VolumeName,
 };
 
 use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, PullScript, StartScript};
@@ -25,6 +25,7 @@ pub(crate) fn container_word(
         "term" => (behaviour.term, behaviour.term_exit) = term(value)?,
         "start" => behaviour.start = list(value, start_script)?,
         "pull" => behaviour.pull = list(value, pull_script)?,
+        "image-volumes" => container.volume_mounts = list(value, image_mount)?,
         "policy" => container.pull_policy = pull_policy(value)?,
         "image" => value.clone_into(&mut container.image),
         "restart" => container.restart.policy = Some(policy(value)?),
@@ -56,6 +57,18 @@ pub(crate) fn container_word(
 }
 
 /// `startup`, `period`, `liveness`, `liveness-period`, ...
+/// A volume whose image has its name.
+fn image_mount(name: &str) -> Result<VolumeMount, String> {
+    Ok(VolumeMount {
+        name: VolumeName::new(name),
+        mount_path: format!("/{name}"),
+        read_only: false,
+        recursive_read_only: false,
+        sub_path: None,
+        receives_mounts: false,
+    })
+}
+
 fn probe_word(
     key: &str,
     value: &str,

@@ -320,13 +320,15 @@ impl<'s> World<'s> {
             attempt,
             id: id.clone(),
             started,
+            user: None,
             stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
         };
         self.alive.insert(container.clone(), record);
-        let started = Observation::ContainerStarted { container: container.clone(), attempt, id, started };
+        let started =
+            Observation::ContainerStarted { container: container.clone(), attempt, id, started, user: None };
         self.expect(self.now + report_after, Pending::Observe(started));
         if let Some(run) = run {
             self.ends(run, container, attempt, exit);

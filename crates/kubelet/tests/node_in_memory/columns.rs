@@ -38,6 +38,7 @@ fn container(name: &str, text: &str) -> ContainerStatus {
         restart_count,
         image: String::new(),
         image_id: String::new(),
+        user: None,
         container_id: String::new(),
         state,
     }

@@ -35,6 +35,7 @@ fn started(container: &str) -> Happening {
         attempt: 0,
         id,
         started: Moment::default(),
+        user: None,
     })
 }
 

@@ -243,9 +243,14 @@ impl RuntimeService for FakeNode {
             stop_signal_sent: None,
             kill_sent: None,
             exit: None,
+            user: None,
         };
-        let started =
-            StartedContainer { id: record.id.clone(), started: record.started, stop_signal: String::new() };
+        let started = StartedContainer {
+            id: record.id.clone(),
+            started: record.started,
+            stop_signal: String::new(),
+            user: None,
+        };
         {
             let mut sandboxes = self.world.sandboxes.lock().unwrap();
             let sandbox = sandboxes.get_mut(&pod.pod.uid).expect("a container in a sandbox");

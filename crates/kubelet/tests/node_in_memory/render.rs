@@ -27,6 +27,7 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
         restart_count: 1,
         image: "img".to_owned(),
         image_id: String::new(),
+        user: None,
         container_id: String::new(),
     };
     let rendered = |container: ContainerStatus| {

@@ -303,6 +303,7 @@ mod tests {
             attempt,
             id: "id".into(),
             started: Moment::default(),
+            user: None,
         };
         let exited = |attempt| {
             let finished = Moment::default().after(Duration::from_millis(5));

@@ -1,5 +1,6 @@
 //! What people and machines are shown, as golden text.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -9,6 +10,7 @@ use lifecycle::{
     ProbeKind, ProbeOutcome, StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::{ContainerName, IDENTITY_BYTES, Moment, Pod, WallTime};
+use ports::PodContext;
 
 use super::format::{Format, LogLine, Style};
 use super::steps::{Step, Steps, Tone};
@@ -50,6 +52,7 @@ fn started(container: &str, attempt: u32) -> Happening {
         attempt,
         id: "id".into(),
         started: at(0),
+        user: None,
     })
 }
 
@@ -284,13 +287,15 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
         resources: None,
         image: String::new(),
         image_id: String::new(),
+        user: None,
         container_id: String::new(),
         state,
     };
     let ended = |code, reason| ContainerState::Terminated(exit(code, reason, 0, 1_500));
     let waiting = ContainerState::Waiting { reason: "PodInitializing".into(), message: None };
+    let [pod_dir, run_dir, log_dir] = ["pod", "run", "log"].map(Into::into);
     let view = PodView {
-        generation: 1,
+        pod: Arc::new(PodContext { pod: pod("web"), pod_dir, run_dir, log_dir, bound: true }),
         status: PodStatus {
             phase: Phase::Failed,
             reason: None,

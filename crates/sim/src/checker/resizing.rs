@@ -12,7 +12,7 @@ use super::retries::RETRY;
 impl Checker<'_> {
     pub(super) fn spec_changed(&mut self, at: Duration) {
         let spec = self.spec;
-        self.retries.keep_pulls(|image| spec.all_containers().any(|c| c.image == image));
+        self.retries.keep_pulls(|image| spec.names_image(image));
         for process in self.processes.values_mut() {
             (process.image_ready, process.resize_failed) = (false, None);
         }

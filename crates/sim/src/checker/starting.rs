@@ -112,7 +112,10 @@ impl Checker<'_> {
                 let process = self.of(earlier);
                 let ended = self.ended_in_lost_sandbox(earlier)
                     && !process.is_restarted(earlier, self.spec.restart_policy);
-                let tried = process.tried_in_run || ended || self.retries.has_failed(&earlier.image);
+                let mut images = self.spec.volume_images(earlier).map(|(image, _)| image);
+                let unpulled =
+                    self.retries.has_failed(&earlier.image) || images.any(|i| self.retries.has_failed(i));
+                let tried = process.tried_in_run || ended || unpulled;
                 let waits = !process.backoff_is_over(Duration::ZERO, self.exit_behind(earlier));
                 assert!(tried || waits, "{name} started before {}", earlier.name);
             }

@@ -62,6 +62,7 @@ impl<'s> Machine<'s> {
                 attempt,
                 id: _,
                 started: _,
+                user: _,
                 stop_signal: _,
                 stop_signal_sent,
                 kill_sent,
@@ -140,7 +141,7 @@ impl<'s> Machine<'s> {
             }
             Effect::Start { container, attempt } => {
                 let (id, started) = (self.make(&container, attempt), moment(self.now));
-                Observation::ContainerStarted { container, attempt, id, started }
+                Observation::ContainerStarted { container, attempt, id, started, user: None }
             }
             Effect::Hook { container, attempt, hook, timeout: _ } => {
                 Observation::HookFinished { container, attempt, hook, failure: None }
@@ -194,6 +195,7 @@ impl<'s> Machine<'s> {
             attempt,
             id: id.clone(),
             started: moment(self.now),
+            user: None,
             stop_signal: String::new(),
             stop_signal_sent: None,
             kill_sent: None,
