@@ -85,6 +85,12 @@ impl Quantity {
         Self { nanos: (i128::from(units) * NANOS).min(NANOS_MAX), format: Format::DecimalSi }
     }
 
+    /// Whole units, with a suffix that is a power of 1024.
+    #[must_use]
+    pub fn from_bytes(bytes: u64) -> Self {
+        Self { format: Format::BinarySi, ..Self::from_units(bytes) }
+    }
+
     /// The sum in the form of the first that is not zero; never beyond what a quantity holds.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -1,5 +1,5 @@
-//! Which node a pending pod goes to, or why none; and whether a pod can have other resources where it is
-//! (<https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/>).
+//! Which node a pending pod goes to, or why none; whether a pod can have other resources where it is,
+//! and which has to go when its node is short of something (<https://kubernetes.io/docs/concepts/scheduling-eviction/kube-scheduler/>).
 //!
 //! Pure: a [`Cluster`] holds what is known of nodes and pods, [`Cluster::decide`] answers for one pending pod. Messages are
 //! those of Kubernetes' scheduler.
@@ -11,6 +11,7 @@ mod filter;
 mod from_json;
 mod model;
 mod preempt;
+pub mod pressure;
 mod resize;
 mod spread;
 mod taint;
