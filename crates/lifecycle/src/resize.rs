@@ -37,11 +37,15 @@ fn reason(container: &Container, attempt: &Attempt) -> Option<StopReason> {
     if attempt.image != container.image {
         return Some(StopReason::DefinitionChanged);
     }
+    needs_restart(container, attempt).then_some(StopReason::ResizeRestarts)
+}
+
+fn needs_restart(container: &Container, attempt: &Attempt) -> bool {
     let (is, wanted) = (attempt.resources, container.resources);
     let cpu = (is.cpu_request, is.cpu_limit) != (wanted.cpu_request, wanted.cpu_limit);
     let memory = (is.memory_request, is.memory_limit) != (wanted.memory_request, wanted.memory_limit);
     let restarts = container.resize_restarts;
-    ((cpu && restarts.cpu) || (memory && restarts.memory)).then_some(StopReason::ResizeRestarts)
+    (cpu && restarts.cpu) || (memory && restarts.memory)
 }
 
 /// Gives a running container the resources of the spec.
@@ -67,10 +71,14 @@ pub(crate) fn advance(container: &Container, attempt: &Attempt, draft: &mut Draf
     });
 }
 
-/// Those of ordinary init containers and of ephemeral ones never change.
+/// Those of ephemeral containers never change, and an ordinary init container is not restarted for its own.
 fn wanted(container: &Container, attempt: &Attempt) -> bool {
-    matches!(container.kind, ContainerKind::App | ContainerKind::Sidecar)
-        && attempt.resources != container.resources
+    let may = match container.kind {
+        ContainerKind::App | ContainerKind::Sidecar => true,
+        ContainerKind::Init => !needs_restart(container, attempt),
+        ContainerKind::Ephemeral => false,
+    };
+    may && attempt.resources != container.resources
 }
 
 /// Some container does not have yet what the spec gives it; and why not, if that failed.

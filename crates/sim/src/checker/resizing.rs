@@ -55,7 +55,7 @@ impl Checker<'_> {
         let container = self.container(name);
         assert!(self.is_newest(name, attempt), "{name}/{attempt} is resized");
         assert!(self.stop.is_none() && !self.restarting_all, "{name} is resized while the pod stops");
-        let may = matches!(container.kind, ContainerKind::App | ContainerKind::Sidecar);
+        let may = container.kind != ContainerKind::Ephemeral;
         assert!(may, "{name} is resized, which it cannot be");
         self.with(name, |process, container| process.resize(container, given, at));
     }
@@ -87,7 +87,11 @@ impl Process {
 
     /// It does not have yet what its spec gives it.
     pub(super) fn resize_wanted(&self, container: &Container) -> bool {
-        let resizable = matches!(container.kind, ContainerKind::App | ContainerKind::Sidecar);
+        let resizable = match container.kind {
+            ContainerKind::App | ContainerKind::Sidecar => true,
+            ContainerKind::Init => !self.needs_restart(container),
+            ContainerKind::Ephemeral => false,
+        };
         resizable && self.alive() && self.resources != container.resources
     }
 
