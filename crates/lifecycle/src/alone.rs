@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use podspec::{Container, ContainerKind, Moment};
+use podspec::{BootTime, Container, ContainerKind, Moment};
 
 use crate::decision::Verdict;
 use crate::observed::{Attempt, AttemptState, HookState, ProbeState, ProbeVerdict, StopReason};
@@ -44,7 +44,8 @@ pub(crate) fn lone_stop(
     // A sidecar's definition does not count before it is started, as in the kubelet.
     let counts = container.kind != ContainerKind::Sidecar || attempt.started(container);
     if let Some(superseded) = attempt.superseded.filter(|_| counts) {
-        return Some((superseded.why, Budget::new(view, superseded.at.boot, grace)));
+        let began = superseded.at.boot.max(counts_since(container, attempt));
+        return Some((superseded.why, Budget::new(view, began, grace)));
     }
     let failed = |state: &ProbeState, reason, own_grace: Option<Option<Duration>>| {
         let decided = failure(state)?;
@@ -55,6 +56,23 @@ pub(crate) fn lone_stop(
     let startup = own_grace(container.startup_probe.as_ref());
     failed(&attempt.liveness, StopReason::LivenessProbeFailed, liveness)
         .or_else(|| failed(&attempt.startup, StopReason::StartupProbeFailed, startup))
+}
+
+/// Since when a running container's definition counts, so that the time it was not stopped for it is no part of
+/// its grace.
+fn counts_since(container: &Container, attempt: &Attempt) -> BootTime {
+    let runs = match attempt.state {
+        AttemptState::Running { since } => since.boot,
+        AttemptState::Starting | AttemptState::Exited(_) => BootTime::default(),
+    };
+    if container.kind != ContainerKind::Sidecar {
+        return runs;
+    }
+    let hook = match attempt.post_start {
+        HookState::Done { at, .. } => at,
+        HookState::NotRun | HookState::Running { .. } => runs,
+    };
+    attempt.startup.decided.map_or(runs, |at| at.boot).max(runs).max(hook)
 }
 
 /// When a probe whose failure stops the container failed.

@@ -44,6 +44,7 @@ impl Process {
         (life, attempt, post_start, pre_stop, signalled.map(ago), killed).hash(hasher);
         (image_ready, begun_in_run, passed_in_run, tried_in_run).hash(hasher);
         (image, resources, resizing, superseded.map(ago), post_start_failed.map(ago)).hash(hasher);
+        superseded.map(|_| ago(self.counts_since(container))).hash(hasher);
         resize_failed.map(|failed| (failed + RETRY).saturating_sub(now)).hash(hasher);
         for kind in ProbeKind::ALL {
             if let Some(probe) = kind.of(container).filter(|_| *life == Life::Running) {

@@ -26,6 +26,10 @@ impl Probing {
         self.verdict.is_some_and(|(good, _)| good)
     }
 
+    pub(super) fn passed_at(&self) -> Option<Duration> {
+        self.verdict.filter(|(good, _)| *good).map(|(_, since)| since)
+    }
+
     /// Since when it has failed.
     pub(super) fn failed(&self) -> Option<Duration> {
         self.verdict.filter(|(good, _)| !good).map(|(_, since)| since)

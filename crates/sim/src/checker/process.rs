@@ -48,6 +48,7 @@ pub(super) struct Process {
     pub(super) post_start: HookLife,
     pub(super) pre_stop: HookLife,
     pub(super) post_start_failed: Option<Duration>,
+    post_start_done: Option<Duration>,
     /// Since when it runs.
     pub(super) since: Duration,
     pub(super) startup: Probing,
@@ -114,7 +115,7 @@ impl Process {
         }
         let counts = container.kind != ContainerKind::Sidecar || self.up(container);
         if let Some(superseded) = self.superseded.filter(|_| counts) {
-            return Some((superseded, grace));
+            return Some((superseded.max(self.counts_since(container)), grace));
         }
         for kind in [ProbeKind::Liveness, ProbeKind::Startup] {
             if let Some(failed) = self.probing(kind).failed() {
@@ -123,6 +124,13 @@ impl Process {
             }
         }
         None
+    }
+
+    /// Another definition stops a container from when it runs, a sidecar from when it is up.
+    pub(super) fn counts_since(&self, container: &Container) -> Duration {
+        let up = self.startup.passed_at().into_iter().chain(self.post_start_done);
+        let up = up.filter(|_| container.kind == ContainerKind::Sidecar).max();
+        up.map_or(self.since, |up| up.max(self.since))
     }
 
     pub(super) fn has_to_stop_alone(&self, container: &Container) -> bool {
@@ -221,6 +229,7 @@ impl Process {
             Hook::PostStart => {
                 self.post_start = result;
                 self.post_start_failed = (!succeeded).then_some(at);
+                self.post_start_done = succeeded.then_some(at);
                 self.tried_in_run = true;
             }
             Hook::PreStop => self.pre_stop = result,

@@ -127,6 +127,14 @@ impl<H: Hasher> Key<'_, H> {
         }
         self.add(superseded.map(|superseded| superseded.why));
         self.ago(superseded.map(|superseded| superseded.at.boot));
+        if let (Some(_), AttemptState::Running { since }) = (superseded, state) {
+            // The grace is counted from when it counts.
+            self.ago(Some(since.boot));
+            self.ago(startup.decided.map(|at| at.boot));
+            if let HookState::Done { at, failure: _ } = post_start {
+                self.ago(Some(*at));
+            }
+        }
         self.add(std::mem::discriminant(resize));
         if let ResizeState::Failed { message: _, at } = resize {
             self.left(at.boot.after(RETRY));
