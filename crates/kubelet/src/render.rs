@@ -160,10 +160,12 @@ fn render_exit(pod: &Pod, exit: &Exit, container_id: Option<&str>) -> Value {
     if !exit.message.is_empty() {
         out.insert("message".into(), json!(share(pod, &exit.message)));
     }
-    out.insert("startedAt".into(), json!(exit.started.map(time)));
-    // Of what nobody saw run nobody knows when it ended.
+    // Of what nobody saw run nobody knows when it ended. What is known to have ended before it ran has both
+    // times: clients subtract them.
     let unseen = exit.reason == ExitReason::ContainerStatusUnknown && exit.started.is_none();
-    out.insert("finishedAt".into(), json!((!unseen).then(|| time(exit.finished))));
+    let finished = (!unseen).then_some(exit.finished);
+    out.insert("startedAt".into(), json!(exit.started.or(finished).map(time)));
+    out.insert("finishedAt".into(), json!(finished.map(time)));
     insert_some(&mut out, "containerID", container_id.filter(|id| !id.is_empty()).as_ref());
     Value::Object(out)
 }
@@ -262,9 +264,34 @@ pub fn reason_text(reason: ExitReason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use podspec::{ContainerName, IDENTITY_BYTES};
+    use lifecycle::{Exit, ExitReason};
+    use podspec::{ContainerName, IDENTITY_BYTES, Moment};
+    use serde_json::Value;
 
-    use super::share;
+    use super::{render_exit, share};
+
+    #[test]
+    fn what_ended_before_it_ran_has_both_times() {
+        let text =
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
+        let pod = podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted.pod;
+        let ended = |reason| Exit {
+            code: 137,
+            signal: None,
+            reason,
+            message: String::new(),
+            started: None,
+            finished: Moment::default(),
+        };
+        let times = |reason| {
+            let exit = render_exit(&pod, &ended(reason), None);
+            (exit["startedAt"].clone(), exit["finishedAt"].clone())
+        };
+        let (started, finished) = times(ExitReason::Error);
+        assert!(finished.is_string());
+        assert_eq!(started, finished);
+        assert_eq!(times(ExitReason::ContainerStatusUnknown), (Value::Null, Value::Null));
+    }
 
     #[test]
     fn messages_of_many_containers_share_what_a_status_holds() {
