@@ -55,6 +55,7 @@ fn config() -> ContainerConfig {
         ],
         masked_paths: vec!["/proc/kcore".to_owned()],
         readonly_paths: vec!["/proc/sys".to_owned()],
+        privileged: false,
         pid_namespace: PidNamespace::Pod,
         of_pod: ResourceLimits::default(),
         resources: ResourceLimits {

@@ -7,7 +7,8 @@ use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
-use crate::pod::Pod;
+use crate::history::History;
+use crate::pod::{Pod, exec, hooks};
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 use crate::wait;
@@ -22,6 +23,8 @@ pub(crate) const TESTS: &[Test] = tests![
     the_next_run_sweeps,
     the_next_run_takes_over_the_locks_of_the_dead,
     reset_removes_what_is_left,
+    hooks_of_every_kind,
+    hooks_are_cut_by_the_grace_period,
 ];
 
 /// Longer than any grace period here and its floors.
@@ -150,6 +153,52 @@ fn reset_removes_what_is_left(bed: &Bed) -> Result<()> {
     require_root()?;
     leave_a_pod_directory(bed)?;
     bed.reset()
+}
+
+/// The shim runs them itself: all at once, then the apps end, then the sidecars from the last to the first.
+fn hooks_of_every_kind(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let stops = |handler| hooks(&[("preStop", handler)]);
+    let web = json!({"httpGet": {"path": "/after/400", "port": 8080}});
+    let pod = Pod::new("hooked")
+        .spec(&json!({"terminationGracePeriodSeconds": 30}))
+        .answers_beside("web")
+        .sidecar_with("side", "live", &stops(exec("mark hook; sleep 0.5; mark hook-end")))
+        .app_with("asks", "live", &stops(web))
+        .app_with("sleeps", "live", &stops(json!({"sleep": {"seconds": 1}})))
+        .app_with("fails", "live", &stops(json!({"httpGet": {"path": "/", "port": 8081}})));
+    let engine = bed.start_pod(&pod)?;
+    let read = || History::read(&bed.dir().join("trace"), "hooked");
+    for name in ["web", "side", "asks", "sleeps", "fails"] {
+        let line = format!("{name} start");
+        wait::until(&line, SOON, || (read().count(&line) == 1).then_some(()))?;
+    }
+    kill(bed, engine)?;
+    let history = read();
+    let asked = "web http /after/400 kube-lifecycle/1.36";
+    history.expect_order(&[asked, "asks stop"])?;
+    history.expect_between(asked, "asks stop", 0.4, 5.0)?;
+    history.expect_between("side hook", "sleeps stop", 0.7, 5.0)?;
+    history.expect_between("side hook", asked, -1.0, 1.0)?;
+    for app in ["asks stop", "sleeps stop", "fails stop"] {
+        history.expect_order(&[app, "side stop", "web stop"])?;
+    }
+    history.expect_order(&["side hook", "side hook-end", "side stop"])
+}
+
+/// Until then they are waited for, but not beyond.
+fn hooks_are_cut_by_the_grace_period(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("endless").spec(&json!({"terminationGracePeriodSeconds": 3})).app_with(
+        "main",
+        "live",
+        &hooks(&[("preStop", exec("mark hook; sleep 1000"))]),
+    );
+    let engine = bed.start_pod(&pod)?;
+    let read = || History::read(&bed.dir().join("trace"), "endless");
+    wait::until("its start", SOON, || (read().count("main start") == 1).then_some(()))?;
+    kill(bed, engine)?;
+    read().expect_between("main hook", "main stop", 2.7, 6.0)
 }
 
 /// The directory of a bound pod of an engine that is no more, with a volume in it.

@@ -44,6 +44,7 @@ mod sidecars;
 mod startup_order;
 mod termination;
 mod termination_order;
+mod volume_mounts;
 mod volumes;
 
 use crate::outcome::skip;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "termination_order", tests: termination_order::TESTS },
     Suite { name: "termination", tests: termination::TESTS },
     Suite { name: "volumes", tests: volumes::TESTS },
+    Suite { name: "volume_mounts", tests: volume_mounts::TESTS },
     Suite { name: "network", tests: network::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },

@@ -73,27 +73,40 @@ fn failures_stop_and_restart(bed: &Bed) -> Result<()> {
     pods.finish()
 }
 
+/// Beside another app the container is stopped for what its probe says; the last one takes the pod with it.
 fn a_pod_that_restarts_nothing_fails(bed: &Bed) -> Result<()> {
     require_root()?;
     let pods = Pods::start(bed)?;
-    for kind in ["livenessProbe", "startupProbe"] {
+    let cases = [("liveness", "livenessProbe"), ("startup", "startupProbe")];
+    for (name, kind) in cases {
         let fields = probe(kind, &exec("exit 1"), &json!({}));
-        let name = kind.trim_end_matches("Probe");
         pods.create(&Pod::new(name).sidecar("side", "live").app_with("main", "live 3", &fields))?;
-        pods.create(&Pod::new(&format!("{name}-killed")).app_with(
-            "main",
-            "mark start; exec sleep 1000000",
-            &fields,
-        ))?;
+        let deaf = "mark start; exec sleep 1000000";
+        let other = "mark start; told go; mark end";
+        let beside = Pod::new(&format!("{name}-beside"));
+        pods.create(&beside.sidecar("side", "live").app_with("main", deaf, &fields).app("other", other))?;
     }
-    for (name, words) in [("liveness", "liveness"), ("startup", "startup")] {
+    for (name, _) in cases {
         let status = pods.wait_phase(name, "Failed")?;
         expect_exit(&status, "main", 3, "Error")?;
         pods.history(name).expect_order(&["main start", "main stop", "side stop"])?;
-        let event = pods.wait_event(name, &format!("Killing Container main failed {words} probe"))?;
+        pods.wait_event(name, "Killing Stopping container main")?;
+        let beside = format!("{name}-beside");
+        let event = pods.wait_event(&beside, &format!("Killing Container main failed {name} probe"))?;
         ensure!(!event.contains("restarted"), "{event}");
-        let status = pods.wait_phase(&format!("{name}-killed"), "Failed")?;
+        let status = pods.wait(&beside, "the end of main", |status| {
+            !container(status, "main")["state"]["terminated"].is_null()
+        })?;
+        ensure!(status["phase"] == "Running", "{status:#}");
+        pods.tell(&beside, "go")?;
+    }
+    for (name, _) in cases {
+        let beside = format!("{name}-beside");
+        let status = pods.wait_phase(&beside, "Failed")?;
         expect_exit(&status, "main", 137, "Error")?;
+        expect_exit(&status, "other", 0, "Completed")?;
+        pods.history(&beside).expect_order(&["other end", "side stop"])?;
+        pods.history(&beside).expect_count("main start", 1)?;
     }
     pods.finish()
 }

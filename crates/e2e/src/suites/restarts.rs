@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::bed::{Bed, SOON};
+use crate::history::History;
 use crate::pod::{Pod, mount};
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
@@ -16,6 +17,7 @@ pub(crate) const TESTS: &[Test] = tests![
     on_failure_restarts_until_zero,
     always_restarts_a_success,
     crash_loop_backs_off,
+    a_run_for_development_waits_less,
     container_policy_overrides_the_pods,
     rule_restarts_on_its_exit_code,
     deadline_ends_the_pod,
@@ -74,6 +76,23 @@ fn crash_loop_backs_off(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+fn a_run_for_development_waits_less(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pod = Pod::new("loop").spec(&json!({"restartPolicy": "Always"})).app(
+        "main",
+        "trap 'exit 0' TERM; mark start; marked 'main start' 4 && sleep 1000000 & wait $!; mark end; exit 1",
+    );
+    let engine = bed.start(bed.run_command().arg("--dev").arg(bed.manifest(&pod)?))?;
+    let read = || History::read(&bed.dir().join("trace"), "loop");
+    crate::wait::until("a fourth start", SOON, || (read().count("main start") == 4).then_some(()))?;
+    for (n, due_s) in [(1, 0.0), (2, 1.0), (3, 2.0)] {
+        let waited = read().nth("main start", n)? - read().nth("main end", n - 1)?;
+        ensure!((due_s - 0.02..due_s + 3.0).contains(&waited), "restart {n} came after {waited:.2} s");
+    }
+    bed.interrupt(engine)?.expect_code(0)?;
+    Ok(())
+}
+
 fn container_policy_overrides_the_pods(bed: &Bed) -> Result<()> {
     require_root()?;
     let retry = json!({"restartPolicy": "OnFailure"});
@@ -105,10 +124,10 @@ fn rule_restarts_on_its_exit_code(bed: &Bed) -> Result<()> {
 
 fn deadline_ends_the_pod(bed: &Bed) -> Result<()> {
     require_root()?;
-    let pod = Pod::new("deadline").spec(&json!({"activeDeadlineSeconds": 2})).app("main", "serve");
+    let pod = Pod::new("deadline").spec(&json!({"activeDeadlineSeconds": 5})).app("main", "serve");
     let finished = bed.run_pod(&pod)?;
     finished.expect_code(1)?.expect_output("DeadlineExceeded")?;
-    ensure!(finished.elapsed >= Duration::from_secs(2), "ended after {:?}", finished.elapsed);
+    ensure!(finished.elapsed >= Duration::from_secs(5), "ended after {:?}", finished.elapsed);
     bed.trace.expect_order(&["main start", "main stop"])
 }
 

@@ -147,10 +147,10 @@ fn sidecars_restart_under_every_policy(bed: &Bed) -> Result<()> {
     let cases: Vec<(&str, u32)> = POLICIES.iter().flat_map(|policy| [(*policy, 0), (*policy, 1)]).collect();
     for (policy, code) in &cases {
         let side = format!(
-            "mark start; marked 'side start' 2 || exit {code}; touch /tmp/up
+            "trap 'mark stop; exit {code}' TERM; mark start; marked 'side start' 2 || exit {code}; touch /tmp/up
              until marked 'init start' 1; do sleep 0.1; done; marked 'side start' 3 || exit {code}
              until marked 'main start' 1; do sleep 0.1; done; marked 'side start' 4 || exit {code}
-             trap 'mark stop; exit {code}' TERM; sleep 1000000 & wait $!"
+             sleep 1000000 & wait $!"
         );
         let until = |count: u32| format!("mark start; until marked 'side start' {count}; do sleep 0.1; done");
         let main = if *policy == "Always" { "live".to_owned() } else { until(4) + "; mark end" };
