@@ -104,6 +104,7 @@ fn a_record_moves_by_itself() {
         attempt: 0,
         id: String::new(),
         started: before(1),
+        user: None,
         stop_signal: String::new(),
         stop_signal_sent: None,
         kill_sent: None,
