@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use apiserver::backend::{
-    Answer, BackendError, Connection, ContainerTarget, ExitCode, LogOptions, LogStream, LogStreams,
-    NodeBackend, Page, PodTarget, ProcessIo, TerminalSize,
+    Answer, BackendError, Connection, ContainerTarget, ExitCode, LogOptions, LogStream, LogStreams, Measured,
+    NodeBackend, Page, PodTarget, PodUsage, ProcessIo, TerminalSize, Used,
 };
 use cri_log::{Selection, Stream};
 use futures_util::stream;
@@ -21,7 +22,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::pages;
+use crate::stats::Gatherer;
 use crate::streams::{Descriptor, copy};
+use crate::usage::measure;
+use crate::usage::sampler::Sampler;
 
 /// A command has ended and something it started holds its output open: what it wrote is waited for until it has
 /// been quiet for so long.
@@ -33,6 +37,8 @@ pub struct Backend<N: Node> {
     logs: LogWatcher,
     store: Store,
     node_name: String,
+    data_dir: PathBuf,
+    sampler: Sampler,
     inherited: watch::Receiver<bool>,
 }
 
@@ -48,7 +54,7 @@ impl Inheriting {
 }
 
 impl<N: Node> Backend<N> {
-    /// Needs a tokio runtime. What is asked of a pod waits until the pods of earlier engines are here.
+    /// `data_dir`: where pods and images are kept. Needs a tokio runtime. What is asked of a pod waits until the pods of earlier engines are here.
     ///
     /// # Errors
     /// When log files cannot be watched.
@@ -56,10 +62,13 @@ impl<N: Node> Backend<N> {
         kubelet: Arc<Kubelet<N>>,
         store: Store,
         node_name: &str,
+        data_dir: &Path,
     ) -> io::Result<(Arc<Self>, Inheriting)> {
         let (sender, inherited) = watch::channel(false);
         let node_name = node_name.to_owned();
-        let backend = Self { kubelet, logs: LogWatcher::new()?, store, node_name, inherited };
+        let (logs, sampler) = (LogWatcher::new()?, Sampler::default());
+        let data_dir = data_dir.to_owned();
+        let backend = Self { kubelet, logs, store, node_name, data_dir, sampler, inherited };
         Ok((Arc::new(backend), Inheriting(sender)))
     }
 
@@ -130,8 +139,27 @@ impl<N: Node> NodeBackend for Backend<N> {
         })
     }
 
-    fn page(&self, path: String, _: String) -> Answer<'_, Page> {
-        Box::pin(async move { pages::page(&path, &self.store, &self.node_name) })
+    fn page(&self, path: String, query: String) -> Answer<'_, Page> {
+        Box::pin(async move {
+            let gatherer = Gatherer {
+                kubelet: self.kubelet().await,
+                sampler: &self.sampler,
+                node_name: &self.node_name,
+                data_dir: &self.data_dir,
+            };
+            pages::page(&path, &query, &self.store, gatherer).await
+        })
+    }
+
+    fn pod_usage(&self, pods: Vec<PodTarget>) -> Answer<'_, Vec<Option<PodUsage>>> {
+        Box::pin(async move {
+            let kubelet = self.kubelet().await;
+            Ok(measure::pods(kubelet, &self.sampler, &pods).await)
+        })
+    }
+
+    fn node_usage(&self) -> Answer<'_, Measured<Used>> {
+        Box::pin(async move { measure::node(&self.sampler).await })
     }
 }
 

@@ -18,9 +18,11 @@ mod pages;
 mod random;
 mod sink;
 mod source;
+mod stats;
 mod streams;
 mod tend;
 mod updates;
+mod usage;
 mod wishes;
 
 pub use backend::{Backend, Inheriting};

@@ -67,7 +67,8 @@ impl Engine {
     pub(crate) async fn start(node: Node, plan: Plan) -> Result<Self> {
         let paths = node.paths().clone();
         let store = Store::open(plan.objects, Options { index: objects::index_stored })?;
-        let machine = Machine::read(&paths.data_dir).context("cannot find out what this machine has")?;
+        let data_dir = paths.data_dir.clone();
+        let machine = Machine::read(&data_dir).context("cannot find out what this machine has")?;
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(identity(&machine), Arc::clone(&objects) as Arc<dyn ObjectReader>));
         mount_tokens(true);
@@ -76,8 +77,9 @@ impl Engine {
             paths,
             kubelet::Settings { bound: plan.bound, backoff: plan.backoff },
         ));
-        let (backend, inheriting) = Backend::new(Arc::clone(&kubelet), store.clone(), &machine.name)
-            .context("cannot watch log files")?;
+        let (backend, inheriting) =
+            Backend::new(Arc::clone(&kubelet), store.clone(), &machine.name, &data_dir)
+                .context("cannot watch log files")?;
         let config = ServerConfig {
             store: store.clone(),
             backend,
