@@ -21,7 +21,8 @@ pub fn resource_limits(container: &Container) -> ResourceLimits {
 /// What a container may use in its pod.
 #[must_use]
 pub fn resource_limits_in(pod: &PodSpec, container: &Container) -> ResourceLimits {
-    limits(&bounded(pod, container))
+    let limits = limits(&bounded(pod, container));
+    if container.security.privileged { ResourceLimits { devices: Vec::new(), ..limits } } else { limits }
 }
 
 /// A container's resources; where it has no limit, it has the pod's own (KEP-2837).
@@ -73,6 +74,24 @@ pub fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
         // One container's end must not be every other's.
         oom_ends_all: false,
         devices: Vec::new(),
+    }
+}
+
+/// What the pod has as a whole: of its own, or else what its containers ask for and may use together; a limit only
+/// where every one of them has one.
+#[must_use]
+pub fn pod_resources(pod: &PodSpec) -> Resources {
+    let own = pod.resources.unwrap_or_default();
+    let asked = |amount: fn(&Resources) -> Option<u64>| {
+        let any = pod.init_and_app_containers().any(|c| amount(&c.resources).is_some());
+        any.then(|| together(pod, |c| Some(amount(&c.resources).unwrap_or(0)))).flatten()
+    };
+    let cpu_limit = || together(pod, |c| c.resources.cpu_limit.filter(|milli| *milli > 0));
+    Resources {
+        cpu_request: own.cpu_request.or_else(|| asked(|resources| resources.cpu_request)),
+        cpu_limit: own.cpu_limit.or_else(cpu_limit),
+        memory_request: own.memory_request.or_else(|| asked(|resources| resources.memory_request)),
+        memory_limit: own.memory_limit.or_else(|| together_bytes(pod)),
     }
 }
 

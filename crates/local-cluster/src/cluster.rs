@@ -52,12 +52,21 @@ pub(crate) struct Shared<N: Node> {
 pub(crate) struct Tended {
     /// `metadata.generation` of the spec that was looked at last.
     pub(crate) generation: i64,
-    /// The resize that waits, if any does.
-    pub(crate) pending: watch::Sender<Option<Pending>>,
+    pub(crate) wanted: watch::Sender<Wanted>,
     /// It takes nothing more of the node: it has succeeded or failed, or nobody knows it any more.
     pub(crate) finished: bool,
     /// What the kubelet was told of its readiness gates; `None`: nothing by this engine.
     pub(crate) gates: Option<BTreeMap<String, String>>,
+}
+
+/// What the store wants of a pod beside what the kubelet has been told.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The store has been asked. Before that nobody knows whether a pod of an earlier engine waits for a resize, and a
+    /// status would say that it does not.
+    pub(crate) known: bool,
+    /// The resize that waits, if any does.
+    pub(crate) pending: Option<Pending>,
 }
 
 /// A resize that has not been granted. What was granted since is in force whatever is said here.
@@ -97,7 +106,7 @@ impl<N: Node> LocalCluster<N> {
             tended: Mutex::default(),
         });
         for subscription in inherited {
-            tend::tend(&shared, subscription);
+            tend::tend(&shared, subscription, false);
         }
         tokio::spawn(source::follow(Arc::clone(&shared)));
         tokio::spawn(updates::follow(Arc::clone(&shared)));

@@ -148,10 +148,12 @@ fn event_name(pod: &str, at: Moment, next: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use kubelet::events::{Event, EventType};
     use podspec::{BootTime, Moment, WallTime};
 
-    use super::{Correlator, event_name};
+    use super::{Correlator, Told, event_name};
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -198,6 +200,33 @@ mod tests {
         assert!(correlator.tell(&event(200, "BackOff", "again")).is_none());
         let late = correlator.tell(&event(302, "BackOff", "again")).unwrap();
         assert_eq!(late.count, 62, "what is not told is counted all the same");
+    }
+
+    /// An hour of a probe that fails each second: what it says is the same, or another thing each time.
+    #[test]
+    fn an_hour_of_failures_is_few_objects_and_few_writes() {
+        for (differs, objects) in [(false, 1), (true, 10)] {
+            let mut correlator = Correlator::new("web");
+            let told: Vec<Told> = (1..=3_600)
+                .filter_map(|second| {
+                    let port = if differs { 30_000 + second } else { 30_000 };
+                    let message = format!("Readiness probe failed: dial tcp 127.0.0.1:{port}");
+                    correlator.tell(&event(second, "Unhealthy", &message))
+                })
+                .collect();
+            // The burst, and one every five minutes.
+            assert_eq!(told.len(), 25 + 12 - 1, "{differs}");
+            let names: BTreeSet<&str> = told.iter().map(|told| told.name.as_str()).collect();
+            assert_eq!(names.len(), objects, "{differs}");
+            assert!(told.windows(2).all(|pair| pair[0].count < pair[1].count || pair[1].count == 1));
+            let last = told.last().unwrap();
+            // What was not written is counted all the same: the last was written within five minutes of the end.
+            assert!(last.count > 3_300 - 10, "{last:?}");
+            assert_eq!(last.message.starts_with("(combined from similar events): "), differs);
+            // A pod is not silenced for good: half an hour later it says six things, and the one it had nearly gained.
+            let later = |n: i64| event(3_600 + 1_800 + n, "Killing", "Stopping container main");
+            assert_eq!((0..60).filter(|n| correlator.tell(&later(*n)).is_some()).count(), 7);
+        }
     }
 
     #[test]

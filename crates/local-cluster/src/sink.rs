@@ -38,13 +38,16 @@ pub(crate) async fn write_status<N: Node>(shared: &Shared<N>, view: &PodView, re
     let mut status = pod_status(&pod.pod, view, &facts);
     tell_resizing(&mut status, view, resizing);
     let key = ObjectKey::new(shared.pods.stored(), &*pod.pod.namespace, &*pod.pod.name);
-    change_pod(shared, key, pod.pod.uid.as_str().to_owned(), move |object| {
+    change_pod(&shared.store, shared.pods, key, pod.pod.uid.as_str().to_owned(), take_status(status)).await;
+}
+
+fn take_status(status: Value) -> impl FnOnce(&mut Value) -> bool {
+    move |object| {
         let merged = merge_status(&object["status"], &status);
         let changed = object["status"] != merged;
         object["status"] = merged;
         changed
-    })
-    .await;
+    }
 }
 
 /// The conditions of a resize. One that waits is shown until the status is one of the pod that was granted it: at no
@@ -79,7 +82,7 @@ fn tell_resizing(status: &mut Value, view: &PodView, resizing: &Resizing<'_>) {
 pub(crate) async fn fail_pod<N: Node>(shared: &Shared<N>, pod: &Value, why: &str) {
     let why = why.to_owned();
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-    change_pod(shared, objects::key(shared.pods, pod), uid, move |object| {
+    change_pod(&shared.store, shared.pods, objects::key(shared.pods, pod), uid, move |object| {
         object["status"]["phase"] = "Failed".into();
         object["status"]["reason"] = "NodeCannotBegin".into();
         object["status"]["message"] = why.as_str().into();
@@ -88,16 +91,16 @@ pub(crate) async fn fail_pod<N: Node>(shared: &Shared<N>, pod: &Value, why: &str
     .await;
 }
 
-/// The pod with this uid, unless it has gone; `change` says whether it did.
-async fn change_pod<N: Node>(
-    shared: &Shared<N>,
+/// The pod with this uid, unless it has gone or is another of its name; `change` says whether it did.
+async fn change_pod(
+    store: &Store,
+    kind: &'static Kind,
     key: ObjectKey,
     uid: String,
     change: impl FnOnce(&mut Value) -> bool + Send + 'static,
 ) {
-    let kind = shared.pods;
     let name = key.to_string();
-    let written = shared.store.write(Durability::Lazy, move |tx| {
+    let written = store.write(Durability::Lazy, move |tx| {
         if let Some(mut object) = held(tx, &key, &uid)
             && change(&mut object)
         {
@@ -167,5 +170,137 @@ pub async fn write_node(store: &Store, settings: &Settings) {
     });
     if let Err(error) = written.await {
         tracing::error!("the node is not in the store: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use apiserver::kinds::Kind;
+    use apiserver::objects;
+    use kubelet::PodView;
+    use lifecycle::{Condition, ConditionKind, Observed, Phase};
+    use podspec::{IDENTITY_BYTES, Moment, Pod, WallTime};
+    use ports::PodContext;
+    use serde_json::{Value, json};
+    use store::{Durability, Options, Place, Store};
+
+    use super::{Pending, Resizing, change_pod, take_status, tell_resizing};
+    use crate::wishes::Said;
+
+    struct Bed {
+        store: Store,
+        pods: &'static Kind,
+    }
+
+    impl Bed {
+        fn new() -> Self {
+            let store = Store::open(Place::Memory, Options { index: objects::index_stored }).unwrap();
+            Self { store, pods: Kind::find("", "v1", "pods").unwrap() }
+        }
+
+        async fn put(&self, uid: &str, status: Value) {
+            let pods = self.pods;
+            let mut pod =
+                json!({"metadata": {"namespace": "n", "name": "web", "uid": uid}, "status": status});
+            let written =
+                self.store.write(Durability::Lazy, move |tx| Ok::<_, ()>(objects::put(tx, pods, &mut pod)));
+            written.await.unwrap().unwrap();
+        }
+
+        /// What a node says of the pod with this uid.
+        async fn say(&self, uid: &str, status: Value) -> Option<Value> {
+            let key = objects::key(self.pods, &json!({"metadata": {"namespace": "n", "name": "web"}}));
+            change_pod(&self.store, self.pods, key.clone(), uid.to_owned(), take_status(status)).await;
+            self.store.get(&key).map(|object| objects::value(&object).unwrap()["status"].take())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_a_pod_is_not_another_pods() {
+        let bed = Bed::new();
+        let running = json!({"phase": "Running", "conditions": []});
+        assert_eq!(bed.say("old", running.clone()).await, None);
+        bed.put("new", json!({"phase": "Pending"})).await;
+        assert_eq!(bed.say("old", running.clone()).await, Some(json!({"phase": "Pending"})));
+        assert_eq!(bed.say("new", running.clone()).await, Some(running));
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_has_ended_stays_so_and_an_equal_status_writes_nothing() {
+        let bed = Bed::new();
+        bed.put("u", json!({"phase": "Failed", "reason": "Evicted"})).await;
+        let said =
+            bed.say("u", json!({"phase": "Running", "reason": "Evicted", "conditions": []})).await.unwrap();
+        assert_eq!((&said["phase"], &said["reason"]), (&json!("Failed"), &json!("Evicted")));
+        let revision = bed.store.revision();
+        bed.say("u", json!({"phase": "Failed", "reason": "Evicted", "conditions": []})).await;
+        assert_eq!(bed.store.revision(), revision);
+    }
+
+    fn pod(cpu: &str, generation: i64) -> Pod {
+        let text = format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: web}}, spec: {{containers: [{{name: a, image: i, resources: \
+             {{requests: {{cpu: {cpu}}}}}}}]}}}}"
+        );
+        let loaded = podspec::load_pods("test", &text, || [7; IDENTITY_BYTES]).unwrap().remove(0);
+        Pod { generation, ..loaded.admitted.pod }
+    }
+
+    fn view(pod: Pod, phase: Phase, progresses: bool) -> PodView {
+        let mut status = lifecycle::plan(&pod.spec, &Observed::default(), Moment::default()).status;
+        status.phase = phase;
+        let condition =
+            Condition { kind: ConditionKind::PodResizeInProgress, status: true, reason: None, message: None };
+        status.conditions.extend(progresses.then_some(condition));
+        let [pod_dir, run_dir, log_dir] = ["pod", "run", "log"].map(Into::into);
+        let pod = Arc::new(PodContext { pod, pod_dir, run_dir, log_dir, bound: true });
+        PodView { pod, status, conditions: BTreeMap::new(), deleting: false, at_rest: false, seq: 0 }
+    }
+
+    /// Type, generation and reason of the conditions of resizing.
+    fn shown(view: &PodView, pending: Option<&Pending>, under_way: Option<i64>) -> Vec<String> {
+        let facts = kubelet::render::RenderFacts {
+            host_ip: "10.0.0.1".to_owned(),
+            generation: view.pod.pod.generation,
+        };
+        let mut status = kubelet::render::pod_status(&view.pod.pod, view, &facts);
+        tell_resizing(&mut status, view, &Resizing { pending, under_way });
+        let conditions = status["conditions"].as_array().unwrap().iter();
+        let of_resizing = conditions.filter(|held| held["type"].as_str().unwrap().starts_with("PodResize"));
+        let line = |held: &Value| {
+            let text = |name: &str| held[name].as_str().unwrap_or_default().to_owned();
+            format!("{} {} {}", text("type"), held["observedGeneration"], text("reason"))
+                .trim_end()
+                .to_owned()
+        };
+        of_resizing.map(line).collect()
+    }
+
+    /// Clients take a status of the newest generation without these conditions for the end of a resize.
+    #[test]
+    fn a_resize_is_shown_until_it_has_been_granted_and_done() {
+        let said = |generation| Said { infeasible: false, generation, since: WallTime(0) };
+        let pending = Pending { pod: pod("2", 2), said: said(2), message: "why".to_owned(), told: true };
+        let waits = ["PodResizePending 2 Deferred"];
+        assert_eq!(shown(&view(pod("1", 1), Phase::Running, false), Some(&pending), None), waits);
+        assert_eq!(shown(&view(pod("1", 2), Phase::Running, false), Some(&pending), None), waits);
+        let granted = view(pod("2", 2), Phase::Running, true);
+        assert_eq!(shown(&granted, Some(&pending), Some(2)), ["PodResizeInProgress 2"]);
+        // Other changes of the pod meanwhile are no other resize.
+        let changed = view(pod("2", 3), Phase::Running, true);
+        assert_eq!(shown(&changed, Some(&pending), Some(2)), ["PodResizeInProgress 2"]);
+        // An earlier one says nothing of a pod that was resized since.
+        assert_eq!(shown(&view(pod("3", 3), Phase::Running, false), Some(&pending), None), [""; 0]);
+        let over = view(pod("1", 2), Phase::Failed, false);
+        assert_eq!(shown(&over, Some(&pending), None), [""; 0]);
+        let infeasible = Said { infeasible: true, ..said(2) };
+        let vain = Pending { said: infeasible, ..pending };
+        assert_eq!(
+            shown(&view(pod("1", 2), Phase::Running, false), Some(&vain), None),
+            ["PodResizePending 2 Infeasible"]
+        );
     }
 }

@@ -31,6 +31,7 @@ pub(crate) async fn follow<N: Node>(shared: Arc<Shared<N>>) {
         source.end_all_but(&here);
         // No resize is granted before all is known that takes of the node.
         source.settle();
+        source.known();
         let watched = source.shared.store.watch(resource, None, listing.revision);
         let Ok(mut watch) = watched else { continue };
         // An error says that this fell behind the store's history: everything is looked at anew.
@@ -67,6 +68,13 @@ impl<N: Node> Source<N> {
                 let _ = self.shared.kubelet.delete_pod(&uid, grace);
             }
             self.finished(&uid);
+        }
+    }
+
+    /// Every pod that is here is as the store has it, or waits.
+    fn known(&self) {
+        for tended in self.shared.tended().values() {
+            tended.wanted.send_if_modified(|wanted| !std::mem::replace(&mut wanted.known, true));
         }
     }
 
@@ -172,7 +180,7 @@ impl<N: Node> Source<N> {
             Ok(subscription) => {
                 let uid = subscription.pod.pod.uid.clone();
                 self.shared.updates.begun(&subscription.pod.pod);
-                tend::tend(&self.shared, subscription);
+                tend::tend(&self.shared, subscription, true);
                 if let Some(tended) = self.shared.tended().get_mut(&uid) {
                     tended.generation = generation(object);
                 }
@@ -212,14 +220,15 @@ fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: Stri
     let Some(held) = shared.kubelet.pod(&wish.pod.uid) else { return };
     let generation = wish.pod.generation;
     if let Some(tended) = shared.tended().get(&wish.pod.uid) {
-        let before = tended.pending.borrow().as_ref().map(|pending| pending.said.clone());
+        let before = tended.wanted.borrow().pending.as_ref().map(|pending| pending.said.clone());
         // An earlier resize, which was granted, says nothing of this one.
         let before = before.filter(|before| before.generation == generation).or(wish.said);
         let since = before.as_ref().filter(|before| before.infeasible == infeasible);
         let said = Said { infeasible, generation, since: since.map_or_else(sink::wall_now, |s| s.since) };
         let told = before.as_ref() == Some(&said);
         // Before the pod, so that no status of it comes without.
-        tended.pending.send_replace(Some(Pending { pod: wish.pod.clone(), said, message, told }));
+        let pending = Pending { pod: wish.pod.clone(), said, message, told };
+        tended.wanted.send_modify(|wanted| wanted.pending = Some(pending));
     }
     let mut pod = wish.pod;
     Granted::of(&held.pod.spec).put(&mut pod.spec);

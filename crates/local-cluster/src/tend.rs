@@ -11,18 +11,19 @@ use ports::PodContext;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 
-use crate::cluster::{Pending, Shared, Tended};
+use crate::cluster::{Shared, Tended, Wanted};
 use crate::events::EventWriter;
 use crate::limits;
 use crate::sink::{self, Resizing};
+use crate::wishes::Said;
 
 /// A pod whose files cannot be removed is tried again so often.
 const REMOVE_AGAIN: Duration = Duration::from_secs(10);
 
-/// Tends a pod until it is gone.
-pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription) {
-    let (pending, receiver) = watch::channel(None);
-    let tended = Tended { generation: 0, pending, finished: false, gates: None };
+/// Tends a pod until it is gone. `known`: the kubelet has it as the store has it.
+pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription, known: bool) {
+    let (wanted, receiver) = watch::channel(Wanted { known, pending: None });
+    let tended = Tended { generation: 0, wanted, finished: false, gates: None };
     shared.tended().insert(subscription.pod.pod.uid.clone(), tended);
     tokio::spawn(follow(Arc::clone(shared), subscription, receiver));
 }
@@ -30,13 +31,14 @@ pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription)
 async fn follow<N: Node>(
     shared: Arc<Shared<N>>,
     mut subscription: Subscription,
-    mut pending: watch::Receiver<Option<Pending>>,
+    mut wanted: watch::Receiver<Wanted>,
 ) {
     let pod = Arc::clone(&subscription.pod);
     let mut teller = Teller {
         events: EventWriter::new(&pod),
         resize: ResizeEvents::new(&pod.pod),
         shared: Arc::clone(&shared),
+        said: None,
     };
     let measured = limits::watch(&shared, &pod.pod.uid);
     let mut journal_open = true;
@@ -57,16 +59,16 @@ async fn follow<N: Node>(
                 }
                 let view = subscription.view.borrow_and_update().clone();
                 let Some(view) = view else { continue };
-                let waits = pending.borrow().clone();
-                teller.view(&view, waits.as_ref()).await;
+                let wanted = wanted.borrow().clone();
+                teller.view(&view, &wanted).await;
                 if is_over(&view) && shared.settings.removes {
                     break true;
                 }
             }
-            Ok(()) = pending.changed() => {
-                let waits = pending.borrow_and_update().clone();
+            Ok(()) = wanted.changed() => {
+                let wanted = wanted.borrow_and_update().clone();
                 let view = subscription.view.borrow().clone();
-                teller.pending(view.as_ref(), waits.as_ref()).await;
+                teller.wanted(view.as_ref(), &wanted).await;
             }
         }
     };
@@ -88,6 +90,8 @@ struct Teller<N: Node> {
     shared: Arc<Shared<N>>,
     events: EventWriter,
     resize: ResizeEvents,
+    /// Of the resize that waits.
+    said: Option<Said>,
 }
 
 impl<N: Node> Teller<N> {
@@ -95,26 +99,30 @@ impl<N: Node> Teller<N> {
         self.events.entry(&self.shared, entry).await;
     }
 
-    async fn view(&mut self, view: &PodView, pending: Option<&Pending>) {
+    async fn view(&mut self, view: &PodView, wanted: &Wanted) {
         for event in self.resize.see(view, now()) {
             self.events.event(&self.shared, &event).await;
         }
-        self.status(view, pending).await;
+        self.status(view, wanted).await;
     }
 
-    async fn pending(&mut self, view: Option<&PodView>, pending: Option<&Pending>) {
-        if let Some(pending) = pending.filter(|pending| !pending.told) {
+    async fn wanted(&mut self, view: Option<&PodView>, wanted: &Wanted) {
+        let said = wanted.pending.as_ref().map(|pending| pending.said.clone());
+        let is_new = std::mem::replace(&mut self.said, said.clone()) != said;
+        if let Some(pending) = wanted.pending.as_ref().filter(|pending| is_new && !pending.told) {
             let event = pending_event(&pending.pod, pending.said.infeasible, &pending.message, now());
             self.events.event(&self.shared, &event).await;
         }
         if let Some(view) = view {
-            self.status(view, pending).await;
+            self.status(view, wanted).await;
         }
     }
 
-    async fn status(&self, view: &PodView, pending: Option<&Pending>) {
-        let resizing = Resizing { pending, under_way: self.resize.under_way() };
-        sink::write_status(&self.shared, view, &resizing).await;
+    async fn status(&self, view: &PodView, wanted: &Wanted) {
+        if wanted.known {
+            let resizing = Resizing { pending: wanted.pending.as_ref(), under_way: self.resize.under_way() };
+            sink::write_status(&self.shared, view, &resizing).await;
+        }
     }
 }
 
