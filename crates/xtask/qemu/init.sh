@@ -10,7 +10,7 @@ if [ "$1" != moved ]; then
     $bb mount -t tmpfs -o mode=755 tmpfs /newroot
     $bb mkdir -p /newroot/usr/bin /newroot/usr/sbin /newroot/usr/lib /newroot/etc /newroot/dev /newroot/proc \
         /newroot/sys /newroot/run /newroot/tmp /newroot/var /newroot/root
-    $bb cp -a /bin/busybox /bin/monopod /newroot/usr/bin/
+    $bb cp -a /bin/busybox /bin/monopod /bin/container-cases /newroot/usr/bin/
     $bb cp -a /examples /modules /init /newroot/
     $bb ln -s usr/bin /newroot/bin
     $bb ln -s usr/sbin /newroot/sbin
@@ -113,6 +113,14 @@ oom() {
     [ $code -eq 1 ] && grep -q OOMKilled /tmp/oom.out && clean
 }
 
+# cpu.max and memory.max of what runs: four cases, none of them skipped.
+resize() {
+    container-cases resize > /tmp/cases 2>&1
+    code=$?
+    cat /tmp/cases
+    [ $code -eq 0 ] && [ "$(grep -c ': Passed$' /tmp/cases)" = 4 ]
+}
+
 # The device rules are a program in the kernel here: a node that a container makes itself stays closed.
 devices() {
     pod devices 'echo x > /dev/null && mknod /tmp/kmsg c 1 11 && ! head -c 1 /tmp/kmsg && touch /trace/closed'
@@ -144,6 +152,7 @@ check sidecar example sidecar 'shipped: app: first line' 'shipped: app: last lin
 check job-with-sidecar example job-with-sidecar 'sum is 5050'
 check limits limits
 check oom oom
+check resize resize
 check devices devices
 check interrupted interrupted
 check killed killed

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use cargo_metadata::Message;
 
 use crate::shell::{cargo, output, run, target_dir};
 
@@ -34,6 +35,21 @@ pub(crate) fn build_package(package: &str) -> Result<PathBuf> {
     let size_kib = fs::metadata(&path)?.len() / 1024;
     println!("{}: static, not position-independent, {size_kib} KiB", path.display());
     Ok(path)
+}
+
+/// Builds a test of the package that has a program of its own, to run where there are no libraries.
+pub(crate) fn build_test(package: &str, test: &str) -> Result<PathBuf> {
+    let triple = host_triple()?;
+    let mut command = cargo(&["test", "--locked", "--package", package, "--test", test, "--target", &triple]);
+    command.args(["--no-run", "--message-format", "json-render-diagnostics"]).env("RUSTFLAGS", FLAGS);
+    let messages = output(&mut command)?;
+    let mut artifacts = Message::parse_stream(messages.as_bytes()).filter_map(|message| match message {
+        Ok(Message::CompilerArtifact(artifact)) if artifact.target.name == test => artifact.executable,
+        _ => None,
+    });
+    let path = artifacts.next().with_context(|| format!("cargo names no program of test {test}"))?;
+    check_static(path.as_std_path())?;
+    Ok(path.into_std_path_buf())
 }
 
 fn host_triple() -> Result<String> {

@@ -1,5 +1,5 @@
 //! A machine with cgroup v2 alone and another kernel than this one: Debian's cloud kernel in qemu, with the
-//! release binary and busybox as its whole user land. What it runs is `qemu/init.sh`.
+//! release binary, the shim's cases and busybox as its whole user land. What it runs is `qemu/init.sh`.
 
 mod archive;
 mod guest;
@@ -22,8 +22,9 @@ pub(crate) fn run(program: Option<&Path>) -> Result<Counts> {
     let dir = target_dir()?.join("qemu");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let program = program.map_or_else(dist::build, |program| Ok(program.to_owned()))?;
+    let cases = dist::build_test("shim", "container")?;
     match packages::fetch(&dir) {
-        Ok(parts) => guest::boot(&parts.kernel, &guest::initramfs(&dir, &program, &parts)?),
+        Ok(parts) => guest::boot(&parts.kernel, &guest::initramfs(&dir, &program, &cases, &parts)?),
         // Debian's mirrors are not ours to fail on.
         Err(error) => Ok(skipped(&format!("{error:#}"))),
     }

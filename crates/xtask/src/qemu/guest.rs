@@ -17,8 +17,8 @@ const DEADLINE_SECONDS: &str = "600";
 const RESULT: &str = "RESULT ";
 const END: &str = "RESULTS COMPLETE";
 
-/// Writes the guest's first file system and names its file.
-pub(super) fn initramfs(dir: &Path, program: &Path, parts: &Parts) -> Result<PathBuf> {
+/// Writes the guest's first file system and names its file. `cases` are those of the shim.
+pub(super) fn initramfs(dir: &Path, program: &Path, cases: &Path, parts: &Parts) -> Result<PathBuf> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let mut archive = Archive::default();
     for directory in ["dev", "bin", "examples", "modules"] {
@@ -28,6 +28,7 @@ pub(super) fn initramfs(dir: &Path, program: &Path, parts: &Parts) -> Result<Pat
     archive.program("init", include_bytes!("../../qemu/init.sh"));
     archive.program("bin/busybox", &read(&parts.busybox)?);
     archive.program("bin/monopod", &read(program)?);
+    archive.program("bin/container-cases", &read(cases)?);
     archive.program("modules/overlay.ko", &module(dir, &parts.overlay)?);
     for name in ["co-located.yaml", "init.yaml", "sidecar.yaml", "job-with-sidecar.yaml"] {
         archive.program(&format!("examples/{name}"), &read(&workspace_root().join("examples").join(name))?);
