@@ -1,7 +1,7 @@
 //! Linux capabilities of a container
 //! (<https://kubernetes.io/docs/tasks/configure-pod-container/security-context/#set-capabilities-for-a-container>).
 
-use podspec::Capabilities;
+use podspec::SecurityContext;
 
 use crate::config::CapabilitySets;
 use crate::error::ConfigError;
@@ -110,9 +110,15 @@ const DEFAULT_BITS: u64 = {
 
 /// `ALL` first, whether added or dropped, then the single names added, then those dropped, so that
 /// `drop: [ALL], add: [CHOWN]` leaves one. A process that is not root starts without any, but may
-/// gain those of the bounding set from a file, as Kubernetes has no ambient capabilities.
-pub(crate) fn sets(asked: &Capabilities, uid: u32, available: u64) -> Result<CapabilitySets, ConfigError> {
-    let mut bounding = DEFAULT_BITS & available;
+/// gain those of the bounding set from a file, as Kubernetes has no ambient capabilities. A privileged one begins with
+/// all, and may drop some.
+pub(crate) fn sets(
+    security: &SecurityContext,
+    uid: u32,
+    available: u64,
+) -> Result<CapabilitySets, ConfigError> {
+    let asked = &security.capabilities;
+    let mut bounding = if security.privileged { available } else { DEFAULT_BITS & available };
     if asked.add.iter().any(|name| is_all(name)) {
         bounding = available;
     }
@@ -137,7 +143,13 @@ fn is_all(name: &str) -> bool {
     name.eq_ignore_ascii_case("ALL")
 }
 
+/// Of a capability named without `CAP_`.
+pub(crate) fn number(name: &str) -> Option<usize> {
+    NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))
+}
+
 fn parse(name: &str) -> Result<u64, ConfigError> {
-    let number = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
-    number.map(|number| 1 << number).ok_or_else(|| ConfigError::UnknownCapability { name: name.to_owned() })
+    number(name)
+        .map(|number| 1 << number)
+        .ok_or_else(|| ConfigError::UnknownCapability { name: name.to_owned() })
 }

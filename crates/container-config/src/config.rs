@@ -78,6 +78,10 @@ pub struct SandboxConfig {
     /// A pod on the host's network keeps the host's name instead.
     pub hostname: String,
     pub host_network: bool,
+    /// The host's System V and POSIX IPC.
+    pub host_ipc: bool,
+    /// Names as in [`podspec::Sysctl`], and values: of the sandbox's own namespaces.
+    pub sysctls: Vec<(String, String)>,
     /// Where the shim mounts the `/proc` of the process namespace that the containers share; `None` when
     /// each has a namespace of its own.
     pub shared_proc: Option<PathBuf>,
@@ -111,6 +115,8 @@ pub struct ContainerConfig {
     /// Hidden: files behind /dev/null, directories behind an empty read-only tmpfs.
     pub masked_paths: Vec<String>,
     pub readonly_paths: Vec<String>,
+    /// Gets every device node of the host, and on cgroup v2 sees all groups.
+    pub privileged: bool,
     pub pid_namespace: PidNamespace,
     pub resources: ResourceLimits,
     /// Of the pod's cgroup, which may have been resized since it was made.
@@ -191,7 +197,7 @@ pub enum MountKind {
     Devpts,
     /// tmpfs with the standard device nodes and links; nothing of the host's /dev.
     Dev,
-    /// The container's own cgroup subtree, read-only, in the layout of the host (v1 or v2).
+    /// The container's own cgroup subtree, in the layout of the host (v1 or v2).
     Cgroup,
     Bind(BindSource),
     /// The files of an image.
@@ -239,6 +245,7 @@ pub enum PidNamespace {
     Container,
     /// The pod's, whose PID 1 is the shim's own init.
     Pod,
+    Host,
     /// Of this container's running attempt.
     Of(ContainerName),
 }

@@ -1,6 +1,6 @@
 //! The parts of a container's configuration, put together.
 
-use podspec::{Container, Pod};
+use podspec::{Container, Pod, SeccompProfile};
 
 use crate::config::{
     ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts, VolumeImages,
@@ -28,17 +28,20 @@ pub fn container_config(
 ) -> Result<ContainerConfig, ConfigError> {
     let pid_namespace = match &container.target {
         _ if pod.spec.share_process_namespace => PidNamespace::Pod,
+        _ if pod.spec.host_pid => PidNamespace::Host,
         Some(target) => PidNamespace::Of(target.clone()),
         None => PidNamespace::Container,
     };
+    let privileged = container.security.privileged;
     let env = environment::container_env(pod, container, facts, node, objects)?;
     Ok(ContainerConfig {
         name: container.name.clone(),
-        process: process(pod, container, image, facts, node, &env)?,
+        process: process(pod, container, image, facts, node, objects, &env)?,
         root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
         mounts: mounts::mounts(&pod.spec, container, facts, &env, volume_images)?,
-        masked_paths: mounts::masked_paths(node),
-        readonly_paths: mounts::readonly_paths(),
+        masked_paths: if privileged { Vec::new() } else { mounts::masked_paths(node) },
+        readonly_paths: if privileged { Vec::new() } else { mounts::readonly_paths() },
+        privileged,
         pid_namespace,
         resources: resources::resource_limits_in(&pod.spec, container),
         of_pod: resources::pod_resource_limits(&pod.spec),
@@ -57,14 +60,22 @@ fn process(
     image: &ImageConfig,
     facts: &SandboxFacts,
     node: &NodeFacts,
+    objects: &Objects,
     own_env: &[Variable],
 ) -> Result<Process, ConfigError> {
     let identity = user::identity(pod, container, image)?;
-    let capabilities = capabilities::sets(&container.security.capabilities, identity.uid, node.capabilities)?;
-    let seccomp = if container.security.seccomp_unconfined {
-        Vec::new()
-    } else {
-        seccomp::runtime_default(capabilities.bounding)
+    let capabilities = capabilities::sets(&container.security, identity.uid, node.capabilities)?;
+    let seccomp = match &container.security.seccomp {
+        _ if container.security.privileged => Vec::new(),
+        SeccompProfile::Unconfined => Vec::new(),
+        SeccompProfile::RuntimeDefault => seccomp::runtime_default(capabilities.bounding),
+        SeccompProfile::Localhost(name) => {
+            let profile = objects
+                .seccomp_profile()
+                .map_err(|why| ConfigError::SeccompProfile { name: name.clone(), why: why.to_owned() })?;
+            seccomp::compile(profile, capabilities.bounding)
+                .map_err(|why| ConfigError::SeccompProfile { name: name.clone(), why })?
+        }
     };
     let args = command::process_args(container, image, own_env)?;
     let env = environment::process_env(container, image, own_env, &facts.hostname, &identity.home);

@@ -66,6 +66,8 @@ pub enum ConfigError {
     NoSuchContainer { name: ContainerName },
     #[error("no container name was given for a resource field")]
     NoContainer,
+    #[error("cannot load seccomp profile \"{name}\": {why}")]
+    SeccompProfile { name: String, why: String },
     #[error("image stop signal {signal:?} is not a signal's name or number (1 to 64)")]
     UnknownStopSignal { signal: String },
 }

@@ -2,11 +2,14 @@
 
 use std::fmt::Write;
 
-use podspec::PodSpec;
+use podspec::Pod;
 use podspec::spec::HostAlias;
 
-/// Of a pod without a network of its own.
-const NO_RESOLVER: &str = "# This pod has no network beyond its own loopback.\n";
+use crate::dns::resolv_conf;
+
+const CLUSTER_DOMAIN: &str = "cluster.local";
+/// Linux' `__NEW_UTS_LEN`.
+const KERNEL_HOSTNAME_BYTES_MAX: usize = 64;
 
 /// The texts of `/etc/hosts` and `/etc/resolv.conf`, and the name in `/etc/hostname`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,21 +20,55 @@ pub struct EtcFiles {
 }
 
 /// `ip` is the pod's; `of_host` reads the machine's own files, which a pod on its network has too.
-pub fn etc_files(spec: &PodSpec, ip: &str, of_host: impl FnOnce() -> EtcFiles) -> EtcFiles {
+pub fn etc_files(pod: &Pod, ip: &str, of_host: impl FnOnce() -> EtcFiles) -> EtcFiles {
+    let spec = &pod.spec;
+    let of_host = of_host();
+    let resolv_conf = resolv_conf(spec, || of_host.resolv_conf);
     if spec.host_network {
-        let EtcFiles { hosts, hostname, resolv_conf } = of_host();
-        return EtcFiles { hosts: host_network_hosts(&hosts, &spec.host_aliases), hostname, resolv_conf };
+        let hosts = host_network_hosts(&of_host.hosts, &spec.host_aliases);
+        return EtcFiles { hosts, hostname: of_host.hostname, resolv_conf };
     }
-    EtcFiles {
-        hosts: pod_hosts(ip, &spec.hostname, &spec.host_aliases),
-        hostname: spec.hostname.clone(),
-        resolv_conf: NO_RESOLVER.to_owned(),
+    let names = match fqdn(pod) {
+        Some(fqdn) => format!("{fqdn}\t{}", spec.hostname),
+        None => spec.hostname.clone(),
+    };
+    // One that is too long has no sandbox.
+    let hostname = kernel_hostname(pod).unwrap_or_else(|_| spec.hostname.clone());
+    EtcFiles { hosts: pod_hosts(ip, &names, &spec.host_aliases), hostname, resolv_conf }
+}
+
+/// The pod's name in the cluster's domain.
+fn fqdn(pod: &Pod) -> Option<String> {
+    let Pod { spec, namespace, .. } = pod;
+    (!spec.subdomain.is_empty())
+        .then(|| format!("{}.{}.{namespace}.svc.{CLUSTER_DOMAIN}", spec.hostname, spec.subdomain))
+}
+
+/// What the kernel calls the pod's machine.
+///
+/// # Errors
+/// [`HostnameTooLong`], which comes from `setHostnameAsFQDN`.
+pub(crate) fn kernel_hostname(pod: &Pod) -> Result<String, HostnameTooLong> {
+    match fqdn(pod).filter(|_| pod.spec.hostname_as_fqdn) {
+        Some(fqdn) if fqdn.len() > KERNEL_HOSTNAME_BYTES_MAX => Err(HostnameTooLong { fqdn }),
+        Some(fqdn) => Ok(fqdn),
+        None => Ok(pod.spec.hostname.clone()),
     }
 }
 
+/// In the kubelet's words.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "failed to construct FQDN from pod hostname and cluster domain, FQDN {fqdn} is too long \
+     ({KERNEL_HOSTNAME_BYTES_MAX} characters is the max, {} characters requested)", fqdn.len()
+)]
+pub struct HostnameTooLong {
+    fqdn: String,
+}
+
 /// <https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/>
-fn pod_hosts(ip: &str, hostname: &str, aliases: &[HostAlias]) -> String {
-    let own = format!("{ip}\t{hostname}\n");
+fn pod_hosts(ip: &str, names: &str, aliases: &[HostAlias]) -> String {
+    let own = format!("{ip}\t{names}\n");
     let fixed = "# Kubernetes-managed hosts file.\n\
                  127.0.0.1\tlocalhost\n\
                  ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -62,7 +99,7 @@ fn alias_lines(aliases: &[HostAlias]) -> String {
 mod tests {
     use podspec::spec::HostAlias;
 
-    use super::{host_network_hosts, pod_hosts};
+    use super::{EtcFiles, etc_files, host_network_hosts, kernel_hostname, pod_hosts};
 
     fn aliases() -> Vec<HostAlias> {
         let alias = |ip: &str, names: &[&str]| HostAlias {
@@ -96,5 +133,47 @@ mod tests {
         let expected = "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost box\n\
             \n# Entries added by HostAliases.\n10.1.2.4\tbaz\n";
         assert_eq!(text, expected);
+    }
+
+    fn of_host() -> EtcFiles {
+        let text = |text: &str| text.to_owned();
+        EtcFiles { hosts: text("127.0.0.1 box\n"), hostname: text("box"), resolv_conf: text("search x\n") }
+    }
+
+    #[test]
+    fn a_subdomain_makes_a_whole_name() {
+        let mut pod = crate::tests::pod(Vec::new());
+        (pod.namespace, pod.spec.hostname) = ("prod".to_owned(), "web-0".to_owned());
+        pod.spec.hostname_as_fqdn = true;
+        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "web-0", "without a subdomain");
+        pod.spec.subdomain = "web".to_owned();
+        let files = etc_files(&pod, "10.0.0.7", of_host);
+        assert!(
+            files.hosts.ends_with("\n10.0.0.7\tweb-0.web.prod.svc.cluster.local\tweb-0\n"),
+            "{}",
+            files.hosts
+        );
+        assert_eq!(files.hostname, "web-0.web.prod.svc.cluster.local");
+        pod.spec.hostname_as_fqdn = false;
+        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "web-0");
+        pod.spec.host_network = true;
+        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "box");
+    }
+
+    #[test]
+    fn a_whole_name_has_to_fit_into_the_kernels() {
+        let mut pod = crate::tests::pod(Vec::new());
+        (pod.namespace, pod.spec.subdomain) = ("prod".to_owned(), "web".to_owned());
+        pod.spec.hostname_as_fqdn = true;
+        let own = 64 - ".web.prod.svc.cluster.local".len();
+        pod.spec.hostname = "a".repeat(own);
+        assert_eq!(kernel_hostname(&pod).unwrap().len(), 64);
+        pod.spec.hostname.push('a');
+        let expected = format!(
+            "failed to construct FQDN from pod hostname and cluster domain, FQDN {}.web.prod.svc.cluster.local is \
+             too long (64 characters is the max, 65 characters requested)",
+            "a".repeat(own + 1)
+        );
+        assert_eq!(kernel_hostname(&pod).unwrap_err().to_string(), expected);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn mounts(
     let taken: BTreeSet<&str> = volumes.iter().map(|mount| mount.target.as_str()).collect();
     let is_taken = |mount: &Mount| taken.contains(mount.target.as_str());
     let is_in_volume = |mount: &Mount| taken.contains("/dev") && mount.target.starts_with("/dev/");
-    let mut all = kernel_mounts().to_vec();
+    let mut all = kernel_mounts(container.security.privileged).to_vec();
     all.retain(|mount| !is_taken(mount) && !is_in_volume(mount));
     let mut binds = pod_mounts(container, facts).to_vec();
     binds.retain(|mount| !is_taken(mount));
@@ -65,7 +65,9 @@ pub(crate) fn readonly_paths() -> Vec<String> {
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
 }
 
-fn kernel_mounts() -> [Mount; 6] {
+/// A privileged container may change what is in sysfs and cgroups.
+fn kernel_mounts(privileged: bool) -> [Mount; 6] {
+    let inert = if privileged { INERT } else { INERT_READ_ONLY };
     [
         Mount { target: "/proc".to_owned(), kind: MountKind::Proc, options: INERT },
         Mount {
@@ -79,8 +81,8 @@ fn kernel_mounts() -> [Mount; 6] {
             options: MountOptions { nosuid: true, noexec: true, ..NONE },
         },
         Mount { target: "/dev/mqueue".to_owned(), kind: MountKind::Mqueue, options: INERT },
-        Mount { target: "/sys".to_owned(), kind: MountKind::Sysfs, options: INERT_READ_ONLY },
-        Mount { target: "/sys/fs/cgroup".to_owned(), kind: MountKind::Cgroup, options: INERT_READ_ONLY },
+        Mount { target: "/sys".to_owned(), kind: MountKind::Sysfs, options: inert },
+        Mount { target: "/sys/fs/cgroup".to_owned(), kind: MountKind::Cgroup, options: inert },
     ]
 }
 

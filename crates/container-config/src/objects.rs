@@ -22,17 +22,30 @@ impl std::fmt::Debug for ObjectData {
     }
 }
 
-/// The objects that a pod names, as they were read. One that is not among them is not there.
+/// What a container names and is somewhere else, as it was read. An object that is not among them is not there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Objects(BTreeMap<(ObjectKind, String), Arc<ObjectData>>);
+pub struct Objects {
+    objects: BTreeMap<(ObjectKind, String), Arc<ObjectData>>,
+    seccomp_profile: Option<Result<String, String>>,
+}
 
 impl Objects {
     pub fn insert(&mut self, kind: ObjectKind, name: &str, data: Arc<ObjectData>) {
-        self.0.insert((kind, name.to_owned()), data);
+        self.objects.insert((kind, name.to_owned()), data);
+    }
+
+    /// The text of the container's `localhostProfile`, or why it could not be read.
+    pub fn set_seccomp_profile(&mut self, profile: Result<String, String>) {
+        self.seccomp_profile = Some(profile);
+    }
+
+    pub(crate) fn seccomp_profile(&self) -> Result<&str, &str> {
+        let profile = self.seccomp_profile.as_ref().ok_or("it was not read")?;
+        profile.as_deref().map_err(String::as_str)
     }
 
     pub(crate) fn find(&self, object: &ObjectRef) -> Option<&ObjectData> {
-        self.0.get(&(object.kind, object.name.clone())).map(Arc::as_ref)
+        self.objects.get(&(object.kind, object.name.clone())).map(Arc::as_ref)
     }
 }
 

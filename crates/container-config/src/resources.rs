@@ -146,3 +146,34 @@ fn device_rules() -> Vec<DeviceRule> {
     rules.push(rule(true, 'c', Some(136), None, "rwm"));
     rules
 }
+
+#[cfg(test)]
+mod tests {
+    use podspec::{IDENTITY_BYTES, Resources};
+
+    use super::pod_resources;
+
+    #[test]
+    fn a_pod_has_what_its_containers_have_together() {
+        let of = |own: &str, first: &str, side: &str, app: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{resources: {own}, initContainers: [\
+                 {{name: side, image: i, restartPolicy: Always, resources: {side}}}, {{name: first, image: i, \
+                 resources: {first}}}], containers: [{{name: app, image: i, resources: {app}}}, {{name: b, image: i}}]}}}}"
+            );
+            let loaded = podspec::load_pods("test", &text, || [7; IDENTITY_BYTES]).unwrap().remove(0);
+            pod_resources(&loaded.admitted.pod.spec)
+        };
+        let none = "{}";
+        assert_eq!(of("null", none, none, none), Resources::default());
+        // Limits of some are no limit of all.
+        let (side, first) = ("{requests: {cpu: 100m}}", "{requests: {cpu: 250m}, limits: {memory: 1Mi}}");
+        let app = "{requests: {cpu: 100m, memory: 2Mi}}";
+        let together =
+            Resources { cpu_request: Some(350), memory_request: Some(2 << 20), ..Resources::default() };
+        assert_eq!(of("null", first, side, app), together);
+        let own = "{requests: {cpu: 1}, limits: {cpu: 2}}";
+        let expected = Resources { cpu_request: Some(1_000), cpu_limit: Some(2_000), ..together };
+        assert_eq!(of(own, first, side, app), expected);
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use podspec::{Pod, PodUid};
+use podspec::{Pod, PodSpec, PodUid};
 
 use crate::config::{SandboxConfig, Tmpfs};
+use crate::etc::{HostnameTooLong, kernel_hostname};
 use crate::resources::pod_resource_limits;
 
 /// Of a pod's `/dev/shm`, which its containers share.
@@ -12,8 +13,14 @@ const SHM_BYTES: u64 = 64 << 20;
 const SHM_MODE: u32 = 0o1777;
 
 /// `memory_volumes` are the pod's emptyDir volumes of medium `Memory`.
-#[must_use]
-pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> SandboxConfig {
+///
+/// # Errors
+/// The message of the pod's `FailedCreatePodSandBox`.
+pub fn sandbox_config(
+    pod: &Pod,
+    pod_dir: &Path,
+    memory_volumes: Vec<Tmpfs>,
+) -> Result<SandboxConfig, HostnameTooLong> {
     let shm = Tmpfs {
         path: shm_path(pod_dir),
         size_bytes: Some(SHM_BYTES),
@@ -22,15 +29,19 @@ pub fn sandbox_config(pod: &Pod, pod_dir: &Path, memory_volumes: Vec<Tmpfs>) -> 
         no_swap: false,
     };
     let mut tmpfs = memory_volumes;
-    tmpfs.push(shm);
-    SandboxConfig {
-        hostname: pod.spec.hostname.clone(),
+    if !pod.spec.host_ipc {
+        tmpfs.push(shm);
+    }
+    Ok(SandboxConfig {
+        hostname: kernel_hostname(pod)?,
         host_network: pod.spec.host_network,
+        host_ipc: pod.spec.host_ipc,
+        sysctls: pod.spec.sysctls.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
         shared_proc: pod.spec.share_process_namespace.then(|| pod_dir.join("proc")),
         tmpfs,
         cgroup: pod_cgroup(&pod.uid),
         resources: pod_resource_limits(&pod.spec),
-    }
+    })
 }
 
 /// The pod's cgroup, relative to each hierarchy's root.
@@ -43,6 +54,12 @@ pub fn pod_cgroup(uid: &PodUid) -> String {
 #[must_use]
 pub fn shm_path(pod_dir: &Path) -> PathBuf {
     pod_dir.join("shm")
+}
+
+/// The `/dev/shm` of the pod's containers: its own, or the host's.
+#[must_use]
+pub fn shm_of(spec: &PodSpec, pod_dir: &Path) -> PathBuf {
+    if spec.host_ipc { PathBuf::from("/dev/shm") } else { shm_path(pod_dir) }
 }
 
 /// The group of the shims, beside the groups of the pods.

@@ -21,7 +21,7 @@ fn container(name: &str) -> Container {
     admitted(name).spec.containers.remove(0)
 }
 
-fn pod(containers: Vec<Container>) -> Pod {
+pub(crate) fn pod(containers: Vec<Container>) -> Pod {
     let mut pod = admitted("main");
     pod.uid = PodUid::new("0b6e1a52");
     pod.spec.containers = containers;

@@ -29,9 +29,21 @@ pub struct PodSpec {
     pub termination_grace_period: Duration,
     /// `activeDeadlineSeconds`, measured from the pod's start time.
     pub active_deadline: Option<Duration>,
-    /// The pod's host name, at most 63 characters: `hostname`, or the pod's name.
+    /// The pod's host name, at most 63 characters: `hostnameOverride`, `hostname`, or the pod's name.
     pub hostname: String,
+    /// `subdomain`; empty for none, and with `hostnameOverride`.
+    pub subdomain: String,
+    /// `setHostnameAsFQDN`: the kernel's host name is the whole one, where there is a subdomain.
+    pub hostname_as_fqdn: bool,
+    pub dns_policy: DnsPolicy,
+    pub dns_config: DnsConfig,
     pub host_network: bool,
+    pub host_pid: bool,
+    pub host_ipc: bool,
+    /// `securityContext.sysctls`, their names with dots.
+    pub sysctls: Vec<Sysctl>,
+    /// A container, or the pod, has an `appArmorProfile` other than `Unconfined`.
+    pub app_armor: bool,
     pub share_process_namespace: bool,
     /// Init containers and restartable init containers (sidecars), in start order.
     pub init_containers: Vec<Container>,
@@ -53,6 +65,33 @@ pub struct PodSpec {
     pub readiness_gates: Vec<String>,
     /// `resources` of the pod as a whole (KEP-2837).
     pub resources: Option<Resources>,
+}
+
+/// Whose resolvers a pod asks, before `dnsConfig` adds some.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum DnsPolicy {
+    /// The cluster's; for a pod on the host's network the host's.
+    #[default]
+    ClusterFirst,
+    ClusterFirstWithHostNet,
+    /// The host's.
+    Default,
+    None,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DnsConfig {
+    pub nameservers: Vec<String>,
+    pub searches: Vec<String>,
+    /// Names, each with its value.
+    pub options: Vec<(String, Option<String>)>,
+}
+
+/// A parameter of the kernel, as `net.ipv4.tcp_syncookies`; a slash stands for a dot within a part.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sysctl {
+    pub name: String,
+    pub value: String,
 }
 
 /// One line of `/etc/hosts`.
@@ -352,8 +391,18 @@ pub struct SecurityContext {
     /// `None` is as `Some(true)`: `no_new_privs` stays off.
     pub allow_privilege_escalation: Option<bool>,
     pub capabilities: Capabilities,
-    /// `true` for `seccompProfile.type: Unconfined`; otherwise RuntimeDefault.
-    pub seccomp_unconfined: bool,
+    /// All capabilities and devices, and nothing hidden.
+    pub privileged: bool,
+    pub seccomp: SeccompProfile,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum SeccompProfile {
+    #[default]
+    RuntimeDefault,
+    Unconfined,
+    /// The profile in this file, below the node's directory of profiles.
+    Localhost(String),
 }
 
 /// Names without `CAP_`; `ALL` allowed.
@@ -392,6 +441,13 @@ impl PodSpec {
             let is_first = mounts[..i].iter().all(|m| image_of(&m.name).is_none_or(|(i, _)| i != image.0));
             is_first.then_some(image)
         })
+    }
+
+    /// Whether one of its containers is made from this image, or mounts it.
+    #[must_use]
+    pub fn names_image(&self, image: &str) -> bool {
+        let mounts = |container| self.volume_images(container).any(|(of_volume, _)| of_volume == image);
+        self.all_containers().any(|container| container.image == image || mounts(container))
     }
 
     #[must_use]

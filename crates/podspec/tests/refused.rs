@@ -960,8 +960,6 @@ securityContext:
             11: spec.securityContext.runAsGroup: Invalid value: 2147483648: must be between 0 and 2147483647, inclusive
             12: spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive
             13: spec.securityContext.fsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive
-            14: spec.securityContext.sysctls: Forbidden: not supported yet: sysctls
-            15: spec.securityContext.seccompProfile.type: Forbidden: not supported yet: seccomp profiles from files (remove it, or set it to RuntimeDefault or Unconfined)
             15: spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost
             16: spec.securityContext.supplementalGroupsPolicy: Unsupported value: "None": supported values: "Merge", "Strict"
             17: spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"
@@ -983,13 +981,11 @@ securityContext:
         &expect![[r#"
             9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true
             9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN
-            10: spec.containers[0].securityContext.privileged: Forbidden: not supported yet: privileged containers (remove it, or set it to false)
             13: spec.containers[0].securityContext.runAsUser: Invalid value: 4294967296: must be between 0 and 2147483647, inclusive
-            14: spec.containers[0].securityContext.seccompProfile.localhostProfile: Forbidden: not supported yet: seccomp profiles from files
             14: spec.containers[0].securityContext.seccompProfile.type: Unsupported value: "Default": supported values: "Localhost", "RuntimeDefault", "Unconfined"
-            15: spec.containers[0].securityContext.procMount: Forbidden: not supported yet: an unmasked /proc (remove it, or set it to Default)
+            14: spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: {"LocalhostProfile":"a.json","Type":"Default"}: can only be set when seccomp type is Localhost
+            15: spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`
             16: spec.containers[0].securityContext.seLinuxOptions: Forbidden: not supported yet: SELinux
-            17: spec.containers[0].securityContext.appArmorProfile: Forbidden: not supported yet: AppArmor
             18: spec.containers[0].securityContext.windowsOptions: Forbidden: a setting of Windows containers
         "#]],
     );
@@ -1066,23 +1062,98 @@ ephemeralContainers: [{name: debug, image: app}]
 os: {name: windows}
 ",
         &expect![[r#"
+            5: spec.HostPID: Forbidden: when `hostUsers` is false
+            5: spec.HostIPC: Forbidden: when `hostUsers` is false
             9: spec.activeDeadlineSeconds: Invalid value: 2147483648: must be between 1 and 2147483647, inclusive
-            10: spec.dnsPolicy: Forbidden: not supported yet: other DNS policies (remove it, or set it to ClusterFirst)
-            11: spec.dnsConfig: Forbidden: not supported yet: DNS settings of pods
-            12: spec.hostPID: Forbidden: not supported yet: the host's process namespace (remove it, or set it to false)
-            13: spec.hostIPC: Forbidden: not supported yet: the host's IPC namespace (remove it, or set it to false)
             14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
             18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
             22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
             28: spec.resources: Forbidden: may not be set for a windows pod
             29: spec.overhead: Forbidden: not supported yet: pod overhead
             30: spec.runtimeClassName: Forbidden: there is one built-in runtime; remove the field
-            31: spec.setHostnameAsFQDN: Forbidden: not supported yet: DNS names of pods (remove it, or set it to false)
-            32: spec.hostnameOverride: Forbidden: not supported yet: overriding the host name; use hostname
-            33: spec.subdomain: Forbidden: not supported yet: DNS names of pods
+            32: spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true
             34: spec.schedulingGroup: Forbidden: not supported yet: pod groups
             35: spec.ephemeralContainers: Forbidden: cannot be set on create
             36: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
+        "#]],
+    );
+}
+
+#[test]
+fn names_and_resolvers() {
+    spec("dnsPolicy: None\n", &expect![[r#"
+        5: spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None
+    "#]]);
+    spec("dnsPolicy: None\ndnsConfig: {searches: [a]}\n", &expect![[r#"
+        10: spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None
+    "#]]);
+    spec(
+        "\
+dnsConfig:
+  nameservers: [1.1.1.1, 1.1.1.2, 1.1.1.3, ns.example]
+  searches: [_a.b_c.example., ., -a, Ü]
+  options: [{name: ndots, value: '2'}, {value: x}]
+hostNetwork: true
+setHostnameAsFQDN: true
+hostnameOverride: A.b
+subdomain: a.b
+",
+        &expect![[r#"
+            10: spec.dnsConfig.nameservers: Invalid value: ["1.1.1.1","1.1.1.2","1.1.1.3","ns.example"]: must not have more than 3 nameservers
+            10: spec.dnsConfig.nameservers[3]: Invalid value: "ns.example": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
+            11: spec.dnsConfig.searches[2]: Invalid value: "-a": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')
+            11: spec.dnsConfig.searches[3]: Invalid value: "Ü": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')
+            12: spec.dnsConfig.options[1]: Required value: must not be empty
+            15: spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true
+            15: spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true
+            15: spec.hostnameOverride: Invalid value: "A.b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            16: spec.subdomain: Invalid value: "a.b": must not contain dots
+        "#]],
+    );
+    let searches = ["a"; 33].join(", ");
+    spec(&format!("dnsConfig: {{searches: [{searches}]}}\n"), &expect![[r#"
+        9: spec.dnsConfig.searches: Invalid value: ["a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a"]: must not have more than 32 search paths
+    "#]]);
+}
+
+#[test]
+fn namespaces_and_parameters_of_the_host() {
+    spec(
+        "\
+hostPID: true
+shareProcessNamespace: true
+hostNetwork: true
+hostIPC: true
+securityContext:
+  sysctls:
+  - {name: kernel.shm_rmid_forced, value: '1'}
+  - {name: net/ipv4/ip_local_port_range, value: 1024 65535}
+  - {name: kernel.shm_rmid_forced, value: '0'}
+  - {name: foo-, value: bar}
+  - {name: '', value: '1'}
+  - {name: kernel.domainname, value: ok}
+  appArmorProfile: {type: Localhost}
+",
+        &expect![[r#"
+            13: spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled
+            15: spec.securityContext.sysctls[0].name: Invalid value: "kernel.shm_rmid_forced": may not be specified when 'hostIPC' is true
+            16: spec.securityContext.sysctls[1].name: Invalid value: "net/ipv4/ip_local_port_range": may not be specified when 'hostNetwork' is true
+            17: spec.securityContext.sysctls[2].name: Duplicate value: "kernel.shm_rmid_forced"
+            17: spec.securityContext.sysctls[2].name: Invalid value: "kernel.shm_rmid_forced": may not be specified when 'hostIPC' is true
+            18: spec.securityContext.sysctls[3].name: Invalid value: "foo-": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$
+            19: spec.securityContext.sysctls[4].name: Required value
+            21: spec.securityContext.appArmorProfile.localhostProfile: Required value: must be set when AppArmor type is Localhost
+        "#]],
+    );
+    spec(
+        "\
+securityContext:
+  seccompProfile: {type: Localhost, localhostProfile: ../../etc/passwd}
+  appArmorProfile: {type: RuntimeDefault, localhostProfile: x}
+",
+        &expect![[r#"
+            10: spec.securityContext.seccompProfile.localhostProfile: Invalid value: "../../etc/passwd": must not contain '..'
+            11: spec.securityContext.appArmorProfile.localhostProfile: Invalid value: "x": can only be set when AppArmor type is Localhost
         "#]],
     );
 }

@@ -15,16 +15,15 @@ const MODE: u32 = 0o644;
 
 /// Writes the files and says where they are. The volumes are the kubelet's to add.
 pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeError> {
-    let spec = &pod.pod.spec;
     let dir = pod.pod_dir.join("etc");
     fs::create_dir_all(&dir).map_err(|source| RuntimeError::Directory { path: dir.clone(), source })?;
-    let files = etc_files(spec, ip, of_host);
+    let files = etc_files(&pod.pod, ip, of_host);
     let facts = SandboxFacts {
         hostname: files.hostname.clone(),
         etc_hosts: dir.join("hosts"),
         etc_hostname: dir.join("hostname"),
         resolv_conf: dir.join("resolv.conf"),
-        shm: container_config::shm_path(&pod.pod_dir),
+        shm: container_config::shm_of(&pod.pod.spec, &pod.pod_dir),
         volumes: std::collections::BTreeMap::new(),
         cgroup_v2: Hierarchies::detect().is_ok_and(|hierarchies| hierarchies.is_v2()),
         ip: ip.to_owned(),

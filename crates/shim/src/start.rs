@@ -83,7 +83,7 @@ impl Shim {
         let paths = SpawnPaths { attempt_dir, attempt };
         let target = match &config.pid_namespace {
             PidNamespace::Of(target) => self.live(target).map(|live| &live.container),
-            PidNamespace::Container | PidNamespace::Pod => None,
+            PidNamespace::Container | PidNamespace::Pod | PidNamespace::Host => None,
         };
         let spawned = spawn(sandbox, config, &paths, target).map_err(StartError::Spawn)?;
         let started = clock::now();

@@ -35,28 +35,46 @@ pub(super) struct Section {
     pub(super) ranges: Vec<Range>,
 }
 
-const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+pub(super) const LOAD_WORD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
-const JUMP_EQ: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const JUMP_GE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+pub(super) const JUMP_EQ: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(super) const JUMP_GT: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+pub(super) const JUMP_GE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const JUMP_SET: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+pub(super) const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+pub(super) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 
 // Offsets in struct seccomp_data.
 const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 /// The low half of the first argument, on a little-endian machine. All arguments looked at are
 /// 32 bits wide in the kernel, which ignores the rest, and so must the filter.
-const FIRST_ARGUMENT: u32 = 16;
+pub(super) const FIRST_ARGUMENT: u32 = 16;
 
-const KILL_PROCESS: u32 = 0x8000_0000;
-const ERRNO: u32 = 0x0005_0000;
-const ALLOW: u32 = 0x7fff_0000;
+pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
+pub(super) const ERRNO: u32 = 0x0005_0000;
+pub(super) const ALLOW: u32 = 0x7fff_0000;
 pub(super) const EPERM: u16 = 1;
 pub(super) const ENOSYS: u16 = 38;
 
-/// A process of no known table is killed: its numbers mean something else.
+/// The program that ends with this code for each system call of the tables.
 pub(super) fn assemble(sections: &[Section]) -> Vec<SockFilter> {
+    let coded = |section: &Section| Code {
+        audit_arch: section.audit_arch,
+        ranges: section.ranges.iter().map(|range| (range.start, decide(range.verdict))).collect(),
+    };
+    link(&sections.iter().map(coded).collect::<Vec<_>>())
+}
+
+/// A section whose verdicts are code already, by where their ranges start; each code ends the program.
+#[derive(Debug)]
+pub(super) struct Code {
+    pub(super) audit_arch: u32,
+    pub(super) ranges: Vec<(u32, Vec<SockFilter>)>,
+}
+
+/// A process of no known table is killed: its numbers mean something else.
+pub(super) fn link(sections: &[Code]) -> Vec<SockFilter> {
     let mut program = vec![SockFilter(LOAD_WORD, 0, 0, ARCH)];
     for section in sections {
         let mut body = vec![SockFilter(LOAD_WORD, 0, 0, NUMBER)];
@@ -71,14 +89,14 @@ pub(super) fn assemble(sections: &[Section]) -> Vec<SockFilter> {
 }
 
 /// The number is loaded; each range ends the program.
-fn search(ranges: &[Range]) -> Vec<SockFilter> {
+fn search(ranges: &[(u32, Vec<SockFilter>)]) -> Vec<SockFilter> {
     let (below, above) = match ranges {
         [] => return vec![SockFilter(RETURN, 0, 0, KILL_PROCESS)],
-        [only] => return decide(only.verdict),
+        [(_, only)] => return only.clone(),
         _ => ranges.split_at(ranges.len() / 2),
     };
     let (lower, upper) = (search(below), search(above));
-    let pivot = above[0].start;
+    let pivot = above[0].0;
     let mut code = match u8::try_from(lower.len()) {
         Ok(distance) => vec![SockFilter(JUMP_GE, distance, 0, pivot)],
         Err(_) => vec![SockFilter(JUMP_GE, 0, 1, pivot), SockFilter(JUMP, 0, 0, length(&lower))],
@@ -117,7 +135,7 @@ fn match_values(
     code
 }
 
-/// Far below the kernel's limit of 4096 instructions.
+/// Programs of more than 4096 instructions the kernel refuses.
 fn length(code: &[SockFilter]) -> u32 {
     u32::try_from(code.len()).unwrap_or(u32::MAX)
 }

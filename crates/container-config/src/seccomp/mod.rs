@@ -1,11 +1,11 @@
-//! The seccomp profile `RuntimeDefault`
-//! (<https://kubernetes.io/docs/reference/node/seccomp/>), as a classic BPF program.
+//! Seccomp profiles (<https://kubernetes.io/docs/reference/node/seccomp/>), as classic BPF programs.
 //!
-//! The verdicts are those of containerd's default profile: an allow-list, some of it bound to
+//! The verdicts of `RuntimeDefault` are those of containerd's default profile: an allow-list, some of it bound to
 //! capabilities or arguments; EPERM for everything else the profile knows of, ENOSYS for system calls
 //! newer than it, so that a C library falls back to older ones.
 
 mod bpf;
+mod localhost;
 mod profile;
 mod syscalls;
 #[cfg(test)]
@@ -28,7 +28,15 @@ pub(crate) fn runtime_default(bounding: u64) -> Vec<SockFilter> {
     program(NATIVE, bounding)
 }
 
-/// The same profile by the names of the system calls, of which one may be missing from some of the
+/// A profile from a file, for the machine this program was built for.
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn compile(text: &str, bounding: u64) -> Result<Vec<SockFilter>, String> {
+    localhost::compile(NATIVE, text, bounding)
+}
+
+/// The profile `RuntimeDefault` by the names of the system calls, of which one may be missing from some of the
 /// machine's tables: for whoever confines a process by other means. A name that is not here fails
 /// with EPERM.
 #[must_use]

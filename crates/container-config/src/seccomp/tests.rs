@@ -18,14 +18,18 @@ fn errno(number: u16) -> u32 {
 
 /// `struct seccomp_data`, as far as the program may look.
 #[derive(Clone, Copy)]
-struct Call {
-    arch: u32,
-    number: u32,
-    argument: u64,
+pub(super) struct Call {
+    pub(super) arch: u32,
+    pub(super) number: u32,
+    pub(super) arguments: [u64; 6],
+}
+
+fn first(argument: u64) -> [u64; 6] {
+    [argument, 0, 0, 0, 0, 0]
 }
 
 /// Runs the program as the kernel would; panics where the kernel would refuse to load it.
-fn run(program: &[SockFilter], call: Call) -> u32 {
+pub(super) fn run(program: &[SockFilter], call: Call) -> u32 {
     let (mut at, mut accumulator) = (0, 0_u32);
     loop {
         let SockFilter(code, jt, jf, k) = program[at];
@@ -36,11 +40,17 @@ fn run(program: &[SockFilter], call: Call) -> u32 {
                 accumulator = match k {
                     0 => call.number,
                     4 => call.arch,
-                    16 => u32::try_from(call.argument & 0xffff_ffff).unwrap(),
+                    16..64 if k % 4 == 0 => {
+                        let argument = call.arguments[usize::try_from((k - 16) / 8).unwrap()];
+                        u32::try_from(if k % 8 == 0 { argument & 0xffff_ffff } else { argument >> 32 })
+                            .unwrap()
+                    }
                     _ => panic!("load at {k}"),
                 }
             }
             0x05 => at += usize::try_from(k).unwrap(),
+            0x54 => accumulator &= k,
+            0x25 => at += branch(accumulator > k),
             0x15 => at += branch(accumulator == k),
             0x35 => at += branch(accumulator >= k),
             0x45 => at += branch(accumulator & k != 0),
@@ -52,7 +62,8 @@ fn run(program: &[SockFilter], call: Call) -> u32 {
 
 fn verdict_of(machine: Machine, abi: Abi, bounding: u64, name: &str, argument: u64) -> u32 {
     let (_, _, numbers) = SYSCALLS.iter().find(|(known, ..)| *known == name).expect("a known name");
-    let call = Call { arch: abi.audit_arch(), number: u32::from(numbers[abi as usize]), argument };
+    let call =
+        Call { arch: abi.audit_arch(), number: u32::from(numbers[abi as usize]), arguments: first(argument) };
     run(&program(machine, bounding), call)
 }
 
@@ -82,7 +93,7 @@ fn every_number_has_the_verdict_of_its_rule() {
                     Some(Rule::Any(_)) | None => errno(EPERM),
                 };
                 // An argument of 0 is harmless to every rule.
-                let call = Call { arch: abi.audit_arch(), number: u32::from(number), argument: 0 };
+                let call = Call { arch: abi.audit_arch(), number: u32::from(number), arguments: first(0) };
                 assert_eq!(run(&program, call), expected, "{abi:?} {number} {row:?}");
             }
         }
@@ -158,7 +169,7 @@ fn sockets_reach_neither_hypervisor_nor_kernel_crypto() {
 #[test]
 fn foreign_tables_are_refused() {
     let x86 = program(Machine::X86_64, ALL_CAPABILITIES);
-    let call = |arch, number| Call { arch, number, argument: 0 };
+    let call = |arch, number| Call { arch, number, arguments: first(0) };
     // x32: the table of x86-64 with bit 30 set.
     assert_eq!(run(&x86, call(Abi::X86_64.audit_arch(), 0x4000_0000)), errno(ENOSYS));
     assert_eq!(run(&x86, call(Abi::Aarch64.audit_arch(), 0)), KILL);

@@ -219,7 +219,8 @@ fn capabilities_add_and_drop() {
     const DEFAULT: u64 = 0xa804_25fb;
     let bounding = |add: &[&str], drop: &[&str], available: u64| {
         let asked = Capabilities { add: strings(add), drop: strings(drop) };
-        crate::capabilities::sets(&asked, 0, available).map(|sets| sets.bounding)
+        let security = podspec::SecurityContext { capabilities: asked, ..Default::default() };
+        crate::capabilities::sets(&security, 0, available).map(|sets| sets.bounding)
     };
     let all = (1 << 41) - 1;
     assert_eq!(bounding(&[], &[], all), Ok(DEFAULT));
@@ -262,7 +263,7 @@ fn no_new_privileges_only_on_demand() {
 #[test]
 fn seccomp_unless_unconfined() {
     assert!(!configure(&container("main"), &image()).unwrap().process.seccomp.is_empty());
-    let unconfined = with(|c| c.security.seccomp_unconfined = true);
+    let unconfined = with(|c| c.security.seccomp = podspec::SeccompProfile::Unconfined);
     assert!(configure(&unconfined, &image()).unwrap().process.seccomp.is_empty());
 }
 
@@ -582,7 +583,7 @@ fn the_sandbox_has_one_shm_beside_the_memory_volumes() {
         gid: None,
         no_swap: true,
     };
-    let sandbox = crate::sandbox_config(&pod(vec![]), "/pods/u".as_ref(), vec![memory.clone()]);
+    let sandbox = crate::sandbox_config(&pod(vec![]), "/pods/u".as_ref(), vec![memory.clone()]).unwrap();
     assert_eq!(sandbox.cgroup, "monopod/pod0b6e1a52");
     let shm = crate::Tmpfs {
         path: "/pods/u/shm".into(),

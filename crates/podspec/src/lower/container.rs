@@ -9,7 +9,7 @@ use crate::quantity::Quantity;
 use crate::spec::{
     Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, PortProtocol,
     ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
-    RestartRuleAction, SecurityContext, SubPath, TerminationMessagePolicy, VolumeMount,
+    RestartRuleAction, SeccompProfile, SecurityContext, SubPath, TerminationMessagePolicy, VolumeMount,
 };
 
 /// `pod_context` is the pod's security context; `section` the kind of those in the container's section, where a
@@ -143,7 +143,11 @@ fn resize_restarts(container: &Value) -> ResizeRestarts {
 /// The container's own settings win over the pod's.
 fn security(own: &Value, of_pod: &Value) -> SecurityContext {
     let either = |name| own.get(name).or_else(|| of_pod.get(name));
-    let profile = either("seccompProfile").map_or("", |profile| text(profile, "type"));
+    let seccomp = either("seccompProfile").map(|profile| match text(profile, "type") {
+        "Unconfined" => SeccompProfile::Unconfined,
+        "Localhost" => SeccompProfile::Localhost(text(profile, "localhostProfile").to_owned()),
+        _ => SeccompProfile::RuntimeDefault,
+    });
     let names = |name| texts(&own["capabilities"], name).unwrap_or_default();
     SecurityContext {
         run_as_user: either("runAsUser").and_then(id),
@@ -155,7 +159,8 @@ fn security(own: &Value, of_pod: &Value) -> SecurityContext {
             add: names("add").iter().map(|n| capability(n)).collect(),
             drop: names("drop").iter().map(|n| capability(n)).collect(),
         },
-        seccomp_unconfined: profile == "Unconfined",
+        privileged: flag(own, "privileged"),
+        seccomp: seccomp.unwrap_or_default(),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::ids::{PodUid, VolumeName};
 use crate::json::{fields, flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    ContainerKind, EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec, RestartPolicy, Volume, VolumeSource,
+    ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec,
+    RestartPolicy, Sysctl, Volume, VolumeSource,
 };
 
 /// Linux' `HOST_NAME_MAX` less one, as the kubelet has it.
@@ -42,8 +43,19 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         restart_policy: restart_policy(text(spec, "restartPolicy")).unwrap_or(RestartPolicy::Always),
         termination_grace_period: grace_period(integer(spec, "terminationGracePeriodSeconds")),
         active_deadline: integer(spec, "activeDeadlineSeconds").map(seconds),
-        hostname: hostname(text(spec, "hostname"), pod_name),
+        hostname: hostname(spec, pod_name),
+        subdomain: Some(text(spec, "subdomain"))
+            .filter(|_| override_of(spec).is_none())
+            .unwrap_or("")
+            .to_owned(),
+        hostname_as_fqdn: flag(spec, "setHostnameAsFQDN"),
+        dns_policy: dns_policy(text(spec, "dnsPolicy")),
+        dns_config: dns_config(&spec["dnsConfig"]),
         host_network: flag(spec, "hostNetwork"),
+        host_pid: flag(spec, "hostPID"),
+        host_ipc: flag(spec, "hostIPC"),
+        sysctls: list(context, "sysctls").iter().map(sysctl).collect(),
+        app_armor: app_armor(spec),
         share_process_namespace: flag(spec, "shareProcessNamespace"),
         init_containers: containers("initContainers", ContainerKind::Init),
         containers: containers("containers", ContainerKind::App),
@@ -67,12 +79,65 @@ fn grace_period(period_seconds: Option<i64>) -> Duration {
     if period_seconds < 0 { Duration::from_secs(1) } else { seconds(period_seconds) }
 }
 
-fn hostname(given: &str, pod_name: &str) -> String {
-    let name = if given.is_empty() { pod_name } else { given };
+fn override_of(spec: &Value) -> Option<&str> {
+    spec.get("hostnameOverride").and_then(Value::as_str)
+}
+
+fn hostname(spec: &Value, pod_name: &str) -> String {
+    let given = Some(text(spec, "hostname")).filter(|name| !name.is_empty());
+    let name = override_of(spec).or(given).unwrap_or(pod_name);
     if name.len() <= HOSTNAME_BYTES_MAX {
         return name.to_owned();
     }
     name[..HOSTNAME_BYTES_MAX].trim_end_matches(['-', '.']).to_owned()
+}
+
+fn dns_policy(policy: &str) -> DnsPolicy {
+    match policy {
+        "ClusterFirstWithHostNet" => DnsPolicy::ClusterFirstWithHostNet,
+        "Default" => DnsPolicy::Default,
+        "None" => DnsPolicy::None,
+        _ => DnsPolicy::ClusterFirst,
+    }
+}
+
+fn dns_config(config: &Value) -> DnsConfig {
+    let option = |option: &Value| {
+        let value = option.get("value").and_then(Value::as_str).map(str::to_owned);
+        (text(option, "name").to_owned(), value)
+    };
+    DnsConfig {
+        nameservers: texts(config, "nameservers").unwrap_or_default(),
+        searches: texts(config, "searches").unwrap_or_default(),
+        options: list(config, "options").iter().map(option).collect(),
+    }
+}
+
+fn app_armor(spec: &Value) -> bool {
+    let containers = ["initContainers", "containers", "ephemeralContainers"];
+    let mut containers = containers.iter().flat_map(|section| list(spec, section));
+    let is_confined = |owner: &Value| {
+        let profile = object(&owner["securityContext"], "appArmorProfile");
+        profile.is_some_and(|profile| text(profile, "type") != "Unconfined")
+    };
+    is_confined(spec) || containers.any(is_confined)
+}
+
+fn sysctl(sysctl: &Value) -> Sysctl {
+    Sysctl { name: sysctl_name(text(sysctl, "name")), value: text(sysctl, "value").to_owned() }
+}
+
+/// `net/ipv4/conf/eth0.1/forwarding` is `net.ipv4.conf.eth0/1.forwarding`.
+pub(crate) fn sysctl_name(name: &str) -> String {
+    if !name.chars().find(|c| ['.', '/'].contains(c)).is_some_and(|first| first == '/') {
+        return name.to_owned();
+    }
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    name.chars().map(swap).collect()
 }
 
 fn volume(volume: &Value) -> Volume {

@@ -84,40 +84,40 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("restartPolicy", STRING),
         ok("terminationGracePeriodSeconds", INT64),
         ok("activeDeadlineSeconds", INT64),
-        only("dnsPolicy", STRING, &[Text("ClusterFirst")], "other DNS policies"),
+        ok("dnsPolicy", STRING),
         ok("nodeSelector", STRING_MAP),
         ok("serviceAccountName", STRING),
         ok("serviceAccount", STRING),
         ok("automountServiceAccountToken", BOOL),
         ok("nodeName", STRING),
         ok("hostNetwork", BOOL),
-        only("hostPID", BOOL, &[Flag(false)], "the host's process namespace"),
-        only("hostIPC", BOOL, &[Flag(false)], "the host's IPC namespace"),
+        ok("hostPID", BOOL),
+        ok("hostIPC", BOOL),
         ok("shareProcessNamespace", BOOL),
         ok("securityContext", Nested(&POD_SECURITY_CONTEXT)),
         not_yet("imagePullSecrets", List(&Nested(&LOCAL_OBJECT_REFERENCE)), "image pull secrets"),
         ok("hostname", STRING),
-        not_yet("subdomain", STRING, "DNS names of pods"),
+        ok("subdomain", STRING),
         ok("affinity", Nested(&AFFINITY)),
         ok("schedulerName", STRING),
         ok("tolerations", List(&Nested(&TOLERATION))),
         ok("hostAliases", List(&Nested(&HOST_ALIAS))),
         ok("priorityClassName", STRING),
         ok("priority", INT32),
-        only("dnsConfig", Nested(&POD_DNS_CONFIG), &[Empty], "DNS settings of pods"),
+        ok("dnsConfig", Nested(&POD_DNS_CONFIG)),
         ok("readinessGates", List(&Nested(&POD_READINESS_GATE))),
         refused("runtimeClassName", STRING, "there is one built-in runtime; remove the field"),
         unread("enableServiceLinks", BOOL, "there are no Services, so there are no variables to set"),
         ok("preemptionPolicy", STRING),
         not_yet("overhead", QUANTITIES, "pod overhead"),
         not_yet("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT)), "topology spread"),
-        only("setHostnameAsFQDN", BOOL, &[Flag(false)], "DNS names of pods"),
+        ok("setHostnameAsFQDN", BOOL),
         ok("os", Nested(&POD_OS)),
         only("hostUsers", BOOL, &[Flag(true)], "user namespaces"),
         ok("schedulingGates", List(&Nested(&POD_SCHEDULING_GATE))),
         ok("resourceClaims", List(&Nested(&POD_RESOURCE_CLAIM))),
         ok("resources", Nested(&RESOURCE_REQUIREMENTS)),
-        not_yet("hostnameOverride", STRING, "overriding the host name; use hostname"),
+        ok("hostnameOverride", STRING),
         only("schedulingGroup", Nested(&POD_SCHEDULING_GROUP), &[Empty], "pod groups"),
     ],
 };
@@ -137,20 +137,20 @@ pub(crate) static POD_SECURITY_CONTEXT: Object = Object {
         ok("supplementalGroups", INT64S),
         ok("supplementalGroupsPolicy", STRING),
         ok("fsGroup", INT64),
-        not_yet("sysctls", List(&Nested(&SYSCTL)), "sysctls"),
+        ok("sysctls", List(&Nested(&SYSCTL))),
         unread(
             "fsGroupChangePolicy",
             STRING,
             "it concerns persistent volumes, the only ones that are older than their pod",
         ),
         ok("seccompProfile", Nested(&SECCOMP_PROFILE)),
-        not_yet("appArmorProfile", Nested(&APP_ARMOR_PROFILE), "AppArmor"),
+        ok("appArmorProfile", Nested(&APP_ARMOR_PROFILE)),
         not_yet("seLinuxChangePolicy", STRING, "SELinux"),
     ],
 };
 
 pub(crate) static SYSCTL: Object =
-    Object { name: "Sysctl", fields: &[inner("name", STRING), inner("value", STRING)] };
+    Object { name: "Sysctl", fields: &[ok("name", STRING), ok("value", STRING)] };
 
 pub(crate) static HOST_ALIAS: Object =
     Object { name: "HostAlias", fields: &[ok("ip", STRING), ok("hostnames", STRINGS)] };
@@ -164,14 +164,14 @@ pub(crate) static LOCAL_OBJECT_REFERENCE: Object =
 pub(crate) static POD_DNS_CONFIG: Object = Object {
     name: "PodDNSConfig",
     fields: &[
-        inner("nameservers", STRINGS),
-        inner("searches", STRINGS),
-        inner("options", List(&Nested(&POD_DNS_CONFIG_OPTION))),
+        ok("nameservers", STRINGS),
+        ok("searches", STRINGS),
+        ok("options", List(&Nested(&POD_DNS_CONFIG_OPTION))),
     ],
 };
 
 pub(crate) static POD_DNS_CONFIG_OPTION: Object =
-    Object { name: "PodDNSConfigOption", fields: &[inner("name", STRING), inner("value", STRING)] };
+    Object { name: "PodDNSConfigOption", fields: &[ok("name", STRING), ok("value", STRING)] };
 
 pub(crate) static POD_READINESS_GATE: Object =
     Object { name: "PodReadinessGate", fields: &[ok("conditionType", STRING)] };

@@ -14,7 +14,7 @@ use super::storage::{
 };
 use super::{
     BOOL, INT32, INT64, Object, QUANTITIES, QUANTITY, STRING, STRING_MAP, STRINGS, inner, not_yet, ok, only,
-    refused, when,
+    refused,
 };
 
 pub(crate) static VOLUME: Object = Object {

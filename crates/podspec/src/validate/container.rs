@@ -100,7 +100,8 @@ fn common(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
     one_of(errors, &path.child("imagePullPolicy"), text(container, "imagePullPolicy"), &pull_policies);
     resources::validate(&container["resources"], Owner::Container, &path.child("resources"), errors);
     resources::resize_policy(container, facts, &path.child("resizePolicy"), errors);
-    security::validate_container(&container["securityContext"], &path.child("securityContext"), errors);
+    let context = &container["securityContext"];
+    security::validate_container(context, facts.host_users, &path.child("securityContext"), errors);
 }
 
 fn unique_name<'a>(

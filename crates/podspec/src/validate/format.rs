@@ -120,6 +120,26 @@ pub fn environment_name(value: &str) -> Vec<String> {
     ]
 }
 
+/// Where a resolver searches: a DNS subdomain whose labels may have underscores (KEP-4427).
+#[must_use]
+pub fn search_domain(value: &str) -> Vec<String> {
+    let mut messages = longer_than(value, SUBDOMAIN_BYTES_MAX);
+    let is_label = |label: &str| {
+        let rest = label.strip_prefix('_').unwrap_or(label);
+        framed_by(rest, |b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    };
+    if !value.split('.').all(is_label) {
+        messages.push(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', \
+             and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation \
+             is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')"
+                .to_owned(),
+        );
+    }
+    messages
+}
+
 /// A key of a config map or secret.
 #[must_use]
 pub fn config_key(value: &str) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::resources::{self, Owner};
-use super::{container, format, invalid, one_of, scheduling, security, volume};
+use super::{container, dns, format, invalid, one_of, scheduling, security, volume};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{flag, integer, list, object, text};
 
@@ -20,6 +20,8 @@ pub(super) struct PodFacts<'a> {
     pub(super) restart_policy: &'a str,
     /// The names of its app containers.
     pub(super) container_names: BTreeSet<&'a str>,
+    /// Its users are the host's.
+    pub(super) host_users: bool,
 }
 
 const RESTART_POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];
@@ -33,6 +35,7 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
         grace_period_seconds: integer(spec, "terminationGracePeriodSeconds"),
         restart_policy: text(spec, "restartPolicy"),
         container_names: list(spec, "containers").iter().map(|c| text(c, "name")).collect(),
+        host_users: spec.get("hostUsers") != Some(&Value::Bool(false)),
     };
     container::validate_app(spec, &facts, &path.child("containers"), errors);
     container::validate_init(spec, &facts, &path.child("initContainers"), errors);
@@ -44,17 +47,12 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
         one_of(errors, &path.child("restartPolicy"), text(spec, "restartPolicy"), &RESTART_POLICIES);
         one_of(errors, &path.child("dnsPolicy"), text(spec, "dnsPolicy"), &DNS_POLICIES);
     }
-    security::validate_pod(&spec["securityContext"], &path.child("securityContext"), errors);
+    security::validate_pod(spec, path, errors);
     if let Some(seconds) = integer(spec, "activeDeadlineSeconds") {
         let messages = format::in_range(seconds, 1, i64::from(i32::MAX));
         invalid(errors, &path.child("activeDeadlineSeconds"), seconds, messages);
     }
-    for name in ["hostname", "subdomain"] {
-        let value = text(spec, name);
-        if !value.is_empty() {
-            invalid(errors, &path.child(name), value, format::dns_label(value));
-        }
-    }
+    dns::validate(spec, path, errors);
     for name in ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"] {
         let value = text(spec, name);
         if !value.is_empty() {

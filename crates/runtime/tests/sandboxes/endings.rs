@@ -56,7 +56,7 @@ fn a_shim_without_a_request_leaves_nothing(bed: &Bed) {
 fn a_sandbox_that_cannot_be_made_leaves_nothing(bed: &Bed) {
     let engine = bed.engine();
     let pod = bed.pod(SLEEPER, true);
-    let mut config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new());
+    let mut config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()).unwrap();
     // Longer than a host name may be.
     config.hostname = "x".repeat(100);
     let observed = std::sync::Arc::new(crate::bed::Observations::default());
@@ -283,7 +283,7 @@ fn an_engine_that_dies_while_it_asks_leaves_nothing(bed: &Bed) {
         version: VERSION,
         pod: pod.pod.clone(),
         attempt: 0,
-        config: container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()),
+        config: container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()).unwrap(),
         pod_dir: pod.pod_dir.clone(),
         run_dir: pod.run_dir.clone(),
         log_dir: pod.log_dir.clone(),

@@ -31,7 +31,7 @@ pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
         Step::EmptyRoot => root.mount_empty(),
         Step::OpenRoot => root.open_current(),
         Step::Mount(new) => root.mount(new),
-        Step::MountDev(new) => root.mount_dev(new),
+        Step::MountDev(new, nodes) => root.mount_dev(new, nodes),
         Step::InputFromOwnNull => root.input_from_own_null(),
         Step::MountCgroupV1(new, hierarchies) => root.mount_cgroup_v1(new, hierarchies),
         Step::Attach { mount, target, .. } => root.attach(mount.as_fd(), target),

@@ -13,6 +13,7 @@ use linux_sys::seccomp::Instruction;
 use rustix::fs::Gid;
 
 use super::SpawnError;
+use super::devices::Node;
 use super::error::c_string;
 use super::stdio;
 use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, Step, V1Hierarchy};
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) cgroup_files: Vec<OwnedFd>,
     pub(super) group: Group,
     pub(super) cgroup_v2: bool,
+    /// The host's, for `/dev` of a privileged container.
+    pub(super) devices: Vec<Node>,
     /// For each mount, what was opened for it.
     pub(super) trees: Vec<Option<Tree>>,
     /// For a container in the pod's process namespace.
@@ -58,7 +61,7 @@ pub(super) enum SharedProc {
 /// When a process becomes one of the container's pid namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Birth {
-    /// It is the first one, and nobody sees it.
+    /// It is the first one, and nobody sees it; or, on the host's processes, it is where it is to be already.
     First,
     /// Last of all, since others see it. `terminal`: standard input becomes its terminal.
     Last { terminal: bool },
@@ -77,7 +80,8 @@ const DEV_ATTRIBUTES: u64 = STRICTATIME;
 pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![Step::Reset];
     steps.extend(join(std::mem::take(&mut prepared.cgroup_files)));
-    if prepared.cgroup_v2 {
+    // A privileged one sees the host's, as with containerd.
+    if prepared.cgroup_v2 && !config.privileged {
         steps.push(Step::NewCgroupNamespace);
     }
     let birth = match prepared.shared {
@@ -100,6 +104,7 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
         steps.push(match (&mount.kind, &mut prepared.shared) {
             (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
             (MountKind::Bind(_) | MountKind::Image(_), _) => Step::Bind(bind(mount, tree)?),
+            (MountKind::Dev, _) => dev(mount, std::mem::take(&mut prepared.devices))?,
             _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
         });
     }
@@ -211,11 +216,7 @@ fn mount_step(
             let devpts = devpts.map_or_else(|| stdio::devpts(attributes), Ok)?;
             Step::Attach { what: "devpts", mount: devpts, target }
         }
-        MountKind::Dev => {
-            let options = vec![(c"mode", option("755")?), (c"size", option(DEV_SIZE)?)];
-            let dev = new(c"tmpfs", options);
-            Step::MountDev(NewMount { attributes: dev.attributes | DEV_ATTRIBUTES, ..dev })
-        }
+        MountKind::Dev => dev(mount, Vec::new())?,
         MountKind::Cgroup if cgroup_v2 => Step::Mount(new(c"cgroup2", Vec::new())),
         MountKind::Cgroup => {
             let hierarchies = group
@@ -226,6 +227,16 @@ fn mount_step(
         }
         MountKind::Bind(_) | MountKind::Image(_) => Step::Bind(bind(mount, None)?),
     })
+}
+
+fn dev(mount: &Mount, devices: Vec<Node>) -> Result<Step, SpawnError> {
+    let tmpfs = NewMount {
+        file_system: c"tmpfs",
+        options: vec![(c"mode", option("755")?), (c"size", option(DEV_SIZE)?)],
+        attributes: attributes(mount.options) | DEV_ATTRIBUTES,
+        target: c_string(mount.target.as_str(), "a mount path")?,
+    };
+    Ok(Step::MountDev(tmpfs, devices))
 }
 
 /// `tree`: what was opened for it, where that is not just a path.
@@ -438,6 +449,7 @@ mod tests {
             ],
             masked_paths: vec!["/proc/kcore".to_owned()],
             readonly_paths: vec!["/proc/sys".to_owned()],
+            privileged: false,
             pid_namespace: PidNamespace::Container,
             resources: ResourceLimits::default(),
             of_pod: ResourceLimits::default(),
@@ -463,6 +475,7 @@ mod tests {
             cgroup_files: if cgroup_v2 { Vec::new() } else { vec![null()] },
             group: hierarchies.group("monopod/pod1/app-0"),
             cgroup_v2,
+            devices: Vec::new(),
             trees: Vec::new(),
             shared: (config.pid_namespace == PidNamespace::Pod)
                 .then(|| SharedProcesses { init: null(), proc: SharedProc::At(PathBuf::from("/pod/proc")) }),

@@ -10,7 +10,7 @@ use super::step::Step;
 pub(super) fn explain(step: &Step, errno: Errno) -> io::Error {
     let reason = match step {
         Step::Bind(_) | Step::Mount(_) | Step::Attach { .. } => mount_reason(errno),
-        Step::MountDev(_) => device_reason(errno).or_else(|| mount_reason(errno)),
+        Step::MountDev(..) => device_reason(errno).or_else(|| mount_reason(errno)),
         Step::Overlay(_) => overlay_reason(errno),
         Step::MakeDirectory(_) | Step::ChangeDirectory(_) => working_directory_reason(errno),
         _ => None,

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use linux_sys::in_root::{self, Missing};
 use linux_sys::mount::{self, Extent};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, fstat, fstatfs, makedev, mkdirat, mknodat, open, openat, symlinkat,
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, fstatfs, makedev, mkdirat, mknodat, open,
+    openat, symlinkat,
 };
 use rustix::io::Errno;
 use rustix::mount::{
@@ -17,6 +18,7 @@ use rustix::mount::{
     fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
+use super::devices::Node;
 use super::mount_data::MountData;
 use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, V1Hierarchy};
 
@@ -118,7 +120,7 @@ impl Root {
         Ok(mount)
     }
 
-    pub(super) fn mount_dev(&mut self, new: &NewMount) -> Result<(), Errno> {
+    pub(super) fn mount_dev(&mut self, new: &NewMount, nodes: &[Node]) -> Result<(), Errno> {
         let dev = self.mount_with(new, new.attributes)?;
         for (name, major, minor) in DEVICES {
             mknodat(
@@ -132,6 +134,7 @@ impl Root {
         for (name, to) in DEVICE_LINKS {
             symlinkat(to, &dev, name)?;
         }
+        nodes.iter().try_for_each(|node| make_node(dev.as_fd(), node))?;
         self.null = Some(openat(&dev, c"null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?);
         Ok(())
     }
@@ -259,6 +262,22 @@ impl Root {
     pub(super) fn change_directory(&self, path: &CStr) -> Result<(), Errno> {
         rustix::process::fchdir(in_root::open(self.fd()?, path, OFlags::PATH | OFlags::DIRECTORY)?)
     }
+}
+
+/// Fine when it is there already, as a standard one is.
+fn make_node(dev: BorrowedFd<'_>, node: &Node) -> Result<(), Errno> {
+    let kind = FileType::from_raw_mode(node.mode);
+    let mode = Mode::from_raw_mode(node.mode);
+    let made = match kind {
+        FileType::Directory => mkdirat(dev, &node.path, mode),
+        _ => mknodat(dev, &node.path, kind, mode, node.device),
+    };
+    match made {
+        Err(Errno::EXIST) => return Ok(()),
+        other => other?,
+    }
+    let (uid, gid) = (Uid::from_raw(node.owner.0), Gid::from_raw(node.owner.1));
+    chownat(dev, &node.path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 /// A file system that is mounted nowhere yet. Its source has its name, which is what programs look for.

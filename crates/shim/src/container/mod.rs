@@ -10,6 +10,7 @@
 mod apply;
 mod child;
 mod compile;
+mod devices;
 mod error;
 mod exec;
 mod explain;
@@ -24,6 +25,7 @@ mod sandbox;
 mod spawn;
 mod stdio;
 mod step;
+mod sysctl;
 mod volume;
 
 pub use error::{SandboxError, SpawnError, TeardownError};

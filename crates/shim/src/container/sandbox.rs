@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use super::compile::{SharedProc, SharedProcesses};
 use super::resize::{Limited, bounds};
 use super::spawn::limits;
-use super::{SandboxError, SpawnError, TeardownError, child, pod_init};
+use super::{SandboxError, SpawnError, TeardownError, child, pod_init, sysctl};
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
 #[derive(Debug)]
@@ -193,7 +193,10 @@ fn remove_shared(hierarchies: &Hierarchies, pod: &Path) {
 }
 
 fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
-    let mut namespaces = Namespaces::MOUNT | Namespaces::IPC | Namespaces::UTS;
+    let mut namespaces = Namespaces::MOUNT | Namespaces::UTS;
+    if !config.host_ipc {
+        namespaces = namespaces | Namespaces::IPC;
+    }
     if !config.host_network {
         namespaces = namespaces | Namespaces::NET;
     }
@@ -205,7 +208,7 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
         rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
         namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
     }
-    Ok(())
+    sysctl::set(config)
 }
 
 /// Mounts the `/proc` of the pid namespace of `init`, which takes a process in it: one that is gone before

@@ -18,7 +18,7 @@ use super::program::Program;
 use super::resize::{Limited, bounds};
 use super::stdio::{self, Stdio, Terminal};
 use super::volume::{Tree, open_trees};
-use super::{Container, Sandbox, SpawnError, inside};
+use super::{Container, Sandbox, SpawnError, devices, inside};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpawnPaths {
@@ -63,7 +63,7 @@ pub fn spawn(
     target: Option<&Container>,
 ) -> Result<Spawned, SpawnError> {
     let shared = match &config.pid_namespace {
-        PidNamespace::Container => None,
+        PidNamespace::Container | PidNamespace::Host => None,
         PidNamespace::Pod => Some(sandbox.shared_processes()?),
         PidNamespace::Of(name) => Some(processes_of(name, target)?),
     };
@@ -118,13 +118,14 @@ fn start(
         cgroup_files,
         group: group.clone(),
         cgroup_v2: cgroup_directory.is_some(),
+        devices: if config.privileged { devices::of_host(Path::new("/dev"))? } else { Vec::new() },
         shared,
     };
     let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let namespaces = match config.pid_namespace {
         PidNamespace::Container => Namespaces::MOUNT | Namespaces::PID,
-        PidNamespace::Pod | PidNamespace::Of(_) => Namespaces::MOUNT,
+        PidNamespace::Pod | PidNamespace::Of(_) | PidNamespace::Host => Namespaces::MOUNT,
     };
     let ready = child::start(&plan, namespaces, cgroup)?;
     Ok((ready, (output, input), missing))

@@ -9,6 +9,8 @@ use linux_sys::rlimit::Limit;
 use linux_sys::seccomp::Instruction;
 use rustix::fs::Gid;
 
+use super::devices::Node;
+
 /// One thing to do. Everything it needs is allocated and, where the shim's view of the files serves,
 /// opened already. Its `Display` completes "cannot ...".
 #[derive(Debug)]
@@ -42,8 +44,8 @@ pub(super) enum Step {
     /// The current root.
     OpenRoot,
     Mount(NewMount),
-    /// tmpfs with the standard nodes and links.
-    MountDev(NewMount),
+    /// tmpfs with the standard nodes and links, and these.
+    MountDev(NewMount, Vec<Node>),
     /// `/dev/null` of [`Step::MountDev`] becomes standard input.
     InputFromOwnNull,
     /// tmpfs with a directory for each v1 hierarchy, in which the container's own group is mounted.
@@ -167,7 +169,7 @@ impl fmt::Display for Step {
             },
             Self::EmptyRoot => f.write_str("mount an empty root"),
             Self::OpenRoot => f.write_str("open the root"),
-            Self::Mount(mount) | Self::MountDev(mount) | Self::MountCgroupV1(mount, _) => {
+            Self::Mount(mount) | Self::MountDev(mount, _) | Self::MountCgroupV1(mount, _) => {
                 write!(f, "mount {} at {}", text(mount.file_system), text(&mount.target))
             }
             Self::InputFromOwnNull => f.write_str("open /dev/null"),

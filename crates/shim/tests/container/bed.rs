@@ -71,6 +71,8 @@ impl Bed {
         SandboxConfig {
             hostname: "bed".to_owned(),
             host_network: false,
+            host_ipc: false,
+            sysctls: Vec::new(),
             shared_proc: None,
             tmpfs: vec![Tmpfs {
                 path: self.directory.join("memory"),
@@ -131,6 +133,7 @@ impl Bed {
                 "/proc/none/such",
             ]),
             readonly_paths: owned(&["/proc/sys", "/proc/sysrq-trigger"]),
+            privileged: false,
             pid_namespace: PidNamespace::Container,
             resources: ResourceLimits::default(),
             of_pod: ResourceLimits::default(),
