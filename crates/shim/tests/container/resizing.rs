@@ -121,7 +121,7 @@ fn containers_of_a_pod_are_resized_one_after_another(bed: &Bed) {
 fn a_resize_takes_no_memory_that_is_in_use(bed: &Bed) {
     enter(bed, limits(500, 128));
     // As page cache, which counts.
-    let script = "head -c 41943040 /dev/zero > /tmp/held; echo ready; exec sleep 1000";
+    let script = "dd if=/dev/zero of=/tmp/held bs=1M count=40 2>/dev/null; echo ready; exec sleep 1000";
     let mut running = start(bed, script, limits(500, 128));
     let less = limits(200, 32);
     let refusal = bed.resize(&mut running.container, &less, &less, beside(&[])).unwrap_err();
