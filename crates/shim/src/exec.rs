@@ -35,7 +35,7 @@ const READS_PER_TURN: usize = 16;
 pub(crate) struct RunningExec {
     pub(crate) pid: i32,
     container: ContainerKey,
-    /// When it is killed.
+    /// When it is killed, or waited for no longer.
     pub(crate) deadline: Option<BootTime>,
     timed_out: bool,
     client: Client,
@@ -236,22 +236,27 @@ impl Shim {
                     self.reply(request, ReplyBody::ExecFinished { exit_code, output, timed_out });
                 }
             }
+            // What a command had to do was observed when its time was over.
+            Client::Orphan { what: HookProcess::Command, .. } if timed_out => {}
             Client::Orphan { hook, what } => {
-                let (container, attempt) = exec.container;
                 let failure = match what {
                     HookProcess::Request if exit_code != 0 && !timed_out && !output.is_empty() => {
                         Some(String::from_utf8_lossy(&output).into_owned())
                     }
                     _ => Hook::failure(exit_code, timed_out, &output),
                 };
-                if let Some(failure) = &failure {
-                    note::warning(&format!("a hook of container {container} failed: {failure}"));
-                }
-                let finished = Observation::HookFinished { container, attempt, hook, failure };
-                if let Some(orphan) = &mut self.orphan {
-                    orphan.take_in(finished);
-                }
+                self.hook_finished(exec.container, hook, failure);
             }
+        }
+    }
+
+    fn hook_finished(&mut self, (container, attempt): ContainerKey, hook: Hook, failure: Option<String>) {
+        if let Some(failure) = &failure {
+            note::warning(&format!("a hook of container {container} failed: {failure}"));
+        }
+        let finished = Observation::HookFinished { container, attempt, hook, failure };
+        if let Some(orphan) = &mut self.orphan {
+            orphan.take_in(finished);
         }
     }
 
@@ -260,12 +265,23 @@ impl Shim {
             return;
         }
         let now = clock::boot();
+        let mut cut = Vec::new();
         for exec in self.execs.values_mut() {
-            if exec.deadline.is_some_and(|deadline| deadline <= now) {
-                exec.deadline = None;
-                exec.timed_out = true;
-                process_tree::kill(exec.pid);
+            if exec.deadline.is_none_or(|deadline| deadline > now) {
+                continue;
             }
+            exec.deadline = None;
+            exec.timed_out = true;
+            match exec.client {
+                // Waited for no longer, it goes on until its container ends.
+                Client::Orphan { hook, what: HookProcess::Command } => {
+                    cut.push((exec.container.clone(), hook))
+                }
+                _ => process_tree::kill(exec.pid),
+            }
+        }
+        for (container, hook) in cut {
+            self.hook_finished(container, hook, Hook::failure(0, true, &[]));
         }
     }
 
