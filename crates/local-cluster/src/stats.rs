@@ -162,7 +162,7 @@ impl<N: Node> Gatherer<'_, N> {
             |reading: Reading, nanocores| Figures { at: reading.at, usage: reading.usage, nanocores };
         if detail == Detail::Counters {
             let count = groups.len();
-            let read = tokio::task::spawn_blocking(move || sampler::read(groups)).await;
+            let read = tokio::task::spawn_blocking(move || sampler::read(&groups)).await;
             let read = read.unwrap_or_else(|_| vec![None; count]).into_iter();
             return read.map(|reading| Some(figures(reading?, None))).collect();
         }

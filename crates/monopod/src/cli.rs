@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lifecycle::BackoffLimits;
+use local_cluster::Thresholds;
 
 use crate::client;
 use crate::image::Image;
@@ -115,6 +116,9 @@ pub(crate) struct Run {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) restarts: Restarts,
+    /// When pods are evicted, as the kubelet's flag; none for never
+    #[arg(long, value_name = "SIGNALS", default_value = EVICTION_HARD, value_parser = Thresholds::parse)]
+    pub(crate) eviction_hard: Thresholds,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,
@@ -142,7 +146,14 @@ pub(crate) struct Serve {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) restarts: Restarts,
+    /// When pods are evicted, as the kubelet's flag; none for never
+    #[arg(long, value_name = "SIGNALS", default_value = EVICTION_HARD, value_parser = Thresholds::parse)]
+    pub(crate) eviction_hard: Thresholds,
 }
+
+/// A kubelet's own.
+const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,\
+                             imagefs.available<15%,imagefs.inodesFree<5%";
 
 /// How long containers that crash are kept waiting.
 #[derive(Clone, Copy, Debug, Args)]
@@ -190,11 +201,24 @@ pub(crate) struct Reset {
 mod tests {
     use clap::{CommandFactory, Parser};
 
+    use local_cluster::Thresholds;
+
     use super::{Cli, Command};
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn pods_are_evicted_as_by_a_kubelet_unless_it_is_said_otherwise() {
+        let parsed = |line: &str| match Cli::try_parse_from(line.split(' ')).map(|cli| cli.command) {
+            Ok(Command::Serve(serve)) => Some(serve.eviction_hard),
+            _ => None,
+        };
+        assert_eq!(parsed("monopod serve"), Some(Thresholds::of_a_kubelet()));
+        assert_eq!(parsed("monopod serve --eviction-hard none"), Some(Thresholds::default()));
+        assert_eq!(parsed("monopod serve --eviction-hard memory<1"), None);
     }
 
     #[test]

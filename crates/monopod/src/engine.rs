@@ -12,7 +12,10 @@ use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
 use lifecycle::BackoffLimits;
-use local_cluster::{Backend, Inheriting, LocalCluster, Machine, Settings, StoreObjects, write_node};
+use local_cluster::{
+    Backend, Inheriting, LocalCluster, Machine, PressureSettings, PressureWatch, Settings, StoreObjects,
+    Thresholds, write_node,
+};
 use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
 use ports::{Clock, ObjectReader, PortError};
@@ -37,6 +40,8 @@ pub(crate) struct Plan {
     /// Pods end with the engine.
     pub(crate) bound: bool,
     pub(crate) backoff: BackoffLimits,
+    /// When pods are evicted.
+    pub(crate) eviction_hard: Thresholds,
 }
 
 /// An engine that answers requests and has begun no pod yet.
@@ -49,6 +54,7 @@ pub(crate) struct Engine {
     controllers: Controllers,
     settings: Settings,
     inheriting: Inheriting,
+    pressure: PressureSettings,
     bound: bool,
 }
 
@@ -107,20 +113,39 @@ impl Engine {
             make_roles(&store).await;
         }
         let version = discovery::server_version(VERSION);
+        let (thresholds, node_name) = (plan.eviction_hard, machine.name.clone());
+        let pressure = PressureSettings { thresholds, node_name, data_dir };
         let settings = Settings { machine, version, removes: !plan.bound };
         write_node(&store, &settings).await;
         let controllers = Controllers::start(&controlled);
-        Ok(Self { node, kubelet, store, server, controllers, settings, inheriting, bound: plan.bound })
+        Ok(Self {
+            node,
+            kubelet,
+            store,
+            server,
+            controllers,
+            settings,
+            inheriting,
+            pressure,
+            bound: plan.bound,
+        })
     }
 
     /// Takes over the pods of earlier engines, if pods outlive this one, and begins what the store says. `begun` is
     /// told of each new pod before anything happens to it.
     pub(crate) async fn go(self, begun: impl Fn(Subscription) + Send + Sync + 'static) -> Live {
-        let Self { node, kubelet, store, server, controllers, settings, inheriting, bound } = self;
+        let Self { node, kubelet, store, server, controllers, settings, inheriting, pressure, bound } = self;
         let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
+        let pressure = PressureWatch::start(store.clone(), Arc::clone(&kubelet), pressure);
         let begin = {
             let (node, kubelet) = (Arc::clone(&node), Arc::clone(&kubelet));
-            move |pod| begin(&node, &kubelet, &pod, bound, &begun)
+            move |pod: Pod| {
+                let subscription = begin(&node, &kubelet, &pod, bound, &begun)?;
+                if let Some(why) = pressure.refusal(&pod) {
+                    kubelet.evict_pod(&pod.uid, why);
+                }
+                Ok(subscription)
+            }
         };
         let cluster =
             LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);

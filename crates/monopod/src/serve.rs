@@ -36,6 +36,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         pki: Some(paths.data_dir.join(PKI)),
         bound: false,
         backoff: options.restarts.backoff(),
+        eviction_hard: options.eviction_hard.clone(),
     };
     let engine = Engine::start(node, plan).await?;
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use podspec::BootTime;
 use podspec::quantity::Quantity;
 
+use crate::model::{Effect, Pod, Taint};
+
 /// How long a condition stays after it was seen last, so that it does not flap.
 pub const TRANSITION: Duration = Duration::from_secs(5 * 60);
 /// From this priority on a pod is never evicted: the machine needs it.
@@ -137,6 +139,16 @@ impl Pressure {
             Self::Memory => "MemoryPressure",
             Self::Disk => "DiskPressure",
             Self::Pid => "PIDPressure",
+        }
+    }
+
+    /// The key of the taint that goes with it.
+    #[must_use]
+    pub fn taint(self) -> &'static str {
+        match self {
+            Self::Memory => "node.kubernetes.io/memory-pressure",
+            Self::Disk => "node.kubernetes.io/disk-pressure",
+            Self::Pid => "node.kubernetes.io/pid-pressure",
         }
     }
 }
@@ -299,11 +311,25 @@ pub fn message(signal: Signal, thresholds: &Thresholds, levels: &Levels, pod: &C
     message
 }
 
-/// What a pod is told that comes while the node is short of something; a kubelet's words.
+/// What a pod is told that comes while the node is short of something, in a kubelet's words; `None`: it may stay. One
+/// that the machine needs may, and while only memory is short one that has requested some, or tolerates that.
 #[must_use]
-pub fn refusal(pressures: &[Pressure]) -> String {
+pub fn refusal(pressures: &[Pressure], pod: &Pod, is_best_effort: bool) -> Option<String> {
+    let tolerates = |pressure: &Pressure| {
+        let taint =
+            Taint { key: pressure.taint().to_owned(), value: String::new(), effect: Effect::NoSchedule };
+        pod.tolerations.iter().any(|toleration| toleration.tolerates(&taint))
+    };
+    let stays = match pressures {
+        [] => true,
+        [Pressure::Memory] => !is_best_effort || tolerates(&Pressure::Memory),
+        _ => false,
+    };
+    if stays || pod.priority >= CRITICAL {
+        return None;
+    }
     let names: Vec<&str> = pressures.iter().map(|pressure| pressure.condition()).collect();
-    format!("The node had condition: [{}]. ", names.join(" "))
+    Some(format!("The node had condition: [{}]. ", names.join(" ")))
 }
 
 #[cfg(test)]
@@ -312,6 +338,8 @@ mod tests {
     use std::time::Duration;
 
     use podspec::BootTime;
+
+    use crate::model::{Pod, Toleration};
 
     use super::{
         Amount, CRITICAL, Candidate, Level, Levels, Pressure, Pressures, Signal, Starved, TRANSITION,
@@ -454,9 +482,29 @@ mod tests {
             message(Signal::NodefsAvailable, &thresholds, &full, &pod("web", 0, None, 0)),
             "The node was low on resource: ephemeral-storage. Threshold quantity: 109951162777, available: 1k. "
         );
+    }
+
+    #[test]
+    fn pods_that_come_under_pressure_are_refused_as_a_kubelet_does() {
+        let (memory, both) = ([Pressure::Memory], [Pressure::Memory, Pressure::Disk]);
+        let toleration = Toleration { key: String::new(), value: None, effect: None, seconds: None };
+        let plain = Pod::default();
+        let tolerant = Pod { tolerations: vec![toleration], ..Pod::default() };
+        let critical = Pod { priority: CRITICAL, ..Pod::default() };
+        for (pressures, pod, best_effort, refused) in [
+            (&[][..], &plain, true, false),
+            (&memory[..], &plain, true, true),
+            (&memory[..], &plain, false, false),
+            (&memory[..], &tolerant, true, false),
+            (&both[..], &tolerant, false, true),
+            (&[Pressure::Disk][..], &tolerant, false, true),
+            (&both[..], &critical, true, false),
+        ] {
+            assert_eq!(refusal(pressures, pod, best_effort).is_some(), refused, "{pressures:?} {pod:?}");
+        }
         assert_eq!(
-            refusal(&[Pressure::Memory, Pressure::Disk]),
-            "The node had condition: [MemoryPressure DiskPressure]. "
+            refusal(&both, &plain, true).as_deref(),
+            Some("The node had condition: [MemoryPressure DiskPressure]. ")
         );
     }
 }

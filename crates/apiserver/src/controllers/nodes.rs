@@ -2,6 +2,7 @@
 //! (<https://kubernetes.io/docs/reference/labels-annotations-taints/#node-kubernetes-io-not-ready>).
 
 use podspec::json::{flag, list, text};
+use scheduler::pressure::Pressure;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -14,12 +15,15 @@ const PART: &str = "node-controller";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 /// All that this controller sets and takes away.
-const OWN: [(&str, &str); 5] = [
+const OWN: [(&str, &str); 8] = [
     (NOT_READY, "NoSchedule"),
     (NOT_READY, "NoExecute"),
     (UNREACHABLE, "NoSchedule"),
     (UNREACHABLE, "NoExecute"),
     (UNSCHEDULABLE, "NoSchedule"),
+    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
+    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
 ];
 
 pub(super) async fn run(store: Store) {
@@ -39,8 +43,8 @@ pub(super) async fn run(store: Store) {
 
 /// Of those that are this controller's, which a node has to have; in the order of `OWN`.
 fn wanted(node: &Value) -> Vec<(&'static str, &'static str)> {
-    let ready =
-        list(&node["status"], "conditions").iter().find(|condition| text(condition, "type") == "Ready");
+    let conditions = list(&node["status"], "conditions");
+    let ready = conditions.iter().find(|condition| text(condition, "type") == "Ready");
     let (key, executes) = match ready.map(|condition| text(condition, "status")) {
         Some("True") => ("", false),
         Some("False") => (NOT_READY, true),
@@ -49,8 +53,13 @@ fn wanted(node: &Value) -> Vec<(&'static str, &'static str)> {
         None => (NOT_READY, false),
     };
     let closed = flag(&node["spec"], "unschedulable");
+    let holds = |condition: &str| {
+        let is_so = |held: &Value| text(held, "type") == condition && text(held, "status") == "True";
+        conditions.iter().any(is_so)
+    };
+    let short = |of: &str| Pressure::ALL.iter().any(|short| short.taint() == of && holds(short.condition()));
     let is_wanted = |(of, effect): &(&str, &str)| {
-        (*of == key && (*effect == "NoSchedule" || executes)) || (*of == UNSCHEDULABLE && closed)
+        (*of == key && (*effect == "NoSchedule" || executes)) || (*of == UNSCHEDULABLE && closed) || short(of)
     };
     OWN.into_iter().filter(is_wanted).collect()
 }
@@ -87,6 +96,24 @@ fn set_taints(node: &mut Value, now: &str) -> bool {
 mod tests {
     use super::set_taints;
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_node_that_is_short_of_something_has_a_taint_for_it() {
+        let condition = |ty: &str, status: &str| json!({"type": ty, "status": status});
+        let conditions = [
+            condition("MemoryPressure", "False"),
+            condition("DiskPressure", "True"),
+            condition("Ready", "True"),
+        ];
+        let mut node = json!({"spec": {}, "status": {"conditions": conditions}});
+        assert!(set_taints(&mut node, "T"));
+        let taint =
+            json!({"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule", "timeAdded": "T"});
+        assert_eq!(node["spec"]["taints"], json!([taint]));
+        node["status"]["conditions"][1]["status"] = "False".into();
+        assert!(set_taints(&mut node, "T"));
+        assert_eq!(node["spec"], json!({}));
+    }
 
     #[test]
     fn taints_follow_the_condition() {

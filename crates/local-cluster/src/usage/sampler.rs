@@ -60,7 +60,7 @@ impl Sampler {
     async fn rates_with(
         &self,
         groups: Vec<String>,
-        read: impl Fn(Vec<String>) -> Vec<Option<Reading>> + Copy + Send + 'static,
+        read: impl Fn(&[String]) -> Vec<Option<Reading>> + Copy + Send + 'static,
     ) -> Vec<Option<Rate>> {
         let first = blocking(groups.clone(), read).await;
         let bases: Vec<Option<Reading>> = {
@@ -127,24 +127,24 @@ fn elapsed(from_ns: i64, to_ns: i64) -> Duration {
 }
 
 /// Reads groups now; `None` of one that is gone.
-pub(crate) fn read(groups: Vec<String>) -> Vec<Option<Reading>> {
+pub(crate) fn read(groups: &[String]) -> Vec<Option<Reading>> {
     let hierarchies = Hierarchies::detect().ok();
-    let usage = |group: String| {
+    let usage = |group: &String| {
         if group == MACHINE {
             return Some(Host::read().usage());
         }
         hierarchies.as_ref()?.group(group).usage().ok()
     };
-    groups.into_iter().map(|group| usage(group).map(Reading::now)).collect()
+    groups.iter().map(|group| usage(group).map(Reading::now)).collect()
 }
 
 async fn blocking(
     groups: Vec<String>,
-    read: impl Fn(Vec<String>) -> Vec<Option<Reading>> + Send + 'static,
+    read: impl Fn(&[String]) -> Vec<Option<Reading>> + Send + 'static,
 ) -> Vec<Option<Reading>> {
     let count = groups.len();
     // An error says that the process is ending.
-    tokio::task::spawn_blocking(move || read(groups)).await.unwrap_or_else(|_| vec![None; count])
+    tokio::task::spawn_blocking(move || read(&groups)).await.unwrap_or_else(|_| vec![None; count])
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     /// Half a processor, in the time that has really gone by.
-    fn half(groups: Vec<String>) -> Vec<Option<Reading>> {
+    fn half(groups: &[String]) -> Vec<Option<Reading>> {
         let now = linux_sys::clock::boot_ns();
         let usage = Usage { cpu_ns: u64::try_from(now / 2).ok(), ..Usage::default() };
         let reading = Reading { at_ns: now, at: WallTime(0), usage };

@@ -43,6 +43,7 @@ impl Place {
             pki: None,
             bound: true,
             backoff: options.restarts.backoff(),
+            eviction_hard: options.eviction_hard.clone(),
         }
     }
 
