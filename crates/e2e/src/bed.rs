@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
+use crate::cluster::EVICTION_HARD;
 use crate::engine::{Engine, Finished};
 use crate::leaks::{self, PodWatch};
 use crate::outcome::skip;
@@ -138,7 +139,7 @@ impl Bed {
     /// `monopod --root ROOT run`, for further arguments.
     pub(crate) fn run_command(&self) -> Command {
         let mut command = Command::new(self.program());
-        command.arg("--root").arg(self.root()).arg("run").stdin(Stdio::null());
+        command.arg("--root").arg(self.root()).args(["run", EVICTION_HARD, "none"]).stdin(Stdio::null());
         command
     }
 

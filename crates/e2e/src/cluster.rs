@@ -14,6 +14,9 @@ use crate::kubectl::Kubectl;
 use crate::pod::Pod;
 use crate::wait;
 
+/// What becomes of a test must not depend on how full this machine is.
+pub(crate) const EVICTION_HARD: &str = "--eviction-hard";
+
 /// A server, and the test's bed that it stands in.
 #[derive(Debug)]
 pub(crate) struct Cluster<'a> {
@@ -46,7 +49,13 @@ impl<'a> Cluster<'a> {
 
     /// With a certain kubectl.
     pub(crate) fn start_with(bed: &'a Bed, kubectl: Kubectl) -> Result<Self> {
-        let mut cluster = Self { bed, engine: None, kubectl, args: vec![] };
+        Self::start_with_args(bed, kubectl, &[])
+    }
+
+    /// And with further arguments for `monopod serve`.
+    pub(crate) fn start_with_args(bed: &'a Bed, kubectl: Kubectl, args: &[&str]) -> Result<Self> {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut cluster = Self { bed, engine: None, kubectl, args };
         cluster.serve()?;
         Ok(cluster)
     }
@@ -59,6 +68,9 @@ impl<'a> Cluster<'a> {
             .arg(self.bed.root())
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(&self.args);
+        if !self.args.iter().any(|arg| arg == EVICTION_HARD) {
+            command.args([EVICTION_HARD, "none"]);
+        }
         let mut engine = self.bed.start(command.stdin(Stdio::null()))?;
         engine.wait_output("monopod is ready", SOON)?;
         self.engine = Some(engine);

@@ -51,6 +51,11 @@ impl Pod {
         self
     }
 
+    pub(crate) fn labels(mut self, labels: &Value) -> Self {
+        self.metadata.insert("labels".into(), labels.clone());
+        self
+    }
+
     /// Sets fields of the pod's spec.
     pub(crate) fn spec(mut self, fields: &Value) -> Self {
         merge(&mut self.spec, fields);

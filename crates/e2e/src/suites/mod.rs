@@ -44,6 +44,7 @@ mod sidecars;
 mod startup_order;
 mod termination;
 mod termination_order;
+mod usage;
 mod volume_mounts;
 mod volumes;
 
@@ -93,6 +94,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
+    Suite { name: "usage", tests: usage::TESTS },
     Suite { name: "client", tests: client::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
