@@ -26,6 +26,7 @@ pub enum Action {
         run: u32,
         image_id: String,
         /// Of its volumes, by what the pod calls them.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         volume_images: BTreeMap<String, String>,
     },
     /// Runs the container's hook, cut off at `timeout`; for postStart there is none. -> `HookFinished`

@@ -145,7 +145,7 @@ pub struct ContainerObserved {
     /// The image resolved for the next start; taken by that start.
     pub image_id: Option<String>,
     /// And those of its volumes, by what the pod calls them.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volume_images: BTreeMap<String, String>,
     /// The newest attempt.
     pub current: Option<Attempt>,
@@ -216,10 +216,10 @@ pub struct Attempt {
     #[serde(default)]
     pub image: String,
     /// As in [`ContainerObserved`].
-    #[serde(default)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volume_images: BTreeMap<String, String>,
     /// `None` until it has started.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<ProcessUser>,
     /// What it was given: with its start, or by a resize.
     #[serde(default)]

@@ -197,6 +197,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
           "observedGeneration": 1,
           "phase": "Succeeded",
           "qosClass": "BestEffort",
+          "resources": {},
           "startTime": "1970-01-01T00:00:00Z"
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&status).unwrap());
