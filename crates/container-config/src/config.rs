@@ -67,6 +67,8 @@ pub struct NodeFacts {
     pub capabilities: u64,
     /// The `/sys/devices/system/cpu/cpu*/thermal_throttle` that exist: hidden from containers.
     pub thermal_throttle_paths: Vec<String>,
+    /// The kernel enforces AppArmor.
+    pub app_armor: bool,
     /// The limit on open files this process was started with, which containers get too: its own, and
     /// so its shims', may be raised since.
     pub open_files: Option<Rlimit>,

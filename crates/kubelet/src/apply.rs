@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::{ImageConfig, Objects, SandboxFacts, VolumeImages, objects_of_variables};
 use lifecycle::{Action, Observation};
-use podspec::{Container, ContainerName, PullPolicy};
+use podspec::{Container, ContainerName, PullPolicy, SeccompProfile};
 use ports::{
     ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError, StartedContainer,
     VolumeService,
@@ -242,6 +242,9 @@ impl<N: Node> Effects<N> {
             if let Some(data) = read.map_err(|PortError(why)| why)? {
                 objects.insert(object.kind, &object.name, data);
             }
+        }
+        if let SeccompProfile::Localhost(name) = &container.security.seccomp {
+            objects.set_seccomp_profile(self.node.seccomp_profile(name));
         }
         Ok(objects)
     }

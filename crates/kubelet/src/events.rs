@@ -158,6 +158,7 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
         Observation::ProbeFinished { container, probe, outcome, .. } => {
             probed(container, *probe, outcome, out);
         }
+        Observation::Rejected { reason, message } => out.pod_warning(reason.as_str(), message.clone()),
         Observation::Evicted { message } => out.pod_warning("Evicted", message.clone()),
         _ => {}
     }

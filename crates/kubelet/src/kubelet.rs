@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lifecycle::{BackoffLimits, ContainerState, Observation, Observed, SandboxState};
+use lifecycle::{BackoffLimits, ContainerState, Observation, Observed, Rejection, SandboxState, rejection};
 use podspec::{Pod, PodUid};
 use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
 use shim_protocol::RecordError;
@@ -119,10 +119,14 @@ impl<N: Node> Kubelet<N> {
             .map_err(|source| AddPodError::Directory { path: path.clone(), source })?;
         checkpoint::save_pod(path, &context.pod).map_err(AddPodError::Record)?;
         let (journal, past) = Journal::open(path).map_err(AddPodError::Journal)?;
+        let spec = context.pod.spec.clone();
         let effects = self.effects(context);
         let observed = Observed::default();
         self.configure(&effects, &observed);
         effects.inbox.observe(Observation::Accepted);
+        if let Some(Rejection { reason, message }) = rejection(&spec, self.node.facts().app_armor) {
+            effects.inbox.observe(Observation::Rejected { reason, message });
+        }
         Ok(self.start_worker(&effects, observed, (journal, &past)))
     }
 

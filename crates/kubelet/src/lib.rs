@@ -42,4 +42,13 @@ pub trait Node: Send + Sync + 'static {
     fn clock(&self) -> &Self::Clock;
     fn facts(&self) -> &NodeFacts;
     fn objects(&self) -> &dyn ObjectReader;
+
+    /// The text of a seccomp profile of the node's, by its path below the node's directory of them; or why it cannot be
+    /// had, naming the file.
+    ///
+    /// # Errors
+    /// Where the node has none.
+    fn seccomp_profile(&self, name: &str) -> Result<String, String> {
+        Err(format!("{name}: this node has no seccomp profiles"))
+    }
 }

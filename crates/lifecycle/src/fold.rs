@@ -9,8 +9,9 @@ use crate::backoff::{self, BackoffLimits};
 use crate::init;
 use crate::observation::{Observation, ProbeKind, ProbeOutcome};
 use crate::observed::{
-    Attempt, AttemptState, ContainerObserved, Deletion, Eviction, Exit, ExitReason, HookState, Observed,
-    ProbeState, ProbeVerdict, ProcessUser, PullState, ResizeState, SandboxState, StartError, VolumesState,
+    Attempt, AttemptState, ContainerObserved, Deletion, Eviction, Exit, ExitReason, Finished, HookState,
+    Observed, ProbeState, ProbeVerdict, ProcessUser, PullState, ResizeState, SandboxState, StartError,
+    VolumesState,
 };
 use crate::start;
 use crate::termination::GRACE_MIN;
@@ -37,6 +38,14 @@ impl Observed {
             Observation::GatesChanged { gates } => self.gates.clone_from(gates),
             Observation::Evicted { message } if self.finished.is_none() => {
                 self.eviction.get_or_insert_with(|| Eviction { at, message: message.clone() });
+            }
+            Observation::Rejected { reason, message } if self.finished.is_none() => {
+                self.finished = Some(Finished {
+                    at,
+                    succeeded: false,
+                    reason: Some(reason.as_str().to_owned()),
+                    message: Some(format!("Pod was rejected: {message}")),
+                });
             }
             Observation::VolumesReady => self.volumes = VolumesState::Ready,
             Observation::VolumesFailed { message } => {
@@ -75,7 +84,7 @@ impl Observed {
                 let done = HookState::Done { at: at.boot, failure: failure.clone() };
                 self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
             }
-            Observation::HookWarned { .. } | Observation::Evicted { .. } => {}
+            Observation::HookWarned { .. } | Observation::Evicted { .. } | Observation::Rejected { .. } => {}
             Observation::ProbeFinished { container, attempt, probe, outcome } => {
                 self.probed(spec, container, *attempt, (*probe, outcome), at);
             }

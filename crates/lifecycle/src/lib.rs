@@ -8,6 +8,7 @@
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/>, KEP-753, KEP-5307, KEP-5532).
 
 mod action;
+mod admission;
 mod adopt;
 mod alone;
 mod app;
@@ -36,6 +37,7 @@ mod view;
 mod waiting;
 
 pub use action::Action;
+pub use admission::{Rejection, RejectionReason, rejection};
 pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX, BackoffLimits};
 pub use decision::{Decision, StopPodReason, Verdict, Wait};
 pub use observation::{Hook, Observation, ProbeKind, ProbeOutcome, Pulled};

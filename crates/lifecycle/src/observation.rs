@@ -6,6 +6,7 @@ use std::time::Duration;
 use podspec::{Container, ContainerName, HookHandler, Moment, Probe, Resources};
 use serde::{Deserialize, Serialize};
 
+use crate::admission::RejectionReason;
 use crate::backoff::BackoffLimits;
 use crate::observed::{Exit, ProcessUser, SandboxSnapshot};
 
@@ -35,6 +36,11 @@ pub enum Observation {
     },
     /// The node cannot bear the pod any longer: `status.reason` is `Evicted`.
     Evicted {
+        message: String,
+    },
+    /// The node does not take the pod ([`crate::rejection`]): it has failed before anything of it was begun.
+    Rejected {
+        reason: RejectionReason,
         message: String,
     },
     VolumesReady,
@@ -77,7 +83,7 @@ pub enum Observation {
         attempt: u32,
         id: String,
         started: Moment,
-        #[serde(default)]
+        #[serde(skip_serializing_if = "Option::is_none", default)]
         user: Option<ProcessUser>,
     },
     /// It failed before there was a process: no attempt is counted.

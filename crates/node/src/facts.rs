@@ -1,7 +1,7 @@
 //! What this machine and this process have to offer to pods.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use container_config::NodeFacts;
@@ -11,6 +11,8 @@ use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
 
 /// `RLIMIT_NOFILE`, by the number it has on every architecture this builds for.
 const RLIMIT_NOFILE: u32 = 7;
+/// The largest profiles have tens of kilobytes.
+const PROFILE_BYTES_MAX: u64 = 1 << 20;
 const CPUS: &str = "/sys/devices/system/cpu";
 
 pub(crate) fn read() -> io::Result<NodeFacts> {
@@ -22,8 +24,23 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),
+        app_armor: fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.starts_with(b"Y")),
         open_files: Some(open_files()),
     })
+}
+
+/// The administrator's, for `seccompProfile.localhostProfile`.
+pub(crate) fn seccomp_profile(path: &Path) -> Result<String, String> {
+    let read = || {
+        let mut text = String::new();
+        fs::File::open(path)?.take(PROFILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read().map_err(|error: io::Error| format!("{}: {error}", path.display()))?;
+    if text.len() as u64 > PROFILE_BYTES_MAX {
+        return Err(format!("{} is larger than {PROFILE_BYTES_MAX} bytes", path.display()));
+    }
+    Ok(text)
 }
 
 /// Engine and shims hold several descriptors for each container: as many as they may have at all.

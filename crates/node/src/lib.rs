@@ -135,6 +135,10 @@ impl kubelet::Node for Node {
     fn objects(&self) -> &dyn ObjectReader {
         &*self.objects
     }
+
+    fn seccomp_profile(&self, name: &str) -> Result<String, String> {
+        facts::seccomp_profile(&self.paths.data_dir.join("seccomp").join(name))
+    }
 }
 
 #[derive(Debug)]

@@ -165,6 +165,7 @@ fn observation_text(observation: &Observation) -> Option<String> {
             format!("gates{}", gates.concat())
         }
         Observation::Evicted { .. } => "evicted".to_owned(),
+        Observation::Rejected { .. } => "rejected".to_owned(),
         Observation::Accepted
         | Observation::HookWarned { .. }
         | Observation::VolumesReady

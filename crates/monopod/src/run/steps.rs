@@ -270,6 +270,7 @@ impl Draft<'_> {
                 let text = format!("cannot be resized: {failure}");
                 self.container(container, "resize_failed", Tone::Bad, text);
             }
+            Observation::Rejected { message, .. } => self.pod("rejected", Tone::Bad, message.clone()),
             Observation::Evicted { message } => self.pod("evicted", Tone::Bad, message.clone()),
             _ => {}
         }

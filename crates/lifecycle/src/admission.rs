@@ -1,0 +1,82 @@
+//! What a node takes no pod with. Nothing of such a pod is ever begun: it has failed.
+
+use podspec::PodSpec;
+use serde::{Deserialize, Serialize};
+
+/// Why a pod is not taken: `status.reason`, and the text of its event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejection {
+    pub reason: RejectionReason,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum RejectionReason {
+    SysctlForbidden,
+    AppArmor,
+}
+
+impl RejectionReason {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SysctlForbidden => "SysctlForbidden",
+            Self::AppArmor => "AppArmor",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Namespace {
+    Ipc,
+    Net,
+}
+
+/// Those that are a pod's own, and that nothing outside of it notices
+/// (<https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls>).
+const SAFE_SYSCTLS: [(&str, Namespace); 12] = [
+    ("kernel.shm_rmid_forced", Namespace::Ipc),
+    ("net.ipv4.ip_local_port_range", Namespace::Net),
+    ("net.ipv4.tcp_syncookies", Namespace::Net),
+    ("net.ipv4.ping_group_range", Namespace::Net),
+    ("net.ipv4.ip_unprivileged_port_start", Namespace::Net),
+    ("net.ipv4.ip_local_reserved_ports", Namespace::Net),
+    ("net.ipv4.tcp_keepalive_time", Namespace::Net),
+    ("net.ipv4.tcp_fin_timeout", Namespace::Net),
+    ("net.ipv4.tcp_keepalive_intvl", Namespace::Net),
+    ("net.ipv4.tcp_keepalive_probes", Namespace::Net),
+    ("net.ipv4.tcp_rmem", Namespace::Net),
+    ("net.ipv4.tcp_wmem", Namespace::Net),
+];
+
+/// `app_armor`: the machine's kernel enforces it.
+#[must_use]
+pub fn rejection(spec: &PodSpec, app_armor: bool) -> Option<Rejection> {
+    let forbidden = spec.sysctls.iter().find_map(|sysctl| forbidden_sysctl(spec, &sysctl.name));
+    if let Some(why) = forbidden {
+        return Some(Rejection {
+            reason: RejectionReason::SysctlForbidden,
+            message: format!("forbidden sysctl: {why}"),
+        });
+    }
+    let why = if app_armor {
+        "monopod sets no profiles yet; remove appArmorProfile, or set its type to Unconfined"
+    } else {
+        "AppArmor is not enabled on the host"
+    };
+    spec.app_armor.then(|| Rejection {
+        reason: RejectionReason::AppArmor,
+        message: format!("Cannot enforce AppArmor: {why}"),
+    })
+}
+
+fn forbidden_sysctl(spec: &PodSpec, name: &str) -> Option<String> {
+    let Some((_, namespace)) = SAFE_SYSCTLS.iter().find(|(safe, _)| *safe == name) else {
+        return Some(format!("\"{name}\" not allowlisted"));
+    };
+    let host = match namespace {
+        Namespace::Ipc => spec.host_ipc.then_some("IPC"),
+        Namespace::Net => spec.host_network.then_some("Net"),
+    };
+    host.map(|host| format!("\"{name}\" not allowed with host {host} enabled"))
+}

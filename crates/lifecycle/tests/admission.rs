@@ -1,0 +1,55 @@
+//! Pods that a node does not take.
+
+use lifecycle::{Observation, Observed, Phase, Rejection, RejectionReason, plan, rejection};
+use podspec::{BootTime, IDENTITY_BYTES, Moment, PodSpec, Sysctl, WallTime};
+
+const NOW: Moment = Moment { boot: BootTime(0), wall: WallTime(0) };
+
+fn pod() -> PodSpec {
+    let text =
+        "{kind: Pod, apiVersion: v1, metadata: {name: a}, spec: {containers: [{name: main, image: b}]}}";
+    let pods = podspec::load_pods("pod.yaml", text, || [0; IDENTITY_BYTES]).expect("a pod that can be run");
+    pods.into_iter().next().expect("one pod").admitted.pod.spec
+}
+
+fn with(sysctls: &[&str]) -> PodSpec {
+    let sysctl = |name: &&str| Sysctl { name: (*name).to_owned(), value: "1".to_owned() };
+    PodSpec { sysctls: sysctls.iter().map(sysctl).collect(), ..pod() }
+}
+
+#[test]
+fn only_parameters_that_are_the_pods_own_are_allowed() {
+    let refused =
+        |spec: &PodSpec| rejection(spec, false).map(|refused| (refused.reason.as_str(), refused.message));
+    assert_eq!(refused(&with(&["kernel.shm_rmid_forced", "net.ipv4.tcp_rmem"])), None);
+    for name in ["kernel.msgmax", "net.ipv4.ip_forward", "vm.swappiness", "kernel.shm_rmid_forced/x"] {
+        let expected = ("SysctlForbidden", format!("forbidden sysctl: \"{name}\" not allowlisted"));
+        assert_eq!(refused(&with(&["net.ipv4.tcp_rmem", name])), Some(expected));
+    }
+    let on_host = PodSpec { host_network: true, ..with(&["net.ipv4.tcp_rmem"]) };
+    let message = "forbidden sysctl: \"net.ipv4.tcp_rmem\" not allowed with host Net enabled".to_owned();
+    assert_eq!(refused(&on_host), Some(("SysctlForbidden", message)));
+}
+
+#[test]
+fn what_is_to_be_confined_by_app_armor_is_not_run_without() {
+    let spec = PodSpec { app_armor: true, ..pod() };
+    let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host".to_owned();
+    assert_eq!(rejection(&spec, false), Some(Rejection { reason: RejectionReason::AppArmor, message }));
+    assert!(rejection(&spec, true).is_some());
+    assert_eq!(rejection(&pod(), false), None);
+}
+
+#[test]
+fn a_pod_that_was_rejected_has_failed_and_begins_nothing() {
+    let spec = pod();
+    let mut observed = Observed::default();
+    observed.observe(&spec, &Observation::Accepted, NOW);
+    let reason = RejectionReason::SysctlForbidden;
+    observed.observe(&spec, &Observation::Rejected { reason, message: "why".to_owned() }, NOW);
+    let plan = plan(&spec, &observed, NOW);
+    assert!(plan.actions.is_empty() && plan.at_rest, "{:?}", plan.actions);
+    assert_eq!(plan.status.phase, Phase::Failed);
+    assert_eq!(plan.status.reason.as_deref(), Some("SysctlForbidden"));
+    assert_eq!(plan.status.message.as_deref(), Some("Pod was rejected: why"));
+}
