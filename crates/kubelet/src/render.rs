@@ -299,7 +299,7 @@ mod tests {
             "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
         let mut pod =
             podspec::load_pods("test", text, || [7; IDENTITY_BYTES]).unwrap().remove(0).admitted.pod;
-        let message = format!("x{}", "é".repeat(2_047));
+        let message = format!("x{}", "\u{e9}".repeat(2_047));
         assert_eq!(share(&pod, &message), message);
         let app = pod.spec.containers[0].clone();
         for name in ["b", "c"] {
