@@ -64,11 +64,7 @@ fn cluster_roles() -> Vec<Value> {
         role("system:aggregate-to-admin", &["admin"], &admin()),
         role("system:aggregate-to-edit", &["edit"], &edit()),
         role("system:aggregate-to-view", &["view"], &view()),
-        role(
-            "system:aggregated-metrics-reader",
-            &["view", "edit", "admin"],
-            &json!([rule("metrics.k8s.io", &["nodes", "pods"], &READ)]),
-        ),
+        metrics_reader(),
         role(
             "system:auth-delegator",
             &[],
@@ -120,6 +116,12 @@ fn cluster_roles() -> Vec<Value> {
             &json!([urls(&[&HEALTH[..], &["/version", "/version/"]].concat())]),
         ),
     ]
+}
+
+/// As metrics-server's manifests have it.
+fn metrics_reader() -> Value {
+    let rules = json!([rule("metrics.k8s.io", &["nodes", "pods"], &READ)]);
+    role("system:aggregated-metrics-reader", &["view", "edit", "admin"], &rules)
 }
 
 fn view() -> Value {
