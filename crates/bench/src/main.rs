@@ -1,4 +1,4 @@
-//! What a start, a shim and a log line cost. `cargo xtask bench` builds this and the release binary, and
+//! What a start, a shim, a log line and the API cost, and how late things are. `cargo xtask bench` builds this and the release binary, and
 //! runs both.
 //!
 //! One program with three parts: it measures; it is the floor ([`floor`]) that starts are measured beside;
@@ -13,6 +13,7 @@ mod pod;
 mod report;
 mod stats;
 mod table;
+mod timed;
 mod wait;
 mod workload;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ["hold", name] => inside::hold(name, began),
         ["describe"] => inside::describe(),
         ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
+        ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
         _ => measure(&args),
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Where the program is in a container.
-const PROGRAM: &str = "/bench";
+pub(crate) const PROGRAM: &str = "/bench";
 /// Where the exchange directory is in a container.
 pub(crate) const EXCHANGE: &str = "/exchange";
 

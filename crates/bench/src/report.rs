@@ -42,7 +42,7 @@ pub(crate) struct Aim {
     pub(crate) floor: Option<String>,
     pub(crate) bound: Bound,
     pub(crate) aim: f64,
-    /// The median, or the ratio of medians.
+    /// The median, the ratio of medians, or the 99th percentile of what is late.
     pub(crate) measured: f64,
     pub(crate) met: bool,
 }
@@ -87,6 +87,12 @@ impl Report {
     pub(crate) fn at_most(&mut self, row: &str, aim: f64) {
         let median = self.row(row).map_or(f64::NAN, |row| row.stats.median);
         self.aim(row, None, Bound::AtMost, aim, median);
+    }
+
+    /// Of the 99th percentile, not of the median.
+    pub(crate) fn p99_at_most(&mut self, row: &str, aim: f64) {
+        let p99 = self.row(row).map_or(f64::NAN, |row| row.stats.p99);
+        self.aim(row, None, Bound::AtMost, aim, p99);
     }
 
     pub(crate) fn at_least(&mut self, row: &str, aim: f64) {

@@ -6,8 +6,10 @@ mod logs;
 mod memory;
 mod size;
 mod start;
+mod timing;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -17,8 +19,13 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 4] =
-    [("starts", starts), ("memory", memory::measure), ("logs", logs::measure), ("api", api::measure)];
+const PARTS: [(&str, Measure); 5] = [
+    ("starts", starts),
+    ("memory", memory::measure),
+    ("logs", logs::measure),
+    ("api", api::measure),
+    ("timing", timing::measure),
+];
 
 /// Measures everything, or one part. `program` is the release binary.
 pub(crate) fn measure(
@@ -134,6 +141,14 @@ impl Size {
         match self {
             Self::Full => 20,
             Self::Quick => 2,
+        }
+    }
+
+    /// Pods of each kind that live for a while, how long, and pods of each kind that end.
+    pub(crate) const fn timings(self) -> (usize, Duration, usize) {
+        match self {
+            Self::Full => (4, Duration::from_secs(40), 40),
+            Self::Quick => (1, Duration::from_secs(8), 3),
         }
     }
 }

@@ -13,15 +13,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-pub(super) const JSON: &str = "application/json";
-pub(super) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
+pub(in crate::workload) const JSON: &str = "application/json";
+pub(in crate::workload) const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// Ends with its last clone.
 #[derive(Clone, Debug)]
-pub(super) struct Client(SendRequest<Full<Bytes>>);
+pub(in crate::workload) struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
-    pub(super) async fn connect(socket: &Path) -> Result<Self> {
+    pub(in crate::workload) async fn connect(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket).await;
         let stream = stream.with_context(|| format!("cannot connect to {}", socket.display()))?;
         let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
@@ -31,7 +31,7 @@ impl Client {
     }
 
     /// An answer whose body is still to come.
-    pub(super) async fn ask(
+    pub(in crate::workload) async fn ask(
         &self,
         method: Method,
         path: &str,
@@ -46,12 +46,12 @@ impl Client {
     }
 
     /// The whole answer to GET, which has to be a success.
-    pub(super) async fn get(&self, path: &str, accept: &str) -> Result<Bytes> {
+    pub(in crate::workload) async fn get(&self, path: &str, accept: &str) -> Result<Bytes> {
         let answer = self.ask(Method::GET, path, accept, Vec::new()).await?;
         whole(answer, StatusCode::OK).await.with_context(|| path.to_owned())
     }
 
-    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Bytes> {
+    pub(in crate::workload) async fn create(&self, path: &str, object: &Value) -> Result<Bytes> {
         let answer = self.ask(Method::POST, path, JSON, object.to_string().into_bytes()).await?;
         whole(answer, StatusCode::CREATED).await.with_context(|| path.to_owned())
     }

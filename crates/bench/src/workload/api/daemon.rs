@@ -13,37 +13,42 @@ use crate::engine::Engine;
 use crate::report::{Report, Row};
 use crate::workload::memory::{kb, rollup};
 
-pub(super) const RSS_KB_MAX: f64 = 20_000.0;
+pub(in crate::workload) const RSS_KB_MAX: f64 = 20_000.0;
 /// By then a daemon has done what it does after it said that it is ready.
 const IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
-pub(super) struct Daemon {
+pub(in crate::workload) struct Daemon {
     engine: Engine,
-    pub(super) socket: PathBuf,
+    pub(in crate::workload) socket: PathBuf,
     /// From before the process was made until it said that it is ready.
-    pub(super) ready_ns: i64,
+    pub(in crate::workload) ready_ns: i64,
 }
 
 impl Daemon {
-    pub(super) fn start(bed: &Bed, root: &Path) -> Result<Self> {
-        let mut engine = Engine::start(&mut bed.serve(root))?;
+    pub(in crate::workload) fn start(bed: &Bed, root: &Path) -> Result<Self> {
+        Self::start_with(bed, root, &[])
+    }
+
+    /// With further arguments.
+    pub(in crate::workload) fn start_with(bed: &Bed, root: &Path, args: &[&str]) -> Result<Self> {
+        let mut engine = Engine::start(bed.serve(root).args(args))?;
         engine.wait_line("monopod is ready")?;
         let ready_ns = boot_ns() - engine.began_ns;
         Ok(Self { engine, socket: Bed::paths(root).run_dir.join("api.sock"), ready_ns })
     }
 
-    pub(super) fn stop(self) -> Result<()> {
+    pub(in crate::workload) fn stop(self) -> Result<()> {
         self.engine.signal(Signal::TERM)?;
         self.engine.finish().map(drop)
     }
 
-    pub(super) fn pss_kb(&self) -> Result<f64> {
+    pub(in crate::workload) fn pss_kb(&self) -> Result<f64> {
         kb(&rollup(self.engine.pid())?, "Pss:")
     }
 
     /// Rows `daemon.rss.NAME` and `daemon.pss.NAME`, when it idles.
-    pub(super) fn add_memory(&self, name: &str, what: &str, report: &mut Report) -> Result<()> {
+    pub(in crate::workload) fn add_memory(&self, name: &str, what: &str, report: &mut Report) -> Result<()> {
         thread::sleep(IDLE);
         let memory = rollup(self.engine.pid())?;
         for (part, title, key) in [("rss", "RSS", "Rss:"), ("pss", "PSS", "Pss:")] {

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use super::Size;
 use crate::bed::Bed;
 use crate::report::Report;
-use client::Client;
-use daemon::Daemon;
+pub(super) use client::{Client, JSON};
+pub(super) use daemon::Daemon;
 
-const PODS: &str = "/api/v1/namespaces/default/pods";
+pub(super) const PODS: &str = "/api/v1/namespaces/default/pods";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const NANOS_PER_MS: f64 = 1e6;
 
@@ -71,6 +71,6 @@ fn config_map(name: &str) -> Value {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "below 2^53: a hundred days")]
-fn ms(ns: i64) -> f64 {
+pub(super) fn ms(ns: i64) -> f64 {
     ns as f64 / NANOS_PER_MS
 }
