@@ -27,6 +27,8 @@ const LOCK: &str = "lock";
 /// The roots of engines.
 const ROOT: &str = "root";
 const COLD_ROOTS: &str = "cold";
+/// A disk that is nearly full is no reason to stop what is measured.
+const NEVER_EVICT: [&str; 2] = ["--eviction-hard", "none"];
 /// What the shim says of a pod without a network.
 const IP: &str = "127.0.0.1";
 
@@ -132,14 +134,19 @@ impl Bed {
     /// `monopod run` of the file's pods.
     pub(crate) fn run(&self, root: &Path, file: &Path) -> Command {
         let mut command = Command::new(self.monopod());
-        command.arg("--root").arg(root).arg("run").arg(file).stdin(Stdio::null());
+        command.arg("--root").arg(root).arg("run").args(NEVER_EVICT).arg(file).stdin(Stdio::null());
         command
     }
 
     /// `monopod serve` on any port.
     pub(crate) fn serve(&self, root: &Path) -> Command {
         let mut command = Command::new(self.monopod());
-        command.arg("--root").arg(root).args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null());
+        command
+            .arg("--root")
+            .arg(root)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(NEVER_EVICT)
+            .stdin(Stdio::null());
         command
     }
 
