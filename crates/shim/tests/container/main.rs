@@ -7,6 +7,7 @@ mod bed;
 mod cgroups;
 mod confinement;
 mod files;
+mod host;
 mod measure;
 mod processes;
 mod resizing;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         files::CASES,
         volumes::CASES,
         confinement::CASES,
+        host::CASES,
         cgroups::CASES,
         resizing::CASES,
         tracer::CASES,
