@@ -159,12 +159,14 @@ impl Pods {
         let (mut late, mut probes) = (vec![], vec![]);
         for (word, at) in all(&self.exchange.join(&name)) {
             match &*word {
-                START => probes.clear(),
+                // A probe may be quicker than the container's first instruction.
+                START => {}
                 PROBE => probes.push(at),
                 TERM => {
                     late.extend(probes.windows(2).map(|pair| ("late.probe", pair[1] - pair[0] - PERIOD_NS)));
                     let first = probes.first().context("stopped before a probe")?;
                     late.push(("late.liveness", at - (first + (THRESHOLD - 1) * PERIOD_NS)));
+                    probes.clear();
                 }
                 _ => bail!("{name} wrote {word}"),
             }
