@@ -40,6 +40,7 @@ impl Observed {
                 self.eviction.get_or_insert_with(|| Eviction { at, message: message.clone() });
             }
             Observation::Rejected { reason, message } if self.finished.is_none() => {
+                self.rejected = true;
                 self.finished = Some(Finished {
                     at,
                     succeeded: false,

@@ -30,6 +30,9 @@ pub struct Observed {
     pub deletion: Option<Deletion>,
     #[serde(default)]
     pub eviction: Option<Eviction>,
+    /// The node did not take the pod: nothing is said of its containers.
+    #[serde(default)]
+    pub rejected: bool,
     /// How this node delays restarts.
     #[serde(default)]
     pub backoff_limits: BackoffLimits,

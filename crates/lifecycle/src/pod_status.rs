@@ -18,6 +18,7 @@ pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
         view.spec.ephemeral_containers.iter().map(status).collect();
     let phase = phase::phase(view, ended.as_ref(), &init_containers, &containers);
     let conditions = condition::conditions(view, phase, &init_containers, &containers);
+    let said = |statuses| if view.observed.rejected { Vec::new() } else { statuses };
     containers.sort_by(|a, b| a.name.cmp(&b.name));
     ephemeral_containers.sort_by(|a, b| a.name.cmp(&b.name));
     PodStatus {
@@ -30,9 +31,9 @@ pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
             _ => None,
         },
         conditions,
-        init_containers,
-        containers,
-        ephemeral_containers,
+        init_containers: said(init_containers),
+        containers: said(containers),
+        ephemeral_containers: said(ephemeral_containers),
     }
 }
 

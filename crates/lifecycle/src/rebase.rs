@@ -86,6 +86,7 @@ impl Times for Observed {
             deadline,
             deletion,
             eviction,
+            rejected: _,
             backoff_limits: _,
             gates: _,
             volumes,

@@ -51,5 +51,6 @@ fn a_pod_that_was_rejected_has_failed_and_begins_nothing() {
     assert!(plan.actions.is_empty() && plan.at_rest, "{:?}", plan.actions);
     assert_eq!(plan.status.phase, Phase::Failed);
     assert_eq!(plan.status.reason.as_deref(), Some("SysctlForbidden"));
+    assert!(plan.status.containers.is_empty());
     assert_eq!(plan.status.message.as_deref(), Some("Pod was rejected: why"));
 }
