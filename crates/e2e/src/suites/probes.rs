@@ -237,12 +237,9 @@ fn http(path: &str) -> Value {
     json!({"httpGet": {"path": path, "port": 8080}})
 }
 
-/// HTTP, HTTPS, TCP and gRPC, by number and by name.
-fn requests_by_network(bed: &Bed) -> Result<()> {
-    require_root()?;
-    let pods = Pods::start(bed)?;
-    let ports = json!({"ports": [{"name": "web", "containerPort": 8080}]});
-    let good = [
+/// What succeeds.
+fn good_requests() -> [(&'static str, Value); 7] {
+    [
         ("http", http("/200")),
         ("named", json!({"httpGet": {"path": "/399", "port": "web"}})),
         ("https", json!({"httpGet": {"path": "/200", "port": 8443, "scheme": "HTTPS"}})),
@@ -253,8 +250,12 @@ fn requests_by_network(bed: &Bed) -> Result<()> {
             "headers",
             json!({"httpGet": {"path": "/200", "port": 8080, "httpHeaders": [{"name": "User-Agent", "value": "me"}]}}),
         ),
-    ];
-    let bad = [
+    ]
+}
+
+/// What fails, and what its event says.
+fn bad_requests() -> [(&'static str, Value, &'static str); 6] {
+    [
         ("http-bad", http("/500"), "HTTP probe failed with statuscode: 500"),
         ("http-slow", http("/after/3000"), "Get \"http://127.0.0.1:8080/after/3000\": "),
         (
@@ -273,7 +274,15 @@ fn requests_by_network(bed: &Bed) -> Result<()> {
             json!({"grpc": {"port": 9090, "service": "other"}}),
             "service unhealthy (responded with \"NOT_SERVING\")",
         ),
-    ];
+    ]
+}
+
+/// HTTP, HTTPS, TCP and gRPC, by number and by name.
+fn requests_by_network(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pods = Pods::start(bed)?;
+    let ports = json!({"ports": [{"name": "web", "containerPort": 8080}]});
+    let (good, bad) = (good_requests(), bad_requests());
     for (name, handler) in &good {
         let fields = both(&probe("readinessProbe", handler, &json!({})), &ports);
         pods.create(&always(name).answers_with(
