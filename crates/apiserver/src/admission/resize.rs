@@ -1,6 +1,6 @@
 //! A resize is refused that the pod's node could never grant, whatever else is there.
 
-use apimachinery::Status;
+use apimachinery::{Cause, Status};
 use podspec::json::text;
 use scheduler::{Requests, requests_from_json};
 use serde_json::Value;
@@ -27,13 +27,18 @@ pub(super) fn admit(
     let os = text(&object["metadata"]["labels"], OS);
     if !["", "linux"].contains(&os) {
         let why = format!("pod resize is only supported on linux nodes, node \"{node}\" is \"{os}\"");
-        return Err(refuse(attributes, pod, &why));
+        return Err(refuse(attributes, pod, &why).with_cause(cause("UnsupportedPlatform")));
     }
     let has = scheduler::node_from_json(&object).allocatable;
     match lacking(&requests_from_json(&pod["spec"]), &has) {
-        Some(why) => Err(refuse(attributes, pod, &why)),
+        Some(why) => Err(refuse(attributes, pod, &why).with_cause(cause("NodeCapacity"))),
         None => Ok(()),
     }
+}
+
+/// What clients tell one refusal from another by.
+fn cause(reason: &str) -> Cause {
+    Cause { reason: reason.to_owned(), ..Cause::default() }
 }
 
 /// CPU in thousandths, memory in bytes.

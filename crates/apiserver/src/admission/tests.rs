@@ -321,20 +321,30 @@ async fn a_resize_is_bounded_by_quotas_and_its_node() {
             Ok((new, Vec::new()))
         }));
         let written = bed.store.write(Durability::Lazy, move |tx| update(tx, &change, edit)).await.unwrap();
-        written.map(|changed| changed.object).map_err(|status| status.message)
+        written.map(|changed| changed.object).map_err(|status| {
+            let causes: Vec<String> = status
+                .details
+                .map_or_else(Vec::new, |details| details.causes)
+                .into_iter()
+                .map(|cause| cause.reason)
+                .collect();
+            (status.message, causes.join(" "))
+        })
     };
-    for (requests, message) in [
+    for (requests, message, cause) in [
         (
             json!({"cpu": "600m", "memory": "400Mi"}),
             "pods \"p\" is forbidden: exceeded quota: q, requested: cpu=300m, used: cpu=600m, limited: cpu=800m",
+            "",
         ),
         (
             json!({"cpu": "3", "memory": "600Mi"}),
             "pods \"p\" is forbidden: node didn't have enough allocatable resources: cpu, requested: 3000, \
              allocatable: 2000; memory, requested: 629145600, allocatable: 536870912",
+            "NodeCapacity",
         ),
     ] {
-        assert_eq!(resize(requests).await.unwrap_err(), message);
+        assert_eq!(resize(requests).await.unwrap_err(), (message.to_owned(), cause.to_owned()));
     }
     let resized = resize(json!({"cpu": "500m", "memory": "200Mi"})).await.unwrap();
     assert_eq!(resized["metadata"]["generation"], 2);
