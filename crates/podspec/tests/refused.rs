@@ -1081,17 +1081,23 @@ os: {name: windows}
 
 #[test]
 fn names_and_resolvers() {
-    spec("dnsPolicy: None\n", &expect![[r#"
+    spec(
+        "dnsPolicy: None\n",
+        &expect![[r#"
         5: spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None
-    "#]]);
-    spec("dnsPolicy: None\ndnsConfig: {searches: [a]}\n", &expect![[r#"
+    "#]],
+    );
+    spec(
+        "dnsPolicy: None\ndnsConfig: {searches: [a]}\n",
+        &expect![[r#"
         10: spec.dnsConfig.nameservers: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None
-    "#]]);
+    "#]],
+    );
     spec(
         "\
 dnsConfig:
   nameservers: [1.1.1.1, 1.1.1.2, 1.1.1.3, ns.example]
-  searches: [_a.b_c.example., ., -a, Ü]
+  searches: [_a.b_c.example., ., -a, a b]
   options: [{name: ndots, value: '2'}, {value: x}]
 hostNetwork: true
 setHostnameAsFQDN: true
@@ -1102,7 +1108,7 @@ subdomain: a.b
             10: spec.dnsConfig.nameservers: Invalid value: ["1.1.1.1","1.1.1.2","1.1.1.3","ns.example"]: must not have more than 3 nameservers
             10: spec.dnsConfig.nameservers[3]: Invalid value: "ns.example": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
             11: spec.dnsConfig.searches[2]: Invalid value: "-a": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')
-            11: spec.dnsConfig.searches[3]: Invalid value: "Ü": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')
+            11: spec.dnsConfig.searches[3]: Invalid value: "a b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')
             12: spec.dnsConfig.options[1]: Required value: must not be empty
             15: spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true
             15: spec.hostnameOverride: Forbidden: may not be specified when hostNetwork is true
@@ -1111,9 +1117,12 @@ subdomain: a.b
         "#]],
     );
     let searches = ["a"; 33].join(", ");
-    spec(&format!("dnsConfig: {{searches: [{searches}]}}\n"), &expect![[r#"
+    spec(
+        &format!("dnsConfig: {{searches: [{searches}]}}\n"),
+        &expect![[r#"
         9: spec.dnsConfig.searches: Invalid value: ["a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a","a"]: must not have more than 32 search paths
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -388,7 +388,7 @@ mod tests {
     fn operators_compare_whole_arguments() {
         const HIGH: u64 = 1 << 32;
         for (op, value, two, matching, other) in [
-            ("EQ", HIGH | 5, 0, &[HIGH | 5][..], &[5, HIGH, 0, 2 * HIGH | 5][..]),
+            ("EQ", HIGH | 5, 0, &[HIGH | 5][..], &[5, HIGH, 0, (2 * HIGH) | 5][..]),
             ("NE", HIGH | 5, 0, &[5, HIGH], &[HIGH | 5]),
             ("GT", HIGH | 5, 0, &[HIGH | 6, 2 * HIGH], &[HIGH | 5, HIGH, 6, u64::from(u32::MAX)]),
             ("GE", HIGH | 5, 0, &[HIGH | 5, HIGH | 6, 2 * HIGH], &[HIGH | 4, 6]),

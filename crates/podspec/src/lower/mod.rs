@@ -129,7 +129,7 @@ fn sysctl(sysctl: &Value) -> Sysctl {
 
 /// `net/ipv4/conf/eth0.1/forwarding` is `net.ipv4.conf.eth0/1.forwarding`.
 pub(crate) fn sysctl_name(name: &str) -> String {
-    if !name.chars().find(|c| ['.', '/'].contains(c)).is_some_and(|first| first == '/') {
+    if name.chars().find(|c| ['.', '/'].contains(c)) != Some('/') {
         return name.to_owned();
     }
     let swap = |c| match c {

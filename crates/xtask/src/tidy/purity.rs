@@ -8,7 +8,7 @@ use crate::tidy::{Source, code_lines};
 /// Each pure crate and all that it may depend on.
 const PURE: [(&str, &[&str]); 5] = [
     ("lifecycle", &["podspec", "serde"]),
-    ("container-config", &["podspec", "serde", "thiserror"]),
+    ("container-config", &["podspec", "serde", "serde_json", "thiserror"]),
     ("cri-log", &["podspec", "memchr", "thiserror"]),
     ("pod-security", &["podspec", "serde_json"]),
     ("apimachinery", &["podspec", "api-schema", "serde_json", "thiserror"]),
