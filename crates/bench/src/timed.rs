@@ -48,7 +48,7 @@ pub(crate) fn main(args: &[&str], began: i64) -> Result<()> {
         ["turns", file] => {
             let before = stamps(Path::new(file), PROBE).len();
             append(file, PROBE, began)?;
-            exit(i32::from(before / TURN % 2 == 0))
+            exit(i32::from((before / TURN).is_multiple_of(2)))
         }
         ["hangs"] => loop {
             sleep(Duration::from_secs(3600));

@@ -175,8 +175,8 @@ impl Starved {
 
 impl Thresholds {
     /// Those of a kubelet that nobody has told otherwise.
-    #[must_use]
-    pub fn of_a_kubelet() -> Self {
+    #[cfg(test)]
+    fn of_a_kubelet() -> Self {
         Self(BTreeMap::from([
             (Signal::MemoryAvailable, Amount::Absolute(100 << 20)),
             (Signal::NodefsAvailable, Amount::Permille(100)),

@@ -275,7 +275,7 @@ impl Shim {
             match exec.client {
                 // Waited for no longer, it goes on until its container ends.
                 Client::Orphan { hook, what: HookProcess::Command } => {
-                    cut.push((exec.container.clone(), hook))
+                    cut.push((exec.container.clone(), hook));
                 }
                 _ => process_tree::kill(exec.pid),
             }

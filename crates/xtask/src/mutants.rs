@@ -112,7 +112,11 @@ impl Copied {
         let mut command = Command::new("timeout");
         command.arg(TEST_TIME_MAX).args(["cargo", "test", "--offline"]).args(args);
         command.current_dir(&self.workspace).env("CARGO_TARGET_DIR", &self.target);
-        command.env("SIM_WORLDS", WORLDS).env("SIM_SEEDS", SEEDS).env("RUST_BACKTRACE", "0").env("RUSTFLAGS", "--cap-lints=allow");
+        command
+            .env("SIM_WORLDS", WORLDS)
+            .env("SIM_SEEDS", SEEDS)
+            .env("RUST_BACKTRACE", "0")
+            .env("RUSTFLAGS", "--cap-lints=allow");
         command.stdout(Stdio::null());
         command
     }
