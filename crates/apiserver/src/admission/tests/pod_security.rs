@@ -131,7 +131,7 @@ async fn what_a_namespace_warns_of_is_said() {
     assert_eq!(bed.make("pods", pod("h", &hardened())).await, Ok(vec![]));
     // After what is said of the pod anywhere.
     let mut hasty = plain();
-    hasty["terminationGracePeriodSeconds"] = (-1).into();
+    hasty["containers"][0]["env"] = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
     let warnings = bed.make("pods", pod("q", &hasty)).await.unwrap();
     assert_eq!((warnings.len(), warnings.last()), (2, Some(&said)), "{warnings:?}");
     // It is refused or warned about.
