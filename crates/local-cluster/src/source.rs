@@ -166,10 +166,17 @@ impl<N: Node> Source<N> {
             pods.map(|pod| (pod.uid.clone(), requests_of(&pod.spec))).collect()
         };
         for (wish, answer) in self.wishes.settle(&allocatable(&self.shared), held) {
-            match answer {
-                Resize::Granted => change(&self.shared, wish.pod),
+            let uid = wish.pod.uid.clone();
+            let said = match answer {
+                Resize::Granted => {
+                    change(&self.shared, wish.pod);
+                    None
+                }
                 Resize::Deferred { message } => wait(&self.shared, wish, false, message),
                 Resize::Infeasible { message } => wait(&self.shared, wish, true, message),
+            };
+            if let Some(said) = said {
+                self.wishes.said(&uid, said);
             }
         }
     }
@@ -215,9 +222,10 @@ fn change<N: Node>(shared: &Shared<N>, pod: Pod) {
     }
 }
 
-/// Whatever else is new of the pod, it keeps the resources that it has been granted.
-fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: String) {
-    let Some(held) = shared.kubelet.pod(&wish.pod.uid) else { return };
+/// Whatever else is new of the pod, it keeps the resources that it has been granted. What has been said of it.
+fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: String) -> Option<Said> {
+    let held = shared.kubelet.pod(&wish.pod.uid)?;
+    let mut answer = None;
     let generation = wish.pod.generation;
     if let Some(tended) = shared.tended().get(&wish.pod.uid) {
         let before = tended.wanted.borrow().pending.as_ref().map(|pending| pending.said.clone());
@@ -226,6 +234,7 @@ fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: Stri
         let since = before.as_ref().filter(|before| before.infeasible == infeasible);
         let said = Said { infeasible, generation, since: since.map_or_else(sink::wall_now, |s| s.since) };
         let told = before.as_ref() == Some(&said);
+        answer = Some(said.clone());
         // Before the pod, so that no status of it comes without.
         let pending = Pending { pod: wish.pod.clone(), said, message, told };
         tended.wanted.send_modify(|wanted| wanted.pending = Some(pending));
@@ -233,6 +242,7 @@ fn wait<N: Node>(shared: &Shared<N>, wish: Wish, infeasible: bool, message: Stri
     let mut pod = wish.pod;
     Granted::of(&held.pod.spec).put(&mut pod.spec);
     change(shared, pod);
+    answer
 }
 
 fn wish(pod: Pod, object: &Value) -> Wish {

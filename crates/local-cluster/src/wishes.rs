@@ -50,6 +50,13 @@ impl Wishes {
         self.waiting.remove(uid);
     }
 
+    /// This has been said of a pod that waits: its turn among equals is by since when.
+    pub(crate) fn said(&mut self, uid: &PodUid, said: Said) {
+        if let Some(waiting) = self.waiting.get_mut(uid) {
+            waiting.wish.said = Some(said);
+        }
+    }
+
     /// Something of the node is free again, or may be.
     pub(crate) fn freed(&mut self) {
         self.due = true;
@@ -180,6 +187,21 @@ mod tests {
         assert_eq!(settle(&mut wishes, &pods), ["vip granted", "new deferred", "old deferred"]);
         wishes.freed();
         assert_eq!(settle(&mut wishes, &[("old", 1, 1), ("new", 1, 1)]), ["old granted", "new deferred"]);
+    }
+
+    #[test]
+    fn of_wishes_that_are_new_the_one_that_was_answered_first_has_its_turn_first() {
+        let mut wishes = Wishes::default();
+        let pods = [("a", 1, 1), ("b", 1, 1), ("full", 8, 1)];
+        for (since, name) in ["b", "a"].into_iter().enumerate() {
+            let wish = wish(name, 6, 1, 0, since as i64);
+            let said = wish.said.clone();
+            wishes.put(Wish { said: None, ..wish });
+            assert_eq!(settle(&mut wishes, &pods), [format!("{name} deferred")]);
+            wishes.said(&PodUid::new(name), said.unwrap());
+        }
+        wishes.freed();
+        assert_eq!(settle(&mut wishes, &pods[..2]), ["b granted", "a deferred"]);
     }
 
     /// What one gives back is another's.
