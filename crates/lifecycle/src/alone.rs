@@ -25,7 +25,7 @@ pub(crate) fn watch_running(view: &View<'_>, draft: &mut Draft) {
             termination::stop_container(container, attempt, &budget, None, draft);
         } else {
             probe::watch_life(container, attempt, draft);
-            resize::advance(container, attempt, draft);
+            resize::advance(view, container, attempt, draft);
         }
     }
 }

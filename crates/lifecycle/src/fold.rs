@@ -134,8 +134,8 @@ impl Observed {
         self.removing.clear();
         for attempt in self.containers.values_mut().filter_map(|c| c.current.as_mut()) {
             attempt.forget_probes_under_way();
-            if attempt.resize == ResizeState::UnderWay {
-                attempt.resize = ResizeState::Idle;
+            if matches!(attempt.resize, ResizeState::UnderWay { .. }) {
+                attempt.resize = ResizeState::Interrupted;
             }
             for hook in [&mut attempt.post_start, &mut attempt.pre_stop] {
                 if matches!(hook, HookState::Running { .. }) {
@@ -337,7 +337,12 @@ impl Observed {
         at: Moment,
     ) {
         self.update(name, attempt, |attempt| match failure {
-            None => (attempt.resources, attempt.resize) = (resources, ResizeState::Idle),
+            None => {
+                if let ResizeState::UnderWay { of_pod } = attempt.resize {
+                    attempt.of_pod = of_pod;
+                }
+                (attempt.resources, attempt.resize) = (resources, ResizeState::Idle);
+            }
             Some(message) => attempt.resize = ResizeState::Failed { message: message.to_owned(), at },
         });
     }

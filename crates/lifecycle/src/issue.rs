@@ -37,7 +37,8 @@ impl Observed {
                 (state.in_flight, state.last_started) = (true, Some(now.boot));
             }),
             Action::ResizeContainer { container, attempt, .. } => {
-                self.update(container, *attempt, |a| a.resize = ResizeState::UnderWay);
+                let of_pod = spec.resources;
+                self.update(container, *attempt, |a| a.resize = ResizeState::UnderWay { of_pod });
             }
             Action::SignalContainer { container, attempt } => {
                 self.update(container, *attempt, |a| a.stop_signal_sent = Some(now.boot));
@@ -104,6 +105,7 @@ impl Observed {
         if attempt.run != self.run {
             self.begin_run(attempt.run);
         }
+        let of_pod = spec.resources;
         let container = self.containers.entry(name.clone()).or_default();
         container.image_id = None;
         container.volume_images.clear();
@@ -111,6 +113,7 @@ impl Observed {
         if let Some(spec) = spec.container(name) {
             spec.image.clone_into(&mut attempt.image);
             attempt.resources = spec.resources;
+            attempt.of_pod = of_pod;
         }
         container.previous = container.current.replace(attempt);
     }
@@ -134,6 +137,7 @@ impl Attempt {
             volume_images: BTreeMap::new(),
             user: None,
             resources: Resources::default(),
+            of_pod: None,
             state: AttemptState::Starting,
             startup: ProbeState::default(),
             liveness: ProbeState::default(),

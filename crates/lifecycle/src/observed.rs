@@ -227,6 +227,9 @@ pub struct Attempt {
     /// What it was given: with its start, or by a resize.
     #[serde(default)]
     pub resources: Resources,
+    /// What its pod as a whole had then: it bounds containers, and the group around them.
+    #[serde(default)]
+    pub of_pod: Option<Resources>,
     pub state: AttemptState,
     pub startup: ProbeState,
     #[serde(default)]
@@ -305,7 +308,11 @@ pub struct Superseded {
 pub enum ResizeState {
     #[default]
     Idle,
-    UnderWay,
+    UnderWay {
+        of_pod: Option<Resources>,
+    },
+    /// Nobody heard how it went: it is done again, whatever the spec says by now.
+    Interrupted,
     Failed {
         message: String,
         at: Moment,

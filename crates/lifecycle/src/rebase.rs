@@ -183,6 +183,7 @@ impl Times for Attempt {
             volume_images: _,
             user: _,
             resources: _,
+            of_pod: _,
             state,
             startup,
             liveness,
@@ -244,7 +245,7 @@ impl Times for Superseded {
 impl Times for ResizeState {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
         match self {
-            Self::Idle | Self::UnderWay => {}
+            Self::Idle | Self::UnderWay { of_pod: _ } | Self::Interrupted => {}
             Self::Failed { at, message: _ } => at.visit(with),
         }
     }

@@ -48,21 +48,21 @@ fn needs_restart(container: &Container, attempt: &Attempt) -> bool {
     (cpu && restarts.cpu) || (memory && restarts.memory)
 }
 
-/// Gives a running container the resources of the spec.
-pub(crate) fn advance(container: &Container, attempt: &Attempt, draft: &mut Draft) {
+/// Gives a running container the resources of the spec, and its pod those of the pod.
+pub(crate) fn advance(view: &View<'_>, container: &Container, attempt: &Attempt, draft: &mut Draft) {
     // Who has to be restarted for it, now or when it is started, gets it then.
-    if !wanted(container, attempt) || attempt.superseded.is_some() {
+    if !wanted(view, container, attempt) || attempt.superseded.is_some() {
         return;
     }
     match &attempt.resize {
-        ResizeState::UnderWay => return draft.wait(container, Wait::Resize),
+        ResizeState::UnderWay { .. } => return draft.wait(container, Wait::Resize),
         ResizeState::Failed { at, .. } => {
             let until = at.boot.after(RETRY_DELAY);
             if !draft.wait_until(Some(container), until, Wait::ResizeRetry { until }) {
                 return;
             }
         }
-        ResizeState::Idle => {}
+        ResizeState::Idle | ResizeState::Interrupted => {}
     }
     draft.act(Action::ResizeContainer {
         container: container.name.clone(),
@@ -72,13 +72,15 @@ pub(crate) fn advance(container: &Container, attempt: &Attempt, draft: &mut Draf
 }
 
 /// Those of ephemeral containers never change, and an ordinary init container is not restarted for its own.
-fn wanted(container: &Container, attempt: &Attempt) -> bool {
+fn wanted(view: &View<'_>, container: &Container, attempt: &Attempt) -> bool {
     let may = match container.kind {
         ContainerKind::App | ContainerKind::Sidecar => true,
         ContainerKind::Init => !needs_restart(container, attempt),
         ContainerKind::Ephemeral => false,
     };
-    may && attempt.resources != container.resources
+    let has = (attempt.resources, attempt.of_pod) == (container.resources, view.spec.resources);
+    let changing = matches!(attempt.resize, ResizeState::UnderWay { .. } | ResizeState::Interrupted);
+    may && (!has || changing)
 }
 
 /// Some container does not have yet what the spec gives it; and why not, if that failed.
@@ -87,7 +89,7 @@ pub(crate) fn in_progress<'a>(view: &View<'a>) -> Option<Option<&'a str>> {
         let attempt = unfinished(view, container)?;
         Some(match &attempt.resize {
             ResizeState::Failed { message, .. } => Some(message.as_str()),
-            ResizeState::Idle | ResizeState::UnderWay => None,
+            ResizeState::Idle | ResizeState::UnderWay { .. } | ResizeState::Interrupted => None,
         })
     });
     let first = unfinished.next()?;
@@ -101,7 +103,7 @@ fn unfinished<'a>(view: &View<'a>, container: &Container) -> Option<&'a Attempt>
     let begins = current.state == AttemptState::Starting;
     let before = observed.previous.as_ref().filter(|_| begins);
     let mut attempts = [Some(current), before].into_iter().flatten();
-    attempts.find(|a| (a.alive() || a.superseded.is_some()) && wanted(container, a))
+    attempts.find(|a| (a.alive() || a.superseded.is_some()) && wanted(view, container, a))
 }
 
 /// What a container that runs has been given.

@@ -48,11 +48,6 @@ pub(super) fn validate(new: &Value, old: &Value) -> Vec<FieldError> {
         errors.push(FieldError::invalid(path(&["spec"]), class, detail));
     }
     of_pod(&new["spec"], &old["spec"], &mut errors);
-    if !text(&old["spec"], "nodeName").is_empty() && new["spec"]["resources"] != old["spec"]["resources"] {
-        // Containers are given other limits one by one; the pod's own would change nothing.
-        let missing = "other resources for a pod that runs; resize its containers";
-        errors.push(FieldError::not_yet(path(&["spec", "resources"]), missing));
-    }
     let before = errors.len();
     order(&new["spec"], &old["spec"], &mut errors);
     if errors.len() > before {

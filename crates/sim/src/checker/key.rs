@@ -39,11 +39,11 @@ impl Process {
         let ago = |at: Duration| now.saturating_sub(at);
         let Self { life, attempt, before, last_exit, post_start, pre_stop, signalled, killed, .. } = self;
         let Self { image_ready, begun_in_run, passed_in_run, tried_in_run, backoff, .. } = self;
-        let Self { since, image, resources, resizing, resize_failed, superseded, .. } = self;
+        let Self { since, image, resources, resizing, unsure, resize_failed, superseded, .. } = self;
         let Self { post_start_failed, .. } = self;
         (life, attempt, post_start, pre_stop, signalled.map(ago), killed).hash(hasher);
         (image_ready, begun_in_run, passed_in_run, tried_in_run).hash(hasher);
-        (image, resources, resizing, superseded.map(ago), post_start_failed.map(ago)).hash(hasher);
+        (image, resources, resizing, unsure, superseded.map(ago), post_start_failed.map(ago)).hash(hasher);
         superseded.map(|_| ago(self.counts_since(container))).hash(hasher);
         resize_failed.map(|failed| (failed + RETRY).saturating_sub(now)).hash(hasher);
         for kind in ProbeKind::ALL {

@@ -58,6 +58,8 @@ pub(super) struct Process {
     pub(super) image: String,
     pub(super) resources: Resources,
     pub(super) resizing: bool,
+    /// An engine died over a resize: nobody knows what it has.
+    pub(super) unsure: bool,
     /// When its last resize failed.
     pub(super) resize_failed: Option<Duration>,
     /// Since when it cannot go on under its pod's spec.
@@ -299,7 +301,7 @@ impl Process {
         for probing in [&mut self.startup, &mut self.liveness, &mut self.readiness] {
             probing.engine_restarted();
         }
-        self.resizing = false;
+        self.unsure |= std::mem::take(&mut self.resizing);
         for hook in [&mut self.post_start, &mut self.pre_stop] {
             if *hook == HookLife::Running {
                 *hook = HookLife::None;

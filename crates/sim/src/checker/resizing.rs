@@ -92,7 +92,7 @@ impl Process {
             ContainerKind::Init => !self.needs_restart(container),
             ContainerKind::Ephemeral => false,
         };
-        resizable && self.alive() && self.resources != container.resources
+        resizable && self.alive() && (self.unsure || self.resizing || self.resources != container.resources)
     }
 
     /// As the status tells it: also of one that had to end for it, until the next one runs.
@@ -126,7 +126,7 @@ impl Process {
     pub(super) fn resized(&mut self, given: Resources, succeeded: bool, at: Duration) {
         self.resizing = false;
         if succeeded {
-            (self.resources, self.resize_failed) = (given, None);
+            (self.resources, self.resize_failed, self.unsure) = (given, None, false);
         } else {
             self.resize_failed = Some(at);
         }
