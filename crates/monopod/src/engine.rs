@@ -20,6 +20,7 @@ use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
 use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
+use tokio::task::AbortHandle;
 
 use crate::outcome;
 
@@ -66,6 +67,8 @@ pub(crate) struct Live {
     pub(crate) store: Store,
     pub(crate) server: Running,
     controllers: Controllers,
+    /// What is making the stock roles still.
+    roles: Option<AbortHandle>,
     _cluster: LocalCluster<Node>,
 }
 
@@ -151,12 +154,12 @@ impl Engine {
             LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);
         let _cluster = cluster.await;
         inheriting.done();
-        if bound {
-            // The pods of a run do not wait for them.
+        // The pods of a run do not wait for them.
+        let roles = bound.then(|| {
             let store = store.clone();
-            tokio::spawn(async move { make_roles(&store).await });
-        }
-        Live { node, kubelet, store, server, controllers, _cluster }
+            tokio::spawn(async move { make_roles(&store).await }).abort_handle()
+        });
+        Live { node, kubelet, store, server, controllers, roles, _cluster }
     }
 }
 
@@ -167,6 +170,9 @@ impl Live {
 
     /// Ends the server and the controllers, and writes what is not written yet; pods are as they are.
     pub(crate) async fn shut_down(self) {
+        if let Some(roles) = &self.roles {
+            roles.abort();
+        }
         self.server.shutdown().await;
         self.controllers.stop().await;
         let store = self.store;
