@@ -15,6 +15,7 @@ use crate::wait;
 
 pub(crate) const TESTS: &[Test] = tests![
     in_place_by_kubectl,
+    the_pod_as_a_whole,
     a_policy_that_restarts,
     more_than_the_node_has,
     room_that_comes_later,
@@ -67,13 +68,16 @@ fn expect_given(status: &Value, requests: &Value, limits: &Value) -> Result<()> 
 
 /// Fails unless some cgroup of the test's pods has one of the values.
 fn expect_in_cgroup(bed: &Bed, values: &[&str]) -> Result<()> {
+    expect_in_cgroups(bed, 1, values)
+}
+
+/// Fails unless at least so many have.
+fn expect_in_cgroups(bed: &Bed, count: usize, values: &[&str]) -> Result<()> {
     let files =
         ["memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "cpu.shares", "cpu.weight"];
     let found = cgroup_values(&bed.uids(), &files);
-    ensure!(
-        values.iter().any(|value| found.iter().any(|line| line == value)),
-        "none of {values:?} in {found:?}"
-    );
+    let have = found.iter().filter(|line| values.contains(&line.as_str())).count();
+    ensure!(have >= count, "{have} of {count} have {values:?} in {found:?}");
     Ok(())
 }
 
@@ -221,6 +225,27 @@ fn room_that_comes_later(bed: &Bed) -> Result<()> {
 }
 
 /// A limit below what is in use is not set, and said to be tried again; one that is wanted instead is.
+/// Its own group changes, and that of a container that has no limit of its own.
+fn the_pod_as_a_whole(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pods = Pods::start(bed)?;
+    let amounts = |cpu: &str, mib: u64| {
+        let limits = json!({"cpu": cpu, "memory": format!("{mib}Mi")});
+        resources(&json!({"cpu": "50m", "memory": "32Mi"}), &limits)
+    };
+    pods.create(&Pod::new("web").app("main", "serve").spec(&amounts("100m", 64)))?;
+    pods.wait_ready("web")?;
+    pods.resize("web", &json!({"spec": amounts("200m", 96)}))?.expect(200)?;
+    let status = wait_resized(&pods, "web")?;
+    ensure!(status["resources"] == amounts("200m", 96)["resources"], "{status:#}");
+    let memory = 96 * MIB;
+    let memory = [format!("memory.limit_in_bytes {memory}"), format!("memory.max {memory}")];
+    expect_in_cgroups(bed, 2, &[&memory[0], &memory[1]])?;
+    expect_in_cgroups(bed, 2, &["cpu.cfs_quota_us 20000", "cpu.max 20000 100000"])?;
+    expect_restarts(&status, "main", 0)?;
+    pods.finish()
+}
+
 fn memory_that_is_in_use(bed: &Bed) -> Result<()> {
     require_root()?;
     let pods = Pods::start(bed)?;
