@@ -153,7 +153,7 @@ pub(crate) struct Serve {
 
 /// A kubelet has its disk to itself and wants a tenth of it free; of a machine that is somebody's own, that may be
 /// more than there ever is.
-const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<1Gi,nodefs.inodesFree<1%";
+const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<100Mi,nodefs.inodesFree<1%";
 
 /// How long containers that crash are kept waiting.
 #[derive(Clone, Copy, Debug, Args)]
