@@ -39,9 +39,7 @@ pub use etc::{EtcFiles, HostnameTooLong, etc_files};
 pub use files::{File, Files, Tokens, projected_files};
 pub use objects::{ObjectData, Objects, not_found, objects_of_variables, objects_of_volume};
 pub use qos::{QosClass, qos_class};
-pub use resources::{
-    pod_memory_limit_bytes, pod_resource_limits, pod_resources, resource_limits, resource_limits_in,
-};
+pub use resources::{pod_memory_limit_bytes, pod_resource_limits, pod_resources, resource_limits_in};
 pub use sandbox::{pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_of, shm_path};
 pub use seccomp::{Verdict as SyscallVerdict, runtime_default_verdicts};
 pub use signal::signal_name;

@@ -12,12 +12,6 @@ const PERIOD_US: u64 = 100_000;
 /// The kernel's own minimum.
 const QUOTA_US_MIN: u64 = 1_000;
 
-/// As [`resource_limits_in`] a pod that has no resources of its own.
-#[must_use]
-pub fn resource_limits(container: &Container) -> ResourceLimits {
-    limits(&container.resources)
-}
-
 /// What a container may use in its pod.
 #[must_use]
 pub fn resource_limits_in(pod: &PodSpec, container: &Container) -> ResourceLimits {

@@ -1,8 +1,6 @@
 //! Containers that have to stop alone, whatever the pod does: their probe or hook failed, or the spec has
 //! become another.
 
-use std::time::Duration;
-
 use podspec::{BootTime, Container, ContainerKind, Moment};
 
 use crate::decision::Verdict;
@@ -47,15 +45,14 @@ pub(crate) fn lone_stop(
         let began = superseded.at.boot.max(counts_since(container, attempt));
         return Some((superseded.why, Budget::new(view, began, grace)));
     }
-    let failed = |state: &ProbeState, reason, own_grace: Option<Option<Duration>>| {
-        let decided = failure(state)?;
-        Some((reason, Budget::new(view, decided.boot, own_grace?.unwrap_or(grace))))
-    };
-    let own_grace = |probe: Option<&podspec::Probe>| probe.map(|probe| probe.termination_grace_period);
-    let liveness = own_grace(container.liveness_probe.as_ref());
-    let startup = own_grace(container.startup_probe.as_ref());
-    failed(&attempt.liveness, StopReason::LivenessProbeFailed, liveness)
-        .or_else(|| failed(&attempt.startup, StopReason::StartupProbeFailed, startup))
+    let probes = [
+        (&attempt.liveness, &container.liveness_probe, StopReason::LivenessProbeFailed),
+        (&attempt.startup, &container.startup_probe, StopReason::StartupProbeFailed),
+    ];
+    probes.into_iter().find_map(|(state, probe, reason)| {
+        let own_grace = probe.as_ref()?.termination_grace_period;
+        Some((reason, Budget::new(view, failure(state)?.boot, own_grace.unwrap_or(grace))))
+    })
 }
 
 /// Since when a running container's definition counts, so that the time it was not stopped for it is no part of
