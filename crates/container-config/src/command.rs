@@ -34,7 +34,7 @@ pub fn probe_command(command: &[String], container: &Container) -> Vec<String> {
     let written = |variable: &podspec::EnvVar| {
         let value = match &variable.source {
             EnvSource::Value(value) => value.clone(),
-            EnvSource::Key { .. } | EnvSource::Downward(_) => String::new(),
+            EnvSource::Key { .. } | EnvSource::Downward(_) | EnvSource::File(_) => String::new(),
         };
         Variable { name: variable.name.clone(), value }
     };

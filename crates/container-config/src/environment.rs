@@ -1,10 +1,11 @@
 //! The process's environment.
 
-use podspec::source::{EnvSource, ObjectKind, ObjectRef};
+use podspec::source::{EnvSource, FileKey, ObjectKind, ObjectRef};
 use podspec::{Container, Pod};
 
 use crate::config::{ImageConfig, NodeFacts, SandboxFacts};
 use crate::downward;
+use crate::env_file;
 use crate::error::ConfigError;
 use crate::expansion::expand;
 use crate::objects::{ObjectData, Objects};
@@ -45,6 +46,10 @@ pub(crate) fn container_env(
             EnvSource::Downward(wanted) => downward::value(wanted, pod, Some(container), node, &facts.ip)?,
             EnvSource::Key { object, key } => match value_of(object, key, pod, objects)? {
                 Some(value) => text(&var.name, value)?,
+                None => continue,
+            },
+            EnvSource::File(file) => match value_in_file(file, facts, objects)? {
+                Some(value) => text(&var.name, &value)?,
                 None => continue,
             },
         };
@@ -88,6 +93,30 @@ fn value_of<'a>(
             namespace: pod.namespace.clone(),
             name: object.name.clone(),
         }),
+    }
+}
+
+/// A variable without a value is as good as none, as it is for a kubelet.
+fn value_in_file(
+    file: &FileKey,
+    facts: &SandboxFacts,
+    objects: &Objects,
+) -> Result<Option<Vec<u8>>, ConfigError> {
+    let path = || {
+        let volume = facts.volumes.get(file.volume.as_str()).cloned().unwrap_or_default();
+        volume.join(file.path.trim_start_matches('/'))
+    };
+    let unreadable = |why: String| ConfigError::EnvFile { why };
+    let Some(content) = objects.file(file).map_err(|why| unreadable(why.to_owned()))? else {
+        if file.optional {
+            return Ok(None);
+        }
+        return Err(unreadable(format!("{} is not there", path().display())));
+    };
+    match env_file::value(content, file.key.as_bytes()).map_err(|error| unreadable(error.to_string()))? {
+        Some(value) if !value.is_empty() => Ok(Some(value)),
+        _ if file.optional => Ok(None),
+        _ => Err(ConfigError::NoSuchEnvKey { key: file.key.clone(), path: path() }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a container cannot be configured.
 
+use std::path::PathBuf;
+
 use podspec::ContainerName;
 use podspec::source::ObjectKind;
 
@@ -60,6 +62,10 @@ pub enum ConfigError {
     NoSuchObject { kind: ObjectKind, name: String },
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
     NoSuchKey { key: String, kind: &'static str, namespace: String, name: String },
+    #[error("couldn't parse env file: {why}")]
+    EnvFile { why: String },
+    #[error("environment variable key {key:?} not found in file {path:?}")]
+    NoSuchEnvKey { key: String, path: PathBuf },
     #[error("env {variable} is not UTF-8 text: mount the object as a volume instead")]
     NotText { variable: String },
     #[error("container {name} not found")]
@@ -86,6 +92,8 @@ impl ConfigError {
             | Self::BackstepsInSubPath { .. }
             | Self::NoSuchObject { .. }
             | Self::NoSuchKey { .. }
+            | Self::EnvFile { .. }
+            | Self::NoSuchEnvKey { .. }
             | Self::NotText { .. }
             | Self::NoSuchContainer { .. }
             | Self::NoContainer => "CreateContainerConfigError",

@@ -10,6 +10,7 @@ mod config;
 mod container;
 mod dns;
 mod downward;
+mod env_file;
 mod environment;
 mod error;
 mod etc;
@@ -37,7 +38,9 @@ pub use container::container_config;
 pub use error::ConfigError;
 pub use etc::{EtcFiles, HostnameTooLong, etc_files};
 pub use files::{File, Files, Tokens, projected_files};
-pub use objects::{ObjectData, Objects, not_found, objects_of_variables, objects_of_volume};
+pub use objects::{
+    FileContent, ObjectData, Objects, files_of_variables, not_found, objects_of_variables, objects_of_volume,
+};
 pub use qos::{QosClass, qos_class};
 pub use resources::{pod_memory_limit_bytes, pod_resource_limits, pod_resources, resource_limits_in};
 pub use sandbox::{pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_of, shm_path};

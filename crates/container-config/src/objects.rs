@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use podspec::source::{EnvSource, ObjectKind, ObjectRef, Projection};
+use podspec::source::{EnvSource, FileKey, ObjectKind, ObjectRef, Projection};
 use podspec::{Container, Volume, VolumeSource};
 
 /// What a config map or a secret holds.
@@ -22,11 +22,16 @@ impl std::fmt::Debug for ObjectData {
     }
 }
 
+/// What a file holds; `None` when it is not there. Or why it could not be read.
+pub type FileContent = Result<Option<Vec<u8>>, String>;
+
 /// What a container names and is somewhere else, as it was read. An object that is not among them is not there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Objects {
     objects: BTreeMap<(ObjectKind, String), Arc<ObjectData>>,
     seccomp_profile: Option<Result<String, String>>,
+    /// By volume and path.
+    files: BTreeMap<(String, String), FileContent>,
 }
 
 impl Objects {
@@ -37,6 +42,19 @@ impl Objects {
     /// The text of the container's `localhostProfile`, or why it could not be read.
     pub fn set_seccomp_profile(&mut self, profile: Result<String, String>) {
         self.seccomp_profile = Some(profile);
+    }
+
+    pub fn insert_file(&mut self, file: &FileKey, content: FileContent) {
+        self.files.insert((file.volume.to_string(), file.path.clone()), content);
+    }
+
+    /// A file that was not read is not there.
+    pub(crate) fn file(&self, file: &FileKey) -> Result<Option<&[u8]>, &str> {
+        match self.files.get(&(file.volume.to_string(), file.path.clone())) {
+            Some(Ok(content)) => Ok(content.as_deref()),
+            Some(Err(why)) => Err(why),
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn seccomp_profile(&self) -> Result<&str, &str> {
@@ -53,9 +71,17 @@ impl Objects {
 pub fn objects_of_variables(container: &Container) -> impl Iterator<Item = &ObjectRef> {
     let keys = container.env.iter().filter_map(|variable| match &variable.source {
         EnvSource::Key { object, .. } => Some(object),
-        EnvSource::Value(_) | EnvSource::Downward(_) => None,
+        EnvSource::Value(_) | EnvSource::Downward(_) | EnvSource::File(_) => None,
     });
     container.env_from.iter().map(|from| &from.object).chain(keys)
+}
+
+/// The files in volumes of the pod that a container's variables come from.
+pub fn files_of_variables(container: &Container) -> impl Iterator<Item = &FileKey> {
+    container.env.iter().filter_map(|variable| match &variable.source {
+        EnvSource::File(file) => Some(file),
+        _ => None,
+    })
 }
 
 /// The objects that a volume's files come from.

@@ -7,8 +7,11 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use container_config::{ImageConfig, Objects, SandboxFacts, VolumeImages, objects_of_variables};
+use container_config::{
+    FileContent, ImageConfig, Objects, SandboxFacts, VolumeImages, files_of_variables, objects_of_variables,
+};
 use lifecycle::{Action, Observation};
+use podspec::source::FileKey;
 use podspec::{Container, ContainerName, PullPolicy, SeccompProfile};
 use ports::{
     ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError, StartedContainer,
@@ -17,6 +20,9 @@ use ports::{
 
 use crate::Node;
 use crate::inbox::Inbox;
+
+/// As much as a config map holds.
+const ENV_FILE_BYTES_MAX: usize = 1 << 20;
 
 /// Shared by the effects of one pod.
 #[derive(Debug)]
@@ -243,10 +249,21 @@ impl<N: Node> Effects<N> {
                 objects.insert(object.kind, &object.name, data);
             }
         }
+        for file in files_of_variables(container) {
+            objects.insert_file(file, self.read_file(file).await);
+        }
         if let SeccompProfile::Localhost(name) = &container.security.seccomp {
             objects.set_seccomp_profile(self.node.seccomp_profile(name));
         }
         Ok(objects)
+    }
+
+    /// Of a volume as the pod's containers see it now.
+    async fn read_file(&self, file: &FileKey) -> FileContent {
+        let opened = self.node.runtime().open_volume(&self.pod(), &file.volume).await;
+        let volume = opened.map_err(|PortError(why)| why)?;
+        let read = self.node.volumes().read_file(volume, &file.path, ENV_FILE_BYTES_MAX).await;
+        read.map_err(|PortError(why)| why)
     }
 
     async fn resize(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ContainerName;
+use crate::ids::{ContainerName, VolumeName};
 
 /// Kinds of objects whose content pods are given.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -38,6 +38,18 @@ pub enum EnvSource {
         key: String,
     },
     Downward(DownwardValue),
+    File(FileKey),
+}
+
+/// A variable of a file of variables in a volume of the pod (`fileKeyRef`, KEP-3721).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileKey {
+    pub volume: VolumeName,
+    /// Within the volume, without `..`.
+    pub path: String,
+    pub key: String,
+    /// That the file, or the key in it, is missing is no error.
+    pub optional: bool,
 }
 
 /// A variable for each key of an object, named with the prefix and the key.

@@ -1209,6 +1209,24 @@ preemptionPolicy: Maybe
 }
 
 #[test]
+fn files_of_variables_are_in_an_empty_dir() {
+    spec(
+        r#"initContainers:
+- name: first
+  image: app
+  env:
+  - {name: A, valueFrom: {fileKeyRef: {volumeName: host, path: p, key: k}}}
+  - {name: B, valueFrom: {fileKeyRef: {volumeName: own, path: p, key: k}}}
+volumes:
+- {name: host, hostPath: {path: /tmp}}
+- {name: own, emptyDir: {}}"#,
+        &expect![[r#"
+            13: spec.initContainers[0].env[0].valueFrom.fileKeyRef.volumeName: Invalid value: "host": referenced volume must be of type emptyDir
+        "#]],
+    );
+}
+
+#[test]
 fn variables_from_elsewhere() {
     container(
         r#"env:
@@ -1225,7 +1243,9 @@ fn variables_from_elsewhere() {
 - {name: K, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1m}}}
 - {name: L, valueFrom: {resourceFieldRef: {resource: limits.hugepages-2Mi}}}
 - {name: M, valueFrom: {resourceFieldRef: {}}}
-- {name: N, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k}}}
+- {name: O, valueFrom: {fileKeyRef: {volumeName: v, path: p, key: k}}}
+- {name: P, valueFrom: {fileKeyRef: {}}}
+- {name: Q, valueFrom: {fileKeyRef: {volumeName: V_, path: a/../b, key: k=}}}
 envFrom:
 - {prefix: A=, configMapRef: {name: A_B}, secretRef: {}}
 - {}"#,
@@ -1247,13 +1267,20 @@ envFrom:
             20: spec.containers[0].env[10].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.memory": only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource
             21: spec.containers[0].env[11].valueFrom.resourceFieldRef.resource: Forbidden: not supported yet: resources other than cpu and memory
             22: spec.containers[0].env[12].valueFrom.resourceFieldRef.resource: Required value
-            23: spec.containers[0].env[13].name: Invalid value: false: must be a string, not a boolean (write it in quotes; yes, no, on, off, y and n are booleans in YAML 1.1)
-            23: spec.containers[0].env[13].valueFrom.fileKeyRef: Forbidden: not supported yet: variables from files
-            24: spec.containers[0].envFrom: Invalid value: "": may not have more than one field specified at a time
-            24: spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`
-            25: spec.containers[0].envFrom[0].prefix: Invalid value: "A=": a valid environment variable name must consist only of printable ASCII characters other than '='
-            25: spec.containers[0].envFrom[0].configMapRef.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
-            25: spec.containers[0].envFrom[0].secretRef.name: Required value
+            23: spec.containers[0].env[13].valueFrom.fileKeyRef.volumeName: Not found: "v"
+            24: spec.containers[0].env[14].valueFrom.fileKeyRef.key: Required value
+            24: spec.containers[0].env[14].valueFrom.fileKeyRef.volumeName: Required value
+            24: spec.containers[0].env[14].valueFrom.fileKeyRef.path: Required value
+            24: spec.containers[0].env[14].valueFrom.fileKeyRef.volumeName: Not found: ""
+            25: spec.containers[0].env[15].valueFrom.fileKeyRef.key: Invalid value: "k=": a valid environment variable name must consist only of printable ASCII characters other than '='
+            25: spec.containers[0].env[15].valueFrom.fileKeyRef.volumeName: Invalid value: "V_": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            25: spec.containers[0].env[15].valueFrom.fileKeyRef.path: Invalid value: "a/../b": must not contain '..'
+            25: spec.containers[0].env[15].valueFrom.fileKeyRef.volumeName: Not found: "V_"
+            26: spec.containers[0].envFrom: Invalid value: "": may not have more than one field specified at a time
+            26: spec.containers[0].envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`
+            27: spec.containers[0].envFrom[0].prefix: Invalid value: "A=": a valid environment variable name must consist only of printable ASCII characters other than '='
+            27: spec.containers[0].envFrom[0].configMapRef.name: Invalid value: "A_B": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
+            27: spec.containers[0].envFrom[0].secretRef.name: Required value
         "#]],
     );
 }

@@ -7,13 +7,14 @@ mod session;
 
 use std::future::Future;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs};
 use lifecycle::{Exit, Observation, ProcessUser, Pulled};
-use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume};
+use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume, VolumeName};
 
 pub use objects::{Answer, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
@@ -173,6 +174,13 @@ pub trait RuntimeService: Send + Sync + 'static {
         port: u16,
     ) -> impl Future<Output = Result<TcpStream, SessionError>> + Send;
 
+    /// Opens the directory (`O_PATH`) of an emptyDir of the pod, as its containers see it.
+    fn open_volume(
+        &self,
+        pod: &Arc<PodContext>,
+        volume: &VolumeName,
+    ) -> impl Future<Output = Result<OwnedFd, PortError>> + Send;
+
     fn remove_container(
         &self,
         pod: &Arc<PodContext>,
@@ -235,6 +243,15 @@ pub trait VolumeService: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<String>, PortError>> + Send {
         async { Ok(None) }
     }
+
+    /// What a file in an open volume holds, at most `bytes_max`; `None` when it is not there. A link leads nowhere out
+    /// of the volume.
+    fn read_file(
+        &self,
+        volume: OwnedFd,
+        path: &str,
+        bytes_max: usize,
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, PortError>> + Send;
 
     /// Where a volume is on the host.
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use container_config::{ContainerConfig, ResourceLimits, SandboxConfig, SandboxFacts};
 use lifecycle::ContainerRecord;
-use podspec::{ContainerName, PodUid};
+use podspec::{ContainerName, PodUid, VolumeName};
 use ports::{
     ExecIo, ExecResult, ExecSession, Observer, PodContext, PortError, RuntimeService, SessionError,
     StartContainerError, StartedContainer, Streams,
@@ -200,6 +200,15 @@ impl ShimRuntime {
         }
     }
 
+    async fn directory_of(&self, pod: &PodContext, volume: &VolumeName) -> Result<OwnedFd, RuntimeError> {
+        let request = RequestBody::OpenVolume { volume: volume.clone() };
+        let answer = self.ask(pod, request, Vec::new(), None).await?;
+        match (answer.body, <[OwnedFd; 1]>::try_from(answer.descriptors)) {
+            (ReplyBody::VolumeOpened, Ok([directory])) => Ok(directory),
+            _ => Err(CallError::Unexpected.into()),
+        }
+    }
+
     pub(crate) fn pods(&self) -> MutexGuard<'_, BTreeMap<PodUid, Entry>> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -304,6 +313,11 @@ impl RuntimeService for ShimRuntime {
 
     async fn dial(&self, pod: &Arc<PodContext>, port: u16) -> Result<TcpStream, SessionError> {
         self.connect(pod, port).await.map_err(session_error)
+    }
+
+    async fn open_volume(&self, pod: &Arc<PodContext>, volume: &VolumeName) -> Result<OwnedFd, PortError> {
+        let opened = self.directory_of(pod, volume).await;
+        opened.map_err(|error| PortError::chain(&error))
     }
 
     async fn remove_container(

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use container_config::{ContainerConfig, ResourceLimits, SandboxConfig};
 use lifecycle::{ContainerRecord, Exit, SandboxSnapshot};
-use podspec::{ContainerName, Pod};
+use podspec::{ContainerName, Pod, VolumeName};
 use serde::{Deserialize, Serialize};
 
 pub use frame::{FrameBuffer, FrameError, encode};
@@ -26,7 +26,7 @@ pub use record::{
 };
 
 /// The version of messages and records; raised whenever either changes shape.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The shim's listening socket, in the pod's run directory.
@@ -60,6 +60,9 @@ pub enum RequestBody {
     Attach { container: ContainerName, stdin: bool },
     /// Connects to a TCP port of the pod's loopback. -> `Dialed`, or `DialFailed`
     Dial { port: u16 },
+    /// Opens the directory of one of the pod's own volumes, which for a memory volume only the sandbox sees.
+    /// -> `VolumeOpened`
+    OpenVolume { volume: VolumeName },
     /// Forgets an exited attempt and removes its record; its files and logs are then the engine's to
     /// remove, so that no container's output waits for a large tree. -> `Done`
     RemoveContainer { container: ContainerName, attempt: u32 },
@@ -173,6 +176,8 @@ pub enum ReplyBody {
     },
     /// With the connected socket, which is non-blocking.
     Dialed,
+    /// With the directory (`O_PATH`).
+    VolumeOpened,
     /// Nobody accepts the connection.
     DialFailed {
         message: String,
@@ -203,7 +208,7 @@ impl ReplyBody {
         match self {
             Self::ExecStarted { terminal } => usize::from(*terminal),
             Self::Attached { terminal, input } => 2 + usize::from(*input && !*terminal),
-            Self::Dialed => 1,
+            Self::Dialed | Self::VolumeOpened => 1,
             _ => 0,
         }
     }

@@ -1,11 +1,13 @@
 //! Carrying out the engine's requests.
 
-use std::fs;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use cri_log::LogName;
 use lifecycle::ContainerRecord;
-use podspec::ContainerName;
+use podspec::{ContainerName, VolumeName};
+use rustix::fs::{Mode, OFlags, open};
 use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir, attempt_record_path};
 
 use crate::clock;
@@ -33,6 +35,10 @@ impl Shim {
                 return self.reply_with(id, attached, descriptors);
             }
             RequestBody::Dial { port } => return self.begin_dial(id, port),
+            RequestBody::OpenVolume { volume } => match open_volume(&self.launch.pod_dir, &volume) {
+                Ok(directory) => return self.reply_with(id, ReplyBody::VolumeOpened, vec![directory]),
+                Err(error) => failed(&format!("cannot open volume {volume}: {error}")),
+            },
             RequestBody::RemoveContainer { container, attempt } => self.forget(&(container, attempt)),
             RequestBody::StopSandbox => return self.begin_stop(Some(id)),
         };
@@ -72,7 +78,7 @@ impl Shim {
     fn on_live(
         &mut self,
         key: &ContainerKey,
-        act: impl FnOnce(&Live, &mut ContainerRecord) -> std::io::Result<()>,
+        act: impl FnOnce(&Live, &mut ContainerRecord) -> io::Result<()>,
     ) -> ReplyBody {
         let Some(supervised) = self.containers.get_mut(key) else { return unknown(key) };
         let Some(live) = &supervised.live else { return ReplyBody::Done };
@@ -108,6 +114,11 @@ impl Shim {
         }
         ReplyBody::Done
     }
+}
+
+fn open_volume(pod_dir: &Path, volume: &VolumeName) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(open(pod_dir.join("volumes").join(volume.as_str()), flags, Mode::empty())?)
 }
 
 pub(crate) fn failed(message: &str) -> ReplyBody {

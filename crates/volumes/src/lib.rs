@@ -5,12 +5,14 @@ mod empty_dir;
 mod host_path;
 mod ownership;
 mod projected;
+mod read;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod writer;
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +36,12 @@ pub enum VolumeError {
     WrongType { path: String, expected: &'static str },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}")]
+    Read { path: String, source: io::Error },
+    #[error("{path} is no file: something else is there")]
+    NoFile { path: String },
+    #[error("{path} has more than {bytes_max} bytes: keep what is read of it small")]
+    TooLarge { path: String, bytes_max: usize },
     #[error("{path:?} is no path within a volume")]
     HostileName { path: String },
 }
@@ -125,6 +133,19 @@ impl VolumeService for Volumes {
         let pod = Arc::clone(pod);
         let measured = tokio::task::spawn_blocking(move || usage::over_limit(&pod)).await;
         measured.map_err(|_| PortError("the engine is shutting down".to_owned()))?
+    }
+
+    async fn read_file(
+        &self,
+        volume: OwnedFd,
+        path: &str,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<u8>>, PortError> {
+        let path = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            read::file(volume.as_fd(), &path, bytes_max).map_err(|error| PortError::chain(&error))
+        });
+        read.await.map_err(|_| PortError("the engine is shutting down".to_owned()))?
     }
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {

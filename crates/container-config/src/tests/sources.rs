@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use podspec::source::{
-    DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, KeyToPath, ObjectKind, ObjectRef, PodField,
-    Projected, Projection, ResourceField, ResourceName, TokenProjection,
+    DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, FileKey, KeyToPath, ObjectKind, ObjectRef,
+    PodField, Projected, Projection, ResourceField, ResourceName, TokenProjection,
 };
-use podspec::{Container, Resources, Volume, VolumeSource};
+use podspec::{Container, Resources, Volume, VolumeName, VolumeSource};
 
 use super::{container, facts, image, mount, node, pod};
 use crate::config::{MountKind, VolumeImages};
@@ -35,6 +35,15 @@ fn objects() -> Objects {
     objects.insert(CONFIG, "settings", Arc::new(config));
     objects.insert(CONFIG, "plain", Arc::new(plain));
     objects.insert(SECRET, "creds", Arc::new(secret));
+    let mut file = |path: &str, content: Result<Option<Vec<u8>>, String>| {
+        let (volume, key) = (VolumeName::new("data"), String::new());
+        objects.insert_file(&FileKey { volume, path: path.to_owned(), key, optional: false }, content);
+    };
+    file("env", Ok(Some(b"A='$(B)'\nEMPTY=''\n".to_vec())));
+    file("nothing", Ok(None));
+    file("bad", Ok(Some(b"A".to_vec())));
+    file("bytes", Ok(Some(b"A='\xff'".to_vec())));
+    file("closed", Err("cannot read closed".to_owned()));
     objects
 }
 
@@ -90,6 +99,46 @@ fn variables_of_objects() {
     let expected =
         ["a=own", "z=last", "S_a=one", "S_z=last", "A=one-one", "W=s3cret", "B=$(a)", "C=$(a)s3cret"];
     assert_eq!(variables(given, env).unwrap(), expected);
+}
+
+fn file(name: &str, path: &str, key: &str, optional: bool) -> EnvVar {
+    let (volume, path, key) = (VolumeName::new("data"), path.to_owned(), key.to_owned());
+    EnvVar { name: name.to_owned(), source: EnvSource::File(FileKey { volume, path, key, optional }) }
+}
+
+#[test]
+fn variables_of_files() {
+    let env = vec![
+        file("A", "env", "A", false),
+        value("B", "<$(A)>"),
+        file("C", "env", "EMPTY", true),
+        file("D", "env", "NOTHING", true),
+        file("E", "nothing", "A", true),
+    ];
+    assert_eq!(variables(Vec::new(), env).unwrap(), ["A=$(B)", "B=<$(B)>"]);
+    for (variable, expected) in [
+        (
+            file("A", "env", "EMPTY", false),
+            "environment variable key \"EMPTY\" not found in file \"/pods/0b6e1a52/volumes/data/env\"",
+        ),
+        (
+            file("A", "env", "b", false),
+            "environment variable key \"b\" not found in file \"/pods/0b6e1a52/volumes/data/env\"",
+        ),
+        (
+            file("A", "nothing", "b", false),
+            "couldn't parse env file: /pods/0b6e1a52/volumes/data/nothing is not there",
+        ),
+        (
+            file("A", "bad", "b", true),
+            "couldn't parse env file: invalid environment variable format at line 1: missing '='",
+        ),
+        (file("A", "closed", "b", true), "couldn't parse env file: cannot read closed"),
+        (file("A", "bytes", "A", true), "env A is not UTF-8 text: mount the object as a volume instead"),
+    ] {
+        let error = variables(Vec::new(), vec![variable]).unwrap_err();
+        assert_eq!(error, format!("CreateContainerConfigError: {expected}"));
+    }
 }
 
 #[test]

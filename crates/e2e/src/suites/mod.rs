@@ -12,6 +12,7 @@ mod client_libraries;
 mod co_located;
 mod command_line;
 mod differential;
+mod env_files;
 mod environment;
 mod ephemeral;
 mod eviction;
@@ -94,6 +95,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
+    Suite { name: "env_files", tests: env_files::TESTS },
     Suite { name: "usage", tests: usage::TESTS },
     Suite { name: "client", tests: client::TESTS },
     Suite { name: "examples", tests: examples::TESTS },

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +16,9 @@ use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
 };
-use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, WallTime};
+use podspec::{
+    BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, VolumeName, WallTime,
+};
 use ports::{
     Clock, ExecIo, ExecResult, ExecSession, ImageError, ImageService, NoObjects, ObjectReader, Observer,
     PodContext, PortError, RuntimeService, SessionError, StartContainerError, StartedContainer, Streams,
@@ -330,6 +333,10 @@ impl RuntimeService for FakeNode {
         unreachable!("no worker asks for it")
     }
 
+    async fn open_volume(&self, _: &Arc<PodContext>, _: &VolumeName) -> Result<OwnedFd, PortError> {
+        Err(PortError("there are no volumes".to_owned()))
+    }
+
     async fn dial(&self, _: &Arc<PodContext>, _: u16) -> Result<TcpStream, SessionError> {
         unreachable!("no worker asks for it")
     }
@@ -410,6 +417,10 @@ impl VolumeService for FakeNode {
     async fn tear_down(&self, _: &Arc<PodContext>) -> Result<(), PortError> {
         self.begin("remove volumes".to_owned()).await;
         Ok(())
+    }
+
+    async fn read_file(&self, _: OwnedFd, _: &str, _: usize) -> Result<Option<Vec<u8>>, PortError> {
+        Ok(None)
     }
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {

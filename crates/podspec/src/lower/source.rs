@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::seconds;
-use crate::ids::ContainerName;
+use crate::ids::{ContainerName, VolumeName};
 use crate::json::{flag, integer, list, object, text};
 use crate::quantity::Quantity;
 use crate::source::{
-    DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, KeyToPath, ObjectKind, ObjectRef, PodField,
-    Projected, Projection, ResourceField, ResourceName, TokenProjection,
+    DownwardFile, DownwardValue, EnvFrom, EnvSource, EnvVar, FileKey, KeyToPath, ObjectKind, ObjectRef,
+    PodField, Projected, Projection, ResourceField, ResourceName, TokenProjection,
 };
 
 /// What Kubernetes gives files that nobody gave a mode.
@@ -31,6 +31,14 @@ fn variable_source(from: &Value) -> Option<EnvSource> {
     }
     if let Some(reference) = object(from, "secretKeyRef") {
         return Some(key(ObjectKind::Secret, reference));
+    }
+    if let Some(reference) = object(from, "fileKeyRef") {
+        return Some(EnvSource::File(FileKey {
+            volume: VolumeName::new(text(reference, "volumeName")),
+            path: text(reference, "path").to_owned(),
+            key: text(reference, "key").to_owned(),
+            optional: flag(reference, "optional"),
+        }));
     }
     downward(from).map(EnvSource::Downward)
 }

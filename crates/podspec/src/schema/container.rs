@@ -94,7 +94,7 @@ pub(crate) static ENV_VAR_SOURCE: Object = Object {
         ok("resourceFieldRef", Nested(&RESOURCE_FIELD_SELECTOR)),
         ok("configMapKeyRef", Nested(&CONFIG_MAP_KEY_SELECTOR)),
         ok("secretKeyRef", Nested(&SECRET_KEY_SELECTOR)),
-        not_yet("fileKeyRef", Nested(&FILE_KEY_SELECTOR), "variables from files"),
+        ok("fileKeyRef", Nested(&FILE_KEY_SELECTOR)),
     ],
 };
 
@@ -118,12 +118,7 @@ pub(crate) static SECRET_KEY_SELECTOR: Object = Object {
 
 pub(crate) static FILE_KEY_SELECTOR: Object = Object {
     name: "FileKeySelector",
-    fields: &[
-        inner("volumeName", STRING),
-        inner("path", STRING),
-        inner("key", STRING),
-        inner("optional", BOOL),
-    ],
+    fields: &[ok("volumeName", STRING), ok("path", STRING), ok("key", STRING), ok("optional", BOOL)],
 };
 
 pub(crate) static ENV_FROM_SOURCE: Object = Object {

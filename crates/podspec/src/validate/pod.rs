@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::resources::{self, Owner};
-use super::{container, dns, format, invalid, one_of, scheduling, security, volume};
+use super::{container, dns, format, invalid, one_of, scheduling, security, source, volume};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{flag, integer, list, object, text};
 
@@ -63,6 +63,7 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
     scheduling::validate(spec, path, errors);
     host_aliases(spec, &path.child("hostAliases"), errors);
     operating_system(&facts, &path.child("os"), errors);
+    source::volumes_of_files(spec, path, errors);
 }
 
 fn pod_resources(

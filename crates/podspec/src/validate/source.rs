@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{format, invalid};
+use super::{format, invalid, no_backsteps, required_label};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, list, object, text};
 use crate::quantity::Quantity;
@@ -70,6 +70,7 @@ fn value_from(from: &Value, value: &str, path: &FieldPath, errors: &mut Vec<Fiel
             "fieldRef" => field(reference, Asker::Variable, &path, errors),
             "resourceFieldRef" => resource(reference, Asker::Variable, &path, errors),
             "configMapKeyRef" | "secretKeyRef" => key(reference, &path, errors),
+            "fileKeyRef" => file_key(reference, &path, errors),
             _ => {}
         }
     }
@@ -116,6 +117,41 @@ fn key(reference: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     match text(reference, "key") {
         "" => errors.push(FieldError::required(path.child("key"), "")),
         key => invalid(errors, &path.child("key"), key, format::config_key(key)),
+    }
+}
+
+fn file_key(reference: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    match text(reference, "key") {
+        "" => errors.push(FieldError::required(path.child("key"), "")),
+        key => invalid(errors, &path.child("key"), key, format::environment_name(key)),
+    }
+    required_label(errors, &path.child("volumeName"), text(reference, "volumeName"));
+    match text(reference, "path") {
+        "" => errors.push(FieldError::required(path.child("path"), "")),
+        file => no_backsteps(errors, &path.child("path"), file),
+    }
+}
+
+/// Files of variables are read before a container starts, so they are in volumes that the pod itself fills.
+pub(super) fn volumes_of_files(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    for containers in ["initContainers", "containers"] {
+        for (i, container) in list(spec, containers).iter().enumerate() {
+            for (j, variable) in list(container, "env").iter().enumerate() {
+                let reference = object(variable, "valueFrom").and_then(|from| object(from, "fileKeyRef"));
+                let Some(reference) = reference else { continue };
+                let at = path.child(containers).index(i).child("env").index(j);
+                let at = at.child("valueFrom").child("fileKeyRef").child("volumeName");
+                let name = text(reference, "volumeName");
+                match list(spec, "volumes").iter().find(|volume| text(volume, "name") == name) {
+                    None => errors.push(FieldError::not_found(at, name)),
+                    Some(volume) if object(volume, "emptyDir").is_none() => {
+                        let detail = "referenced volume must be of type emptyDir";
+                        errors.push(FieldError::invalid(at, name, detail));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
     }
 }
 
