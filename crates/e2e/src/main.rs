@@ -8,6 +8,7 @@
 
 mod answers;
 mod archive;
+mod attack;
 mod bed;
 mod cluster;
 mod compare;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["answers"] => return conclude(answers::run()),
         ["probe", file] => return conclude(probe::run(Path::new(file))),
+        ["attack", file, target] => return conclude(attack::run(Path::new(file), target)),
         ["oci", file] => return conclude(oci::launch(Path::new(file))),
         ["held", file, program, ref args @ ..] => {
             return conclude(lasting::held::run(Path::new(file), program, args));

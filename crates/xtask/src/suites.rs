@@ -19,6 +19,7 @@ const ALLOWED_SKIPS: &[&str] = &[
     QEMU,
     "differential::crun",
     "differential::runc",
+    "attacks::beside_crun",
     "client_libraries::python_kubernetes",
     "client_libraries::python_kr8s",
     "client_libraries::node_client",

@@ -24,9 +24,9 @@ pub(crate) struct Verdict {
     pub(crate) stale: Vec<String>,
 }
 
-/// The rows for a runtime: those of the section named after it, and of the common one.
-pub(crate) fn known_differences(runtime: &str) -> Vec<Known> {
-    rows(PAGE, &["Both", runtime])
+/// The rows of these sections.
+pub(crate) fn known_differences(sections: &[&str]) -> Vec<Known> {
+    rows(PAGE, sections)
 }
 
 pub(super) fn rows(page: &str, sections: &[&str]) -> Vec<Known> {

@@ -73,7 +73,7 @@ fn each_difference_needs_a_row_and_each_row_a_difference() {
 
 #[test]
 fn every_row_of_the_committed_list_is_read_and_has_a_reason() {
-    let rows = rows(PAGE, &["Both", "crun", "runc"]);
+    let rows = rows(PAGE, &["Both", "crun", "runc", "Attacks"]);
     assert_eq!(rows.len(), PAGE.lines().filter(|line| line.starts_with("| `")).count());
     assert!(rows.iter().all(|row| !row.why.is_empty()), "{rows:?}");
 }

@@ -11,7 +11,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use container_config::{CapabilitySets, ContainerConfig, DeviceRule, Process, ResourceLimits};
+use container_config::{CapabilitySets, ContainerConfig, DeviceRule, Process};
 use serde_json::{Map, Value, json};
 
 pub(crate) use enter::{Launch, launch};
@@ -38,7 +38,7 @@ pub(crate) fn spec(config: &ContainerConfig, place: &Place) -> Value {
     let mut linux = json!({
         "namespaces": namespaces(place),
         "cgroupsPath": place.cgroup,
-        "resources": resources(&config.resources, place.cgroup_v2),
+        "resources": resources(config, place.cgroup_v2),
         "maskedPaths": config.masked_paths,
         "readonlyPaths": config.readonly_paths,
     });
@@ -161,9 +161,12 @@ fn namespaces(place: &Place) -> Vec<Value> {
     kinds.iter().map(|kind| json!({"type": kind})).chain(joined).collect()
 }
 
-fn resources(limits: &ResourceLimits, cgroup_v2: bool) -> Value {
+fn resources(config: &ContainerConfig, cgroup_v2: bool) -> Value {
+    let limits = &config.resources;
     let mut resources = Map::new();
-    resources.insert("devices".into(), limits.devices.iter().map(device).collect());
+    // No rules are none here, and those of the runtime there.
+    let every = config.privileged.then(|| json!({"allow": true, "access": "rwm"}));
+    resources.insert("devices".into(), limits.devices.iter().map(device).chain(every).collect());
     let cpu =
         [("shares", limits.cpu_shares), ("quota", limits.cpu_quota_us), ("period", limits.cpu_period_us)];
     resources.insert("cpu".into(), given(cpu));

@@ -37,7 +37,7 @@ fn compare(bed: &Bed, runtime: Runtime) -> Result<()> {
         let differences = compare_pod(bed, runtime, &pod).with_context(|| pod.name().to_owned())?;
         found.extend(differences.into_iter().map(|difference| (pod.name().to_owned(), difference)));
     }
-    let verdict = judge(&found, &known_differences(runtime.name()));
+    let verdict = judge(&found, &known_differences(&["Both", runtime.name()]));
     let (unexplained, stale) = (verdict.unexplained.join("\n  "), verdict.stale.join("\n  "));
     ensure!(unexplained.is_empty(), "differences without a reason:\n  {unexplained}\nstale:\n  {stale}");
     ensure!(stale.is_empty(), "rows of the list that nothing was found for:\n  {stale}");

@@ -7,6 +7,7 @@ mod adoption_shims;
 mod api_hostile;
 mod api_hostile_clients;
 mod api_volumes;
+mod attacks;
 mod client;
 mod client_libraries;
 mod co_located;
@@ -70,6 +71,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "ephemeral", tests: ephemeral::TESTS },
     Suite { name: "process", tests: process::TESTS },
     Suite { name: "isolation", tests: isolation::TESTS },
+    Suite { name: "attacks", tests: attacks::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
     Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
