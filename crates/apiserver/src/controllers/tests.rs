@@ -332,6 +332,27 @@ async fn pods_are_placed_or_told_why_not() {
     assert_eq!(bed.until("a node", node("second")).await, "here");
 }
 
+/// They are somebody else's to bind.
+#[tokio::test]
+async fn pods_of_other_schedulers_are_left_alone() {
+    let bed = Bed::new().await;
+    bed.node("here", json!([])).await;
+    let spec = json!({"containers": [{"name": "c", "image": "i:1"}], "schedulerName": "theirs"});
+    let metadata = json!({"namespace": "default", "name": "theirs"});
+    bed.create("", "pods", json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
+        .await;
+    // Later, and so looked at later.
+    bed.pod("ours", "1").await;
+    let placed =
+        |bed: &Bed| bed.get("", "pods", "default", "ours")?["spec"]["nodeName"].as_str().map(str::to_owned);
+    assert_eq!(bed.until("a node", placed).await, "here");
+    let theirs = bed.get("", "pods", "default", "theirs").unwrap();
+    assert!(
+        theirs["spec"]["nodeName"].is_null() && bed.condition("theirs", "PodScheduled").is_none(),
+        "{theirs:#}"
+    );
+}
+
 #[tokio::test]
 async fn taints_drive_pods_away() {
     let bed = Bed::new().await;

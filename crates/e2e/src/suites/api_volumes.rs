@@ -17,6 +17,8 @@ use crate::wait;
 
 pub(crate) const TESTS: &[Test] = tests![
     every_source_of_files,
+    modes_and_what_need_not_be_there,
+    a_token_for_others,
     every_source_of_variables,
     a_missing_volume_object_that_comes_later,
     missing_variables_in_the_status,
@@ -100,6 +102,68 @@ fn every_source_of_files(bed: &Bed) -> Result<()> {
     }
     cluster.output(&["delete", "pod", "files"])?;
     bed.expect_no_pods(SOON)?;
+    cluster.finish()
+}
+
+/// Modes of each kind of volume and of single files; keys under other names; what is missing and may be.
+fn modes_and_what_need_not_be_there(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let cluster = Cluster::start(bed)?;
+    objects(&cluster)?;
+    let names = ["map", "part", "secret", "self", "all", "no-map", "no-secret"];
+    let mounts: Vec<Value> = names.iter().map(|name| mount(name, &format!("/{name}"))).collect();
+    let name = json!({"fieldPath": "metadata.name"});
+    let pod = Pod::new("modes")
+        .app_with("main", "serve", &json!({"volumeMounts": mounts}))
+        .volume(json!({"name": "map", "configMap": {"name": "settings", "defaultMode": 0o440}}))
+        .volume(json!({"name": "part", "configMap": {"name": "settings", "items": [
+            {"key": "b", "path": "deep/bee"}, {"key": "a.conf", "path": "own", "mode": 0o711},
+        ]}}))
+        .volume(json!({"name": "secret", "secret": {"secretName": "creds", "items": [
+            {"key": "password", "path": "own", "mode": 0o600},
+        ]}}))
+        .volume(json!({"name": "self", "downwardAPI": {"defaultMode": 0o400, "items": [
+            {"path": "name", "fieldRef": name}, {"path": "own", "mode": 0o604, "fieldRef": name},
+        ]}}))
+        .volume(json!({"name": "all", "projected": {"defaultMode": 0o444, "sources": [
+            {"secret": {"name": "creds", "items": [{"key": "password", "path": "pw", "mode": 0o401}]}},
+            {"configMap": {"name": "nothing", "optional": true}},
+            {"downwardAPI": {"items": [{"path": "name", "fieldRef": name}]}},
+        ]}}))
+        .volume(json!({"name": "no-map", "configMap": {"name": "nothing", "optional": true}}))
+        .volume(json!({"name": "no-secret", "secret": {"secretName": "nothing", "optional": true}}));
+    cluster.apply_pod(&pod)?;
+    cluster.wait_ready("modes")?;
+    let script = format!(
+        "for d in {}; do cd /$d; find . -follow -type f -not -path './..*' | sort | while read f; do \
+         echo $d/${{f#./}} $(stat -L -c %a $f) $(cat $f); done; done",
+        names.join(" ")
+    );
+    let expected = "map/a.conf 440 one\nmap/b 440 bee\npart/deep/bee 644 bee\npart/own 711 one\nsecret/own 600 s3cret\n\
+                    self/name 400 modes\nself/own 604 modes\nall/name 444 modes\nall/pw 401 s3cret\n";
+    let said = inside(&cluster, "modes", &script)?;
+    ensure!(said == expected, "{said}");
+    cluster.finish()
+}
+
+/// A token says for whom it is and how long: here the one of a projected volume.
+fn a_token_for_others(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let cluster = Cluster::start(bed)?;
+    let token = json!({"serviceAccountToken": {"path": "deep/token", "audience": "vault", "expirationSeconds": 1234}});
+    let pod = Pod::new("bearer")
+        .app_with("main", "serve", &json!({"volumeMounts": [mount("token", "/token")]}))
+        .volume(json!({"name": "token", "projected": {"sources": [token]}}));
+    cluster.apply_pod(&pod)?;
+    cluster.wait_ready("bearer")?;
+    // The middle of three parts is base64url without its end.
+    let script = "part=$(cut -d. -f2 < /token/deep/token | tr '_-' '/+'); \
+                  while [ $((${#part} % 4)) != 0 ]; do part=$part=; done; echo $part | base64 -d";
+    let claims: Value = serde_json::from_str(&inside(&cluster, "bearer", script)?)?;
+    ensure!(claims["aud"] == json!(["vault"]), "{claims}");
+    let lasts = claims["exp"].as_i64().zip(claims["iat"].as_i64()).map(|(end, begin)| end - begin);
+    ensure!(lasts == Some(1234), "{claims}");
+    ensure!(claims["kubernetes.io"]["pod"]["name"] == "bearer", "{claims}");
     cluster.finish()
 }
 

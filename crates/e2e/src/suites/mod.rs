@@ -13,6 +13,7 @@ mod client_libraries;
 mod co_located;
 mod command_line;
 mod differential;
+mod dns;
 mod env_files;
 mod environment;
 mod ephemeral;
@@ -34,16 +35,21 @@ mod last_words;
 mod logs;
 mod network;
 mod pod_security;
+mod privileged;
 mod probes;
 mod process;
 mod readiness_gates;
 mod refused;
+mod rejections;
 mod resize;
 mod resources;
 mod restart_rules;
 mod restarts;
+mod seccomp;
 mod sidecars;
 mod startup_order;
+mod status;
+mod sysctls;
 mod termination;
 mod termination_order;
 mod usage;
@@ -63,6 +69,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "volumes", tests: volumes::TESTS },
     Suite { name: "volume_mounts", tests: volume_mounts::TESTS },
     Suite { name: "network", tests: network::TESTS },
+    Suite { name: "dns", tests: dns::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },
     Suite { name: "probes", tests: probes::TESTS },
@@ -72,6 +79,9 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "process", tests: process::TESTS },
     Suite { name: "isolation", tests: isolation::TESTS },
     Suite { name: "attacks", tests: attacks::TESTS },
+    Suite { name: "sysctls", tests: sysctls::TESTS },
+    Suite { name: "seccomp", tests: seccomp::TESTS },
+    Suite { name: "privileged", tests: privileged::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
     Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
@@ -79,6 +89,8 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
+    Suite { name: "rejections", tests: rejections::TESTS },
+    Suite { name: "status", tests: status::TESTS },
     Suite { name: "environment", tests: environment::TESTS },
     Suite { name: "impossible", tests: impossible::TESTS },
     Suite { name: "command_line", tests: command_line::TESTS },
