@@ -1,6 +1,7 @@
-//! The table of fields in COMPATIBILITY.md is the one the code goes by.
+//! The table of fields in COMPATIBILITY.md is the one the code goes by, with the tests that `fields.txt` names.
 //! `UPDATE_EXPECT=1 cargo test -p podspec` rewrites it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use expect_test::expect_file;
@@ -14,12 +15,26 @@ fn every_field_is_listed() {
     let page = include_str!("../../../COMPATIBILITY.md");
     let (before, rest) = page.split_once(BEGIN).expect("COMPATIBILITY.md has a mark where the fields begin");
     let (_, after) = rest.split_once(END).expect("COMPATIBILITY.md has a mark where the fields end");
-    let expected = format!("{before}{BEGIN}{}{END}{after}", fields());
+    let mut tests = tests();
+    let expected = format!("{before}{BEGIN}{}{END}{after}", fields(&mut tests));
+    assert!(tests.is_empty(), "fields.txt has tests of what is no field: {:?}", tests.keys());
     expect_file!["../../../COMPATIBILITY.md"].assert_eq(&expected);
 }
 
-/// One section for each object, in the order in which they are met.
-fn fields() -> String {
+/// By `Object.field`: the tests that show what the field does.
+fn tests() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let lines = include_str!("fields.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut tests = BTreeMap::new();
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let field = words.next().expect("a line that is not empty has a word");
+        assert!(tests.insert(field, words.collect()).is_none(), "fields.txt has {field} twice");
+    }
+    tests
+}
+
+/// One section for each object, in the order in which they are met; takes out the tests that it names.
+fn fields(tests: &mut BTreeMap<&'static str, Vec<&'static str>>) -> String {
     let mut objects: Vec<&'static Object> = vec![POD];
     let mut next = 0;
     while let Some(object) = objects.get(next).copied() {
@@ -37,9 +52,12 @@ fn fields() -> String {
         if !holders.is_empty() {
             write!(text, "In {holders}.\n\n").unwrap();
         }
-        text.push_str("| field | type | state |\n|---|---|---|\n");
+        text.push_str("| field | type | state | test |\n|---|---|---|---|\n");
         for field in object.fields {
-            writeln!(text, "| `{}` | {} | {} |", field.name, type_name(&field.ty), state(field)).unwrap();
+            let shown = tests.remove(format!("{}.{}", object.name, field.name).as_str()).unwrap_or_default();
+            let shown: Vec<String> = shown.iter().map(|test| format!("`{test}`")).collect();
+            let (ty, state, shown) = (type_name(&field.ty), state(field), shown.join(", "));
+            writeln!(text, "| `{}` | {ty} | {state} | {shown} |", field.name).unwrap();
         }
     }
     text.push('\n');

@@ -17,7 +17,7 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  tidy         check the crate graph, the purity of the core, sizes, words and links
+  tidy         check the crate graph, the purity of the core, sizes, words, links, and that each field has its test
   test         the daily suite: unit tests, then end-to-end suites (as root; else skipped with the reason)
   test --all   the daily suite, then client libraries (they come from registries), a cgroup v2 machine in qemu,
                200 kills of the engine, and `bench --quick`

@@ -1,6 +1,7 @@
 //! Checks of the repository that the compiler and clippy do not make.
 
 mod allowances;
+mod fields;
 mod graph;
 mod links;
 mod manifests;
@@ -34,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     complaints.extend(sizes::check(&sources)?);
     complaints.extend(words::check(&sources, &root));
     complaints.extend(links::check(&sources, &root));
+    complaints.extend(fields::check(&sources));
     for complaint in &complaints {
         println!("tidy: {complaint}");
     }

@@ -114,12 +114,7 @@ fn of_a_pod_that_runs_and_ends(bed: &Bed) -> Result<()> {
     ] {
         ensure!(found[field] == expected, "{field} is {:#}, expected {expected:#}", found[field]);
     }
-    let kinds = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
-    let conditions = found["conditions"].as_array().cloned().unwrap_or_default();
-    ensure!(conditions.len() == kinds.len(), "{conditions:#?}");
-    for kind in kinds {
-        ensure!(conditions.contains(&condition(kind)), "no {kind} in {conditions:#?}");
-    }
+    expect_conditions(&found)?;
     // It has no handler, so that the first process of a namespace does not hear of it.
     pods.delete("whole", Some(1))?;
     let found = whole(&pods.wait_ended("whole")?)?;
@@ -131,4 +126,15 @@ fn of_a_pod_that_runs_and_ends(bed: &Bed) -> Result<()> {
     });
     ensure!(*ended == expected, "{ended:#}");
     pods.finish()
+}
+
+/// Of a pod that is ready: all hold, and nothing more is said.
+fn expect_conditions(status: &Value) -> Result<()> {
+    let kinds = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    ensure!(conditions.len() == kinds.len(), "{conditions:#?}");
+    for kind in kinds {
+        ensure!(conditions.contains(&condition(kind)), "no {kind} in {conditions:#?}");
+    }
+    Ok(())
 }
