@@ -70,7 +70,10 @@ fn resource(
     let (limit, request, of_node) = match field.resource {
         ResourceName::Cpu => (resources.cpu_limit, resources.cpu_request, node.cpu_milli),
         ResourceName::Memory => (resources.memory_limit, resources.memory_request, node.memory_bytes),
-        ResourceName::EphemeralStorage => (None, None, node.storage_bytes),
+        ResourceName::EphemeralStorage => {
+            let (own, units) = (&container.other_resources, podspec::quantity::Quantity::to_units);
+            (own.storage_limit().map(units), own.storage_request().map(units), node.storage_bytes)
+        }
     };
     let amount = if field.limit {
         limit.filter(|amount| *amount > 0).unwrap_or(of_node)

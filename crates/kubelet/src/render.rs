@@ -1,9 +1,11 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
+use std::collections::BTreeMap;
+
 use lifecycle::{
     Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase, ProcessUser,
 };
-use podspec::{Container, ContainerKind, Moment, Pod, Resources};
+use podspec::{Container, ContainerKind, Moment, OtherResources, Pod, Resources};
 use serde_json::{Map, Value, json};
 
 use crate::status::PodView;
@@ -65,7 +67,8 @@ fn pod_level(pod: &Pod, view: &PodView, out: &mut Map<String, Value>) {
         container.resources = status.and_then(|status| status.resources).unwrap_or(container.resources);
     }
     let given = container_config::pod_resources(&given);
-    out.insert("resources".into(), Value::Object(resource_requirements(&given)));
+    let given = resource_requirements(&given, &OtherResources::default());
+    out.insert("resources".into(), Value::Object(given));
 }
 
 fn render_condition(condition: &Condition, view: &PodView, facts: &RenderFacts) -> Value {
@@ -102,12 +105,14 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     }
     // A kubelet knows them from the container that it has made. The pod is as the node granted it.
     if !status.container_id.is_empty() {
-        let granted = amounts(container.resources.cpu_request, container.resources.memory_request);
+        let mut granted = amounts(container.resources.cpu_request, container.resources.memory_request);
+        granted.extend(written(&container.other_resources.requests));
         if !granted.is_empty() {
             out.insert("allocatedResources".into(), json!(granted));
         }
         let given = status.resources.unwrap_or(container.resources);
-        out.insert("resources".into(), Value::Object(resource_requirements(&given)));
+        let given = resource_requirements(&given, &container.other_resources);
+        out.insert("resources".into(), Value::Object(given));
     }
     if !container.volume_mounts.is_empty() {
         out.insert("volumeMounts".into(), render_volume_mounts(container));
@@ -171,12 +176,18 @@ fn render_exit(pod: &Pod, exit: &Exit, container_id: Option<&str>) -> Value {
 }
 
 /// `v1.ResourceRequirements`.
-pub(crate) fn resource_requirements(resources: &Resources) -> Map<String, Value> {
-    let requests = amounts(resources.cpu_request, resources.memory_request);
-    let limits = amounts(resources.cpu_limit, resources.memory_limit);
+pub(crate) fn resource_requirements(resources: &Resources, others: &OtherResources) -> Map<String, Value> {
+    let mut requests = amounts(resources.cpu_request, resources.memory_request);
+    requests.extend(written(&others.requests));
+    let mut limits = amounts(resources.cpu_limit, resources.memory_limit);
+    limits.extend(written(&others.limits));
     let lists = [("limits", limits), ("requests", requests)];
     let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
     lists.map(|(name, list)| (name.to_owned(), Value::Object(list))).collect()
+}
+
+fn written(amounts: &BTreeMap<String, String>) -> impl Iterator<Item = (String, Value)> {
+    amounts.iter().map(|(name, amount)| (name.clone(), json!(amount)))
 }
 
 /// CPU in millicores and memory in bytes, as the quantities that Kubernetes writes for them.

@@ -129,7 +129,7 @@ fn message(pod: &Pod, what: &str, generation: i64, error: Option<&str>) -> Strin
 }
 
 fn summary(container: &Container) -> String {
-    let resources = Value::Object(resource_requirements(&container.resources));
+    let resources = Value::Object(resource_requirements(&container.resources, &container.other_resources));
     format!("{{\"name\":{},\"resources\":{resources}}}", json!(container.name.as_str()))
 }
 

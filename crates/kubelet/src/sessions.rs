@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lifecycle::{ContainerState, ContainerStatus};
-use podspec::{ContainerName, PodUid};
-use ports::{ExecIo, ExecSession, PodContext, RuntimeService, SessionError, Streams};
+use podspec::{ContainerName, PodUid, VolumeName};
+use ports::{ExecIo, ExecSession, PodContext, PortError, RuntimeService, SessionError, Streams};
 
 use crate::kubelet::{Kubelet, NoSuchPod};
 use crate::{Node, PodView};
@@ -49,6 +50,15 @@ impl<N: Node> Kubelet<N> {
     pub async fn dial(&self, uid: &PodUid, port: u16) -> Result<TcpStream, SessionError> {
         let pod = self.pod_here(uid)?;
         self.node().runtime().dial(&pod, port).await
+    }
+
+    /// [`RuntimeService::open_volume`] of a pod that is here.
+    ///
+    /// # Errors
+    /// When the pod has no sandbox, or no such volume.
+    pub async fn open_volume(&self, uid: &PodUid, volume: &VolumeName) -> Result<OwnedFd, PortError> {
+        let pod = self.pod_here(uid)?;
+        self.node().runtime().open_volume(&pod, volume).await
     }
 
     /// Ends when the container's status says that this attempt has: everything it wrote is in its log then. Ends at

@@ -11,6 +11,7 @@ use linux_sys::cgroup::Usage;
 use linux_sys::tree_usage::TreeUsage;
 use podspec::{EmptyDirMedium, VolumeSource, WallTime};
 use ports::PodContext;
+use rustix::fs::fstatvfs;
 
 use crate::usage::disk::{self, FileSystem};
 use crate::usage::host::{self, Host, Interface};
@@ -57,6 +58,8 @@ pub(crate) struct PodStats {
     pub(crate) containers: Vec<ContainerStats>,
     /// Of those on disk that the pod does not share with the host.
     pub(crate) volumes: Vec<(String, TreeUsage)>,
+    /// Each is a file system.
+    pub(crate) memory_volumes: Vec<(String, FileSystem)>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,17 +109,20 @@ impl<N: Node> Gatherer<'_, N> {
         let mut figures = figures.into_iter();
         let mut next = || figures.next().flatten();
         let (of_node, of_pods) = (next(), next());
-        let pods: Vec<(PodStats, Trees)> = views
-            .iter()
-            .zip(running)
-            .map(|(view, running)| {
-                let of_pod = next();
-                let containers = running.into_iter().map(|running| (next(), running));
-                pod_stats(view, of_pod, containers.collect())
-            })
+        let mut pods: Vec<(PodStats, Trees)> = Vec::new();
+        for (view, running) in views.iter().zip(running) {
+            let of_pod = next();
+            let containers = running.into_iter().map(|running| (next(), running));
+            let (mut stats, trees) = pod_stats(view, of_pod, containers.collect());
             // One that has ended holds nothing but disk.
-            .filter(|(stats, _)| stats.figures.is_some() || !stats.containers.is_empty())
-            .collect();
+            if stats.figures.is_none() && stats.containers.is_empty() {
+                continue;
+            }
+            if detail == Detail::All {
+                stats.memory_volumes = self.memory_volumes(&view.pod).await;
+            }
+            pods.push((stats, trees));
+        }
         let data_dir = (detail == Detail::All).then(|| self.data_dir.to_owned());
         let name = self.node_name.to_owned();
         let finish = move || {
@@ -138,6 +144,21 @@ impl<N: Node> Gatherer<'_, N> {
         };
         let finished = tokio::task::spawn_blocking(finish).await;
         finished.expect("reading files does not panic")
+    }
+
+    /// Only the pod itself sees them. One that cannot be looked at, as before the sandbox is there, is left out.
+    async fn memory_volumes(&self, pod: &PodContext) -> Vec<(String, FileSystem)> {
+        let mut seen = Vec::new();
+        for volume in &pod.pod.spec.volumes {
+            if !matches!(volume.source, VolumeSource::EmptyDir { medium: EmptyDirMedium::Memory, .. }) {
+                continue;
+            }
+            let Ok(opened) = self.kubelet.open_volume(&pod.pod.uid, &volume.name).await else { continue };
+            if let Ok(held) = fstatvfs(&opened) {
+                seen.push((volume.name.to_string(), FileSystem::from(&held)));
+            }
+        }
+        seen
     }
 
     fn views(&self) -> Vec<PodView> {
@@ -243,6 +264,7 @@ fn pod_stats(
         figures,
         containers: containers.collect(),
         volumes: Vec::new(),
+        memory_volumes: Vec::new(),
     };
     (stats, trees)
 }
@@ -314,6 +336,10 @@ pub(crate) mod tests {
                 container("side", None, None, None),
             ],
             volumes: vec![("data".to_owned(), tree(20, 2))],
+            memory_volumes: vec![(
+                "cache".to_owned(),
+                FileSystem { capacity_bytes: 64, available_bytes: 48, inodes: 8, inodes_free: 6 },
+            )],
         };
         Stats { node, pods: vec![pod] }
     }

@@ -34,10 +34,11 @@ pub use load::{Document, LoadError, Location, Problem};
 pub use source::{EnvSource, EnvVar};
 pub use spec::{
     Capabilities, Container, ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, ExecAction,
-    ExitCodeOperator, GrpcAction, HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme, Pod,
-    PodSpec, PortProtocol, PortRef, Probe, ProbeHandler, ProcessRestartPolicy, PullPolicy, ResizeRestarts,
-    Resources, RestartPolicy, RestartRule, RestartRuleAction, SeccompProfile, SecurityContext, SubPath,
-    Sysctl, TcpSocketAction, TerminationMessagePolicy, Volume, VolumeMount, VolumeSource,
+    ExitCodeOperator, GrpcAction, HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme,
+    OtherResources, Pod, PodSpec, PortProtocol, PortRef, Probe, ProbeHandler, ProcessRestartPolicy,
+    PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule, RestartRuleAction, SeccompProfile,
+    SecurityContext, SubPath, Sysctl, TcpSocketAction, TerminationMessagePolicy, Volume, VolumeMount,
+    VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ContainerName, PodUid, VolumeName};
+use crate::quantity::Quantity;
 use crate::source::{EnvFrom, EnvVar, Projected};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -137,6 +138,9 @@ pub struct Container {
     pub env: Vec<EnvVar>,
     pub ports: Vec<ContainerPort>,
     pub resources: Resources,
+    /// Of what is not CPU or memory.
+    #[serde(default)]
+    pub other_resources: OtherResources,
     pub volume_mounts: Vec<VolumeMount>,
     pub restart: ProcessRestartPolicy,
     pub startup_probe: Option<Probe>,
@@ -215,6 +219,29 @@ pub struct Resources {
     pub cpu_limit: Option<u64>,
     pub memory_request: Option<u64>,
     pub memory_limit: Option<u64>,
+}
+
+/// Disk space, and what only the scheduler counts: amounts by name, as Kubernetes writes them. None of them can be
+/// changed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct OtherResources {
+    pub requests: BTreeMap<String, String>,
+    pub limits: BTreeMap<String, String>,
+}
+
+impl OtherResources {
+    /// Disk space for a container's layer, its logs, and the pod's volumes on disk.
+    pub const STORAGE: &str = "ephemeral-storage";
+
+    #[must_use]
+    pub fn storage_request(&self) -> Option<Quantity> {
+        Quantity::parse(self.requests.get(Self::STORAGE)?).ok()
+    }
+
+    #[must_use]
+    pub fn storage_limit(&self) -> Option<Quantity> {
+        Quantity::parse(self.limits.get(Self::STORAGE)?).ok()
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -600,19 +600,23 @@ fn resources() {
     container(
         "\
 resources:
-  requests: {cpu: 200m, memory: 2Gi, nvidia.com/gpu: 1}
-  limits: {cpu: 0.1, memory: 1G, ephemeral-storage: 1Gi, gpu: 1, pods: 1, hugepages-2Mi: 2Mi}
+  requests: {cpu: 200m, memory: 2Gi, nvidia.com/gpu: 1, ephemeral-storage: 2Gi, a.com/b: 1, requests.a.com/b: 1}
+  limits: {cpu: 0.1, memory: 1G, ephemeral-storage: 1Gi, gpu: 1, pods: 1, hugepages-2Mi: 2Mi, a.com/b: 2, a.com/c: 1.5}
   claims: [{name: a}]
 ",
         &expect![[r#"
+            10: spec.containers[0].resources.requests: Invalid value: "1": must be equal to a.com/b limit of 2
             10: spec.containers[0].resources.requests: Invalid value: "200m": must be less than or equal to cpu limit of 100m
+            10: spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to ephemeral-storage limit of 1Gi
             10: spec.containers[0].resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1G
-            10: spec.containers[0].resources.requests[nvidia.com/gpu]: Forbidden: not supported yet: resources other than cpu and memory
-            11: spec.containers[0].resources.limits[ephemeral-storage]: Forbidden: not supported yet: limits of disk space
+            10: spec.containers[0].resources.requests[requests.a.com/b]: Invalid value: "requests.a.com/b": doesn't follow extended resource name standard
+            11: spec.containers[0].resources.limits[a.com/c]: Invalid value: "1500m": must be an integer
             11: spec.containers[0].resources.limits[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified
             11: spec.containers[0].resources.limits[gpu]: Invalid value: "gpu": must be a standard resource for containers
-            11: spec.containers[0].resources.limits[hugepages-2Mi]: Forbidden: not supported yet: resources other than cpu and memory
+            11: spec.containers[0].resources.limits[hugepages-2Mi]: Forbidden: not supported yet: huge pages
             11: spec.containers[0].resources.limits[pods]: Invalid value: "pods": must be a standard resource for containers
+            11: spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources
+            11: spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources
         "#]],
     );
     container(
@@ -885,6 +889,7 @@ resources:
             11: spec.resources.limits[a b]: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
             11: spec.resources.limits[gpu]: Invalid value: "gpu": must be a standard resource type or fully qualified
             11: spec.resources.limits[pods]: Unsupported value: "pods": supported values: "cpu", "hugepages-", "memory"
+            11: spec.resources.limits: Required value: Limit must be set for non overcommitable resources
         "#]],
     );
     spec(
@@ -1265,7 +1270,7 @@ envFrom:
             18: spec.containers[0].env[8].valueFrom.resourceFieldRef.resource: Unsupported value: "limits.gpu": supported values: "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"
             19: spec.containers[0].env[9].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor's values 1m and 1 are supported with the cpu resource
             20: spec.containers[0].env[10].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.memory": only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource
-            21: spec.containers[0].env[11].valueFrom.resourceFieldRef.resource: Forbidden: not supported yet: resources other than cpu and memory
+            21: spec.containers[0].env[11].valueFrom.resourceFieldRef.resource: Forbidden: not supported yet: huge pages
             22: spec.containers[0].env[12].valueFrom.resourceFieldRef.resource: Required value
             23: spec.containers[0].env[13].valueFrom.fileKeyRef.volumeName: Not found: "v"
             24: spec.containers[0].env[14].valueFrom.fileKeyRef.key: Required value

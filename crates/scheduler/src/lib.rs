@@ -14,6 +14,7 @@ mod preempt;
 pub mod pressure;
 mod resize;
 mod spread;
+pub mod storage;
 mod taint;
 
 #[cfg(test)]

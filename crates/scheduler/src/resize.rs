@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use podspec::{Container, ContainerKind, PodSpec, Resources};
+use podspec::{Container, ContainerKind, OtherResources, PodSpec, Resources};
 
 use crate::model::Requests;
 
@@ -65,10 +65,15 @@ impl Turn {
     }
 }
 
-/// As [`crate::requests_from_json`], of a pod as its node has it: cpu and memory alone.
+/// As [`crate::requests_from_json`], of a pod as its node has it: what a kubelet looks at.
 #[must_use]
 pub fn requests_of(spec: &PodSpec) -> Requests {
-    let of = |container: &Container| requests(&container.resources);
+    let of = |container: &Container| {
+        let mut all = requests(&container.resources);
+        let storage = container.other_resources.storage_request();
+        all.0.extend(storage.map(|amount| (OtherResources::STORAGE.to_owned(), amount.to_units())));
+        all
+    };
     let (mut sidecars, mut largest) = (Requests::default(), Requests::default());
     for container in &spec.init_containers {
         let mut here = of(container);

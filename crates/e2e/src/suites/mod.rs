@@ -17,6 +17,7 @@ mod dns;
 mod env_files;
 mod environment;
 mod ephemeral;
+mod ephemeral_storage;
 mod eviction;
 mod examples;
 mod hooks;
@@ -86,6 +87,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
     Suite { name: "eviction", tests: eviction::TESTS },
+    Suite { name: "ephemeral_storage", tests: ephemeral_storage::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },

@@ -84,12 +84,13 @@ fn the_summary_counts_what_a_pod_has(bed: &Bed) -> Result<()> {
     require_root()?;
     let cluster = Cluster::start(bed)?;
     let fields = json!({
-        "resources": {"limits": {"memory": "64Mi"}}, "volumeMounts": [mount("data", "/data")],
+        "resources": {"limits": {"memory": "64Mi"}}, "volumeMounts": [mount("data", "/data"), mount("cache", "/cache")],
     });
-    let script =
-        "head -c 3000000 /dev/zero > /data/file; head -c 2000000 /dev/zero > /own; sync; say start; serve";
+    let script = "head -c 1000000 /dev/zero > /cache/file; head -c 3000000 /dev/zero > /data/file; head -c 2000000 /dev/zero > /own; sync; say start; serve";
     let pod =
         Pod::new("writer").app_with("main", script, &fields).volume(json!({"name": "data", "emptyDir": {}}));
+    let cache = json!({"name": "cache", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}});
+    let pod = pod.volume(cache);
     cluster.apply_pod(&pod)?;
     bed.trace.wait("main start", SOON)?;
     let summary: Value = serde_json::from_str(&page(&cluster, "stats/summary")?)?;
@@ -107,7 +108,11 @@ fn the_summary_counts_what_a_pod_has(bed: &Bed) -> Result<()> {
     ensure!(number(&main["rootfs"]["usedBytes"]) >= 2_000_000, "{main}");
     ensure!(stats["volume"][0]["name"] == "data", "{stats}");
     ensure!(number(&stats["volume"][0]["usedBytes"]) >= 3_000_000, "{stats}");
-    ensure!(number(&stats["ephemeral-storage"]["usedBytes"]) >= 5_000_000, "{stats}");
+    let mut volumes = stats["volume"].as_array().into_iter().flatten();
+    let cache = volumes.find(|volume| volume["name"] == "cache").context("no such volume")?;
+    ensure!(number(&cache["capacityBytes"]) == 4 << 20, "{cache}");
+    ensure!((1_000_000..2_000_000).contains(&number(&cache["usedBytes"])), "{cache}");
+    ensure!((5_000_000..6_000_000).contains(&number(&stats["ephemeral-storage"]["usedBytes"])), "{stats}");
     ensure!(number(&stats["process_stats"]["process_count"]) > 0, "{stats}");
     let metrics = page(&cluster, "metrics/resource")?;
     for name in [

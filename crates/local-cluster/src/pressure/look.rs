@@ -4,7 +4,8 @@ use std::path::Path;
 
 use kubelet::PodView;
 use linux_sys::tree_usage::{TreeUsage, tree_usage};
-use podspec::PodSpec;
+use podspec::quantity::Quantity;
+use podspec::{Container, PodSpec};
 use scheduler::pressure::{Candidate, Level, Levels, Signal, Starved, Used};
 use scheduler::requests_of;
 
@@ -68,7 +69,10 @@ pub(super) fn candidates(signal: Signal, active: &[PodView], priorities: &[i32])
             name: pod.name.to_string(),
             priority: *priority,
             usage,
-            request: if is_memory { requests_of(&pod.spec).amount("memory") } else { 0 },
+            request: match starved {
+                Starved::Memory | Starved::EphemeralStorage => requests_of(&pod.spec).amount(starved.name()),
+                Starved::Inodes | Starved::Pids => 0,
+            },
             pod_request: pod.spec.resources.as_ref().and_then(|own| own.memory_request).filter(|_| is_memory),
             containers,
         }
@@ -86,17 +90,15 @@ fn memory(view: &PodView, running: &[Running]) -> (Option<u64>, Vec<Used>) {
     let readings = sampler::read(&groups);
     let used = running.iter().zip(readings).filter_map(|(container, reading)| {
         let usage = reading?.usage.working_set_bytes?;
-        let request = container_request(&view.pod.pod.spec, &container.name)?;
+        let request = named(&view.pod.pod.spec, &container.name)?.resources.memory_request.unwrap_or(0);
         Some(Used { name: container.name.clone(), usage, request })
     });
     (pod_usage(view).and_then(|usage| usage.working_set_bytes), used.collect())
 }
 
-/// `None` of an ephemeral container, which requests nothing and is never named.
-fn container_request(spec: &PodSpec, name: &str) -> Option<u64> {
-    let mut containers = spec.containers.iter().chain(&spec.init_containers);
-    let found = containers.find(|container| container.name.as_str() == name)?;
-    Some(found.resources.memory_request.unwrap_or(0))
+/// `None` of an ephemeral container, which requests nothing and is never told of.
+fn named<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a Container> {
+    spec.init_and_app_containers().find(|container| container.name.as_str() == name)
 }
 
 fn disk(starved: Starved, view: &PodView, running: &[Running]) -> (Option<u64>, Vec<Used>) {
@@ -110,8 +112,10 @@ fn disk(starved: Starved, view: &PodView, running: &[Running]) -> (Option<u64>, 
     for (container, (layer, logs)) in running.iter().zip(&trees.containers) {
         let own = held(layer).zip(held(logs)).map(|(layer, logs)| layer.plus(logs));
         add(own);
-        if let Some(own) = own.filter(|_| starved == Starved::EphemeralStorage) {
-            containers.push(Used { name: container.name.clone(), usage: own.bytes, request: 0 });
+        let of = named(&view.pod.pod.spec, &container.name).filter(|_| starved == Starved::EphemeralStorage);
+        if let (Some(own), Some(of)) = (own, of) {
+            let request = of.other_resources.storage_request().map_or(0, Quantity::to_units);
+            containers.push(Used { name: container.name.clone(), usage: own.bytes, request });
         }
     }
     (all.map(amount), containers)

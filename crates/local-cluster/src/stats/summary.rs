@@ -58,8 +58,13 @@ fn pod_stats(pod: &PodStats, disk: Option<&FileSystem>, now: WallTime) -> Value 
         volume["name"] = name.as_str().into();
         volume
     });
-    if !pod.volumes.is_empty() {
-        stats.insert("volume".into(), volumes.collect());
+    let in_memory = pod.memory_volumes.iter().map(|(name, held)| {
+        let mut volume = whole(held, now);
+        volume["name"] = name.as_str().into();
+        volume
+    });
+    if !pod.volumes.is_empty() || !pod.memory_volumes.is_empty() {
+        stats.insert("volume".into(), volumes.chain(in_memory).collect());
     }
     let of_containers = pod.containers.iter().flat_map(|container| [container.layer, container.logs]);
     let all = of_containers.flatten().chain(pod.volumes.iter().map(|(_, usage)| *usage));
@@ -174,8 +179,12 @@ mod tests {
             "time": now, "name": "data", "availableBytes": 300, "capacityBytes": 1_000, "usedBytes": 20,
             "inodes": 10, "inodesFree": 4, "inodesUsed": 2,
         });
-        assert_eq!(pod["volume"], json!([volume]));
-        // Two trees of the container, and a volume.
+        let in_memory = json!({
+            "time": now, "name": "cache", "availableBytes": 48, "capacityBytes": 64, "usedBytes": 16,
+            "inodes": 8, "inodesFree": 6, "inodesUsed": 2,
+        });
+        assert_eq!(pod["volume"], json!([volume, in_memory]));
+        // Two trees of the container, and a volume on disk.
         assert_eq!(
             (&pod["ephemeral-storage"]["usedBytes"], &pod["ephemeral-storage"]["inodesUsed"]),
             (&json!(120), &json!(8))

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{handler, id, restart_policy, source};
 use crate::ids::{ContainerName, VolumeName};
-use crate::json::{flag, integer, list, object, text, texts};
+use crate::json::{fields, flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, PortProtocol,
+    Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, OtherResources, PortProtocol,
     ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
     RestartRuleAction, SeccompProfile, SecurityContext, SubPath, TerminationMessagePolicy, VolumeMount,
 };
@@ -33,6 +33,7 @@ pub(super) fn lower(container: &Value, pod_context: &Value, section: ContainerKi
         env: list(container, "env").iter().map(source::variable).collect(),
         ports: list(container, "ports").iter().filter_map(port).collect(),
         resources: resources(&container["resources"]),
+        other_resources: other_resources(&container["resources"]),
         volume_mounts: list(container, "volumeMounts").iter().map(mount).collect(),
         restart,
         startup_probe: object(container, "startupProbe").and_then(handler::probe),
@@ -109,6 +110,16 @@ pub(super) fn resources(resources: &Value) -> Resources {
         memory_request: quantity(requests, "memory").map(Quantity::to_units),
         memory_limit: quantity(limits, "memory").map(Quantity::to_units),
     }
+}
+
+fn other_resources(resources: &Value) -> OtherResources {
+    let others = |list: &str| {
+        let all =
+            fields(&resources[list]).iter().filter(|(name, _)| !["cpu", "memory"].contains(&name.as_str()));
+        let canonical = |text: &Value| Some(Quantity::parse(text.as_str()?).ok()?.to_string());
+        all.filter_map(|(name, amount)| Some((name.clone(), canonical(amount)?))).collect()
+    };
+    OtherResources { requests: others("requests"), limits: others("limits") }
 }
 
 fn mount(mount: &Value) -> VolumeMount {

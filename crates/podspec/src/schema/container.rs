@@ -139,8 +139,8 @@ pub(crate) static SECRET_ENV_SOURCE: Object =
 pub(crate) static RESOURCE_REQUIREMENTS: Object = Object {
     name: "ResourceRequirements",
     fields: &[
-        when("limits", QUANTITIES, "for cpu and memory; not yet: other resources"),
-        when("requests", QUANTITIES, "for cpu and memory; not yet: other resources"),
+        when("limits", QUANTITIES, "for all but huge pages (not yet)"),
+        when("requests", QUANTITIES, "for all but huge pages (not yet)"),
         when(
             "claims",
             List(&Nested(&RESOURCE_CLAIM)),

@@ -58,10 +58,17 @@ pub(super) fn validate(resources: &Value, owner: Owner, path: &FieldPath, errors
         if limits.get(name) != Some(text) {
             entry(name, text, owner, &path.child("requests").key(name), errors);
         }
+        if is_extended(name) && limits.get(name).is_none() {
+            let detail = "Limit must be set for non overcommitable resources";
+            errors.push(FieldError::required(path.child("limits"), detail));
+        }
         let (Some(request), Some(limit)) = (quantity(text), limits.get(name).and_then(quantity)) else {
             continue;
         };
-        if request > limit {
+        if is_extended(name) && request != limit {
+            let detail = format!("must be equal to {name} limit of {limit}");
+            errors.push(FieldError::invalid(path.child("requests"), request.to_string(), &detail));
+        } else if request > limit {
             let detail = format!("must be less than or equal to {name} limit of {limit}");
             errors.push(FieldError::invalid(path.child("requests"), request.to_string(), &detail));
         }
@@ -139,6 +146,14 @@ fn entry(name: &str, text: &Value, owner: Owner, path: &FieldPath, errors: &mut 
         let detail = "must be greater than or equal to 0";
         errors.push(FieldError::invalid(path.clone(), quantity.to_string(), detail));
     }
+    if is_extended(name) && !quantity.is_whole() {
+        errors.push(FieldError::invalid(path.clone(), quantity.to_string(), "must be an integer"));
+    }
+}
+
+/// A resource of somebody's own, which the scheduler counts by the piece and nobody gets more of than was promised.
+fn is_extended(name: &str) -> bool {
+    name.contains('/') && !name.contains("kubernetes.io/")
 }
 
 fn name_in_pod(name: &str, path: &FieldPath, errors: &mut Vec<FieldError>) {
@@ -158,26 +173,27 @@ fn name_in_container(name: &str, path: &FieldPath, errors: &mut Vec<FieldError>)
     let messages = format::qualified_name(name);
     let qualified = messages.is_empty();
     invalid(errors, path, name, messages);
-    if name.contains('/') || name.starts_with(HUGE_PAGES) {
+    if name.contains('/') {
+        // As a quota would name it.
+        let counts = |name: &str| format::qualified_name(&format!("requests.{name}")).is_empty();
+        if is_extended(name) && (name.starts_with("requests.") || !counts(name)) {
+            let detail = "doesn't follow extended resource name standard";
+            errors.push(FieldError::invalid(path.clone(), name, detail));
+        }
+        return;
+    }
+    if name.starts_with(HUGE_PAGES) {
         if qualified {
-            errors.push(FieldError::not_yet(path.clone(), "resources other than cpu and memory"));
+            errors.push(FieldError::not_yet(path.clone(), "huge pages"));
         }
         return;
     }
     if qualified && !STANDARD.contains(&name) {
         errors.push(FieldError::invalid(path.clone(), name, NOT_STANDARD));
     }
-    match name {
-        "cpu" | "memory" => {}
-        "ephemeral-storage" => errors.push(FieldError::not_yet(path.clone(), "limits of disk space")),
-        _ if !OF_CONTAINERS.contains(&name) => {
-            errors.push(FieldError::invalid(
-                path.clone(),
-                name,
-                "must be a standard resource for containers",
-            ));
-        }
-        _ => {}
+    if !OF_CONTAINERS.contains(&name) {
+        let detail = "must be a standard resource for containers";
+        errors.push(FieldError::invalid(path.clone(), name, detail));
     }
 }
 

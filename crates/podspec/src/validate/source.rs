@@ -197,7 +197,7 @@ pub(super) fn resource(reference: &Value, asker: Asker, path: &FieldPath, errors
     } else if resource.is_empty() {
         errors.push(FieldError::required(path.child("resource"), ""));
     } else if huge {
-        errors.push(FieldError::not_yet(path.child("resource"), "resources other than cpu and memory"));
+        errors.push(FieldError::not_yet(path.child("resource"), "huge pages"));
     } else if !RESOURCES.contains(&resource) {
         errors.push(FieldError::not_supported(path.child("resource"), resource, &RESOURCES));
     }
