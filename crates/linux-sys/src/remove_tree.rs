@@ -1,7 +1,8 @@
 //! `rm -r` for trees whose content somebody else made.
 //!
 //! Follows no links, crosses no mounts, goes on past errors, and needs neither stack nor descriptors
-//! in proportion to the depth of the tree.
+//! in proportion to the depth of the tree. What was made immutable or append-only goes, too: a container may
+//! have had the right to do that.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -10,7 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, renameat, unlinkat,
+    AtFlags, CWD, Dir, FileType, IFlags, Mode, OFlags, ResolveFlags, ioctl_getflags, ioctl_setflags, openat,
+    openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -59,7 +61,13 @@ fn remove_at(path: &Path, errors: &mut Vec<RemoveError>) -> Result<(), Errno> {
         Ok(top) => {
             let mut removal = Removal { top, path: path.to_owned(), moved: 0, errors };
             removal.empty()?;
-            if removal.errors.is_empty() { unlinkat(CWD, path, AtFlags::REMOVEDIR) } else { Ok(()) }
+            if !removal.errors.is_empty() {
+                return Ok(());
+            }
+            match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
+                Err(Errno::PERM) if loosen(removal.top.as_fd()) => unlinkat(CWD, path, AtFlags::REMOVEDIR),
+                other => other,
+            }
         }
         // Not a directory, or a link.
         Err(Errno::NOTDIR | Errno::LOOP) => unlinkat(CWD, path, AtFlags::empty()),
@@ -105,7 +113,7 @@ impl Removal<'_> {
             }
             let Some(emptied) = levels.pop() else { break };
             if let Some(parent) = levels.last()
-                && let Err(error) = unlinkat(&parent.fd, &emptied.name, AtFlags::REMOVEDIR)
+                && let Err(error) = unlink(parent.fd.as_fd(), &emptied.name, AtFlags::REMOVEDIR)
                 && error != Errno::NOENT
             {
                 // When it is not empty, what is in it has been reported already.
@@ -123,7 +131,11 @@ impl Removal<'_> {
             self.moved += 1;
             let to =
                 CString::new(format!(".removed-{}-{}", std::process::id(), self.moved)).unwrap_or_default();
-            if let Err(error) = renameat(&parent.fd, name, &self.top, &to) {
+            let mut moved = renameat(&parent.fd, name, &self.top, &to);
+            if moved == Err(Errno::PERM) && loosen_all(parent.fd.as_fd(), name) | loosen(self.top.as_fd()) {
+                moved = renameat(&parent.fd, name, &self.top, &to);
+            }
+            if let Err(error) = moved {
                 self.moved -= 1;
                 self.report(levels, name, error);
             }
@@ -151,7 +163,7 @@ impl Removal<'_> {
                 directories.push(child.to_owned());
                 continue;
             }
-            match unlinkat(&fd, child, AtFlags::empty()) {
+            match unlink(fd.as_fd(), child, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 // Some file systems do not say what an entry is.
                 Err(Errno::ISDIR) => directories.push(child.to_owned()),
@@ -181,6 +193,33 @@ fn open_below(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     openat2(parent, name, flags, Mode::empty(), resolve)
 }
 
+fn unlink(parent: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<(), Errno> {
+    match unlinkat(parent, name, flags) {
+        Err(Errno::PERM) if loosen_all(parent, name) => unlinkat(parent, name, flags),
+        other => other,
+    }
+}
+
+/// Lets a directory and what it has under the name be changed; whether one of them could not be before.
+fn loosen_all(parent: BorrowedFd<'_>, name: &CStr) -> bool {
+    let loosened = loosen(parent);
+    let Ok(found) = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else { return loosened };
+    // Nothing else has such flags, and opening a pipe or a device is not without effect.
+    if !matches!(FileType::from_raw_mode(found.st_mode), FileType::RegularFile | FileType::Directory) {
+        return loosened;
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH;
+    let child = openat2(parent, name, flags, Mode::empty(), resolve);
+    child.is_ok_and(|child| loosen(child.as_fd())) | loosened
+}
+
+fn loosen(file: BorrowedFd<'_>) -> bool {
+    let fixed = IFlags::IMMUTABLE | IFlags::APPEND;
+    ioctl_getflags(file)
+        .is_ok_and(|flags| flags.intersects(fixed) && ioctl_setflags(file, flags - fixed).is_ok())
+}
+
 fn as_path(name: &CStr) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(name.to_bytes()))
 }
@@ -197,7 +236,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::PathBuf;
 
-    use rustix::fs::inotify;
+    use rustix::fs::{IFlags, inotify, ioctl_getflags, ioctl_setflags};
 
     use super::{DEPTH_MAX, remove_tree, remove_tree_between};
 
@@ -241,6 +280,33 @@ mod tests {
         }
         assert_eq!((gone.len(), gone[0].as_str(), gone[4].as_str()), (5, "first", "last"), "{gone:?}");
         assert!(remove_tree_between(&tree, "first", "last").is_empty(), "nothing there is fine");
+    }
+
+    #[test]
+    fn what_was_made_immutable_is_removed() {
+        let tree = directory("fixed");
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        for name in ["a/file", "a/b/file", "log"] {
+            fs::write(tree.join(name), "").unwrap();
+        }
+        for (name, flag) in [
+            ("log", IFlags::APPEND),
+            ("a/b/file", IFlags::IMMUTABLE),
+            ("a/b", IFlags::APPEND),
+            ("a", IFlags::IMMUTABLE),
+            ("", IFlags::IMMUTABLE),
+        ] {
+            let file = fs::File::open(tree.join(name)).unwrap();
+            let flags = ioctl_getflags(&file).unwrap_or(IFlags::empty());
+            if let Err(error) = ioctl_setflags(&file, flags | flag) {
+                println!("Skipped(no such flags here: {error})");
+                assert!(remove_tree(&tree).is_empty());
+                return;
+            }
+        }
+        assert!(fs::remove_dir_all(&tree).is_err());
+        let errors = remove_tree(&tree);
+        assert!(errors.is_empty() && !tree.exists(), "{errors:?}");
     }
 
     #[test]
