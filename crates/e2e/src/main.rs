@@ -44,6 +44,9 @@ fn main() -> ExitCode {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["answers"] => return conclude(answers::run()),
         ["probe", file] => return conclude(probe::run(Path::new(file))),
+        ["swap", ref paths @ ..] => return conclude(attack::swap(paths)),
+        ["eat", mib] => return conclude(attack::eat(mib)),
+        ["deep", count] => return conclude(attack::deep(count)),
         ["attack", file, target] => return conclude(attack::run(Path::new(file), target)),
         ["oci", file] => return conclude(oci::launch(Path::new(file))),
         ["held", file, program, ref args @ ..] => {

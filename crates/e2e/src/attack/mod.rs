@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use linux_sys::inspect::{self, Argument, Attempt, Call};
+use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -89,6 +90,35 @@ pub(crate) fn run(file: &Path, target: &str) -> Result<()> {
     fs::write(&new, serde_json::to_vec_pretty(&found)?)
         .and_then(|()| fs::rename(&new, file))
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Exchanges the two paths of each pair, one pair after another, for ever.
+pub(crate) fn swap(paths: &[&str]) -> Result<()> {
+    loop {
+        for pair in paths.chunks_exact(2) {
+            rustix::fs::renameat_with(CWD, pair[0], CWD, pair[1], RenameFlags::EXCHANGE)
+                .with_context(|| format!("cannot exchange {} and {}", pair[0], pair[1]))?;
+        }
+    }
+}
+
+/// Takes so many MiB of memory, and lets go of them.
+pub(crate) fn eat(mib: &str) -> Result<()> {
+    let mib: usize = mib.parse().context("not a number")?;
+    // Written to, so that it is there.
+    let eaten: Vec<Vec<u8>> = (0..mib).map(|_| vec![1; 1 << 20]).collect();
+    anyhow::ensure!(eaten.iter().all(|part| part.last() == Some(&1)), "memory that forgets");
+    Ok(())
+}
+
+/// Makes so many directories, each in the one before it.
+pub(crate) fn deep(count: &str) -> Result<()> {
+    let name = "d".repeat(200);
+    for _ in 0..count.parse().context("not a number")? {
+        fs::create_dir(&name)?;
+        rustix::process::chdir(name.as_str())?;
+    }
+    Ok(())
 }
 
 /// `passed`: what the kernel says only to those who may.

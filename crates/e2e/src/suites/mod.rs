@@ -8,6 +8,9 @@ mod api_hostile;
 mod api_hostile_clients;
 mod api_volumes;
 mod attacks;
+mod attacks_exhaustion;
+mod attacks_processes;
+mod attacks_volumes;
 mod client;
 mod client_libraries;
 mod co_located;
@@ -83,6 +86,9 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "sysctls", tests: sysctls::TESTS },
     Suite { name: "seccomp", tests: seccomp::TESTS },
     Suite { name: "privileged", tests: privileged::TESTS },
+    Suite { name: "attacks_exhaustion", tests: attacks_exhaustion::TESTS },
+    Suite { name: "attacks_volumes", tests: attacks_volumes::TESTS },
+    Suite { name: "attacks_processes", tests: attacks_processes::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
     Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
@@ -119,7 +125,10 @@ pub(crate) const ALL: &[Suite] = &[
 ];
 
 /// What takes minutes, or asks registries for programs: not for every day.
-pub(crate) const SLOW: &[Suite] = &[Suite { name: "client_libraries", tests: client_libraries::TESTS }];
+pub(crate) const SLOW: &[Suite] = &[
+    Suite { name: "client_libraries", tests: client_libraries::TESTS },
+    Suite { name: "many_attacks", tests: attacks_volumes::SLOW },
+];
 
 /// The fields of a container with a hook, whose `say` speaks for `hook`.
 pub(crate) fn hook(kind: &str, script: &str) -> serde_json::Value {
