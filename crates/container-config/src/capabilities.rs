@@ -51,6 +51,9 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// In a user namespace of its own a pod can have every one, over what belongs to the namespace.
+pub(crate) const ALL: u64 = (1 << NAMES.len()) - 1;
+
 /// What every container has unless it drops it: the field's common default.
 const DEFAULT: [&str; 14] = [
     "CHOWN",

@@ -82,6 +82,8 @@ pub struct SandboxConfig {
     pub host_network: bool,
     /// The host's System V and POSIX IPC.
     pub host_ipc: bool,
+    /// The pod's users, in a user namespace of its own; `None` for the host's. The runtime's to say.
+    pub users: Option<IdRange>,
     /// Names as in [`podspec::Sysctl`], and values: of the sandbox's own namespaces.
     pub sysctls: Vec<(String, String)>,
     /// Where the shim mounts the `/proc` of the process namespace that the containers share; `None` when
@@ -94,6 +96,17 @@ pub struct SandboxConfig {
     /// Of that cgroup; devices are confined per container.
     pub resources: ResourceLimits,
 }
+
+/// The ids that a pod's users and groups are on the host: 0 in the pod is `first`, and so on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct IdRange {
+    pub first: u32,
+    /// [`IDS_PER_POD`].
+    pub count: u32,
+}
+
+/// Every pod with users of its own has as many: those that images and Kubernetes count on.
+pub const IDS_PER_POD: u32 = 1 << 16;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Tmpfs {

@@ -33,14 +33,15 @@ pub fn container_config(
         None => PidNamespace::Container,
     };
     let privileged = container.security.privileged;
+    let hides_nothing = privileged || container.security.unmasked_proc;
     let env = environment::container_env(pod, container, facts, node, objects)?;
     Ok(ContainerConfig {
         name: container.name.clone(),
         process: process(pod, container, image, facts, node, objects, &env)?,
         root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
         mounts: mounts::mounts(&pod.spec, container, facts, &env, volume_images)?,
-        masked_paths: if privileged { Vec::new() } else { mounts::masked_paths(node) },
-        readonly_paths: if privileged { Vec::new() } else { mounts::readonly_paths() },
+        masked_paths: if hides_nothing { Vec::new() } else { mounts::masked_paths(node) },
+        readonly_paths: if hides_nothing { Vec::new() } else { mounts::readonly_paths() },
         privileged,
         pid_namespace,
         resources: resources::resource_limits_in(&pod.spec, container),
@@ -64,7 +65,8 @@ fn process(
     own_env: &[Variable],
 ) -> Result<Process, ConfigError> {
     let identity = user::identity(pod, container, image)?;
-    let capabilities = capabilities::sets(&container.security, identity.uid, node.capabilities)?;
+    let available = if pod.spec.own_users { capabilities::ALL } else { node.capabilities };
+    let capabilities = capabilities::sets(&container.security, identity.uid, available)?;
     let seccomp = match &container.security.seccomp {
         _ if container.security.privileged => Vec::new(),
         SeccompProfile::Unconfined => Vec::new(),

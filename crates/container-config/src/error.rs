@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use podspec::ContainerName;
 use podspec::source::ObjectKind;
 
+use crate::config::IDS_PER_POD;
 use crate::objects::not_found;
 
 /// The message is the container's `waiting.message`, the reason its `waiting.reason`.
@@ -28,6 +29,11 @@ pub enum ConfigError {
         max = i32::MAX
     )]
     ImageUserOutOfRange { user: String },
+    #[error(
+        "{what} {id} is none of the pod's own (hostUsers: false), which are 0 to {max}: set {field}, or hostUsers to true",
+        max = IDS_PER_POD - 1
+    )]
+    IdOutOfRange { what: &'static str, id: u32, field: &'static str },
     #[error(
         "no command specified: the image has no entrypoint and no command, so set command in the container"
     )]

@@ -30,9 +30,9 @@ mod tests;
 
 pub use command::probe_command;
 pub use config::{
-    BindSource, CapabilitySets, ContainerConfig, DeviceRule, ImageConfig, ImageSource, Layer, Mount,
-    MountKind, MountOptions, NodeFacts, PidNamespace, Process, ResourceLimits, Rlimit, Root, SandboxConfig,
-    SandboxFacts, SockFilter, Tmpfs, VolumeImages,
+    BindSource, CapabilitySets, ContainerConfig, DeviceRule, IDS_PER_POD, IdRange, ImageConfig, ImageSource,
+    Layer, Mount, MountKind, MountOptions, NodeFacts, PidNamespace, Process, ResourceLimits, Rlimit, Root,
+    SandboxConfig, SandboxFacts, SockFilter, Tmpfs, VolumeImages,
 };
 pub use container::container_config;
 pub use error::ConfigError;

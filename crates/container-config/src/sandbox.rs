@@ -36,6 +36,7 @@ pub fn sandbox_config(
         hostname: kernel_hostname(pod)?,
         host_network: pod.spec.host_network,
         host_ipc: pod.spec.host_ipc,
+        users: None,
         sysctls: pod.spec.sysctls.iter().map(|s| (s.name.clone(), s.value.clone())).collect(),
         shared_proc: pod.spec.share_process_namespace.then(|| pod_dir.join("proc")),
         tmpfs,

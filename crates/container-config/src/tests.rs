@@ -3,6 +3,7 @@
 mod golden;
 mod rules;
 mod sources;
+mod users;
 mod volumes;
 
 use std::collections::BTreeMap;

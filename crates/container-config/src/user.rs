@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use podspec::{Container, Pod};
 
-use crate::config::ImageConfig;
+use crate::config::{IDS_PER_POD, ImageConfig};
 use crate::error::ConfigError;
 
 /// The largest user or group id the field's runtimes take.
@@ -36,7 +36,27 @@ pub(crate) fn identity(
         groups.extend(memberships(&image.group, name));
     }
     groups.extend(pod.spec.supplemental_groups.iter().chain(&pod.spec.fs_group));
+    if pod.spec.own_users {
+        verify_own(entry.uid, gid, &groups)?;
+    }
     Ok(Identity { uid: entry.uid, gid, groups: groups.into_iter().collect(), home: entry.home.to_owned() })
+}
+
+/// The kernel knows no others in the pod's user namespace.
+fn verify_own(uid: u32, gid: u32, groups: &BTreeSet<u32>) -> Result<(), ConfigError> {
+    let refuse = |what, id, field| Err(ConfigError::IdOutOfRange { what, id, field });
+    if uid >= IDS_PER_POD {
+        return refuse("user", uid, "runAsUser");
+    }
+    if gid >= IDS_PER_POD {
+        return refuse("group", gid, "runAsGroup");
+    }
+    match groups.last() {
+        Some(id) if *id >= IDS_PER_POD => {
+            refuse("supplementary group", *id, "supplementalGroups and fsGroup to others")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn verify_non_root(pod: &Pod, container: &Container, image_user: &str) -> Result<(), ConfigError> {

@@ -44,6 +44,25 @@ pub fn set_capabilities(effective: u64, permitted: u64) -> Result<(), Errno> {
     )
 }
 
+/// Files that this thread makes from now on belong to this user and group, and it may do with files all that its
+/// permitted capabilities allow, as before.
+///
+/// # Errors
+/// `EPERM` without `CAP_SETUID` and `CAP_SETGID`, or for ids the user namespace does not have.
+pub fn make_files_of(uid: u32, gid: u32) -> Result<(), Errno> {
+    // SAFETY: none of the two takes pointers. They return the id before, and refuse in no other way.
+    let set = |call: libc::c_long, id: u32| unsafe { libc::syscall(call, id) };
+    for (call, id) in [(libc::SYS_setfsgid, gid), (libc::SYS_setfsuid, uid)] {
+        set(call, id);
+        if set(call, id) != libc::c_long::from(id) {
+            return Err(Errno::PERM);
+        }
+    }
+    // Those for files go with the user that is root.
+    let permitted = permitted_capabilities()?;
+    set_capabilities(permitted, permitted)
+}
+
 /// Leaves the session keyring, and with it the keys of whoever started this process, for a new one.
 ///
 /// # Errors

@@ -27,6 +27,21 @@ pub fn try_exclusive(path: &Path) -> io::Result<Option<Lock>> {
     }
 }
 
+/// Takes the lock on the directory at `path` itself. Waits for another holder, who is to be brief.
+///
+/// # Errors
+/// When the directory cannot be opened.
+pub fn directory(path: &Path) -> io::Result<Lock> {
+    let file = File::open(path)?;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::try_exclusive;

@@ -23,6 +23,8 @@ pub const NOEXEC: u64 = 0x8;
 /// Instead of `relatime`.
 pub const STRICTATIME: u64 = 0x20;
 
+const ID_MAP: u64 = 0x10_0000;
+
 /// Whether a change covers one mount or everything mounted below it too.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extent {
@@ -66,6 +68,16 @@ pub fn set_private(fd: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
 /// `mount_setattr(2)`'s; `EINVAL` when `fd` is not the root of a mount.
 pub fn set_slave(fd: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
     setattr(fd, extent, &MountAttr { attr_set: 0, attr_clr: 0, propagation: libc::MS_SLAVE, userns_fd: 0 })
+}
+
+/// Has the ids of files shown, and taken, as the user namespace at `users` maps them: what is 0 on the file system
+/// is 0 in the namespace. Async-signal-safe.
+///
+/// # Errors
+/// `mount_setattr(2)`'s; `EINVAL` for a file system that cannot do that, or a mount that is mounted somewhere.
+pub fn set_id_map(fd: BorrowedFd<'_>, users: BorrowedFd<'_>, extent: Extent) -> Result<(), Errno> {
+    let userns_fd = u64::try_from(users.as_raw_fd()).map_err(|_| Errno::BADF)?;
+    setattr(fd, extent, &MountAttr { attr_set: ID_MAP, attr_clr: 0, propagation: 0, userns_fd })
 }
 
 fn setattr(fd: BorrowedFd<'_>, extent: Extent, attributes: &MountAttr) -> Result<(), Errno> {

@@ -16,6 +16,8 @@ impl Namespaces {
     pub const IPC: Self = Self(libc::CLONE_NEWIPC as u32);
     pub const PID: Self = Self(libc::CLONE_NEWPID as u32);
     pub const NET: Self = Self(libc::CLONE_NEWNET as u32);
+    /// Made or joined before the others of its set, which are then its.
+    pub const USER: Self = Self(libc::CLONE_NEWUSER as u32);
 
     #[must_use]
     pub const fn bits(self) -> u32 {

@@ -41,6 +41,8 @@ pub struct PodSpec {
     pub host_network: bool,
     pub host_pid: bool,
     pub host_ipc: bool,
+    /// `hostUsers: false`: its users are none of the host's (KEP-127).
+    pub own_users: bool,
     /// `securityContext.sysctls`, their names with dots.
     pub sysctls: Vec<Sysctl>,
     /// A container, or the pod, has an `appArmorProfile` other than `Unconfined`.
@@ -420,6 +422,8 @@ pub struct SecurityContext {
     pub capabilities: Capabilities,
     /// All capabilities and devices, and nothing hidden.
     pub privileged: bool,
+    /// `procMount: Unmasked`: nothing of `/proc` is hidden or read-only.
+    pub unmasked_proc: bool,
     pub seccomp: SeccompProfile,
 }
 

@@ -1070,7 +1070,6 @@ os: {name: windows}
             5: spec.HostPID: Forbidden: when `hostUsers` is false
             5: spec.HostIPC: Forbidden: when `hostUsers` is false
             9: spec.activeDeadlineSeconds: Invalid value: 2147483648: must be between 1 and 2147483647, inclusive
-            14: spec.hostUsers: Forbidden: not supported yet: user namespaces (remove it, or set it to true)
             18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
             22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
             28: spec.resources: Forbidden: may not be set for a windows pod
@@ -1168,6 +1167,19 @@ securityContext:
         &expect![[r#"
             10: spec.securityContext.seccompProfile.localhostProfile: Invalid value: "../../etc/passwd": must not contain '..'
             11: spec.securityContext.appArmorProfile.localhostProfile: Invalid value: "x": can only be set when AppArmor type is Localhost
+        "#]],
+    );
+}
+
+#[test]
+fn users_of_its_own() {
+    spec(
+        "\
+hostUsers: false
+hostNetwork: true
+",
+        &expect![[r#"
+            10: spec.hostNetwork: Forbidden: when `hostUsers` is false
         "#]],
     );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use shim_protocol::{ExecFailure, FrameError, RecordError, SOCKET_NAME, VERSION};
 
 use crate::claim::ClaimError;
+use crate::users::UsersError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuntimeError {
@@ -14,6 +15,8 @@ pub(crate) enum RuntimeError {
     EtcFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Users(#[from] UsersError),
     #[error("cannot start the pod's shim")]
     Launch(#[source] io::Error),
     #[error("cannot watch the pod's shim")]

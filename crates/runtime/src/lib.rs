@@ -19,6 +19,7 @@ mod sandbox;
 mod service;
 mod session;
 mod sweep;
+mod users;
 
 pub use claim::{Claim, ClaimError, claim};
 pub use image_use::{ImageUse, image_uses};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use container_config::{SandboxConfig, SandboxFacts};
+use container_config::{IdRange, SandboxConfig, SandboxFacts};
 use lifecycle::Observation;
 use ports::{Observer, PodContext};
 use shim_protocol::{ReplyBody, RequestBody, SandboxLaunch, VERSION};
@@ -17,6 +17,7 @@ use crate::dirs;
 use crate::error::{CallError, RuntimeError};
 use crate::etc;
 use crate::service::ShimRuntime;
+use crate::users;
 
 /// A sandbox is made and stopped within a fraction of a second; a shim that takes this long hangs.
 const SANDBOX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,11 +33,14 @@ impl ShimRuntime {
         &self,
         pod: &Arc<PodContext>,
         attempt: u32,
-        config: SandboxConfig,
+        mut config: SandboxConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<SandboxFacts, RuntimeError> {
         self.claim_pod(pod)?;
         dirs::make_pod_dirs(pod)?;
+        if pod.pod.spec.own_users {
+            config.users = Some(assign_users(pod).await?);
+        }
         let stream = self.launcher.launch(pod).map_err(RuntimeError::Launch)?;
         let watched = Watched { pod: Arc::clone(pod), attempt, observer };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
@@ -153,6 +157,12 @@ impl ShimRuntime {
         errors.extend(blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await);
         if errors.is_empty() { Ok(()) } else { Err(RuntimeError::Leftovers(errors)) }
     }
+}
+
+async fn assign_users(pod: &Arc<PodContext>) -> Result<IdRange, RuntimeError> {
+    let pod_dir = pod.pod_dir.clone();
+    let assigned = tokio::task::spawn_blocking(move || users::assign(&pod_dir)).await;
+    Ok(assigned.map_err(|_| CallError::Gone)??)
 }
 
 /// Work on many files, off the threads that serve connections.

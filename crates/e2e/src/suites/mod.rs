@@ -57,6 +57,7 @@ mod sysctls;
 mod termination;
 mod termination_order;
 mod usage;
+mod user_namespaces;
 mod volume_mounts;
 mod volumes;
 
@@ -119,6 +120,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
     Suite { name: "env_files", tests: env_files::TESTS },
     Suite { name: "usage", tests: usage::TESTS },
+    Suite { name: "user_namespaces", tests: user_namespaces::TESTS },
     Suite { name: "client", tests: client::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "differential", tests: differential::TESTS },

@@ -171,6 +171,7 @@ fn security(own: &Value, of_pod: &Value) -> SecurityContext {
             drop: names("drop").iter().map(|n| capability(n)).collect(),
         },
         privileged: flag(own, "privileged"),
+        unmasked_proc: text(own, "procMount") == "Unmasked",
         seccomp: seccomp.unwrap_or_default(),
     }
 }

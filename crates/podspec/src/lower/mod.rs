@@ -54,6 +54,7 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         host_network: flag(spec, "hostNetwork"),
         host_pid: flag(spec, "hostPID"),
         host_ipc: flag(spec, "hostIPC"),
+        own_users: spec.get("hostUsers") == Some(&Value::Bool(false)),
         sysctls: list(context, "sysctls").iter().map(sysctl).collect(),
         app_armor: app_armor(spec),
         share_process_namespace: flag(spec, "shareProcessNamespace"),

@@ -1,6 +1,6 @@
 //! The pod itself and what belongs to it as a whole.
 
-use super::Accepted::{Empty, Flag, Text};
+use super::Accepted::{Empty, Text};
 use super::Type::{List, Nested};
 use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
 use super::scheduling::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
@@ -113,7 +113,7 @@ pub(crate) static POD_SPEC: Object = Object {
         not_yet("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT)), "topology spread"),
         ok("setHostnameAsFQDN", BOOL),
         ok("os", Nested(&POD_OS)),
-        only("hostUsers", BOOL, &[Flag(true)], "user namespaces"),
+        ok("hostUsers", BOOL),
         ok("schedulingGates", List(&Nested(&POD_SCHEDULING_GATE))),
         ok("resourceClaims", List(&Nested(&POD_RESOURCE_CLAIM))),
         ok("resources", Nested(&RESOURCE_REQUIREMENTS)),

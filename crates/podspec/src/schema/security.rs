@@ -20,11 +20,7 @@ pub(crate) static SECURITY_CONTEXT: Object = Object {
         ok("runAsNonRoot", BOOL),
         ok("readOnlyRootFilesystem", BOOL),
         ok("allowPrivilegeEscalation", BOOL),
-        when(
-            "procMount",
-            STRING,
-            "with `Default`; `Unmasked` needs `hostUsers: false`, which is not supported yet",
-        ),
+        ok("procMount", STRING),
         ok("seccompProfile", Nested(&SECCOMP_PROFILE)),
         ok("appArmorProfile", Nested(&APP_ARMOR_PROFILE)),
     ],

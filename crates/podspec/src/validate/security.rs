@@ -14,8 +14,9 @@ const PROFILE_BYTES_MAX: usize = 4095;
 pub(super) fn validate_pod(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     let context = &spec["securityContext"];
     if spec.get("hostUsers") == Some(&Value::Bool(false)) {
-        // Kubernetes writes these two as Go does.
-        for (field, name) in [("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
+        // Kubernetes writes the last two as Go does.
+        for (field, name) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")]
+        {
             if flag(spec, field) {
                 errors.push(FieldError::forbidden(path.child(name), "when `hostUsers` is false"));
             }

@@ -1,7 +1,7 @@
 //! Carries out one step. Async-signal-safe: the child neither allocates nor takes locks.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use linux_sys::namespace::{self, Namespaces};
 use linux_sys::rlimit::{self, Limit};
@@ -12,6 +12,7 @@ use rustix::process::Signal;
 
 use super::file_system::Root;
 use super::step::Step;
+use super::users;
 
 /// What became of a step that did not fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +24,7 @@ pub(super) enum Outcome {
 
 pub(super) const STDERR_FD: u32 = 2;
 
-pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
+pub(super) fn apply(step: &Step, root: &mut Root<'_>) -> Result<Outcome, Errno> {
     match step {
         Step::OomScoreAdj(value) => return set_oom_score_adj(value),
         Step::ResourceLimit { resource, limit } => return set_resource_limit(*resource, *limit),
@@ -43,6 +44,7 @@ pub(super) fn apply(step: &Step, root: &mut Root) -> Result<Outcome, Errno> {
         Step::MakeRootReadOnly => root.make_overlays_read_only(),
         Step::PivotRoot => root.pivot(),
         Step::ChangeDirectory(path) => root.change_directory(path),
+        Step::EnterUsers(kinds) => enter_users(root.users()?, *kinds),
         process => apply_to_process(process),
     }?;
     Ok(Outcome::Done)
@@ -58,9 +60,9 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
         }
         Step::JoinCgroup(groups) => join_cgroup(groups),
         Step::NewCgroupNamespace => namespace::unshare(Namespaces::CGROUP),
-        Step::JoinNamespaces(process) => {
-            namespace::setns(process.as_fd(), Namespaces::MOUNT | Namespaces::CGROUP | Namespaces::PID)
-        }
+        Step::JoinNamespaces(process, kinds) => namespace::setns(process.as_fd(), *kinds),
+        Step::BeRoot => users::be_root(),
+        Step::MakeFilesOf(id) => credentials::make_files_of(*id, *id),
         Step::JoinPidNamespace(process) => namespace::setns(process.as_fd(), Namespaces::PID),
         Step::NewSession => rustix::process::setsid().map(|_| ()),
         Step::NewKeyring => match credentials::new_session_keyring() {
@@ -93,6 +95,12 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
         Step::CloseOnExec => exec::close_on_exec_from(STDERR_FD + 1),
         _ => Err(Errno::INVAL),
     }
+}
+
+fn enter_users(users: BorrowedFd<'_>, kinds: Namespaces) -> Result<(), Errno> {
+    namespace::setns(users, Namespaces::USER)?;
+    users::be_root()?;
+    namespace::unshare(kinds)
 }
 
 fn join_cgroup(groups: &[OwnedFd]) -> Result<(), Errno> {

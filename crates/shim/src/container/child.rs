@@ -5,8 +5,9 @@
 //! killed.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::{self, Read, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use linux_sys::namespace::Namespaces;
 use linux_sys::process::{self, Child};
@@ -16,18 +17,22 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Signal;
 
-use super::SpawnError;
 use super::apply::{Outcome, STDERR_FD, apply};
 use super::explain::explain;
 use super::file_system::Root;
 use super::program::{ExecFailure, Program};
 use super::step::Step;
+use super::{SpawnError, proc};
 
 /// Everything the child needs.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'p> {
     pub(super) steps: Vec<Step>,
     pub(super) end: End,
+    /// The user namespace for the steps that take one.
+    pub(super) users: Option<BorrowedFd<'p>>,
+    /// What is done by [`proc::set_up`] when the child is at [`Step::AppearFirst`]; `None` when it has no such step.
+    pub(super) proc: Option<Vec<Step>>,
 }
 
 /// What the child does after its steps.
@@ -62,14 +67,14 @@ const KIND_APPEARED: u8 = 5;
 
 /// Returns when the program has been executed. `cgroup` is a v2 group's directory.
 pub(super) fn start(
-    plan: &Plan,
+    plan: &Plan<'_>,
     namespaces: Namespaces,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Ready, SpawnError> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::create("make a pipe"))?;
+    let (reader, writer) = channel(plan)?;
     let mut reader = Some(reader);
     let overlays = plan.steps.iter().filter(|step| matches!(step, Step::Overlay(_))).count();
-    let mut root = Root::new(overlays);
+    let mut root = Root::new(overlays, plan.users);
     let mut child = process::clone_child(namespaces, cgroup, || {
         // The child's copy: only the shim may keep the pipe from breaking.
         reader = None;
@@ -87,6 +92,15 @@ pub(super) fn start(
     }
 }
 
+/// The parent's end, and the child's; both ways when the child has to wait for the parent.
+fn channel(plan: &Plan<'_>) -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    if plan.proc.is_none() {
+        return pipe_with(PipeFlags::CLOEXEC).map_err(SpawnError::create("make a pipe"));
+    }
+    let (ours, theirs) = UnixStream::pair().map_err(SpawnError::create::<io::Error>("make a socket"))?;
+    Ok((ours.into(), theirs.into()))
+}
+
 /// Kills and reaps a child that may be in the middle of something. One that hangs in the kernel is
 /// left to whoever reaps this process's children.
 pub(super) fn end(child: &Child) {
@@ -98,10 +112,15 @@ pub(super) fn end(child: &Child) {
 }
 
 /// In the child. Async-signal-safe.
-fn run(plan: &Plan, root: &mut Root, reports: BorrowedFd<'_>) -> i32 {
+fn run(plan: &Plan<'_>, root: &mut Root<'_>, reports: BorrowedFd<'_>) -> i32 {
     for (at, step) in plan.steps.iter().enumerate() {
         let outcome = match step {
-            Step::Appear => match appear(reports) {
+            Step::Appear | Step::AppearFirst => match appear(reports) {
+                Ok(None) if matches!(step, Step::AppearFirst) => {
+                    // Its descriptors are closed.
+                    std::mem::forget(std::mem::replace(root, Root::new(0, None)));
+                    wait_for_proc(reports)
+                }
                 Ok(None) => Ok(Outcome::Done),
                 Ok(Some(pid)) => {
                     let told = report(reports, KIND_APPEARED, usize::try_from(pid).unwrap_or(0), 0);
@@ -143,6 +162,14 @@ fn appear(reports: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
     process::fork_sibling()
 }
 
+/// Until the parent, which may be dead, has said so.
+fn wait_for_proc(reports: BorrowedFd<'_>) -> Result<Outcome, Errno> {
+    match rustix::io::read(reports, &mut [0])? {
+        0 => Err(Errno::PIPE),
+        _ => Ok(Outcome::Done),
+    }
+}
+
 /// One write, so one read. `number` is the step's, or whether the program exists.
 fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Result<(), Errno> {
     let mut bytes = [0; REPORT_BYTES];
@@ -154,7 +181,7 @@ fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Resul
 
 /// In the parent: reads reports until execve, or the child's end, closes the pipe. `child` becomes the
 /// process that goes on, whose reports may come before the one about itself.
-fn supervise(plan: &Plan, mut reports: File, child: &mut Child) -> Result<Vec<String>, SpawnError> {
+fn supervise(plan: &Plan<'_>, mut reports: File, child: &mut Child) -> Result<Vec<String>, SpawnError> {
     let deadline = clock::boot_ns().saturating_add(SET_UP_MAX_S * NANOS_PER_SECOND);
     let mut warnings = Vec::new();
     let mut about_to_end = false;
@@ -183,7 +210,14 @@ fn supervise(plan: &Plan, mut reports: File, child: &mut Child) -> Result<Vec<St
         let errno = i32::from_le_bytes([e0, e1, e2, e3]);
         match (kind, plan.steps.get(number as usize), &plan.end) {
             (KIND_ABOUT_TO_END, ..) => about_to_end = true,
-            (KIND_APPEARED, ..) => take_over(child, number)?,
+            (KIND_APPEARED, ..) => {
+                take_over(child, number)?;
+                if let (Some(steps), Some(users)) = (&plan.proc, plan.users) {
+                    proc::set_up(child, steps, users)?;
+                    // One that is dead will be found to be.
+                    let _ = reports.write_all(b"\n");
+                }
+            }
             (KIND_TOLERATED, Some(step), _) => {
                 warnings.push(format!("cannot {step}: {}", io::Error::from_raw_os_error(errno)));
             }

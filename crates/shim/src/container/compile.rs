@@ -1,5 +1,6 @@
 //! From a container's configuration to the steps that make it.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use container_config::{BindSource, ContainerConfig, Mount, MountKind, MountOptio
 use linux_sys::cgroup::{Group, Hierarchy};
 use linux_sys::in_root::Missing;
 use linux_sys::mount::{NODEV, NOEXEC, NOSUID, RDONLY, STRICTATIME};
+use linux_sys::namespace::Namespaces;
 use linux_sys::rlimit::Limit;
 use linux_sys::seccomp::Instruction;
 use rustix::fs::Gid;
@@ -15,6 +17,7 @@ use rustix::fs::Gid;
 use super::SpawnError;
 use super::devices::Node;
 use super::error::c_string;
+use super::spawn::MAPPED;
 use super::stdio;
 use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, Step, V1Hierarchy};
 use super::volume::Tree;
@@ -27,7 +30,6 @@ pub(super) struct Prepared {
     /// The upper and the work directory of each of the root's layers.
     pub(super) writable: Vec<(PathBuf, PathBuf)>,
     pub(super) termination_log: PathBuf,
-    pub(super) stdio: [OwnedFd; 3],
     pub(super) terminal: Option<PreparedTerminal>,
     /// v1: the files to join the group by; empty on v2.
     pub(super) cgroup_files: Vec<OwnedFd>,
@@ -39,6 +41,16 @@ pub(super) struct Prepared {
     pub(super) trees: Vec<Option<Tree>>,
     /// For a container in the pod's process namespace.
     pub(super) shared: Option<SharedProcesses>,
+    /// The host's id for the container's root, when its users are not the host's.
+    pub(super) first_id: Option<u32>,
+}
+
+/// What its process does, and what is done for it.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub(super) steps: Vec<Step>,
+    /// What concerns `/proc`, when that is not its process's to make ([`super::proc`]).
+    pub(super) proc: Option<Vec<Step>>,
 }
 
 /// A process namespace that others are in.
@@ -77,7 +89,11 @@ pub(super) struct PreparedTerminal {
 const DEV_SIZE: &str = "65536k";
 const DEV_ATTRIBUTES: u64 = STRICTATIME;
 
-pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Result<Vec<Step>, SpawnError> {
+pub(super) fn compile(
+    config: &ContainerConfig,
+    stdio: [OwnedFd; 3],
+    mut prepared: Prepared,
+) -> Result<Compiled, SpawnError> {
     let mut steps = vec![Step::Reset];
     steps.extend(join(std::mem::take(&mut prepared.cgroup_files)));
     // A privileged one sees the host's, as with containerd.
@@ -88,46 +104,112 @@ pub(super) fn compile(config: &ContainerConfig, mut prepared: Prepared) -> Resul
         None => Birth::First,
         Some(_) => Birth::Last { terminal: config.tty },
     };
-    steps.extend([Step::NewKeyring, Step::Stdio(prepared.stdio)]);
-    if birth == Birth::First {
+    let first_id = prepared.first_id;
+    if first_id.is_none() {
+        steps.push(Step::NewKeyring);
+    }
+    steps.push(Step::Stdio(stdio));
+    if birth == Birth::First && first_id.is_none() {
         steps.extend(session(config.tty));
     }
     steps.push(oom_score_adj(&config.process)?);
-    steps.extend(overlays(config, &prepared.rootfs, &prepared.writable)?);
-    let mut terminal = prepared.terminal;
-    let mut trees = std::mem::take(&mut prepared.trees).into_iter();
-    for mount in &config.mounts {
-        let tree = trees.next().flatten();
-        let devpts = terminal
-            .as_mut()
-            .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
-        steps.push(match (&mount.kind, &mut prepared.shared) {
-            (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
-            (MountKind::Bind(_) | MountKind::Image(_), _) => Step::Bind(bind(mount, tree)?),
-            (MountKind::Dev, _) => dev(mount, std::mem::take(&mut prepared.devices))?,
-            _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
-        });
-    }
+    steps.extend(overlays(config, &prepared.rootfs, &prepared.writable, first_id.is_some())?);
+    steps.extend(first_id.map(Step::MakeFilesOf));
+    let mut made = Compiled { steps, proc: (birth == Birth::First && first_id.is_some()).then(Vec::new) };
+    let terminal = mounts(config, &mut prepared, &mut made)?;
     if let Some(terminal) = terminal {
-        steps.push(Step::Console(terminal.slave));
+        made.steps.push(Step::Console(terminal.slave));
     } else if !config.stdin && config.mounts.iter().any(|mount| mount.kind == MountKind::Dev) {
-        steps.push(Step::InputFromOwnNull);
+        made.steps.push(Step::InputFromOwnNull);
     }
-    steps.extend(termination_message(config, &prepared.termination_log)?);
-    for path in &config.masked_paths {
-        steps.push(Step::Mask(c_string(path.as_str(), "a masked path")?));
-    }
-    for path in &config.readonly_paths {
-        steps.push(Step::MakeReadOnly(c_string(path.as_str(), "a read-only path")?));
-    }
+    made.steps.extend(termination_message(config, &prepared.termination_log, first_id.is_some())?);
+    hide(config, &mut made)?;
+    let Compiled { mut steps, proc } = made;
     steps.push(Step::MakeDirectory(c_string(config.process.cwd.as_str(), "the working directory")?));
     if config.root.read_only {
         steps.push(Step::MakeRootReadOnly);
     }
     steps.push(Step::PivotRoot);
     steps.extend(prepared.shared.map(|shared| Step::JoinPidNamespace(shared.init)));
+    if first_id.is_some() {
+        let cgroups = prepared.cgroup_v2 && !config.privileged;
+        steps.extend(enter_users(birth, cgroups));
+        if birth == Birth::First {
+            steps.extend(session(config.tty));
+        }
+        // The one before is in the mount namespace that was left.
+        steps.push(Step::OpenRoot);
+    }
     steps.extend(process_steps(&config.process, birth)?);
-    Ok(steps)
+    Ok(Compiled { steps, proc })
+}
+
+/// The container's mounts, and the terminal whose other end is not mounted yet.
+fn mounts(
+    config: &ContainerConfig,
+    prepared: &mut Prepared,
+    made: &mut Compiled,
+) -> Result<Option<PreparedTerminal>, SpawnError> {
+    let first_id = prepared.first_id;
+    let mut terminal = prepared.terminal.take();
+    let mut trees = std::mem::take(&mut prepared.trees).into_iter();
+    for mount in &config.mounts {
+        let tree = trees.next().flatten();
+        let devpts = terminal
+            .as_mut()
+            .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
+        let step = match (&mount.kind, &mut prepared.shared) {
+            (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
+            (MountKind::Bind(_) | MountKind::Image(_), _) => {
+                Step::Bind(bind(mount, tree, first_id.is_some())?)
+            }
+            (MountKind::Dev, _) => dev(mount, std::mem::take(&mut prepared.devices))?,
+            (MountKind::Devpts, _) if devpts.is_none() => {
+                let devpts = stdio::devpts(attributes(mount.options), first_id.unwrap_or(0))?;
+                mount_step(mount, Some(devpts), &prepared.group, prepared.cgroup_v2)?
+            }
+            _ => mount_step(mount, devpts, &prepared.group, prepared.cgroup_v2)?,
+        };
+        if made.proc.is_some() && mount.kind == MountKind::Proc {
+            made.steps.push(Step::MakeDirectory(c_string(mount.target.as_str(), "a mount path")?));
+        }
+        made.push(&mount.target, step);
+    }
+    Ok(terminal)
+}
+
+fn hide(config: &ContainerConfig, made: &mut Compiled) -> Result<(), SpawnError> {
+    let masked = config.masked_paths.iter().map(|path| (path, Step::Mask as fn(CString) -> Step));
+    let read_only =
+        config.readonly_paths.iter().map(|path| (path, Step::MakeReadOnly as fn(CString) -> Step));
+    for (path, step) in masked.chain(read_only) {
+        let step = step(c_string(path.as_str(), "a masked or read-only path")?);
+        made.push(path, step);
+    }
+    Ok(())
+}
+
+/// Into the pod's user namespace: what is made from here on is its, such as the mounts, which are copied.
+fn enter_users(birth: Birth, cgroups: bool) -> impl Iterator<Item = Step> {
+    let mut kinds = Namespaces::MOUNT;
+    if birth == Birth::First {
+        kinds = kinds | Namespaces::PID;
+    }
+    if cgroups {
+        kinds = kinds | Namespaces::CGROUP;
+    }
+    let appear = (birth == Birth::First).then_some(Step::AppearFirst);
+    [Step::EnterUsers(kinds), Step::NewKeyring].into_iter().chain(appear)
+}
+
+impl Compiled {
+    /// A step for what is at `target` in the container.
+    fn push(&mut self, target: &str, step: Step) {
+        match &mut self.proc {
+            Some(proc) if Path::new(target).starts_with("/proc") => proc.push(step),
+            _ => self.steps.push(step),
+        }
+    }
 }
 
 /// The steps of one more process in a container; descriptors are opened by the parent.
@@ -137,11 +219,19 @@ pub(super) fn compile_exec(
     main_process: OwnedFd,
     stdio: [OwnedFd; 3],
     terminal: bool,
+    own_users: bool,
 ) -> Result<Vec<Step>, SpawnError> {
     let mut steps = vec![Step::Reset];
     steps.extend(join(cgroup_files));
-    steps.extend([Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
-    steps.extend([Step::JoinNamespaces(main_process), Step::OpenRoot]);
+    let kinds = Namespaces::MOUNT | Namespaces::CGROUP | Namespaces::PID;
+    if own_users {
+        steps.extend([Step::Stdio(stdio), oom_score_adj(process)?]);
+        steps.extend([Step::JoinNamespaces(main_process, Namespaces::USER | kinds), Step::BeRoot]);
+        steps.extend([Step::NewKeyring, Step::OpenRoot]);
+    } else {
+        steps.extend([Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
+        steps.extend([Step::JoinNamespaces(main_process, kinds), Step::OpenRoot]);
+    }
     steps.extend(process_steps(process, Birth::Last { terminal })?);
     Ok(steps)
 }
@@ -162,6 +252,7 @@ fn overlays(
     config: &ContainerConfig,
     rootfs: &Path,
     writable: &[(PathBuf, PathBuf)],
+    own_users: bool,
 ) -> Result<Vec<Step>, SpawnError> {
     let mut steps = Vec::new();
     for (layer, (upper, work)) in config.root.layers.iter().zip(writable) {
@@ -171,7 +262,9 @@ fn overlays(
             OverlayTarget::Inside(c_string(layer.target.as_str(), "a layer's target")?)
         };
         let lower = layer.lower.iter().map(|lower| path(lower)).collect::<Result<_, _>>()?;
-        steps.push(Step::Overlay(Overlay { lower, upper: path(upper)?, work: path(work)?, at }));
+        let mapped_at = own_users.then(|| path(&upper.with_file_name(MAPPED))).transpose()?;
+        let (upper, work) = (path(upper)?, path(work)?);
+        steps.push(Step::Overlay(Overlay { lower, upper, work, at, mapped_at }));
     }
     Ok(steps)
 }
@@ -187,6 +280,7 @@ fn shared_proc(mount: &Mount, proc: &mut SharedProc) -> Result<Step, SpawnError>
             attributes: attributes(mount.options),
             all_read_only: false,
             receives_mounts: false,
+            maps_ids: false,
             target,
         }),
         SharedProc::Copy(copy) => {
@@ -213,7 +307,7 @@ fn mount_step(
         MountKind::Sysfs => Step::Mount(new(c"sysfs", Vec::new())),
         MountKind::Mqueue => Step::Mount(new(c"mqueue", Vec::new())),
         MountKind::Devpts => {
-            let devpts = devpts.map_or_else(|| stdio::devpts(attributes), Ok)?;
+            let devpts = devpts.map_or_else(|| stdio::devpts(attributes, 0), Ok)?;
             Step::Attach { what: "devpts", mount: devpts, target }
         }
         MountKind::Dev => dev(mount, Vec::new())?,
@@ -225,7 +319,7 @@ fn mount_step(
             let options = vec![(c"mode", option("755")?)];
             Step::MountCgroupV1(new(c"tmpfs", options), hierarchies.collect::<Result<_, _>>()?)
         }
-        MountKind::Bind(_) | MountKind::Image(_) => Step::Bind(bind(mount, None)?),
+        MountKind::Bind(_) | MountKind::Image(_) => Step::Bind(bind(mount, None, false)?),
     })
 }
 
@@ -240,7 +334,7 @@ fn dev(mount: &Mount, devices: Vec<Node>) -> Result<Step, SpawnError> {
 }
 
 /// `tree`: what was opened for it, where that is not just a path.
-fn bind(mount: &Mount, tree: Option<Tree>) -> Result<Bind, SpawnError> {
+fn bind(mount: &Mount, tree: Option<Tree>, own_users: bool) -> Result<Bind, SpawnError> {
     let volume = |name: &String| format!("volume {name:?}");
     let (what, of_path, image) = match &mount.kind {
         MountKind::Bind(source) => {
@@ -267,11 +361,13 @@ fn bind(mount: &Mount, tree: Option<Tree>) -> Result<Bind, SpawnError> {
         attributes: attributes(mount.options),
         all_read_only: image || of_path.is_some_and(|source| source.recursive_read_only),
         receives_mounts: of_path.is_some_and(|source| source.receives_mounts),
+        // The layers of an image are mapped below the overlay, which cannot be.
+        maps_ids: own_users && !image,
         target: c_string(mount.target.as_str(), "a mount path")?,
     })
 }
 
-fn option(value: &str) -> Result<std::ffi::CString, SpawnError> {
+fn option(value: &str) -> Result<CString, SpawnError> {
     c_string(value, "a mount option")
 }
 
@@ -298,7 +394,11 @@ fn kind_of(source: &Path, target: &str) -> Result<Missing, SpawnError> {
     Ok(if metadata.is_dir() { Missing::Directory } else { Missing::File })
 }
 
-fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<Step>, SpawnError> {
+fn termination_message(
+    config: &ContainerConfig,
+    file: &Path,
+    own_users: bool,
+) -> Result<Option<Step>, SpawnError> {
     if config.termination_message_path.is_empty() {
         return Ok(None);
     }
@@ -309,6 +409,7 @@ fn termination_message(config: &ContainerConfig, file: &Path) -> Result<Option<S
         attributes: 0,
         all_read_only: false,
         receives_mounts: false,
+        maps_ids: own_users,
         target: c_string(config.termination_message_path.as_str(), "terminationMessagePath")?,
     })))
 }
@@ -379,7 +480,7 @@ pub(super) fn attributes(options: MountOptions) -> u64 {
     bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |sum, (_, bit)| sum | bit)
 }
 
-fn path(path: &Path) -> Result<std::ffi::CString, SpawnError> {
+fn path(path: &Path) -> Result<CString, SpawnError> {
     use std::os::unix::ffi::OsStrExt;
     c_string(path.as_os_str().as_bytes(), "a path")
 }
@@ -397,7 +498,7 @@ mod tests {
     use linux_sys::cgroup::Hierarchies;
     use podspec::ContainerName;
 
-    use super::{Prepared, SharedProc, SharedProcesses, compile, compile_exec};
+    use super::{Compiled, Prepared, SharedProc, SharedProcesses, compile, compile_exec};
     use crate::container::step::Step;
 
     const INERT: MountOptions = MountOptions { read_only: true, nosuid: true, nodev: true, noexec: true };
@@ -463,6 +564,10 @@ mod tests {
     }
 
     fn steps(config: &ContainerConfig, mountinfo: &str) -> Vec<Step> {
+        compiled(config, mountinfo, None).steps
+    }
+
+    fn compiled(config: &ContainerConfig, mountinfo: &str, first_id: Option<u32>) -> Compiled {
         let hierarchies = Hierarchies::from_mountinfo(mountinfo).unwrap();
         let cgroup_v2 = hierarchies.is_v2();
         let layer = |number| (PathBuf::from(format!("/u{number}")), PathBuf::from(format!("/w{number}")));
@@ -470,17 +575,17 @@ mod tests {
             rootfs: PathBuf::from("/rootfs"),
             writable: vec![layer(0), layer(1)],
             termination_log: PathBuf::from("/log"),
-            stdio: [null(), null(), null()],
             terminal: None,
             cgroup_files: if cgroup_v2 { Vec::new() } else { vec![null()] },
             group: hierarchies.group("monopod/pod1/app-0"),
             cgroup_v2,
             devices: Vec::new(),
             trees: Vec::new(),
+            first_id,
             shared: (config.pid_namespace == PidNamespace::Pod)
                 .then(|| SharedProcesses { init: null(), proc: SharedProc::At(PathBuf::from("/pod/proc")) }),
         };
-        compile(config, prepared).unwrap()
+        compile(config, [null(), null(), null()], prepared).unwrap()
     }
 
     fn names(steps: &[Step]) -> Vec<String> {
@@ -523,6 +628,36 @@ mod tests {
     }
 
     #[test]
+    fn the_pods_own_root_comes_last_and_finds_no_way_back() {
+        let Compiled { steps, proc } = compiled(&config(), V2, Some(65_536));
+        let steps = names(&steps);
+        let at = |name: &str| steps.iter().position(|step| step == name).unwrap();
+        assert!(at("mount the root file system") < at("make files of user 65536"));
+        assert!(at("make files of user 65536") < at("mount cgroup2 at /sys/fs/cgroup"));
+        assert!(at("mount /dev/null at /data") < at("change the root"));
+        let last = [
+            "change the root",
+            "enter the pod's user namespace",
+            "make a session keyring",
+            "start in the process namespace; its first process may have ended",
+            "start a session",
+            "open the root",
+            "change to the working directory /work",
+        ];
+        assert_eq!(steps[at("change the root")..][..last.len()], last);
+        assert!(steps.contains(&"make the working directory /proc".to_owned()));
+        let expected = ["mount proc at /proc", "hide /proc/kcore", "make /proc/sys read-only"];
+        assert_eq!(names(&proc.unwrap()), expected);
+        let mut shared = config();
+        shared.pid_namespace = PidNamespace::Pod;
+        let Compiled { steps, proc } = compiled(&shared, V1, Some(65_536));
+        assert!(proc.is_none());
+        let steps = names(&steps);
+        let at = |name: &str| steps.iter().position(|step| step == name).unwrap();
+        assert!(at("join the pod's process namespace") < at("enter the pod's user namespace"));
+    }
+
+    #[test]
     fn on_v2_a_namespace_takes_the_place_of_joining() {
         let steps = names(&steps(&config(), V2));
         assert!(steps.contains(&"make a cgroup namespace".to_owned()));
@@ -558,7 +693,8 @@ mod tests {
     #[test]
     fn a_further_process_joins_before_it_gives_up_rights() {
         let steps =
-            compile_exec(&config().process, vec![null()], null(), [null(), null(), null()], false).unwrap();
+            compile_exec(&config().process, vec![null()], null(), [null(), null(), null()], false, false)
+                .unwrap();
         let at = |name: &str| names(&steps).iter().position(|step| step == name).unwrap();
         assert!(at("join the container's cgroup") < at("join the container's namespaces"));
         assert!(at("join the container's namespaces") < at("open the root"));
@@ -571,7 +707,8 @@ mod tests {
         config.pid_namespace = PidNamespace::Pod;
         config.tty = true;
         let exec =
-            compile_exec(&config.process, vec![null()], null(), [null(), null(), null()], false).unwrap();
+            compile_exec(&config.process, vec![null()], null(), [null(), null(), null()], false, false)
+                .unwrap();
         let exec = names(&exec);
         let start = names(&steps(&config, V1));
         let appear = "start in the process namespace; its first process may have ended";

@@ -67,6 +67,7 @@ pub fn exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
 
 fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<Executed, SpawnError> {
     let process = &container.process;
+    let uid = container.first_id.unwrap_or(0).saturating_add(process.uid);
     let program = Program::new(args, &process.env)?;
     let terminal = matches!(stdio, ExecStdio::Terminal);
     let (files, output) = match stdio {
@@ -78,11 +79,11 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
         ExecStdio::Passed { stdin, stdout, stderr } => ([stdin, stdout, stderr], None),
         ExecStdio::Terminal => {
             let master = inside::terminal_master(container.pidfd())?;
-            let slave = stdio::slave_of(&master, process.uid)?;
+            let slave = stdio::slave_of(&master, uid)?;
             (stdio::three(&slave)?, Some(master))
         }
     };
-    files.iter().for_each(|file| stdio::give_to(file.as_fd(), process.uid));
+    files.iter().for_each(|file| stdio::give_to(file.as_fd(), uid));
     let (cgroup_files, cgroup_directory) = match container.limited.group.entry()? {
         Entry::Files(files) => (files, None),
         Entry::Directory(directory) => (Vec::new(), Some(directory)),
@@ -93,8 +94,10 @@ fn try_exec(container: &Container, args: &[String], stdio: ExecStdio) -> Result<
         .try_clone()
         .map_err(SpawnError::create::<io::Error>("refer to the container"))?;
     let plan = Plan {
-        steps: compile_exec(process, cgroup_files, main, files, terminal)?,
+        steps: compile_exec(process, cgroup_files, main, files, terminal, container.first_id.is_some())?,
         end: End::Execute(program),
+        users: None,
+        proc: None,
     };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, cgroup)?;
@@ -112,7 +115,7 @@ pub fn execute_self(args: &[String], input: OwnedFd) -> Result<Executed, SpawnEr
     let files = [input, writer, stdio::null()?];
     let steps =
         vec![Step::Reset, Step::NewSession, Step::Stdio(files), Step::EndWithParent, Step::CloseOnExec];
-    let plan = Plan { steps, end: End::Execute(program) };
+    let plan = Plan { steps, end: End::Execute(program), users: None, proc: None };
     let Ready { child: Child { pid, pidfd }, warnings: _ } = child::start(&plan, Namespaces::NONE, None)?;
     Ok(Executed { pid, pidfd, output: Some(reader) })
 }

@@ -4,11 +4,13 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::step::Step;
+use super::step::{Bind, Overlay, Step};
 
 /// The error of a failed step, explained as far as it can be.
 pub(super) fn explain(step: &Step, errno: Errno) -> io::Error {
     let reason = match step {
+        Step::Bind(Bind { maps_ids: true, .. }) if errno == Errno::NOTSUP => Some(NO_ID_MAPS),
+        Step::Overlay(Overlay { mapped_at: Some(_), .. }) if errno == Errno::NOTSUP => Some(NO_ID_MAPS),
         Step::Bind(_) | Step::Mount(_) | Step::Attach { .. } => mount_reason(errno),
         Step::MountDev(..) => device_reason(errno).or_else(|| mount_reason(errno)),
         Step::Overlay(_) => overlay_reason(errno),
@@ -17,6 +19,15 @@ pub(super) fn explain(step: &Step, errno: Errno) -> io::Error {
     };
     reason.map_or_else(|| errno.into(), io::Error::other)
 }
+
+/// `NOTSUP` stands for [`NO_ID_MAPS`].
+pub(super) fn explain_ids(errno: Errno) -> io::Error {
+    if errno == Errno::NOTSUP { io::Error::other(NO_ID_MAPS) } else { errno.into() }
+}
+
+/// Of the file system of a volume or of an image.
+const NO_ID_MAPS: &str = "its file system cannot show files with the ids of a pod that has users of its own: have it on \
+                          ext4, xfs, btrfs or tmpfs (Linux 6.3), or set hostUsers to true";
 
 fn mount_reason(errno: Errno) -> Option<&'static str> {
     Some(match errno {
@@ -84,6 +95,7 @@ mod tests {
             attributes: 0,
             all_read_only: false,
             receives_mounts: false,
+            maps_ids: true,
             target: c"/etc/hostname".into(),
         })
     }
@@ -101,12 +113,15 @@ mod tests {
             let text = explain(&step, errno).to_string();
             assert!(text.contains(part) && text.contains("mount it at"), "{text}");
         }
+        let text = explain(&step, Errno::NOTSUP).to_string();
+        assert!(text.contains("hostUsers"), "{text}");
     }
 
     #[test]
     fn what_the_kernel_lacks_is_named() {
         let (upper, work) = (CString::default(), CString::default());
-        let overlay = Overlay { lower: Vec::new(), upper, work, at: OverlayTarget::Root(CString::default()) };
+        let at = OverlayTarget::Root(CString::default());
+        let overlay = Overlay { lower: Vec::new(), upper, work, at, mapped_at: None };
         let text = explain(&Step::Overlay(overlay), Errno::NODEV).to_string();
         assert!(text.contains("modprobe overlay"), "{text}");
     }

@@ -4,7 +4,7 @@
 //! in an image or a volume leads a mount out of the container.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use linux_sys::in_root::{self, Missing};
 use linux_sys::mount::{self, Extent};
@@ -24,14 +24,18 @@ use super::step::{Bind, NewMount, Overlay, OverlayTarget, Source, V1Hierarchy};
 
 /// What the steps of one child share. Its vector must not grow beyond its capacity.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(super) struct Root<'p> {
     root: Option<OwnedFd>,
+    /// The pod's user namespace.
+    users: Option<BorrowedFd<'p>>,
     /// The root's overlays, for making them read-only at the end.
     overlays: Vec<OwnedFd>,
     /// An empty read-only tmpfs that hides a directory already.
     empty: Option<OwnedFd>,
     /// The container's own `/dev/null`.
     null: Option<OwnedFd>,
+    /// The host's, each to be mounted once, where its root cannot be reached any more.
+    lent_nulls: Vec<OwnedFd>,
 }
 
 const PROC_MAGIC: i64 = 0x9fa0;
@@ -53,9 +57,20 @@ const DEVICE_LINKS: [(&CStr, &CStr); 6] = [
     (c"core", c"/proc/kcore"),
 ];
 
-impl Root {
-    pub(super) fn new(overlays: usize) -> Self {
-        Self { root: None, overlays: Vec::with_capacity(overlays), empty: None, null: None }
+impl<'p> Root<'p> {
+    pub(super) fn new(overlays: usize, users: Option<BorrowedFd<'p>>) -> Self {
+        let overlays = Vec::with_capacity(overlays);
+        Self { root: None, users, overlays, empty: None, null: None, lent_nulls: Vec::new() }
+    }
+
+    pub(super) fn users(&self) -> Result<BorrowedFd<'p>, Errno> {
+        self.users.ok_or(Errno::BADF)
+    }
+
+    /// For so many of [`Self::mask`] in a mount namespace that has none of the host's files. Allocates.
+    pub(super) fn lend_nulls(&mut self, count: usize) -> Result<(), Errno> {
+        self.lent_nulls = (0..count).map(|_| mount::lend(c"/dev/null")).collect::<Result<_, _>>()?;
+        Ok(())
     }
 
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
@@ -85,7 +100,10 @@ impl Root {
         data.push(b"lowerdir=")?;
         for (at, path) in overlay.lower.iter().enumerate() {
             data.push(if at == 0 { b"" } else { b":" })?;
-            data.push_directory(path)?;
+            match &overlay.mapped_at {
+                None => data.push_directory(path)?,
+                Some(at) => data.push_fd(mount_mapped(path, at, self.users()?)?.into_raw_fd())?,
+            }
         }
         data.push(b",upperdir=")?;
         data.push_directory(&overlay.upper)?;
@@ -180,6 +198,9 @@ impl Root {
         } else {
             mount::set_private(tree, Extent::Tree)?;
         }
+        if bind.maps_ids {
+            map_ids(tree, self.users()?)?;
+        }
         if bind.attributes != 0 {
             // Not recursively: a read-only volume mount leaves what is mounted below it alone
             // (`recursiveReadOnly: Disabled`).
@@ -208,7 +229,11 @@ impl Root {
     pub(super) fn mask(&mut self, path: &CStr) -> Result<(), Errno> {
         let Some(target) = self.open_existing(path)? else { return Ok(()) };
         if FileType::from_raw_mode(fstat(&target)?.st_mode) != FileType::Directory {
-            return attach(mount::lend(c"/dev/null")?.as_fd(), target.as_fd());
+            let null = match self.lent_nulls.pop() {
+                Some(lent) => lent,
+                None => mount::lend(c"/dev/null")?,
+            };
+            return attach(null.as_fd(), target.as_fd());
         }
         if let Some(empty) = &self.empty {
             return attach(clone_mount(empty.as_fd(), c"", Extent::Mount)?.as_fd(), target.as_fd());
@@ -294,6 +319,22 @@ pub(super) fn new_mount(
     fsconfig_create(&context)?;
     let attributes = MountAttrFlags::from_bits_retain(u32::try_from(attributes).map_err(|_| Errno::INVAL)?);
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// A copy of the mount of `path`, cut there, at `at`, with ids as `users` has them.
+pub(super) fn mount_mapped(path: &CStr, at: &CStr, users: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let copy = clone_mount(CWD, path, Extent::Mount)?;
+    mount::set_private(copy.as_fd(), Extent::Mount)?;
+    map_ids(copy.as_fd(), users)?;
+    attach(copy.as_fd(), open_directory(at)?.as_fd())?;
+    Ok(copy)
+}
+
+/// What is mounted below, and cannot have its ids mapped, stays as it is: `NOTSUP` is for the tree's own file system.
+fn map_ids(tree: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mapped = mount::set_id_map(tree, users, Extent::Tree)
+        .or_else(|_| mount::set_id_map(tree, users, Extent::Mount));
+    mapped.map_err(|errno| if errno == Errno::INVAL { Errno::NOTSUP } else { errno })
 }
 
 fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Errno> {

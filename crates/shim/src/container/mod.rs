@@ -18,6 +18,7 @@ mod file_system;
 mod inside;
 mod mount_data;
 mod pod_init;
+mod proc;
 mod program;
 mod resize;
 mod running;
@@ -26,6 +27,7 @@ mod spawn;
 mod stdio;
 mod step;
 mod sysctl;
+mod users;
 mod volume;
 
 pub use error::{SandboxError, SpawnError, TeardownError};

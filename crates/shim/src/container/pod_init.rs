@@ -9,21 +9,32 @@ use linux_sys::process::Child;
 
 use super::child::{self, End, Plan};
 use super::step::Step;
+use super::users::Users;
 use super::{SpawnError, stdio};
 
-pub(super) fn start() -> Result<Child, SpawnError> {
-    let steps = vec![
+/// In the user namespace of `users` the process namespace is theirs.
+pub(super) fn start(users: Option<&Users>) -> Result<Child, SpawnError> {
+    let mut steps = vec![
         Step::Reset,
-        Step::NewSession,
-        Step::NewKeyring,
         Step::Stdio([stdio::null()?, stdio::null()?, stdio::null()?]),
         Step::EmptyRoot,
         Step::PivotRoot,
+    ];
+    if users.is_some() {
+        steps.extend([Step::EnterUsers(Namespaces::MOUNT | Namespaces::PID), Step::Appear]);
+    }
+    steps.extend([
+        Step::NewSession,
+        Step::NewKeyring,
         Step::LimitBounding(0),
         Step::SetCapabilities { effective: 0, permitted: 0 },
         Step::EndWithParent,
         Step::NoNewPrivileges,
-    ];
-    let namespaces = Namespaces::MOUNT | Namespaces::PID;
-    Ok(child::start(&Plan { steps, end: End::Idle }, namespaces, None)?.child)
+    ]);
+    let plan = Plan { steps, end: End::Idle, users: users.map(Users::namespace), proc: None };
+    let namespaces = match users {
+        None => Namespaces::MOUNT | Namespaces::PID,
+        Some(_) => Namespaces::MOUNT,
+    };
+    Ok(child::start(&plan, namespaces, None)?.child)
 }

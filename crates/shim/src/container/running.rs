@@ -17,6 +17,8 @@ use super::resize::Limited;
 pub struct Container {
     pub(super) main: Child,
     pub(super) limited: Limited,
+    /// The host's id for the container's root, when its users are not the host's.
+    pub(super) first_id: Option<u32>,
     /// What a further process in it is like.
     pub(super) process: Process,
 }

@@ -17,6 +17,7 @@ use rustix::process::Signal;
 use super::compile::{SharedProc, SharedProcesses};
 use super::resize::{Limited, bounds};
 use super::spawn::limits;
+use super::users::Users;
 use super::{SandboxError, SpawnError, TeardownError, child, pod_init, sysctl};
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
@@ -30,6 +31,8 @@ pub struct Sandbox {
     pub(super) wanted: Limits,
     tmpfs: Vec<PathBuf>,
     shared: Option<Shared>,
+    /// `None`: the host's.
+    users: Option<Users>,
     /// Those in which this process had to leave the engine's group.
     left: Hierarchies,
 }
@@ -58,7 +61,8 @@ impl Sandbox {
         let wanted = bounds(&config.resources);
         let group = hierarchies.group(&cgroup);
         let pod = Limited { of: "the pod".to_owned(), group, limits: wanted.clone() };
-        let mut sandbox = Self { hierarchies, cgroup, pod, wanted, tmpfs: Vec::new(), shared: None, left };
+        let mut sandbox =
+            Self { hierarchies, cgroup, pod, wanted, tmpfs: Vec::new(), shared: None, users: None, left };
         match sandbox.set_up(config) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
@@ -74,13 +78,14 @@ impl Sandbox {
         self.pod.group.create()?;
         // Controllers that this machine lacks are reported with each container that needs them.
         self.pod.group.limit(&limits(&config.resources))?;
-        enter_namespaces(config)?;
+        self.users = enter_namespaces(config)?;
         for tmpfs in &config.tmpfs {
             mount_tmpfs(tmpfs)?;
             self.tmpfs.push(tmpfs.path.clone());
         }
         if let Some(proc) = &config.shared_proc {
-            let init = pod_init::start().map_err(|error| SandboxError::Init(Box::new(error)))?;
+            let init =
+                pod_init::start(self.users.as_ref()).map_err(|error| SandboxError::Init(Box::new(error)))?;
             let mounted = mount_proc(init.pidfd.as_fd(), proc);
             self.shared = Some(Shared { init, proc: proc.clone() });
             mounted?;
@@ -128,6 +133,11 @@ impl Sandbox {
     /// A container's group.
     pub(super) fn group(&self, name: &str) -> Group {
         self.hierarchies.group(self.cgroup.join(name))
+    }
+
+    /// `None`: the host's.
+    pub(super) fn users(&self) -> Option<&Users> {
+        self.users.as_ref()
     }
 
     /// The process namespace that the pod's containers share.
@@ -192,15 +202,25 @@ fn remove_shared(hierarchies: &Hierarchies, pod: &Path) {
     shared_cgroups(pod).for_each(|group| hierarchies.tracking_group(group).remove_if_empty());
 }
 
-fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
-    let mut namespaces = Namespaces::MOUNT | Namespaces::UTS;
+fn enter_namespaces(config: &SandboxConfig) -> Result<Option<Users>, SandboxError> {
+    let mut namespaces = Namespaces::UTS;
     if !config.host_ipc {
         namespaces = namespaces | Namespaces::IPC;
     }
     if !config.host_network {
         namespaces = namespaces | Namespaces::NET;
     }
-    namespace::unshare(namespaces).map_err(failed("make namespaces"))?;
+    let users = match config.users {
+        None => {
+            namespace::unshare(Namespaces::MOUNT | namespaces).map_err(failed("make namespaces"))?;
+            None
+        }
+        Some(range) => {
+            namespace::unshare(Namespaces::MOUNT).map_err(failed("make a mount namespace"))?;
+            // A parameter of a namespace is its root's to set, and not the host's.
+            Some(Users::make(range, namespaces, || sysctl::set(config))?)
+        }
+    };
     // What is mounted on the host later shows up here, and never the other way round.
     mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(failed("separate the mount namespace"))?;
@@ -208,7 +228,10 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<(), SandboxError> {
         rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
         namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
     }
-    sysctl::set(config)
+    if users.is_none() {
+        sysctl::set(config)?;
+    }
+    Ok(users)
 }
 
 /// Mounts the `/proc` of the pid namespace of `init`, which takes a process in it: one that is gone before

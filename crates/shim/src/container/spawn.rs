@@ -13,10 +13,13 @@ use linux_sys::namespace::Namespaces;
 use podspec::ContainerName;
 
 use super::child::{self, End, Plan, Ready};
-use super::compile::{Prepared, PreparedTerminal, SharedProc, SharedProcesses, attributes, compile};
+use super::compile::{
+    Compiled, Prepared, PreparedTerminal, SharedProc, SharedProcesses, attributes, compile,
+};
 use super::program::Program;
 use super::resize::{Limited, bounds};
 use super::stdio::{self, Stdio, Terminal};
+use super::users::{Users, on_host};
 use super::volume::{Tree, open_trees};
 use super::{Container, Sandbox, SpawnError, devices, inside};
 
@@ -48,6 +51,8 @@ pub struct Spawned {
     pub warnings: Vec<String>,
 }
 
+/// Beside a layer's `upper`: where the layers of the image are mounted with the pod's ids.
+pub(super) const MAPPED: &str = "mapped";
 const TERMINATION_LOG: &str = "termination-log";
 
 /// Starts a container: returns when its program has been executed. Its main process is a child of
@@ -68,10 +73,11 @@ pub fn spawn(
         PidNamespace::Of(name) => Some(processes_of(name, target)?),
     };
     let program = Program::new(&config.process.args, &config.process.env)?;
-    let writable = make_files(config, &paths.attempt_dir)?;
-    let trees = open_trees(config, &paths.attempt_dir)?;
+    let writable = make_files(config, &paths.attempt_dir, sandbox.users())?;
+    let users = sandbox.users();
+    let trees = open_trees(config, &paths.attempt_dir, users)?;
     let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
-    let started = start(config, paths, program, (writable, trees), &group, shared);
+    let started = start(config, paths, program, (writable, trees), &group, (shared, users));
     if started.is_err() {
         // The error to report is the first one; a group that stays is removed with the pod's.
         let _ = group.remove();
@@ -87,7 +93,8 @@ pub fn spawn(
         group,
         limits: bounds(&config.resources),
     };
-    let container = Container { main: child, limited, process: config.process.clone() };
+    let first_id = users.map(Users::first);
+    let container = Container { main: child, limited, first_id, process: config.process.clone() };
     Ok(Spawned { container, output, input, warnings })
 }
 
@@ -99,7 +106,7 @@ fn start(
     program: Program,
     (writable, trees): (Vec<(PathBuf, PathBuf)>, Vec<Option<Tree>>),
     group: &Group,
-    shared: Option<SharedProcesses>,
+    (shared, users): (Option<SharedProcesses>, Option<&Users>),
 ) -> Result<Started, SpawnError> {
     group.create()?;
     let missing = group.limit(&limits(&config.resources))?;
@@ -107,24 +114,27 @@ fn start(
         Entry::Files(files) => (files, None),
         Entry::Directory(directory) => (Vec::new(), Some(directory)),
     };
-    let (Stdio { child: stdio, output, input }, terminal) = stdio_of(config)?;
+    let (Stdio { child: stdio, output, input }, terminal) = stdio_of(config, users)?;
     let prepared = Prepared {
         rootfs: paths.attempt_dir.join("rootfs"),
         writable,
         trees,
         termination_log: paths.attempt_dir.join(TERMINATION_LOG),
-        stdio,
         terminal,
         cgroup_files,
         group: group.clone(),
         cgroup_v2: cgroup_directory.is_some(),
         devices: if config.privileged { devices::of_host(Path::new("/dev"))? } else { Vec::new() },
         shared,
+        first_id: users.map(Users::first),
     };
-    let plan = Plan { steps: compile(config, prepared)?, end: End::Execute(program) };
+    let Compiled { steps, proc } = compile(config, stdio, prepared)?;
+    let plan = Plan { steps, end: End::Execute(program), users: users.map(Users::namespace), proc };
     let cgroup = cgroup_directory.as_ref().map(AsFd::as_fd);
     let namespaces = match config.pid_namespace {
-        PidNamespace::Container => Namespaces::MOUNT | Namespaces::PID,
+        PidNamespace::Container if users.is_none() => Namespaces::MOUNT | Namespaces::PID,
+        // Made when it is the pod's root that makes it.
+        PidNamespace::Container => Namespaces::MOUNT,
         PidNamespace::Pod | PidNamespace::Of(_) | PidNamespace::Host => Namespaces::MOUNT,
     };
     let ready = child::start(&plan, namespaces, cgroup)?;
@@ -142,8 +152,12 @@ fn processes_of(name: &ContainerName, target: Option<&Container>) -> Result<Shar
     Ok(SharedProcesses { init, proc })
 }
 
-fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>), SpawnError> {
-    let uid = config.process.uid;
+fn stdio_of(
+    config: &ContainerConfig,
+    users: Option<&Users>,
+) -> Result<(Stdio, Option<PreparedTerminal>), SpawnError> {
+    let first = users.map_or(0, Users::first);
+    let uid = first.saturating_add(config.process.uid);
     if !config.tty {
         return Ok((stdio::pipes(uid, config.stdin)?, None));
     }
@@ -152,7 +166,7 @@ fn stdio_of(config: &ContainerConfig) -> Result<(Stdio, Option<PreparedTerminal>
         what: "open a terminal".to_owned(),
         source: io::Error::new(io::ErrorKind::InvalidInput, "the container has no /dev/pts"),
     })?;
-    let Terminal { stdio, devpts, slave } = stdio::terminal(uid, attributes(options))?;
+    let Terminal { stdio, devpts, slave } = stdio::terminal(uid, attributes(options), first)?;
     Ok((stdio, Some(PreparedTerminal { devpts: Some(devpts), slave })))
 }
 
@@ -176,7 +190,11 @@ pub(super) fn limits(resources: &ResourceLimits) -> Limits {
 
 /// The directories of the root, and the file of the termination message. Returns the upper and the
 /// work directory of each layer.
-fn make_files(config: &ContainerConfig, attempt_dir: &Path) -> Result<Vec<(PathBuf, PathBuf)>, SpawnError> {
+fn make_files(
+    config: &ContainerConfig,
+    attempt_dir: &Path,
+    users: Option<&Users>,
+) -> Result<Vec<(PathBuf, PathBuf)>, SpawnError> {
     let rootfs = attempt_dir.join("rootfs");
     make_directory(&rootfs)?;
     let log = attempt_dir.join(TERMINATION_LOG);
@@ -194,19 +212,27 @@ fn make_files(config: &ContainerConfig, attempt_dir: &Path) -> Result<Vec<(PathB
         .layers
         .iter()
         .enumerate()
-        .map(|(at, layer)| make_layer(layer, &attempt_dir.join(format!("layers/{at}"))))
+        .map(|(at, layer)| make_layer(layer, &attempt_dir.join(format!("layers/{at}")), users))
         .collect()
 }
 
 /// The merged directory has the owner and mode of its upper one, so those are the image's.
-fn make_layer(layer: &Layer, directory: &Path) -> Result<(PathBuf, PathBuf), SpawnError> {
+fn make_layer(
+    layer: &Layer,
+    directory: &Path,
+    users: Option<&Users>,
+) -> Result<(PathBuf, PathBuf), SpawnError> {
     let (upper, work) = (directory.join("upper"), directory.join("work"));
     make_directory(&upper)?;
     make_directory(&work)?;
+    if users.is_some() {
+        make_directory(&directory.join(MAPPED))?;
+    }
     if let Some(top) = layer.lower.first() {
         let failed = || SpawnError::create::<io::Error>(format!("use image directory {}", top.display()));
         let metadata = top.metadata().map_err(failed())?;
-        chown(&upper, Some(metadata.uid()), Some(metadata.gid())).map_err(failed())?;
+        let (uid, gid) = (on_host(users, metadata.uid()), on_host(users, metadata.gid()));
+        chown(&upper, Some(uid), Some(gid)).map_err(failed())?;
         fs::set_permissions(&upper, Permissions::from_mode(metadata.mode() & 0o7777)).map_err(failed())?;
     }
     Ok((upper, work))

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use linux_sys::mount;
-use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, fchown, fstat, openat};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -13,6 +13,9 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use super::error::c_string;
 use super::file_system::new_mount;
 use super::{Output, SpawnError};
+
+/// As every distribution has it.
+const TTY_GROUP: u32 = 5;
 
 /// The child's descriptors and the shim's.
 #[derive(Debug)]
@@ -51,8 +54,9 @@ pub(super) fn pipes(uid: u32, stdin: bool) -> Result<Stdio, SpawnError> {
     })
 }
 
-pub(super) fn terminal(uid: u32, attributes: u64) -> Result<Terminal, SpawnError> {
-    let devpts = devpts(attributes)?;
+/// `first`: as for [`devpts`].
+pub(super) fn terminal(uid: u32, attributes: u64, first: u32) -> Result<Terminal, SpawnError> {
+    let devpts = devpts(attributes, first)?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let master =
         openat(&devpts, c"ptmx", flags, Mode::empty()).map_err(SpawnError::create("open a terminal"))?;
@@ -80,14 +84,21 @@ pub(super) fn three(slave: &OwnedFd) -> Result<[OwnedFd; 3], SpawnError> {
     Ok([copy()?, copy()?, copy()?])
 }
 
-/// A new pts instance, which is mounted nowhere yet.
-pub(super) fn devpts(attributes: u64) -> Result<OwnedFd, SpawnError> {
+/// A new pts instance, which is mounted nowhere yet. `first`: the host's id for the container's root.
+pub(super) fn devpts(attributes: u64, first: u32) -> Result<OwnedFd, SpawnError> {
     let mut options = Vec::new();
-    // Group 5 is tty.
-    for (key, value) in [(c"gid", "5"), (c"mode", "620"), (c"ptmxmode", "666")] {
+    let tty = first.saturating_add(TTY_GROUP).to_string();
+    for (key, value) in [(c"gid", tty.as_str()), (c"mode", "620"), (c"ptmxmode", "666")] {
         options.push((key, c_string(value, "a mount option")?));
     }
-    new_mount(c"devpts", &options, attributes).map_err(SpawnError::create("make a devpts file system"))
+    let failed = || SpawnError::create("make a devpts file system");
+    let devpts = new_mount(c"devpts", &options, attributes).map_err(failed())?;
+    if first != 0 {
+        let (uid, gid) = (Some(Uid::from_raw(first)), Some(Gid::from_raw(first)));
+        chownat(&devpts, c"", uid, gid, AtFlags::EMPTY_PATH).map_err(failed())?;
+        chownat(&devpts, c"ptmx", uid, gid, AtFlags::SYMLINK_NOFOLLOW).map_err(failed())?;
+    }
+    Ok(devpts)
 }
 
 /// The host's, whose owner and mode nobody who gets it can change.

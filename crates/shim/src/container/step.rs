@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 
 use linux_sys::in_root::Missing;
+use linux_sys::namespace::Namespaces;
 use linux_sys::rlimit::Limit;
 use linux_sys::seccomp::Instruction;
 use rustix::fs::Gid;
@@ -20,8 +21,15 @@ pub(super) enum Step {
     /// v1: every file is one group's `cgroup.procs`.
     JoinCgroup(Vec<OwnedFd>),
     NewCgroupNamespace,
-    /// Mount, cgroup and pid namespace of the process, whose root becomes this one's.
-    JoinNamespaces(OwnedFd),
+    /// Namespaces of the process, whose root becomes this one's.
+    JoinNamespaces(OwnedFd, Namespaces),
+    /// The pod's user namespace, as its root, and new namespaces of these kinds that are its. What this process had
+    /// of rights is then the namespace's alone, and mounts that it had are locked.
+    EnterUsers(Namespaces),
+    /// Of the user namespace that was joined.
+    BeRoot,
+    /// What is made in file systems belongs to the user and the group that have this id.
+    MakeFilesOf(u32),
     /// The pid namespace of the process, for [`Step::Appear`].
     JoinPidNamespace(OwnedFd),
     /// Ends this process and goes on in a copy, the first of its kind in the pid namespace that was
@@ -29,6 +37,8 @@ pub(super) enum Step {
     /// than they are, and has no descriptors but its own. The session and what ends it with the shim it
     /// has to set itself.
     Appear,
+    /// As [`Step::Appear`], in a pid namespace that has no process yet; then waits until `/proc` is mounted.
+    AppearFirst,
     NewSession,
     /// Without it, the keys of whoever started the engine would be the container's.
     NewKeyring,
@@ -98,6 +108,9 @@ pub(super) struct Overlay {
     pub(super) upper: CString,
     pub(super) work: CString,
     pub(super) at: OverlayTarget,
+    /// Where copies of the lower directories' mounts are mounted that have the pod's ids: overlay takes none that are
+    /// mounted nowhere. An existing directory outside.
+    pub(super) mapped_at: Option<CString>,
 }
 
 #[derive(Debug)]
@@ -138,6 +151,8 @@ pub(super) struct Bind {
     /// And what is mounted below it is read-only.
     pub(super) all_read_only: bool,
     pub(super) receives_mounts: bool,
+    /// Ids of files are the pod's.
+    pub(super) maps_ids: bool,
     pub(super) target: CString,
 }
 
@@ -156,9 +171,14 @@ impl fmt::Display for Step {
             Self::NewKeyring => f.write_str("make a session keyring"),
             Self::JoinCgroup(_) => f.write_str("join the container's cgroup"),
             Self::NewCgroupNamespace => f.write_str("make a cgroup namespace"),
-            Self::JoinNamespaces(_) => f.write_str("join the container's namespaces"),
+            Self::JoinNamespaces(..) => f.write_str("join the container's namespaces"),
             Self::JoinPidNamespace(_) => f.write_str("join the pod's process namespace"),
-            Self::Appear => f.write_str("start in the process namespace; its first process may have ended"),
+            Self::EnterUsers(_) => f.write_str("enter the pod's user namespace"),
+            Self::BeRoot => f.write_str("be the root of the pod's user namespace"),
+            Self::MakeFilesOf(id) => write!(f, "make files of user {id}"),
+            Self::Appear | Self::AppearFirst => {
+                f.write_str("start in the process namespace; its first process may have ended")
+            }
             Self::NewSession => f.write_str("start a session"),
             Self::Stdio(_) => f.write_str("set up standard input and output"),
             Self::ControllingTerminal => f.write_str("set up the terminal"),

@@ -83,6 +83,7 @@ mod tests {
             hostname: String::new(),
             host_network: false,
             host_ipc: false,
+            users: None,
             sysctls: Vec::new(),
             shared_proc: None,
             tmpfs: Vec::new(),

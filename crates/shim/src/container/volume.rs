@@ -4,6 +4,7 @@
 //! every path so that it stays there (`RESOLVE_BENEATH`): whatever the pod does meanwhile to the links in its
 //! volume, its container gets what was found, and nothing outside is ever found.
 
+use std::ffi::CString;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,7 +20,10 @@ use rustix::mount::{MountFlags, OpenTreeFlags, UnmountFlags, mount, open_tree, u
 
 use super::SpawnError;
 use super::error::c_string;
+use super::explain::explain_ids;
+use super::file_system::mount_mapped;
 use super::mount_data::MountData;
+use super::users::Users;
 
 /// A mount that is mounted nowhere yet.
 #[derive(Debug)]
@@ -37,13 +41,22 @@ const MODE_BITS: u32 = 0o7777;
 pub(super) fn open_trees(
     config: &ContainerConfig,
     attempt_dir: &Path,
+    users: Option<&Users>,
 ) -> Result<Vec<Option<Tree>>, SpawnError> {
     let tree = |(at, mount): (usize, &container_config::Mount)| match &mount.kind {
         MountKind::Bind(BindSource { path, volume, sub_path: Some(sub_path), .. }) => {
             let named = (volume.as_deref().unwrap_or_default(), config.name.as_str());
             open_sub_path(path, sub_path, named).map(Some)
         }
-        MountKind::Image(source) => mount_image(source, &attempt_dir.join(format!("volumes/{at}"))).map(Some),
+        // Mounted where the host's paths lead nowhere any more.
+        MountKind::Bind(BindSource { path, .. }) if users.is_some() && mount.target.starts_with("/proc/") => {
+            let failed = || SpawnError::create(format!("use {}", path.display()));
+            let found = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed())?;
+            clone(found.as_fd()).map(Some).map_err(failed())
+        }
+        MountKind::Image(source) => {
+            mount_image(source, &attempt_dir.join(format!("volumes/{at}")), users).map(Some)
+        }
         _ => Ok(None),
     };
     config.mounts.iter().enumerate().map(tree).collect()
@@ -145,14 +158,15 @@ impl Drop for Scratch {
     }
 }
 
-fn mount_image(source: &ImageSource, directory: &Path) -> Result<Tree, SpawnError> {
+fn mount_image(source: &ImageSource, directory: &Path, users: Option<&Users>) -> Result<Tree, SpawnError> {
     let failed = |what: &str| {
         let what = format!("{what} of volume \"{}\"", source.volume);
-        move |errno: Errno| SpawnError::create::<Errno>(what)(errno)
+        move |errno: Errno| SpawnError::create::<io::Error>(what)(explain_ids(errno))
     };
     // An overlay without anything to write to takes two layers.
     let (empty, merged) = (directory.join("empty"), directory.join("merged"));
-    for directory in [&empty, &merged] {
+    let mapped = Mapped { at: directory.join("mapped"), users };
+    for directory in [Some(&empty), Some(&merged), users.map(|_| &mapped.at)].into_iter().flatten() {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(SpawnError::create::<io::Error>(format!("make {}", directory.display())))?;
     }
@@ -161,13 +175,13 @@ fn mount_image(source: &ImageSource, directory: &Path) -> Result<Tree, SpawnErro
     };
     let scratch = Scratch(merged);
     let target = open_directory(&scratch.0).map_err(failed("mount the image"))?;
-    mount_overlay(target.as_fd(), &top.lower, &empty).map_err(failed("mount the image"))?;
+    mount_overlay(target.as_fd(), &top.lower, &empty, &mapped).map_err(failed("mount the image"))?;
     let root = open_directory(&scratch.0).map_err(failed("open the image"))?;
     for layer in below {
         let target = c_string(layer.target.as_str(), "a layer's target")?;
         let target = in_root::open(root.as_fd(), &target, OFlags::PATH | OFlags::DIRECTORY);
         target
-            .and_then(|target| mount_overlay(target.as_fd(), &layer.lower, &empty))
+            .and_then(|target| mount_overlay(target.as_fd(), &layer.lower, &empty, &mapped))
             .map_err(failed("mount the image"))?;
     }
     let Some(sub_path) = &source.sub_path else {
@@ -186,9 +200,14 @@ fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// Directories are named by descriptor: paths could be too long together, and some bytes in them mean something to
 /// overlay.
-fn mount_overlay(target: BorrowedFd<'_>, lower: &[PathBuf], empty: &Path) -> Result<(), Errno> {
-    let lower = lower.iter().map(PathBuf::as_path).chain([empty]);
-    let lower: Vec<OwnedFd> = lower.map(open_directory).collect::<Result<_, _>>()?;
+fn mount_overlay(
+    target: BorrowedFd<'_>,
+    lower: &[PathBuf],
+    empty: &Path,
+    mapped: &Mapped<'_>,
+) -> Result<(), Errno> {
+    let mut lower = lower.iter().map(|layer| mapped.open(layer)).collect::<Result<Vec<_>, _>>()?;
+    lower.push(open_directory(empty)?);
     let mut data = MountData::new();
     data.push(b"lowerdir=")?;
     for (at, layer) in lower.iter().enumerate() {
@@ -198,6 +217,28 @@ fn mount_overlay(target: BorrowedFd<'_>, lower: &[PathBuf], empty: &Path) -> Res
     let mut path = MountData::new();
     path.push_fd(target.as_raw_fd())?;
     mount(c"overlay", path.as_c_str()?, c"overlay", MountFlags::RDONLY, data.as_c_str()?)
+}
+
+/// Where layers are mounted with a pod's ids until they are in an overlay.
+struct Mapped<'u> {
+    at: PathBuf,
+    users: Option<&'u Users>,
+}
+
+impl Mapped<'_> {
+    fn open(&self, layer: &Path) -> Result<OwnedFd, Errno> {
+        let Some(users) = self.users else { return open_directory(layer) };
+        let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
+        mount_mapped(&text(layer)?, &text(&self.at)?, users.namespace())
+    }
+}
+
+impl Drop for Mapped<'_> {
+    fn drop(&mut self) {
+        if self.users.is_some() {
+            while unmount(&self.at, UnmountFlags::DETACH).is_ok() {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ impl Bed {
             hostname: "bed".to_owned(),
             host_network: false,
             host_ipc: false,
+            users: None,
             sysctls: Vec::new(),
             shared_proc: None,
             tmpfs: vec![Tmpfs {

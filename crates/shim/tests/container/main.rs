@@ -12,6 +12,7 @@ mod measure;
 mod processes;
 mod resizing;
 mod tracer;
+mod users;
 mod volumes;
 
 use std::env;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         cgroups::CASES,
         resizing::CASES,
         tracer::CASES,
+        users::CASES,
         measure::CASES,
     ]
     .concat();
