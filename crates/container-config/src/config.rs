@@ -69,6 +69,8 @@ pub struct NodeFacts {
     pub thermal_throttle_paths: Vec<String>,
     /// The kernel enforces AppArmor.
     pub app_armor: bool,
+    /// The kernel enforces SELinux, or would.
+    pub se_linux: bool,
     /// The limit on open files this process was started with, which containers get too: its own, and
     /// so its shims', may be raised since.
     pub open_files: Option<Rlimit>,

@@ -91,6 +91,7 @@ fn node() -> NodeFacts {
         capabilities: (1 << 41) - 1,
         thermal_throttle_paths: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".to_owned()],
         app_armor: false,
+        se_linux: false,
         open_files: Some(crate::Rlimit { resource: 7, soft: 1_024, hard: 524_288 }),
     }
 }

@@ -124,7 +124,8 @@ impl<N: Node> Kubelet<N> {
         let observed = Observed::default();
         self.configure(&effects, &observed);
         effects.inbox.observe(Observation::Accepted);
-        if let Some(Rejection { reason, message }) = rejection(&spec, self.node.facts().app_armor) {
+        let facts = self.node.facts();
+        if let Some(Rejection { reason, message }) = rejection(&spec, facts.app_armor, facts.se_linux) {
             effects.inbox.observe(Observation::Rejected { reason, message });
         }
         Ok(self.start_worker(&effects, observed, (journal, &past)))

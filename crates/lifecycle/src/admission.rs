@@ -14,6 +14,7 @@ pub struct Rejection {
 pub enum RejectionReason {
     SysctlForbidden,
     AppArmor,
+    SeLinux,
 }
 
 impl RejectionReason {
@@ -22,6 +23,7 @@ impl RejectionReason {
         match self {
             Self::SysctlForbidden => "SysctlForbidden",
             Self::AppArmor => "AppArmor",
+            Self::SeLinux => "SELinux",
         }
     }
 }
@@ -49,15 +51,20 @@ const SAFE_SYSCTLS: [(&str, Namespace); 12] = [
     ("net.ipv4.tcp_wmem", Namespace::Net),
 ];
 
-/// `app_armor`: the machine's kernel enforces it.
+/// `app_armor`, `se_linux`: the machine's kernel enforces it.
 #[must_use]
-pub fn rejection(spec: &PodSpec, app_armor: bool) -> Option<Rejection> {
+pub fn rejection(spec: &PodSpec, app_armor: bool, se_linux: bool) -> Option<Rejection> {
     let forbidden = spec.sysctls.iter().find_map(|sysctl| forbidden_sysctl(spec, &sysctl.name));
     if let Some(why) = forbidden {
         return Some(Rejection {
             reason: RejectionReason::SysctlForbidden,
             message: format!("forbidden sysctl: {why}"),
         });
+    }
+    if spec.se_linux && se_linux {
+        let why = "monopod sets no labels yet; remove seLinuxOptions";
+        let message = format!("Cannot enforce SELinux: {why}");
+        return Some(Rejection { reason: RejectionReason::SeLinux, message });
     }
     let why = if app_armor {
         "monopod sets no profiles yet; remove appArmorProfile, or set its type to Unconfined"

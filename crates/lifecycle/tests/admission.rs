@@ -19,8 +19,9 @@ fn with(sysctls: &[&str]) -> PodSpec {
 
 #[test]
 fn only_parameters_that_are_the_pods_own_are_allowed() {
-    let refused =
-        |spec: &PodSpec| rejection(spec, false).map(|refused| (refused.reason.as_str(), refused.message));
+    let refused = |spec: &PodSpec| {
+        rejection(spec, false, false).map(|refused| (refused.reason.as_str(), refused.message))
+    };
     assert_eq!(refused(&with(&["kernel.shm_rmid_forced", "net.ipv4.tcp_rmem"])), None);
     for name in ["kernel.msgmax", "net.ipv4.ip_forward", "vm.swappiness", "kernel.shm_rmid_forced/x"] {
         let expected = ("SysctlForbidden", format!("forbidden sysctl: \"{name}\" not allowlisted"));
@@ -35,9 +36,22 @@ fn only_parameters_that_are_the_pods_own_are_allowed() {
 fn what_is_to_be_confined_by_app_armor_is_not_run_without() {
     let spec = PodSpec { app_armor: true, ..pod() };
     let message = "Cannot enforce AppArmor: AppArmor is not enabled on the host".to_owned();
-    assert_eq!(rejection(&spec, false), Some(Rejection { reason: RejectionReason::AppArmor, message }));
-    assert!(rejection(&spec, true).is_some());
-    assert_eq!(rejection(&pod(), false), None);
+    assert_eq!(
+        rejection(&spec, false, false),
+        Some(Rejection { reason: RejectionReason::AppArmor, message })
+    );
+    assert!(rejection(&spec, true, false).is_some());
+    assert_eq!(rejection(&pod(), false, false), None);
+}
+
+#[test]
+fn labels_are_nothing_without_se_linux_and_refused_with_it() {
+    let spec = PodSpec { se_linux: true, ..pod() };
+    assert_eq!(rejection(&spec, false, false), None);
+    let message = "Cannot enforce SELinux: monopod sets no labels yet; remove seLinuxOptions".to_owned();
+    let refused = Rejection { reason: RejectionReason::SeLinux, message };
+    assert_eq!(rejection(&spec, false, true), Some(refused));
+    assert_eq!(rejection(&pod(), false, true), None);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),
+        se_linux: fs::read_to_string("/proc/filesystems").is_ok_and(|all| all.contains("selinuxfs")),
         app_armor: fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.starts_with(b"Y")),
         open_files: Some(open_files()),
     })

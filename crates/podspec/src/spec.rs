@@ -47,6 +47,8 @@ pub struct PodSpec {
     pub sysctls: Vec<Sysctl>,
     /// A container, or the pod, has an `appArmorProfile` other than `Unconfined`.
     pub app_armor: bool,
+    /// A container, or the pod, has `seLinuxOptions` that say something.
+    pub se_linux: bool,
     pub share_process_namespace: bool,
     /// Init containers and restartable init containers (sidecars), in start order.
     pub init_containers: Vec<Container>,

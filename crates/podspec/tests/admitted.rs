@@ -28,6 +28,22 @@ fn a_full_pod_with_its_defaults() {
 }
 
 #[test]
+fn what_is_to_be_confined_by_labels() {
+    let is_labelled = |pod: &str, container: &str| {
+        let spec = format!(
+            "securityContext: {{{pod}}}, containers: [{{name: main, image: app:1, securityContext: {{{container}}}}}]"
+        );
+        load(&format!("{{kind: Pod, apiVersion: v1, metadata: {{name: web}}, spec: {{{spec}}}}}"))
+            .pod
+            .spec
+            .se_linux
+    };
+    assert!(is_labelled("seLinuxOptions: {level: \"s0:c0,c1\"}", ""));
+    assert!(is_labelled("", "seLinuxOptions: {type: spc_t}"));
+    assert!(!is_labelled("seLinuxOptions: {}, seLinuxChangePolicy: Recursive", "seLinuxOptions: {}"));
+}
+
+#[test]
 fn a_small_pod_with_its_defaults() {
     let pod = load(
         "{kind: Pod, apiVersion: v1, metadata: {generateName: web-}, spec: {containers: [{name: main, image: app}]}}",

@@ -990,7 +990,6 @@ securityContext:
             14: spec.containers[0].securityContext.seccompProfile.type: Unsupported value: "Default": supported values: "Localhost", "RuntimeDefault", "Unconfined"
             14: spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: {"LocalhostProfile":"a.json","Type":"Default"}: can only be set when seccomp type is Localhost
             15: spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`
-            16: spec.containers[0].securityContext.seLinuxOptions: Forbidden: not supported yet: SELinux
             18: spec.containers[0].securityContext.windowsOptions: Forbidden: a setting of Windows containers
         "#]],
     );

@@ -57,6 +57,7 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         own_users: spec.get("hostUsers") == Some(&Value::Bool(false)),
         sysctls: list(context, "sysctls").iter().map(sysctl).collect(),
         app_armor: app_armor(spec),
+        se_linux: se_linux(spec),
         share_process_namespace: flag(spec, "shareProcessNamespace"),
         init_containers: containers("initContainers", ContainerKind::Init),
         containers: containers("containers", ContainerKind::App),
@@ -115,13 +116,20 @@ fn dns_config(config: &Value) -> DnsConfig {
 }
 
 fn app_armor(spec: &Value) -> bool {
+    any_context(spec, |context| {
+        object(context, "appArmorProfile").is_some_and(|profile| text(profile, "type") != "Unconfined")
+    })
+}
+
+fn se_linux(spec: &Value) -> bool {
+    any_context(spec, |context| context["seLinuxOptions"].as_object().is_some_and(|label| !label.is_empty()))
+}
+
+/// Of the security contexts of the pod and its containers.
+fn any_context(spec: &Value, says: impl Fn(&Value) -> bool) -> bool {
     let containers = ["initContainers", "containers", "ephemeralContainers"];
-    let mut containers = containers.iter().flat_map(|section| list(spec, section));
-    let is_confined = |owner: &Value| {
-        let profile = object(&owner["securityContext"], "appArmorProfile");
-        profile.is_some_and(|profile| text(profile, "type") != "Unconfined")
-    };
-    is_confined(spec) || containers.any(is_confined)
+    let containers = containers.iter().flat_map(|section| list(spec, section));
+    std::iter::once(spec).chain(containers).any(|owner| says(&owner["securityContext"]))
 }
 
 fn sysctl(sysctl: &Value) -> Sysctl {

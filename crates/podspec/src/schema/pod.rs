@@ -5,12 +5,12 @@ use super::Type::{List, Nested};
 use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
 use super::scheduling::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
 use super::security::{
-    APP_ARMOR_PROFILE, SE_LINUX_OPTIONS, SECCOMP_PROFILE, WINDOWS_SECURITY_CONTEXT_OPTIONS,
+    APP_ARMOR_PROFILE, SE_LINUX_CASE, SE_LINUX_OPTIONS, SECCOMP_PROFILE, WINDOWS_SECURITY_CONTEXT_OPTIONS,
 };
 use super::volume::VOLUME;
 use super::{
     ANY, BOOL, INT32, INT64, INT64S, Object, QUANTITIES, STRING, STRING_MAP, STRINGS, TIME, inner, not_yet,
-    ok, only, refused, unread,
+    ok, only, refused, unread, when,
 };
 
 pub(crate) static POD: Object = Object {
@@ -125,7 +125,7 @@ pub(crate) static POD_SPEC: Object = Object {
 pub(crate) static POD_SECURITY_CONTEXT: Object = Object {
     name: "PodSecurityContext",
     fields: &[
-        only("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), &[Empty], "SELinux"),
+        when("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), SE_LINUX_CASE),
         refused(
             "windowsOptions",
             Nested(&WINDOWS_SECURITY_CONTEXT_OPTIONS),
@@ -145,7 +145,7 @@ pub(crate) static POD_SECURITY_CONTEXT: Object = Object {
         ),
         ok("seccompProfile", Nested(&SECCOMP_PROFILE)),
         ok("appArmorProfile", Nested(&APP_ARMOR_PROFILE)),
-        not_yet("seLinuxChangePolicy", STRING, "SELinux"),
+        unread("seLinuxChangePolicy", STRING, "it is about labels, and where there are any the pod fails"),
     ],
 };
 

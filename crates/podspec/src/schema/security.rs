@@ -1,15 +1,14 @@
 //! Security settings of containers.
 
-use super::Accepted::Empty;
 use super::Type::Nested;
-use super::{BOOL, INT64, Object, STRING, STRINGS, inner, ok, only, refused, when};
+use super::{BOOL, INT64, Object, STRING, STRINGS, inner, ok, refused, when};
 
 pub(crate) static SECURITY_CONTEXT: Object = Object {
     name: "SecurityContext",
     fields: &[
         ok("capabilities", Nested(&CAPABILITIES)),
         ok("privileged", BOOL),
-        only("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), &[Empty], "SELinux"),
+        when("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), SE_LINUX_CASE),
         refused(
             "windowsOptions",
             Nested(&WINDOWS_SECURITY_CONTEXT_OPTIONS),
@@ -31,6 +30,9 @@ pub(crate) static CAPABILITIES: Object =
 
 pub(crate) static SECCOMP_PROFILE: Object =
     Object { name: "SeccompProfile", fields: &[ok("type", STRING), ok("localhostProfile", STRING)] };
+
+pub(crate) const SE_LINUX_CASE: &str =
+    "where the kernel has no SELinux: it changes nothing there, as on a kubelet. Where it has, the pod fails";
 
 pub(crate) static SE_LINUX_OPTIONS: Object = Object {
     name: "SELinuxOptions",

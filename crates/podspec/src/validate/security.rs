@@ -36,6 +36,7 @@ pub(super) fn validate_pod(spec: &Value, path: &FieldPath, errors: &mut Vec<Fiel
     seccomp(context, path, errors);
     app_armor(context, path, errors);
     enumeration(context, "supplementalGroupsPolicy", &["Merge", "Strict"], path, errors);
+    enumeration(context, "seLinuxChangePolicy", &["MountOption", "Recursive"], path, errors);
 }
 
 pub(super) fn validate_container(
