@@ -233,8 +233,12 @@ pub struct BindSource {
     pub sub_path: Option<String>,
     /// `read_only` also for what is mounted below it.
     pub recursive_read_only: bool,
-    /// What is mounted below it on the host later shows up in the container.
+    /// What is mounted below it on the host later, or by another container of the pod, shows up in the container.
     pub receives_mounts: bool,
+    /// What the container mounts below it shows up in the others that ask for it. Of the pod's own volumes.
+    pub shares_mounts: bool,
+    /// It is the pod's own directory, which is mounted nowhere else.
+    pub of_pod: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

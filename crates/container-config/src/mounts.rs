@@ -133,6 +133,8 @@ fn volume_mount(
         sub_path,
         recursive_read_only: mount.read_only && mount.recursive_read_only,
         receives_mounts: mount.receives_mounts,
+        shares_mounts: mount.shares_mounts,
+        of_pod: matches!(source, Some(VolumeSource::EmptyDir { .. })),
     };
     Ok(Mount { target, kind: MountKind::Bind(source), options: MountOptions { read_only, ..NONE } })
 }

@@ -47,6 +47,7 @@ fn mount(volume: &str, path: &str) -> VolumeMount {
         recursive_read_only: false,
         sub_path: None,
         receives_mounts: false,
+        shares_mounts: false,
     }
 }
 

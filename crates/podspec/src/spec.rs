@@ -257,8 +257,10 @@ pub struct VolumeMount {
     /// `recursiveReadOnly`, `Enabled` or `IfPossible`: also what is mounted below it.
     pub recursive_read_only: bool,
     pub sub_path: Option<SubPath>,
-    /// `mountPropagation: HostToContainer`.
+    /// `mountPropagation: HostToContainer`, or `Bidirectional`.
     pub receives_mounts: bool,
+    /// `mountPropagation: Bidirectional`.
+    pub shares_mounts: bool,
 }
 
 /// What of a volume is mounted, relative to the volume.

@@ -1171,6 +1171,35 @@ securityContext:
 }
 
 #[test]
+fn mounts_that_are_shared() {
+    let rest = "  containers:
+  - name: a
+    image: app
+    securityContext: {privileged: true}
+    volumeMounts:
+    - {name: empty, mountPath: /a, mountPropagation: Bidirectional}
+    - {name: host, mountPath: /b, mountPropagation: Bidirectional}
+    - {name: host, mountPath: /c, mountPropagation: HostToContainer}
+  volumes:
+  - {name: empty, emptyDir: {}}
+  - {name: host, hostPath: {path: /}}
+";
+    pod(
+        rest,
+        &expect![[r#"
+            12: spec.containers[0].volumeMounts[1].mountPropagation: Forbidden: what a container mounts never reaches the host: only mounts in emptyDir volumes, which other containers of the pod see with HostToContainer, can be Bidirectional
+        "#]],
+    );
+    pod(
+        &format!("  hostUsers: false\n{rest}"),
+        &expect![[r#"
+            12: spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: the kernel lets no mount out of the pod's user namespace: set hostUsers to true, or this to HostToContainer
+            13: spec.containers[0].volumeMounts[1].mountPropagation: Forbidden: the kernel lets no mount out of the pod's user namespace: set hostUsers to true, or this to HostToContainer
+        "#]],
+    );
+}
+
+#[test]
 fn users_of_its_own() {
     spec(
         "\

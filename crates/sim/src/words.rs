@@ -66,6 +66,7 @@ fn image_mount(name: &str) -> Result<VolumeMount, String> {
         recursive_read_only: false,
         sub_path: None,
         receives_mounts: false,
+        shares_mounts: false,
     })
 }
 

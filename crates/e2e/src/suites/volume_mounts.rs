@@ -10,6 +10,7 @@ use crate::archive::{Layer, docker};
 use crate::bed::{Bed, SOON};
 use crate::cluster::Cluster;
 use crate::pod::{Pod, mount};
+use crate::pods::Pods;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 use crate::wait;
@@ -25,6 +26,7 @@ pub(crate) const TESTS: &[Test] = tests![
     an_image_that_comes_later,
     volumes_and_processes_of_a_group,
     groups_of_the_image_and_of_the_pod,
+    what_a_sidecar_mounts,
     no_mounts_for_the_host,
 ];
 
@@ -319,6 +321,33 @@ fn groups_of_the_image_and_of_the_pod(bed: &Bed) -> Result<()> {
         bed.trace.expect_order(&[&format!("{name} {expected}")])?;
     }
     Ok(())
+}
+
+/// As a sidecar that serves a file system: it mounts, is killed and starts again, and the app sees what there is.
+fn what_a_sidecar_mounts(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let at =
+        |propagation: &str| json!({"name": "data", "mountPath": "/data", "mountPropagation": propagation});
+    let server = json!({"securityContext": {"privileged": true}, "volumeMounts": [at("Bidirectional")]});
+    let script = "mkdir -p /data/mnt; mount -t tmpfs served /data/mnt; \
+                  grep -c ' /data/mnt ' /proc/self/mountinfo > /data/mnt/times; [ -e /trace/once ] && serve; \
+                  echo > /trace/once; until [ -e /trace/seen ]; do sleep 0.02; done; exit 1";
+    let reads = "until [ -e /data/mnt/times ]; do sleep 0.02; done; say $(cat /data/mnt/times); echo > /trace/seen; \
+                 until [ $(cat /data/mnt/times) = 2 ]; do sleep 0.02; done; say again; serve";
+    let pod = empty_dir("served")
+        .spec(&json!({"restartPolicy": "Always"}))
+        .app_with("reader", reads, &json!({"volumeMounts": [at("HostToContainer")]}))
+        .app_with("apart", "serve", &json!({"volumeMounts": [mount("data", "/data")]}))
+        .app_with("server", script, &server);
+    let pods = Pods::start(bed)?;
+    pods.create(&pod)?;
+    bed.trace.wait("reader 1", SOON)?;
+    bed.trace.wait("reader again", SOON)?;
+    let on_host = fs::read_to_string("/proc/self/mountinfo")?;
+    ensure!(!on_host.lines().any(|line| line.contains(&*bed.dir().to_string_lossy())), "{on_host}");
+    pods.delete("served", None)?;
+    pods.wait_gone("served")?;
+    pods.finish()
 }
 
 fn no_mounts_for_the_host(bed: &Bed) -> Result<()> {

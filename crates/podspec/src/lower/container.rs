@@ -132,7 +132,8 @@ fn mount(mount: &Value) -> VolumeMount {
         sub_path: path("subPathExpr")
             .map(SubPath::Expression)
             .or_else(|| path("subPath").map(SubPath::Literal)),
-        receives_mounts: text(mount, "mountPropagation") == "HostToContainer",
+        receives_mounts: ["HostToContainer", "Bidirectional"].contains(&text(mount, "mountPropagation")),
+        shares_mounts: text(mount, "mountPropagation") == "Bidirectional",
     }
 }
 

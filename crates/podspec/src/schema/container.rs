@@ -1,12 +1,9 @@
 //! Containers.
 
-use super::Accepted::Text;
 use super::Type::{List, Nested};
 use super::handler::{LIFECYCLE, PROBE};
 use super::security::SECURITY_CONTEXT;
-use super::{
-    BOOL, INT32, INT32S, Object, QUANTITIES, QUANTITY, STRING, STRINGS, inner, not_yet, ok, only, when,
-};
+use super::{BOOL, INT32, INT32S, Object, QUANTITIES, QUANTITY, STRING, STRINGS, inner, not_yet, ok, when};
 
 pub(crate) static CONTAINER: Object = Object {
     name: "Container",
@@ -175,11 +172,10 @@ pub(crate) static VOLUME_MOUNT: Object = Object {
         ok("recursiveReadOnly", STRING),
         ok("mountPath", STRING),
         ok("subPath", STRING),
-        only(
+        when(
             "mountPropagation",
             STRING,
-            &[Text("None"), Text("HostToContainer")],
-            "mounts of containers that show up on the host",
+            "with `None` and `HostToContainer`; with `Bidirectional` for `emptyDir` volumes of pods with the host's users",
         ),
         ok("subPathExpr", STRING),
     ],

@@ -185,7 +185,7 @@ fn mounts(container: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mu
             errors.push(FieldError::invalid(path.child("mountPath"), target, "must be unique"));
         }
         sub_path(mount, &path, errors);
-        propagation(container, mount, &path, errors);
+        propagation(container, mount, facts, &path, errors);
     }
 }
 
@@ -212,11 +212,31 @@ fn sub_path(mount: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     descending(expression, &path.child("subPathExpr"), errors);
 }
 
-fn propagation(container: &Value, mount: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+/// What Kubernetes takes, and would be nothing here.
+fn shared_mounts(mount: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let is_volume = facts.volumes.contains(text(mount, "name"));
+    let detail = if !facts.host_users {
+        "the kernel lets no mount out of the pod's user namespace: set hostUsers to true, or this to HostToContainer"
+    } else if is_volume && !facts.empty_dirs.contains(text(mount, "name")) {
+        "what a container mounts never reaches the host: only mounts in emptyDir volumes, which other containers of the \
+         pod see with HostToContainer, can be Bidirectional"
+    } else {
+        return;
+    };
+    errors.push(FieldError::forbidden(path.child("mountPropagation"), detail));
+}
+
+fn propagation(
+    container: &Value,
+    mount: &Value,
+    facts: &PodFacts<'_>,
+    path: &FieldPath,
+    errors: &mut Vec<FieldError>,
+) {
     let privileged = container["securityContext"]["privileged"] == Value::Bool(true);
     match text(mount, "mountPropagation") {
         "" | "None" | "HostToContainer" => {}
-        "Bidirectional" if privileged => {}
+        "Bidirectional" if privileged => shared_mounts(mount, facts, path, errors),
         "Bidirectional" => {
             let detail = "Bidirectional mount propagation is available only to privileged containers";
             errors.push(FieldError::forbidden(path.child("mountPropagation"), detail));

@@ -13,6 +13,8 @@ use crate::json::{flag, integer, list, object, text};
 pub(super) struct PodFacts<'a> {
     /// The names of its volumes.
     pub(super) volumes: BTreeSet<&'a str>,
+    /// Those of them that are emptyDir.
+    pub(super) empty_dirs: BTreeSet<&'a str>,
     /// `spec.os.name`, when `spec.os` is there.
     pub(super) os: Option<&'a str>,
     pub(super) grace_period_seconds: Option<i64>,
@@ -31,6 +33,10 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
     let spec = &pod["spec"];
     let facts = PodFacts {
         volumes: volume::validate(spec, &path.child("volumes"), errors),
+        empty_dirs: (list(spec, "volumes").iter())
+            .filter(|volume| volume.get("emptyDir").is_some())
+            .map(|volume| text(volume, "name"))
+            .collect(),
         os: object(spec, "os").map(|os| text(os, "name")),
         grace_period_seconds: integer(spec, "terminationGracePeriodSeconds"),
         restart_policy: text(spec, "restartPolicy"),

@@ -10,7 +10,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid, open};
 use rustix::io::{Errno, write};
 use rustix::process::Signal;
 
-use super::file_system::Root;
+use super::file_system::{self, Root};
 use super::step::Step;
 use super::users;
 
@@ -42,6 +42,7 @@ pub(super) fn apply(step: &Step, root: &mut Root<'_>) -> Result<Outcome, Errno> 
         Step::MakeReadOnly(path) => root.make_read_only(path),
         Step::MakeDirectory(path) => root.make_directory(path),
         Step::MakeRootReadOnly => root.make_overlays_read_only(),
+        Step::LeaveShared => file_system::leave_shared(),
         Step::PivotRoot => root.pivot(),
         Step::ChangeDirectory(path) => root.change_directory(path),
         Step::EnterUsers(kinds) => enter_users(root.users()?, *kinds),

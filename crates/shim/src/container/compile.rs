@@ -41,6 +41,8 @@ pub(super) struct Prepared {
     pub(super) trees: Vec<Option<Tree>>,
     /// For a container in the pod's process namespace.
     pub(super) shared: Option<SharedProcesses>,
+    /// Mounts of the namespace that the container's is a copy of are shared with others, who are to keep them.
+    pub(super) leaves_shared: bool,
     /// The host's id for the container's root, when its users are not the host's.
     pub(super) first_id: Option<u32>,
 }
@@ -113,6 +115,9 @@ pub(super) fn compile(
         steps.extend(session(config.tty));
     }
     steps.push(oom_score_adj(&config.process)?);
+    if prepared.leaves_shared {
+        steps.push(Step::LeaveShared);
+    }
     steps.extend(overlays(config, &prepared.rootfs, &prepared.writable, first_id.is_some())?);
     steps.extend(first_id.map(Step::MakeFilesOf));
     let mut made = Compiled { steps, proc: (birth == Birth::First && first_id.is_some()).then(Vec::new) };
@@ -280,6 +285,7 @@ fn shared_proc(mount: &Mount, proc: &mut SharedProc) -> Result<Step, SpawnError>
             attributes: attributes(mount.options),
             all_read_only: false,
             receives_mounts: false,
+            shares_mounts: false,
             maps_ids: false,
             target,
         }),
@@ -361,6 +367,8 @@ fn bind(mount: &Mount, tree: Option<Tree>, own_users: bool) -> Result<Bind, Spaw
         attributes: attributes(mount.options),
         all_read_only: image || of_path.is_some_and(|source| source.recursive_read_only),
         receives_mounts: of_path.is_some_and(|source| source.receives_mounts),
+        // Within a user namespace there is nobody to share with.
+        shares_mounts: !own_users && of_path.is_some_and(|source| source.shares_mounts),
         // The layers of an image are mapped below the overlay, which cannot be.
         maps_ids: own_users && !image,
         target: c_string(mount.target.as_str(), "a mount path")?,
@@ -409,6 +417,7 @@ fn termination_message(
         attributes: 0,
         all_read_only: false,
         receives_mounts: false,
+        shares_mounts: false,
         maps_ids: own_users,
         target: c_string(config.termination_message_path.as_str(), "terminationMessagePath")?,
     })))
@@ -581,6 +590,7 @@ mod tests {
             cgroup_v2,
             devices: Vec::new(),
             trees: Vec::new(),
+            leaves_shared: false,
             first_id,
             shared: (config.pid_namespace == PidNamespace::Pod)
                 .then(|| SharedProcesses { init: null(), proc: SharedProc::At(PathBuf::from("/pod/proc")) }),

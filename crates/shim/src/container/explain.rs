@@ -95,6 +95,7 @@ mod tests {
             attributes: 0,
             all_read_only: false,
             receives_mounts: false,
+            shares_mounts: false,
             maps_ids: true,
             target: c"/etc/hostname".into(),
         })

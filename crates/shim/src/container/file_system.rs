@@ -14,8 +14,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_change,
+    move_mount, open_tree, unmount,
 };
 
 use super::devices::Node;
@@ -193,10 +194,13 @@ impl<'p> Root<'p> {
                 copy.as_fd()
             }
         };
-        if bind.receives_mounts {
-            mount::set_slave(tree, Extent::Tree)?;
-        } else {
-            mount::set_private(tree, Extent::Tree)?;
+        // What the parent has copied of mounts that it shares is as they are.
+        if !bind.shares_mounts {
+            if bind.receives_mounts {
+                mount::set_slave(tree, Extent::Tree)?;
+            } else {
+                mount::set_private(tree, Extent::Tree)?;
+            }
         }
         if bind.maps_ids {
             map_ids(tree, self.users()?)?;
@@ -287,6 +291,11 @@ impl<'p> Root<'p> {
     pub(super) fn change_directory(&self, path: &CStr) -> Result<(), Errno> {
         rustix::process::fchdir(in_root::open(self.fd()?, path, OFlags::PATH | OFlags::DIRECTORY)?)
     }
+}
+
+/// Nothing that was mounted in this namespace, which is about to be left, tells others of its end.
+pub(super) fn leave_shared() -> Result<(), Errno> {
+    mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
 }
 
 /// Fine when it is there already, as a standard one is.

@@ -1,5 +1,7 @@
 //! The sandbox of a pod: namespaces, memory volumes and cgroup, held by this process.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +13,9 @@ use linux_sys::cgroup::{Group, Hierarchies, Limits};
 use linux_sys::namespace::{self, Namespaces};
 use linux_sys::process::{self, Child, ExitStatus};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+};
 use rustix::process::Signal;
 
 use super::compile::{SharedProc, SharedProcesses};
@@ -33,6 +37,8 @@ pub struct Sandbox {
     shared: Option<Shared>,
     /// `None`: the host's.
     users: Option<Users>,
+    /// Containers share mounts in these volumes.
+    shared_volumes: RefCell<BTreeSet<PathBuf>>,
     /// Those in which this process had to leave the engine's group.
     left: Hierarchies,
 }
@@ -61,8 +67,17 @@ impl Sandbox {
         let wanted = bounds(&config.resources);
         let group = hierarchies.group(&cgroup);
         let pod = Limited { of: "the pod".to_owned(), group, limits: wanted.clone() };
-        let mut sandbox =
-            Self { hierarchies, cgroup, pod, wanted, tmpfs: Vec::new(), shared: None, users: None, left };
+        let mut sandbox = Self {
+            hierarchies,
+            cgroup,
+            pod,
+            wanted,
+            tmpfs: Vec::new(),
+            shared: None,
+            users: None,
+            shared_volumes: RefCell::default(),
+            left,
+        };
         match sandbox.set_up(config) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
@@ -128,6 +143,30 @@ impl Sandbox {
         let _ = self.left.tracking_group("").enter();
         remove_shared(&self.hierarchies, &self.cgroup);
         errors
+    }
+
+    /// Makes the volume at `path` one whose mounts containers share, for those that are started from now on.
+    pub(super) fn share_mounts(&self, path: &Path) -> Result<(), SpawnError> {
+        let mut shared = self.shared_volumes.borrow_mut();
+        if shared.contains(path) {
+            return Ok(());
+        }
+        let make = || {
+            if !self.tmpfs.iter().any(|tmpfs| tmpfs == path) {
+                mount_bind(path, path)?;
+            }
+            // Not with the host as well.
+            mount_change(path, MountPropagationFlags::PRIVATE)?;
+            mount_change(path, MountPropagationFlags::SHARED)
+        };
+        make().map_err(SpawnError::create(format!("share the mounts of {}", path.display())))?;
+        shared.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Some mount of this namespace tells others of what becomes of it.
+    pub(super) fn shares_mounts(&self) -> bool {
+        !self.shared_volumes.borrow().is_empty()
     }
 
     /// A container's group.

@@ -75,9 +75,10 @@ pub fn spawn(
     let program = Program::new(&config.process.args, &config.process.env)?;
     let writable = make_files(config, &paths.attempt_dir, sandbox.users())?;
     let users = sandbox.users();
+    share_volumes(sandbox, config)?;
     let trees = open_trees(config, &paths.attempt_dir, users)?;
     let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
-    let started = start(config, paths, program, (writable, trees), &group, (shared, users));
+    let started = start(sandbox, config, paths, program, (writable, trees), shared, &group);
     if started.is_err() {
         // The error to report is the first one; a group that stays is removed with the pod's.
         let _ = group.remove();
@@ -98,16 +99,29 @@ pub fn spawn(
     Ok(Spawned { container, output, input, warnings })
 }
 
+/// Those that the container shares mounts of with others, whoever of them comes first.
+fn share_volumes(sandbox: &Sandbox, config: &ContainerConfig) -> Result<(), SpawnError> {
+    let volumes = config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Bind(source) if source.of_pod => Some(source),
+        _ => None,
+    });
+    // From a user namespace nothing comes out.
+    let mut shared = volumes.filter(|source| source.receives_mounts && sandbox.users().is_none());
+    shared.try_for_each(|source| sandbox.share_mounts(&source.path))
+}
+
 type Started = (Ready, (Output, Option<OwnedFd>), Vec<&'static str>);
 
 fn start(
+    sandbox: &Sandbox,
     config: &ContainerConfig,
     paths: &SpawnPaths,
     program: Program,
     (writable, trees): (Vec<(PathBuf, PathBuf)>, Vec<Option<Tree>>),
+    shared: Option<SharedProcesses>,
     group: &Group,
-    (shared, users): (Option<SharedProcesses>, Option<&Users>),
 ) -> Result<Started, SpawnError> {
+    let users = sandbox.users();
     group.create()?;
     let missing = group.limit(&limits(&config.resources))?;
     let (cgroup_files, cgroup_directory) = match group.entry()? {
@@ -127,6 +141,7 @@ fn start(
         devices: if config.privileged { devices::of_host(Path::new("/dev"))? } else { Vec::new() },
         shared,
         first_id: users.map(Users::first),
+        leaves_shared: sandbox.shares_mounts(),
     };
     let Compiled { steps, proc } = compile(config, stdio, prepared)?;
     let plan = Plan { steps, end: End::Execute(program), users: users.map(Users::namespace), proc };

@@ -73,6 +73,9 @@ pub(super) enum Step {
     MakeReadOnly(CString),
     MakeDirectory(CString),
     MakeRootReadOnly,
+    /// What is mounted here, and [`Step::PivotRoot`] unmounts, stays with those who have it too. What the parent has opened
+    /// is not here.
+    LeaveShared,
     PivotRoot,
     /// A hard limit above the current one may be refused; then it is the current one.
     ResourceLimit {
@@ -151,6 +154,8 @@ pub(super) struct Bind {
     /// And what is mounted below it is read-only.
     pub(super) all_read_only: bool,
     pub(super) receives_mounts: bool,
+    /// What is mounted below it shows up where it is from.
+    pub(super) shares_mounts: bool,
     /// Ids of files are the pod's.
     pub(super) maps_ids: bool,
     pub(super) target: CString,
@@ -200,6 +205,7 @@ impl fmt::Display for Step {
             Self::MakeReadOnly(path) => write!(f, "make {} read-only", text(path)),
             Self::MakeDirectory(path) => write!(f, "make the working directory {}", text(path)),
             Self::MakeRootReadOnly => f.write_str("make the root file system read-only"),
+            Self::LeaveShared => f.write_str("leave the mounts of others"),
             Self::PivotRoot => f.write_str("change the root"),
             Self::ResourceLimit { resource, limit } => {
                 write!(f, "set resource limit {resource} to {}:{}", limit.soft, limit.hard)

@@ -48,8 +48,10 @@ pub(super) fn open_trees(
             let named = (volume.as_deref().unwrap_or_default(), config.name.as_str());
             open_sub_path(path, sub_path, named).map(Some)
         }
-        // Mounted where the host's paths lead nowhere any more.
-        MountKind::Bind(BindSource { path, .. }) if users.is_some() && mount.target.starts_with("/proc/") => {
+        // Mounted where the host's paths lead nowhere any more; or a copy of what the shim has, not of a copy of it.
+        MountKind::Bind(BindSource { path, shares_mounts, .. })
+            if *shares_mounts || users.is_some() && mount.target.starts_with("/proc/") =>
+        {
             let failed = || SpawnError::create(format!("use {}", path.display()));
             let found = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(failed())?;
             clone(found.as_fd()).map(Some).map_err(failed())

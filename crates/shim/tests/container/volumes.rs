@@ -25,6 +25,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_file_by_sub_path_does_not_follow_updates", a_file_by_sub_path_does_not_follow_updates),
     ("read_only_is_recursive_where_asked", read_only_is_recursive_where_asked),
     ("mounts_of_the_host_come_to_those_who_ask", mounts_of_the_host_come_to_those_who_ask),
+    ("containers_share_mounts_in_a_volume_of_their_pod", containers_share_mounts_in_a_volume_of_their_pod),
     ("the_files_of_an_image_are_a_volume", the_files_of_an_image_are_a_volume),
     ("a_path_in_an_image_stays_in_it", a_path_in_an_image_stays_in_it),
     ("a_memory_volume_is_its_groups", a_memory_volume_is_its_groups),
@@ -283,6 +284,75 @@ fn mounts_of_the_host_come_to_those_who_ask(bed: &Bed) {
     assert_eq!(finish(spawned).ok(), "late\nmounted\n");
     // What the container mounted is nobody else's.
     assert!(volume.join("sub/mnt/file").exists());
+}
+
+/// On disk and in memory, below the volume and as a part of it; whoever comes first, and after the one who mounted has ended.
+fn containers_share_mounts_in_a_volume_of_their_pod(bed: &Bed) {
+    let disk = make_volume(bed, 0o777);
+    let memory = bed.directory.join("memory");
+    bed.enter();
+    let of_pod = |path: &Path, target: &str, sub_path: Option<&str>, shares_mounts, receives_mounts| {
+        let source = BindSource {
+            path: path.to_owned(),
+            recursive: true,
+            sub_path: sub_path.map(str::to_owned),
+            shares_mounts,
+            receives_mounts,
+            of_pod: true,
+            ..BindSource::default()
+        };
+        Mount { target: target.to_owned(), kind: MountKind::Bind(source), options: NONE }
+    };
+    let both = |config: &mut container_config::ContainerConfig, shares, receives| {
+        config.mounts.push(of_pod(&disk, "/disk", None, shares, receives));
+        config.mounts.push(of_pod(&memory, "/memory", None, shares, receives));
+        config.mounts.push(of_pod(&disk, "/part", Some("part"), shares, receives));
+    };
+    let seen = "for at in disk memory part; do test -e /$at/mnt/file && echo $at; done";
+    let mut early = bed.shell(&format!(
+        "echo begun; until [ -e /part/mnt/file ]; do sleep 0.02; done; {seen}; echo; exec sleep 1000"
+    ));
+    both(&mut early, false, true);
+    let early = bed.spawn(&early).unwrap();
+    assert_eq!(read_line(&early.output), "begun");
+    let mut apart = bed.shell(&format!("echo begun; sleep 1000 & {seen}; wait"));
+    both(&mut apart, false, false);
+    let apart = bed.spawn(&apart).unwrap();
+    assert_eq!(read_line(&apart.output), "begun");
+    let script = "for at in disk memory part; do mkdir -p /$at/mnt; mount -t tmpfs x /$at/mnt && echo > /$at/mnt/file; done; \
+                  echo done";
+    let mut mounter = bed.shell(script);
+    let capabilities = DEFAULT_CAPABILITIES | SYS_ADMIN;
+    mounter.process.capabilities =
+        CapabilitySets { bounding: capabilities, effective: capabilities, permitted: capabilities };
+    both(&mut mounter, true, true);
+    assert_eq!(bed.run(&mounter).ok(), "done\n");
+    for expected in ["disk", "memory", "part", ""] {
+        assert_eq!(read_line(&early.output), expected);
+    }
+    let look = |container: &shim::container::Container| bed.run_exec(container, seen).0;
+    assert_eq!(look(&apart.container), "");
+    // Others come and go, and take nothing away.
+    for (receives, expected) in
+        [(true, "disk\nmemory\npart\n"), (false, "disk\nmemory\npart\n"), (true, "disk\nmemory\npart\n")]
+    {
+        let mut late = bed.shell(seen);
+        both(&mut late, false, receives);
+        assert_eq!(bed.run(&late).stdout, expected);
+        assert_eq!(bed.run(&bed.shell("true")).ok(), "");
+        assert_eq!(look(&early.container), "disk\nmemory\npart\n");
+    }
+    for running in [early, apart] {
+        running.container.kill_all().unwrap();
+        finish(running);
+    }
+    // Nothing of it is on the host.
+    let on_host = fs::read_to_string("/proc/1/mountinfo").unwrap();
+    assert!(!on_host.contains(&*volume_name(&disk)), "{on_host}");
+}
+
+fn volume_name(volume: &Path) -> String {
+    volume.display().to_string()
 }
 
 fn image_of(bed: &Bed) -> Vec<PathBuf> {
