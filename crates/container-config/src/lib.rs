@@ -43,6 +43,6 @@ pub use objects::{
 };
 pub use qos::{QosClass, qos_class};
 pub use resources::{pod_memory_limit_bytes, pod_resource_limits, pod_resources, resource_limits_in};
-pub use sandbox::{pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_of, shm_path};
+pub use sandbox::{SandboxError, pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_of, shm_path};
 pub use seccomp::{Verdict as SyscallVerdict, runtime_default_verdicts};
 pub use signal::signal_name;

@@ -59,12 +59,17 @@ pub fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
     let request = |c: &Container| Some(c.resources.cpu_request.or(c.resources.cpu_limit).unwrap_or(0));
     let own = pod.resources.unwrap_or_default();
     let together_milli = || together(pod, |c| c.resources.cpu_limit.filter(|milli| *milli > 0));
-    let quota = own.cpu_limit.filter(|milli| *milli > 0).or_else(together_milli).map(quota_us);
+    // The runtime's own comes on top, of what is limited at all.
+    let overhead = pod.overhead;
+    let with = |own: u64| move |amount: u64| amount.saturating_add(own);
+    let limit = own.cpu_limit.filter(|milli| *milli > 0).or_else(together_milli);
+    let quota = limit.map(with(overhead.cpu)).map(quota_us);
+    let requested = own.cpu_request.or_else(|| together(pod, request));
     ResourceLimits {
-        cpu_shares: own.cpu_request.or_else(|| together(pod, request)).map(shares),
+        cpu_shares: requested.map(with(overhead.cpu)).map(shares),
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
-        memory_limit_bytes: pod_memory_limit_bytes(pod),
+        memory_limit_bytes: pod_memory_limit_bytes(pod).map(with(overhead.memory)),
         // One container's end must not be every other's.
         oom_ends_all: false,
         devices: Vec::new(),

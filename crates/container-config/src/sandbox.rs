@@ -12,15 +12,30 @@ use crate::resources::pod_resource_limits;
 const SHM_BYTES: u64 = 64 << 20;
 const SHM_MODE: u32 = 0o1777;
 
+/// What the built-in runtime is called by RuntimeClasses: its own name, and those of what it does the same as.
+const RUNTIME_HANDLERS: [&str; 3] = ["monopod", "runc", "crun"];
+
+/// The message of the pod's `FailedCreatePodSandBox`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SandboxError {
+    #[error(transparent)]
+    HostnameTooLong(#[from] HostnameTooLong),
+    #[error("no runtime for \"{handler}\" is configured: the built-in one is called {}", RUNTIME_HANDLERS.join(", "))]
+    NoRuntime { handler: String },
+    #[error("failed to get RuntimeClass \"{name}\": runtimeclass.node.k8s.io \"{name}\" not found")]
+    NoRuntimeClass { name: String },
+}
+
 /// `memory_volumes` are the pod's emptyDir volumes of medium `Memory`.
 ///
 /// # Errors
-/// The message of the pod's `FailedCreatePodSandBox`.
+/// [`SandboxError`].
 pub fn sandbox_config(
     pod: &Pod,
     pod_dir: &Path,
     memory_volumes: Vec<Tmpfs>,
-) -> Result<SandboxConfig, HostnameTooLong> {
+) -> Result<SandboxConfig, SandboxError> {
+    runtime(pod)?;
     let shm = Tmpfs {
         path: shm_path(pod_dir),
         size_bytes: Some(SHM_BYTES),
@@ -43,6 +58,16 @@ pub fn sandbox_config(
         cgroup: pod_cgroup(&pod.uid),
         resources: pod_resource_limits(&pod.spec),
     })
+}
+
+/// There is one, which a class may name.
+fn runtime(pod: &Pod) -> Result<(), SandboxError> {
+    let Some(class) = &pod.spec.runtime_class else { return Ok(()) };
+    match &class.handler {
+        None => Err(SandboxError::NoRuntimeClass { name: class.name.clone() }),
+        Some(handler) if RUNTIME_HANDLERS.contains(&handler.as_str()) => Ok(()),
+        Some(handler) => Err(SandboxError::NoRuntime { handler: handler.clone() }),
+    }
 }
 
 /// The pod's cgroup, relative to each hierarchy's root.

@@ -2,6 +2,7 @@
 
 mod golden;
 mod rules;
+mod runtime;
 mod sources;
 mod users;
 mod volumes;

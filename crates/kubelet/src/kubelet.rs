@@ -109,6 +109,14 @@ impl<N: Node> Kubelet<N> {
     /// # Errors
     /// When it is here already or cannot be written down; nothing is begun then.
     pub fn add_pod(&self, pod: Pod) -> Result<Subscription, AddPodError> {
+        self.add_pod_unless(pod, None)
+    }
+
+    /// As [`Self::add_pod`], of a pod that somebody may have found a reason not to run.
+    ///
+    /// # Errors
+    /// As [`Self::add_pod`].
+    pub fn add_pod_unless(&self, pod: Pod, rejected: Option<Rejection>) -> Result<Subscription, AddPodError> {
         let uid = pod.uid.clone();
         if self.pods().contains_key(&uid) {
             return Err(AddPodError::Exists(uid));
@@ -125,7 +133,8 @@ impl<N: Node> Kubelet<N> {
         self.configure(&effects, &observed);
         effects.inbox.observe(Observation::Accepted);
         let facts = self.node.facts();
-        if let Some(Rejection { reason, message }) = rejection(&spec, facts.app_armor, facts.se_linux) {
+        let rejected = rejection(&spec, facts.app_armor, facts.se_linux).or(rejected);
+        if let Some(Rejection { reason, message }) = rejected {
             effects.inbox.observe(Observation::Rejected { reason, message });
         }
         Ok(self.start_worker(&effects, observed, (journal, &past)))

@@ -15,16 +15,51 @@ pub enum RejectionReason {
     SysctlForbidden,
     AppArmor,
     SeLinux,
+    PodOSNotSupported,
+    OutOfCpu,
+    OutOfMemory,
+    OutOfEphemeralStorage,
+    OutOfPods,
+    NodeAffinity,
+    NodePorts,
+    TaintToleration,
 }
 
 impl RejectionReason {
+    const ALL: [Self; 11] = [
+        Self::SysctlForbidden,
+        Self::AppArmor,
+        Self::SeLinux,
+        Self::PodOSNotSupported,
+        Self::OutOfCpu,
+        Self::OutOfMemory,
+        Self::OutOfEphemeralStorage,
+        Self::OutOfPods,
+        Self::NodeAffinity,
+        Self::NodePorts,
+        Self::TaintToleration,
+    ];
+
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SysctlForbidden => "SysctlForbidden",
             Self::AppArmor => "AppArmor",
             Self::SeLinux => "SELinux",
+            Self::PodOSNotSupported => "PodOSNotSupported",
+            Self::OutOfCpu => "OutOfcpu",
+            Self::OutOfMemory => "OutOfmemory",
+            Self::OutOfEphemeralStorage => "OutOfephemeral-storage",
+            Self::OutOfPods => "OutOfpods",
+            Self::NodeAffinity => "NodeAffinity",
+            Self::NodePorts => "NodePorts",
+            Self::TaintToleration => "TaintToleration",
         }
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }
 
@@ -59,6 +94,12 @@ pub fn rejection(spec: &PodSpec, app_armor: bool, se_linux: bool) -> Option<Reje
         return Some(Rejection {
             reason: RejectionReason::SysctlForbidden,
             message: format!("forbidden sysctl: {why}"),
+        });
+    }
+    if spec.os.as_deref().is_some_and(|os| os != "linux") {
+        return Some(Rejection {
+            reason: RejectionReason::PodOSNotSupported,
+            message: "Failed to admit pod as the OS field doesn't match node OS".to_owned(),
         });
     }
     if spec.se_linux && se_linux {

@@ -55,6 +55,24 @@ fn labels_are_nothing_without_se_linux_and_refused_with_it() {
 }
 
 #[test]
+fn pods_of_other_systems_are_not_run() {
+    let of = |os: &str| rejection(&PodSpec { os: Some(os.to_owned()), ..pod() }, false, false);
+    let message = "Failed to admit pod as the OS field doesn't match node OS".to_owned();
+    assert_eq!(of("windows"), Some(Rejection { reason: RejectionReason::PodOSNotSupported, message }));
+    assert_eq!(of("linux"), None);
+}
+
+#[test]
+fn reasons_have_the_names_of_a_kubelet() {
+    for name in
+        ["OutOfcpu", "OutOfmemory", "OutOfephemeral-storage", "OutOfpods", "NodeAffinity", "NodePorts"]
+    {
+        assert_eq!(RejectionReason::named(name).map(RejectionReason::as_str), Some(name));
+    }
+    assert_eq!(RejectionReason::named("OutOfluck"), None);
+}
+
+#[test]
 fn a_pod_that_was_rejected_has_failed_and_begins_nothing() {
     let spec = pod();
     let mut observed = Observed::default();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apiserver::kinds::Kind;
 use kubelet::{Kubelet, Node, Subscription};
+use lifecycle::Rejection;
 use podspec::{Pod, PodUid};
 use ports::PortError;
 use store::Store;
@@ -18,7 +19,7 @@ use crate::wishes::Said;
 use crate::{source, tend};
 
 /// Begins a new pod: makes its directory this engine's, and hands it to the kubelet.
-pub type Begin = Box<dyn Fn(Pod) -> Result<Subscription, PortError> + Send + Sync>;
+pub type Begin = Box<dyn Fn(Pod, Option<Rejection>) -> Result<Subscription, PortError> + Send + Sync>;
 
 /// What the cluster is told at its start.
 #[derive(Clone, PartialEq, Eq, Debug)]

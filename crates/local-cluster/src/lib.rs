@@ -15,6 +15,7 @@ pub mod merge;
 pub mod node_object;
 mod objects;
 mod pages;
+mod placement;
 mod pressure;
 mod random;
 mod sink;

@@ -15,7 +15,7 @@ use store::{Change, ChangeKind, Object, ObjectKey, Resource};
 
 use crate::cluster::{Pending, Shared};
 use crate::wishes::{Said, Wish, Wishes};
-use crate::{sink, tend};
+use crate::{placement, sink, tend};
 
 /// Follows the store for as long as the process lives.
 pub(crate) async fn follow<N: Node>(shared: Arc<Shared<N>>) {
@@ -141,6 +141,7 @@ impl<N: Node> Source<N> {
         };
         let granted = Granted::of(&held.pod.spec);
         let mut pod = podspec::lower(object);
+        pod.spec.runtime_class.clone_from(&held.pod.spec.runtime_class);
         if finished {
             granted.put(&mut pod.spec);
         }
@@ -182,8 +183,12 @@ impl<N: Node> Source<N> {
     }
 
     async fn begin(&mut self, object: &Value) {
-        let pod: Pod = podspec::lower(object);
-        match (self.shared.begin)(pod) {
+        let mut pod: Pod = podspec::lower(object);
+        if let Some(class) = &mut pod.spec.runtime_class {
+            class.handler = placement::handler(&self.shared.store, &class.name);
+        }
+        let rejected = placement::rejection(&self.shared, object);
+        match (self.shared.begin)(pod, rejected) {
             Ok(subscription) => {
                 let uid = subscription.pod.pod.uid.clone();
                 self.shared.updates.begun(&subscription.pod.pod);

@@ -11,7 +11,7 @@ use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
-use lifecycle::BackoffLimits;
+use lifecycle::{BackoffLimits, Rejection};
 use local_cluster::{
     Backend, Inheriting, LocalCluster, Machine, PressureSettings, PressureWatch, Settings, StoreObjects,
     Thresholds, write_node,
@@ -142,8 +142,8 @@ impl Engine {
         let pressure = PressureWatch::start(store.clone(), Arc::clone(&kubelet), pressure);
         let begin = {
             let (node, kubelet) = (Arc::clone(&node), Arc::clone(&kubelet));
-            move |pod: Pod| {
-                let subscription = begin(&node, &kubelet, &pod, bound, &begun)?;
+            move |pod: Pod, rejected: Option<Rejection>| {
+                let subscription = begin(&node, &kubelet, &pod, rejected, bound, &begun)?;
                 if let Some(why) = pressure.refusal(&pod) {
                     kubelet.evict_pod(&pod.uid, why);
                 }
@@ -218,11 +218,12 @@ fn begin(
     node: &Node,
     kubelet: &Kubelet<Node>,
     pod: &Pod,
+    rejected: Option<Rejection>,
     bound: bool,
     begun: &impl Fn(Subscription),
 ) -> Result<Subscription, PortError> {
     node.claim(pod, bound)?;
-    match kubelet.add_pod(pod.clone()) {
+    match kubelet.add_pod_unless(pod.clone(), rejected) {
         Ok(subscription) => {
             if let Ok(another) = kubelet.subscribe(&pod.uid) {
                 begun(another);

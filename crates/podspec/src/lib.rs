@@ -35,10 +35,10 @@ pub use source::{EnvSource, EnvVar};
 pub use spec::{
     Capabilities, Container, ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, ExecAction,
     ExitCodeOperator, GrpcAction, HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme,
-    OtherResources, Pod, PodSpec, PortProtocol, PortRef, Probe, ProbeHandler, ProcessRestartPolicy,
-    PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule, RestartRuleAction, SeccompProfile,
-    SecurityContext, SubPath, Sysctl, TcpSocketAction, TerminationMessagePolicy, Volume, VolumeMount,
-    VolumeSource,
+    OtherResources, Overhead, Pod, PodSpec, PortProtocol, PortRef, Probe, ProbeHandler, ProcessRestartPolicy,
+    PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule, RestartRuleAction, RuntimeClass,
+    SeccompProfile, SecurityContext, SubPath, Sysctl, TcpSocketAction, TerminationMessagePolicy, Volume,
+    VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::format;

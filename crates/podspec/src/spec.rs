@@ -70,6 +70,29 @@ pub struct PodSpec {
     pub readiness_gates: Vec<String>,
     /// `resources` of the pod as a whole (KEP-2837).
     pub resources: Option<Resources>,
+    /// `overhead`: what its runtime takes beside the containers.
+    #[serde(default)]
+    pub overhead: Overhead,
+    #[serde(default)]
+    pub runtime_class: Option<RuntimeClass>,
+    /// `os.name`, where somebody says.
+    #[serde(default)]
+    pub os: Option<String>,
+}
+
+/// In the units of [`Resources`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Overhead {
+    pub cpu: u64,
+    pub memory: u64,
+}
+
+/// `runtimeClassName`, and what it stands for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RuntimeClass {
+    pub name: String,
+    /// The `handler` of the class. `None`: there is no such class, or nobody has looked it up.
+    pub handler: Option<String>,
 }
 
 /// Whose resolvers a pod asks, before `dnsConfig` adds some.

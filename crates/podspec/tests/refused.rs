@@ -783,7 +783,6 @@ fn stop_signals() {
     spec(
         "os: {name: windows}\nresources: {}\ninitContainers: [{name: a, image: app, restartPolicy: Always, lifecycle: {stopSignal: SIGHUP}}]\n",
         &expect![[r#"
-            9: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
             10: spec.resources: Forbidden: may not be set for a windows pod
             11: spec.initContainers[0].lifecycle.stopSignal: Unsupported value: "SIGHUP": supported values: "SIGKILL", "SIGTERM"
         "#]],
@@ -1069,15 +1068,104 @@ os: {name: windows}
             5: spec.HostPID: Forbidden: when `hostUsers` is false
             5: spec.HostIPC: Forbidden: when `hostUsers` is false
             9: spec.activeDeadlineSeconds: Invalid value: 2147483648: must be between 1 and 2147483647, inclusive
-            18: spec.topologySpreadConstraints: Forbidden: not supported yet: topology spread
-            22: spec.imagePullSecrets: Forbidden: not supported yet: image pull secrets
+            12: spec.hostPID: Forbidden: cannot be set for a windows pod
+            13: spec.hostIPC: Forbidden: cannot be set for a windows pod
+            14: spec.hostUsers: Forbidden: cannot be set for a windows pod
             28: spec.resources: Forbidden: may not be set for a windows pod
-            29: spec.overhead: Forbidden: not supported yet: pod overhead
-            30: spec.runtimeClassName: Forbidden: there is one built-in runtime; remove the field
             32: spec.hostnameOverride: Forbidden: may not be specified when setHostnameAsFQDN is true
             34: spec.schedulingGroup: Forbidden: not supported yet: pod groups
             35: spec.ephemeralContainers: Forbidden: cannot be set on create
-            36: spec.os.name: Forbidden: not supported yet: other operating systems (remove it, or set it to linux)
+        "#]],
+    );
+}
+
+#[test]
+fn near_and_apart() {
+    spec(
+        "affinity:
+  podAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+    - {}
+    - topologyKey: a/b/c
+      namespaces: [A]
+      labelSelector: {matchLabels: {'a b': 'c d'}, matchExpressions: [{key: k, operator: In}, {key: l, operator: Gt, values: ['1']}]}
+      namespaceSelector: {matchLabels: {team: a}}
+      matchLabelKeys: [k, '-']
+      mismatchLabelKeys: [k]
+    - {topologyKey: zone, matchLabelKeys: [k], namespaceSelector: {}}
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 101
+      podAffinityTerm: {topologyKey: zone, labelSelector: {matchExpressions: [{key: k, operator: Exists, values: [v]}]}}
+",
+        &expect![[r#"
+            12: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Required value: can not be empty
+            12: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Invalid value: "": name part must be non-empty
+            12: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Invalid value: "": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            13: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].namespace: Invalid value: "A": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+            13: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].topologyKey: Invalid value: "a/b/c": a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')
+            15: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].labelSelector.matchLabels: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            15: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].labelSelector.matchLabels: Invalid value: "c d": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
+            15: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].labelSelector.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'
+            15: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].labelSelector.matchExpressions[1].operator: Invalid value: "Gt": not a valid selector operator
+            16: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].namespaceSelector: Forbidden: not supported yet: namespaces by their labels (name them in namespaces, or select all with {})
+            17: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].matchLabelKeys[1]: Invalid value: "-": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')
+            17: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[1].matchLabelKeys[0]: Invalid value: "k": exists in both matchLabelKeys and mismatchLabelKeys
+            19: spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[2].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set
+            22: spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 101: must be in the range 1-100
+            23: spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.labelSelector.matchExpressions[0].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'
+        "#]],
+    );
+    spec(
+        "topologySpreadConstraints:
+- {}
+- {maxSkew: 1, topologyKey: zone, whenUnsatisfiable: Sometimes, nodeAffinityPolicy: Maybe, nodeTaintsPolicy: Honor}
+- {maxSkew: 1, topologyKey: rack, whenUnsatisfiable: ScheduleAnyway, minDomains: 0}
+- {maxSkew: -1, topologyKey: rack, whenUnsatisfiable: ScheduleAnyway, matchLabelKeys: [k]}
+- maxSkew: 1
+  topologyKey: zone
+  whenUnsatisfiable: DoNotSchedule
+  minDomains: 2
+  matchLabelKeys: [app]
+  labelSelector: {matchLabels: {app: web}, matchExpressions: [{key: app, operator: In, values: [web]}]}
+",
+        &expect![[r#"
+            10: spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero
+            10: spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty
+            10: spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: "": supported values: "DoNotSchedule", "ScheduleAnyway"
+            11: spec.topologySpreadConstraints[1].whenUnsatisfiable: Unsupported value: "Sometimes": supported values: "DoNotSchedule", "ScheduleAnyway"
+            11: spec.topologySpreadConstraints[1].nodeAffinityPolicy: Unsupported value: "Maybe": supported values: "Honor", "Ignore"
+            12: spec.topologySpreadConstraints[2].{topologyKey, whenUnsatisfiable}: Duplicate value: "{rack, ScheduleAnyway}"
+            12: spec.topologySpreadConstraints[2].minDomains: Invalid value: 0: must be greater than zero
+            12: spec.topologySpreadConstraints[2].minDomains: Invalid value: 0: can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ScheduleAnyway
+            13: spec.topologySpreadConstraints[3].maxSkew: Invalid value: -1: must be greater than zero
+            13: spec.topologySpreadConstraints[3].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set
+            14: spec.topologySpreadConstraints[4][0]: Invalid value: "app": exists in both matchLabelKeys and labelSelector
+        "#]],
+    );
+}
+
+/// Of another system all is accepted but what that system has not; a node of this one rejects the pod.
+#[test]
+fn pods_of_windows() {
+    pod(
+        "  os: {name: windows}
+  hostUsers: true
+  hostPID: true
+  hostIPC: false
+  shareProcessNamespace: false
+  securityContext: {runAsUser: 1, sysctls: [], fsGroup: 2, runAsNonRoot: true}
+  containers:
+  - {name: a, image: app, securityContext: {privileged: false, capabilities: {}, runAsNonRoot: true}}
+",
+        &expect![[r#"
+            7: spec.hostUsers: Forbidden: cannot be set for a windows pod
+            8: spec.hostPID: Forbidden: cannot be set for a windows pod
+            10: spec.shareProcessNamespace: Forbidden: cannot be set for a windows pod
+            11: spec.securityContext.fsGroup: Forbidden: cannot be set for a windows pod
+            11: spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod
+            13: spec.containers[0].securityContext.capabilities: Forbidden: cannot be set for a windows pod
+            13: spec.containers[0].securityContext.privileged: Forbidden: cannot be set for a windows pod
         "#]],
     );
 }

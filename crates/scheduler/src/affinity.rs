@@ -15,7 +15,7 @@ pub(crate) fn node_matches(term: &NodeTerm, node: &Node) -> bool {
 
 /// Affinity to pods, their anti-affinity to this one included.
 pub(crate) fn filter(cluster: &Cluster, pod: &Pod, node: &Node, host: &Host) -> Result<(), Refusal> {
-    if !pod.affinity.with.iter().all(|term| satisfied(cluster, pod, term, node, host)) {
+    if !satisfied(cluster, pod, node, host) {
         return Err(Refusal::lasting("node(s) didn't match pod affinity rules"));
     }
     if pod
@@ -43,16 +43,16 @@ pub(crate) fn filter(cluster: &Cluster, pod: &Pod, node: &Node, host: &Host) -> 
     Ok(())
 }
 
-/// A pod that would be the first of its kind satisfies its own affinity.
-fn satisfied(cluster: &Cluster, pod: &Pod, term: &PodAffinityTerm, node: &Node, host: &Host) -> bool {
-    if !node.labels.contains_key(&term.topology_key) {
+/// Pods count that match all terms. One that would be the first of them satisfies its own affinity.
+fn satisfied(cluster: &Cluster, pod: &Pod, node: &Node, host: &Host) -> bool {
+    let terms = &pod.affinity.with;
+    let of_all = |other: &Pod| terms.iter().all(|term| of_term(term, &pod.namespace, other));
+    let mut keys = terms.iter().map(|term| &term.topology_key);
+    if !keys.all(|key| node.labels.contains_key(key)) {
         return false;
     }
-    if near(cluster, term, node, host).any(|other| of_term(term, &pod.namespace, other)) {
-        return true;
-    }
-    let any = cluster.pods().any(|other| of_term(term, &pod.namespace, other));
-    !any && of_term(term, &pod.namespace, pod)
+    terms.iter().all(|term| near(cluster, term, node, host).any(of_all))
+        || !cluster.pods().any(of_all) && of_all(pod)
 }
 
 /// Pods on nodes of the same domain. Those of `node` are taken from `host`, which may lack some of them.

@@ -71,6 +71,13 @@ impl Cluster {
         takes_less
     }
 
+    /// Whether this pod is on its node with these labels, so that nothing is new of it for those that look at their neighbours.
+    #[must_use]
+    pub fn has_as(&self, pod: &Pod) -> bool {
+        let held = self.nodes.get(&pod.node).and_then(|host| host.pods.get(&pod.uid));
+        held.is_some_and(|held| held.labels == pod.labels && held.deleting == pod.deleting)
+    }
+
     pub fn remove_pod(&mut self, uid: &str) {
         self.take_pod(uid);
     }

@@ -35,24 +35,32 @@ fn fixed(pod: &Pod, node: &Node) -> Result<(), Refusal> {
     if !pod.node.is_empty() && pod.node != node.name {
         return Err(Refusal::lasting("node(s) didn't match the requested node name"));
     }
-    let hard = |taint: &&Taint| taint.effect != Effect::PreferNoSchedule;
-    if node.taints.iter().filter(hard).any(|taint| !tolerated(pod, taint)) {
+    if untolerated(pod, node) {
         return Err(Refusal::lasting("node(s) had untolerated taint(s)"));
     }
-    let selected = pod.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value));
-    let required = pod.node_terms.as_ref();
-    if !selected || required.is_some_and(|terms| !terms.iter().any(|term| affinity::node_matches(term, node)))
-    {
+    if !selected(pod, node) {
         return Err(Refusal::lasting("node(s) didn't match Pod's node affinity/selector"));
     }
     Ok(())
 }
 
-fn tolerated(pod: &Pod, taint: &Taint) -> bool {
+/// By the pod's selector and by what it requires of nodes.
+pub(crate) fn selected(pod: &Pod, node: &Node) -> bool {
+    let required = pod.node_terms.as_ref();
+    pod.node_selector.iter().all(|(key, value)| node.labels.get(key) == Some(value))
+        && required.is_none_or(|terms| terms.iter().any(|term| affinity::node_matches(term, node)))
+}
+
+pub(crate) fn untolerated(pod: &Pod, node: &Node) -> bool {
+    let mut hard = node.taints.iter().filter(|taint| taint.effect != Effect::PreferNoSchedule);
+    hard.any(|taint| !tolerated(pod, taint))
+}
+
+pub(crate) fn tolerated(pod: &Pod, taint: &Taint) -> bool {
     pod.tolerations.iter().any(|toleration| toleration.tolerates(taint))
 }
 
-fn ports_conflict(pod: &Pod, other: &Pod) -> bool {
+pub(crate) fn ports_conflict(pod: &Pod, other: &Pod) -> bool {
     pod.ports.iter().any(|port| other.ports.iter().any(|held| port.conflicts(held)))
 }
 

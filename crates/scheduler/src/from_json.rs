@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use podspec::json::{fields, flag, integer, list, text};
+use podspec::json::{fields, flag, integer, list, object, text};
 use podspec::quantity::Quantity;
 use serde_json::Value;
 
@@ -42,11 +42,10 @@ pub fn pod_from_json(pod: &Value, started: i64) -> Pod {
         let claim = text(claim, "name").to_owned();
         Claim { entry: claim, claim: (!named.is_empty()).then(|| named.to_owned()) }
     };
-    let labels = texts(&metadata["labels"]);
     let terms = |kind: &str| {
         list(&spec["affinity"][kind], "requiredDuringSchedulingIgnoredDuringExecution")
             .iter()
-            .map(|term| affinity_term(term, &labels))
+            .map(affinity_term)
             .collect()
     };
     Pod {
@@ -72,7 +71,7 @@ pub fn pod_from_json(pod: &Value, started: i64) -> Pod {
         started,
         deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
         finished: ["Succeeded", "Failed"].contains(&text(status, "phase")),
-        labels,
+        labels: texts(&metadata["labels"]),
     }
 }
 
@@ -191,26 +190,16 @@ fn expression(expression: &Value) -> Option<Match> {
     Some(Match { key: text(expression, "key").to_owned(), operator, values })
 }
 
-fn affinity_term(term: &Value, own: &BTreeMap<String, String>) -> PodAffinityTerm {
+/// `matchLabelKeys` and `mismatchLabelKeys` are in the selector, since the pod was created.
+fn affinity_term(term: &Value) -> PodAffinityTerm {
     let names: Vec<String> =
         list(term, "namespaces").iter().filter_map(Value::as_str).map(str::to_owned).collect();
     // An empty selector of namespaces selects all of them.
     let every = term
         .get("namespaceSelector")
         .is_some_and(|selector| fields(selector).is_empty() && selector.is_object());
-    let selector = term.get("labelSelector").filter(|selector| selector.is_object()).map(|selector| {
-        let mut selector = label_selector(selector);
-        for (name, operator) in [("matchLabelKeys", Operator::In), ("mismatchLabelKeys", Operator::NotIn)] {
-            for key in list(term, name).iter().filter_map(Value::as_str) {
-                if let Some(value) = own.get(key) {
-                    selector.0.push(Match { key: key.to_owned(), operator, values: vec![value.clone()] });
-                }
-            }
-        }
-        selector
-    });
     PodAffinityTerm {
-        selector,
+        selector: object(term, "labelSelector").map(label_selector),
         namespaces: (!every).then_some(names),
         topology_key: text(term, "topologyKey").to_owned(),
     }
@@ -223,7 +212,12 @@ fn spread(constraint: &Value) -> Option<Spread> {
     Some(Spread {
         max_skew: integer(constraint, "maxSkew").and_then(|skew| u64::try_from(skew).ok()).unwrap_or(1),
         topology_key: text(constraint, "topologyKey").to_owned(),
-        selector: label_selector(&constraint["labelSelector"]),
+        selector: object(constraint, "labelSelector").map(label_selector),
+        min_domains: integer(constraint, "minDomains")
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(1),
+        honors_affinity: text(constraint, "nodeAffinityPolicy") != "Ignore",
+        honors_taints: text(constraint, "nodeTaintsPolicy") == "Honor",
     })
 }
 

@@ -4,6 +4,7 @@
 //! Pure: a [`Cluster`] holds what is known of nodes and pods, [`Cluster::decide`] answers for one pending pod. Messages are
 //! those of Kubernetes' scheduler.
 
+mod admission;
 mod affinity;
 mod cluster;
 mod decide;
@@ -20,6 +21,7 @@ mod taint;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Unfit, unfit};
 pub use cluster::Cluster;
 pub use decide::{Decision, Victim};
 pub use from_json::{node_from_json, pod_from_json, requests_from_json};

@@ -200,7 +200,14 @@ pub struct PodAffinityTerm {
 pub struct Spread {
     pub max_skew: u64,
     pub topology_key: String,
-    pub selector: LabelSelector,
+    /// `None`: no pod.
+    pub selector: Option<LabelSelector>,
+    /// With fewer domains there might be one without any of the pods.
+    pub min_domains: usize,
+    /// Nodes count that the pod's own selector and affinity allow, not all.
+    pub honors_affinity: bool,
+    /// Nodes count whose taints the pod tolerates, not all.
+    pub honors_taints: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -87,6 +87,9 @@ pub fn requests_of(spec: &PodSpec) -> Requests {
     spec.containers.iter().for_each(|container| sum.add(&of(container)));
     sum.raise(&largest);
     sum.0.extend(spec.resources.iter().flat_map(|own| requests(own).0));
+    let overhead = [("cpu", spec.overhead.cpu), ("memory", spec.overhead.memory)];
+    let overhead = overhead.into_iter().filter(|(_, amount)| *amount > 0);
+    sum.add(&Requests(overhead.map(|(name, amount)| (name.to_owned(), amount)).collect()));
     sum
 }
 

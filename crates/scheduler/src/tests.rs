@@ -258,6 +258,117 @@ fn pods_near_and_apart() {
     assert_eq!(said(&decide(&nodes, &[other], &pod("p", &spread))), "b");
 }
 
+/// A pod that is near has to match all terms; of several namespaces only those that are named, or all.
+#[test]
+fn several_terms_and_namespaces() {
+    let nodes = [node("a", &json!({}))];
+    let near = |terms: Value| json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}});
+    let term = |key: &str, value: &str, more: Value| {
+        let mut term = json!({"labelSelector": {"matchLabels": {key: value}}, "topologyKey": "zone"});
+        term.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        term
+    };
+    let with = |labels: Value, namespace: &str| {
+        let mut there = pod("there", &json!({"nodeName": "a"}));
+        (there["metadata"]["labels"], there["metadata"]["namespace"]) = (labels, namespace.into());
+        there
+    };
+    let other = |name: &str, labels: Value| {
+        let mut there = with(labels, "n");
+        there["metadata"]["uid"] = name.into();
+        there
+    };
+    let refused = format!("0/1 nodes are available: 1 node(s) didn't match pod affinity rules. {HELPLESS}");
+    let both = near(json!([term("app", "web", json!({})), term("tier", "front", json!({}))]));
+    let in_m = near(json!([term("app", "web", json!({"namespaces": ["m"]}))]));
+    let in_all = near(json!([term("app", "web", json!({"namespaceSelector": {}}))]));
+    let nowhere = near(json!([term("app", "web", json!({"topologyKey": "rack"}))]));
+    for (there, spec, fits) in [
+        (vec![with(json!({"app": "web", "tier": "front"}), "n")], &both, true),
+        (vec![with(json!({"app": "web"}), "n"), other("second", json!({"tier": "front"}))], &both, false),
+        (vec![with(json!({"app": "web"}), "m")], &near(json!([term("app", "web", json!({}))])), false),
+        (vec![with(json!({"app": "web"}), "m")], &in_m, true),
+        (vec![with(json!({"app": "web"}), "o")], &in_m, false),
+        (vec![with(json!({"app": "web"}), "o")], &in_all, true),
+        (vec![with(json!({"app": "web"}), "n")], &nowhere, false),
+    ] {
+        let expected = if fits { "a" } else { &refused };
+        assert_eq!(said(&decide(&nodes, &there, &pod("p", spec))), expected, "{there:?} {spec}");
+    }
+}
+
+/// Domains that count, and how many there have to be.
+#[test]
+fn domains_of_a_spread() {
+    let nodes =
+        [node("a", &json!({})), node("b", &json!({"taints": [{"key": "k", "effect": "NoSchedule"}]}))];
+    let mut there = pod("q", &json!({"nodeName": "a"}));
+    there["metadata"]["labels"]["app"] = "p".into();
+    let spread = |more: Value| {
+        let mut constraint = json!({
+            "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "p"}},
+        });
+        constraint.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"topologySpreadConstraints": [constraint]})
+    };
+    let selected = |more: Value| {
+        let mut spec = spread(more);
+        spec["nodeSelector"] = json!({"kubernetes.io/hostname": "a"});
+        spec
+    };
+    for (spec, fits) in [
+        // One on a, none on b, where it may not go.
+        (spread(json!({})), false),
+        (spread(json!({"maxSkew": 2})), true),
+        (spread(json!({"nodeTaintsPolicy": "Honor"})), true),
+        (spread(json!({"whenUnsatisfiable": "ScheduleAnyway"})), true),
+        (spread(json!({"labelSelector": null})), true),
+        (spread(json!({"labelSelector": {}})), false),
+        (spread(json!({"labelSelector": {"matchLabels": {"app": "other"}}})), true),
+        (
+            spread(
+                json!({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["p"]}]}}),
+            ),
+            false,
+        ),
+        (
+            spread(
+                json!({"labelSelector": {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["p"]}]}}),
+            ),
+            true,
+        ),
+        (
+            spread(
+                json!({"labelSelector": {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}}),
+            ),
+            false,
+        ),
+        (
+            spread(json!({"labelSelector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}})),
+            true,
+        ),
+        (selected(json!({})), true),
+        (selected(json!({"nodeAffinityPolicy": "Ignore"})), false),
+        // Of a alone, where there have to be two, the least is none.
+        (selected(json!({"minDomains": 2})), false),
+        (selected(json!({"minDomains": 2, "maxSkew": 2})), true),
+    ] {
+        let decision = said(&decide(&nodes, std::slice::from_ref(&there), &pod("p", &spec)));
+        assert_eq!(decision == "a", fits, "{spec}: {decision}");
+        assert!(
+            fits || decision.contains("node(s) didn't match pod topology spread constraints"),
+            "{decision}"
+        );
+    }
+    let apart = spread(json!({"topologyKey": "rack"}));
+    let decision = said(&decide(&nodes, &[], &pod("p", &apart)));
+    assert!(
+        decision.contains("1 node(s) didn't match pod topology spread constraints (missing required label)"),
+        "{decision}"
+    );
+}
+
 /// An init container runs alone, but with the sidecars before it.
 #[test]
 fn what_a_pod_asks_for() {
@@ -324,6 +435,76 @@ fn a_pod_that_is_resized_takes_the_most() {
         cluster.insert_pod(pod_from_json(&pod("p", &cpu(amount, &json!({"nodeName": "a"}))), 0))
     };
     assert_eq!([insert("2"), insert("3"), insert("1"), insert("1")], [false, false, true, false]);
+}
+
+/// The first reason, in the order and the words of a kubelet.
+#[test]
+fn pods_that_name_a_node_that_cannot_take_them() {
+    let plain = node_from_json(&node("a", &json!({})));
+    let tainted =
+        |effect: &str| node_from_json(&node("a", &json!({"taints": [{"key": "k", "effect": effect}]})));
+    let there = |spec: &Value| pod_from_json(&pod("there", spec), 0);
+    let port = |port: u16| json!({"containers": [{"ports": [{"containerPort": 1, "hostPort": port, "protocol": "TCP"}]}]});
+    let memory = json!({"containers": [{"resources": {"requests": {"memory": "2Gi"}}}]});
+    let disk = json!({"containers": [{"resources": {"requests": {"ephemeral-storage": "1"}}}]});
+    let selector = json!({"nodeSelector": {"zone": "y"}});
+    let busy = there(&cpu("1500m", &json!({})));
+    let few: Vec<crate::Pod> = (0..4).map(|_| there(&json!({}))).collect();
+    let enough = |text: &str| format!("Node didn't have enough resource: {text}");
+    for (node, there, spec, reason, message) in [
+        (&plain, vec![busy.clone()], cpu("500m", &json!({})), "", String::new()),
+        (
+            &plain,
+            vec![busy],
+            cpu("600m", &selector),
+            "OutOfcpu",
+            enough("cpu, requested: 600, used: 1500, capacity: 2000"),
+        ),
+        (
+            &plain,
+            vec![],
+            memory,
+            "OutOfmemory",
+            enough("memory, requested: 2147483648, used: 0, capacity: 1073741824"),
+        ),
+        (
+            &plain,
+            vec![],
+            disk,
+            "OutOfephemeral-storage",
+            enough("ephemeral-storage, requested: 1, used: 0, capacity: 0"),
+        ),
+        (&plain, few, cpu("9", &json!({})), "OutOfpods", enough("pods, requested: 1, used: 4, capacity: 4")),
+        (
+            &plain,
+            vec![],
+            selector.clone(),
+            "NodeAffinity",
+            "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector".to_owned(),
+        ),
+        (
+            &plain,
+            vec![there(&port(80))],
+            port(80),
+            "NodePorts",
+            "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+                .to_owned(),
+        ),
+        (
+            &tainted("NoExecute"),
+            vec![],
+            json!({}),
+            "TaintToleration",
+            "Predicate TaintToleration failed: node(s) had untolerated taint(s)".to_owned(),
+        ),
+        // A kubelet does not look at the others.
+        (&tainted("NoSchedule"), vec![], json!({}), "", String::new()),
+    ] {
+        let found = crate::unfit(node, &there, &pod_from_json(&pod("p", &spec), 1));
+        let said = found.as_ref().map_or(String::new(), ToString::to_string);
+        let found = found.map_or(String::new(), |unfit| unfit.reason());
+        assert_eq!((found.as_str(), said.as_str()), (reason, message.as_str()), "{spec}");
+    }
 }
 
 #[test]

@@ -95,8 +95,11 @@ impl Scheduler {
         let pod = pod_from_json(&value, started(&value));
         if !pod.node.is_empty() || pod.finished || pod.deleting {
             self.pending.remove(&object.uid);
+            let is_known = pod.finished || self.cluster.has_as(&pod);
             if self.cluster.insert_pod(pod) {
                 self.wake();
+            } else if !is_known {
+                self.wake_neighbours();
             }
             return;
         }
@@ -123,6 +126,13 @@ impl Scheduler {
     /// Something has changed that may help those that wait.
     fn wake(&mut self) {
         self.pending.values_mut().for_each(|pending| pending.due = true);
+    }
+
+    /// A pod has come, or is another, which may help those that depend on the pods around them.
+    fn wake_neighbours(&mut self) {
+        let depends = |pod: &Pod| !pod.affinity.with.is_empty() || !pod.spread.is_empty();
+        let depending = self.pending.values_mut().filter(|pending| depends(&pending.pod));
+        depending.for_each(|pending| pending.due = true);
     }
 
     fn is_due(&self) -> bool {
@@ -170,6 +180,7 @@ impl Scheduler {
             record(&self.store, &about(&pod.namespace, &pod.name, &pod.uid), told).await;
             // Known here before the watch says it, so that the next pod is not given the same room.
             self.cluster.insert_pod(Pod { node, nominated: String::new(), ..pod });
+            self.wake_neighbours();
         } else {
             log(PART, &key, bound.map(|_| ()));
         }

@@ -6,6 +6,7 @@ mod config;
 mod edit;
 mod endpoints;
 pub mod event;
+mod label_keys;
 mod lease;
 mod namespace;
 mod node;

@@ -35,6 +35,7 @@ impl Rules for Pods {
 
     fn prepare_create(&self, pod: &mut Value) {
         first_generation(pod);
+        super::label_keys::settle(pod);
         let mut status = json!({"phase": "Pending", "qosClass": qos_class(&pod["spec"])});
         if !list(&pod["spec"], "schedulingGates").is_empty() {
             status["conditions"] = json!([gated_condition()]);

@@ -38,6 +38,7 @@ mod kubectl_versions;
 mod last_words;
 mod logs;
 mod network;
+mod placement;
 mod pod_security;
 mod privileged;
 mod probes;
@@ -99,6 +100,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
     Suite { name: "rejections", tests: rejections::TESTS },
+    Suite { name: "placement", tests: placement::TESTS },
     Suite { name: "status", tests: status::TESTS },
     Suite { name: "environment", tests: environment::TESTS },
     Suite { name: "impossible", tests: impossible::TESTS },

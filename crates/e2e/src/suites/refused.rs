@@ -101,8 +101,9 @@ fn probe_on_an_ordinary_init_container(bed: &Bed) -> Result<()> {
 }
 
 fn unsupported_field_is_named(bed: &Bed) -> Result<()> {
-    let spec = "  runtimeClassName: other\n  containers:\n  - name: a\n    image: localhost/host\n";
-    expect_refused(bed, spec, &["spec.runtimeClassName"])
+    let spec =
+        "  schedulingGroup: {podGroupName: other}\n  containers:\n  - name: a\n    image: localhost/host\n";
+    expect_refused(bed, spec, &["spec.schedulingGroup: Forbidden: not supported yet: pod groups"])
 }
 
 fn other_kind(bed: &Bed) -> Result<()> {

@@ -14,8 +14,8 @@ use crate::ids::{PodUid, VolumeName};
 use crate::json::{fields, flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, HostAlias, HostPathType, Pod, PodSpec,
-    RestartPolicy, Sysctl, Volume, VolumeSource,
+    ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, HostAlias, HostPathType, Overhead, Pod, PodSpec,
+    RestartPolicy, RuntimeClass, Sysctl, Volume, VolumeSource,
 };
 
 /// Linux' `HOST_NAME_MAX` less one, as the kubelet has it.
@@ -72,6 +72,19 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
             .map(|gate| text(gate, "conditionType").to_owned())
             .collect(),
         resources: object(spec, "resources").map(container::resources),
+        overhead: overhead(&spec["overhead"]),
+        runtime_class: Some(text(spec, "runtimeClassName"))
+            .filter(|name| !name.is_empty())
+            .map(|name| RuntimeClass { name: name.to_owned(), handler: None }),
+        os: object(spec, "os").map(|os| text(os, "name").to_owned()),
+    }
+}
+
+fn overhead(amounts: &Value) -> Overhead {
+    let amount = |name| Quantity::parse(text(amounts, name)).ok();
+    Overhead {
+        cpu: amount("cpu").map_or(0, Quantity::to_milli),
+        memory: amount("memory").map_or(0, Quantity::to_units),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pod itself and what belongs to it as a whole.
 
-use super::Accepted::{Empty, Text};
+use super::Accepted::Empty;
 use super::Type::{List, Nested};
 use super::container::{CONTAINER, EPHEMERAL_CONTAINER, RESOURCE_REQUIREMENTS};
 use super::scheduling::{AFFINITY, TOLERATION, TOPOLOGY_SPREAD_CONSTRAINT};
@@ -95,7 +95,11 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("hostIPC", BOOL),
         ok("shareProcessNamespace", BOOL),
         ok("securityContext", Nested(&POD_SECURITY_CONTEXT)),
-        not_yet("imagePullSecrets", List(&Nested(&LOCAL_OBJECT_REFERENCE)), "image pull secrets"),
+        unread(
+            "imagePullSecrets",
+            List(&Nested(&LOCAL_OBJECT_REFERENCE)),
+            "images come by `image load`; not yet: pulling them from registries",
+        ),
         ok("hostname", STRING),
         ok("subdomain", STRING),
         ok("affinity", Nested(&AFFINITY)),
@@ -106,11 +110,11 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("priority", INT32),
         ok("dnsConfig", Nested(&POD_DNS_CONFIG)),
         ok("readinessGates", List(&Nested(&POD_READINESS_GATE))),
-        refused("runtimeClassName", STRING, "there is one built-in runtime; remove the field"),
+        ok("runtimeClassName", STRING),
         unread("enableServiceLinks", BOOL, "there are no Services, so there are no variables to set"),
         ok("preemptionPolicy", STRING),
-        not_yet("overhead", QUANTITIES, "pod overhead"),
-        not_yet("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT)), "topology spread"),
+        when("overhead", QUANTITIES, "for cpu and memory; not yet: other resources"),
+        ok("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT))),
         ok("setHostnameAsFQDN", BOOL),
         ok("os", Nested(&POD_OS)),
         ok("hostUsers", BOOL),
@@ -155,8 +159,7 @@ pub(crate) static SYSCTL: Object =
 pub(crate) static HOST_ALIAS: Object =
     Object { name: "HostAlias", fields: &[ok("ip", STRING), ok("hostnames", STRINGS)] };
 
-pub(crate) static POD_OS: Object =
-    Object { name: "PodOS", fields: &[only("name", STRING, &[Text("linux")], "other operating systems")] };
+pub(crate) static POD_OS: Object = Object { name: "PodOS", fields: &[ok("name", STRING)] };
 
 pub(crate) static LOCAL_OBJECT_REFERENCE: Object =
     Object { name: "LocalObjectReference", fields: &[inner("name", STRING)] };

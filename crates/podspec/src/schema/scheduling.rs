@@ -1,7 +1,7 @@
 //! Where a pod may run.
 
 use super::Type::{List, Nested};
-use super::{INT32, INT64, Object, STRING, STRING_MAP, STRINGS, inner, not_yet, ok};
+use super::{INT32, INT64, Object, STRING, STRING_MAP, STRINGS, inner, ok, unread, when};
 
 pub(crate) static TOLERATION: Object = Object {
     name: "Toleration",
@@ -18,8 +18,8 @@ pub(crate) static AFFINITY: Object = Object {
     name: "Affinity",
     fields: &[
         ok("nodeAffinity", Nested(&NODE_AFFINITY)),
-        not_yet("podAffinity", Nested(&POD_AFFINITY), "affinity to pods"),
-        not_yet("podAntiAffinity", Nested(&POD_ANTI_AFFINITY), "affinity to pods"),
+        ok("podAffinity", Nested(&POD_AFFINITY)),
+        ok("podAntiAffinity", Nested(&POD_ANTI_AFFINITY)),
     ],
 };
 
@@ -55,28 +55,40 @@ pub(crate) static PREFERRED_SCHEDULING_TERM: Object = Object {
 pub(crate) static POD_AFFINITY: Object = Object {
     name: "PodAffinity",
     fields: &[
-        inner("requiredDuringSchedulingIgnoredDuringExecution", List(&Nested(&POD_AFFINITY_TERM))),
-        inner("preferredDuringSchedulingIgnoredDuringExecution", List(&Nested(&WEIGHTED_POD_AFFINITY_TERM))),
+        ok("requiredDuringSchedulingIgnoredDuringExecution", List(&Nested(&POD_AFFINITY_TERM))),
+        unread(
+            "preferredDuringSchedulingIgnoredDuringExecution",
+            List(&Nested(&WEIGHTED_POD_AFFINITY_TERM)),
+            "there is one node, so nothing to prefer",
+        ),
     ],
 };
 
 pub(crate) static POD_ANTI_AFFINITY: Object = Object {
     name: "PodAntiAffinity",
     fields: &[
-        inner("requiredDuringSchedulingIgnoredDuringExecution", List(&Nested(&POD_AFFINITY_TERM))),
-        inner("preferredDuringSchedulingIgnoredDuringExecution", List(&Nested(&WEIGHTED_POD_AFFINITY_TERM))),
+        ok("requiredDuringSchedulingIgnoredDuringExecution", List(&Nested(&POD_AFFINITY_TERM))),
+        unread(
+            "preferredDuringSchedulingIgnoredDuringExecution",
+            List(&Nested(&WEIGHTED_POD_AFFINITY_TERM)),
+            "there is one node, so nothing to prefer",
+        ),
     ],
 };
 
 pub(crate) static POD_AFFINITY_TERM: Object = Object {
     name: "PodAffinityTerm",
     fields: &[
-        inner("labelSelector", Nested(&LABEL_SELECTOR)),
-        inner("namespaces", STRINGS),
-        inner("topologyKey", STRING),
-        inner("namespaceSelector", Nested(&LABEL_SELECTOR)),
-        inner("matchLabelKeys", STRINGS),
-        inner("mismatchLabelKeys", STRINGS),
+        ok("labelSelector", Nested(&LABEL_SELECTOR)),
+        ok("namespaces", STRINGS),
+        ok("topologyKey", STRING),
+        when(
+            "namespaceSelector",
+            Nested(&LABEL_SELECTOR),
+            "with `{}`, which selects all; not yet: namespaces by their labels",
+        ),
+        ok("matchLabelKeys", STRINGS),
+        ok("mismatchLabelKeys", STRINGS),
     ],
 };
 
@@ -88,26 +100,26 @@ pub(crate) static WEIGHTED_POD_AFFINITY_TERM: Object = Object {
 pub(crate) static TOPOLOGY_SPREAD_CONSTRAINT: Object = Object {
     name: "TopologySpreadConstraint",
     fields: &[
-        inner("maxSkew", INT32),
-        inner("topologyKey", STRING),
-        inner("whenUnsatisfiable", STRING),
-        inner("labelSelector", Nested(&LABEL_SELECTOR)),
-        inner("minDomains", INT32),
-        inner("nodeAffinityPolicy", STRING),
-        inner("nodeTaintsPolicy", STRING),
-        inner("matchLabelKeys", STRINGS),
+        ok("maxSkew", INT32),
+        ok("topologyKey", STRING),
+        ok("whenUnsatisfiable", STRING),
+        ok("labelSelector", Nested(&LABEL_SELECTOR)),
+        ok("minDomains", INT32),
+        ok("nodeAffinityPolicy", STRING),
+        ok("nodeTaintsPolicy", STRING),
+        ok("matchLabelKeys", STRINGS),
     ],
 };
 
 pub(crate) static LABEL_SELECTOR: Object = Object {
     name: "LabelSelector",
     fields: &[
-        inner("matchLabels", STRING_MAP),
-        inner("matchExpressions", List(&Nested(&LABEL_SELECTOR_REQUIREMENT))),
+        ok("matchLabels", STRING_MAP),
+        ok("matchExpressions", List(&Nested(&LABEL_SELECTOR_REQUIREMENT))),
     ],
 };
 
 pub(crate) static LABEL_SELECTOR_REQUIREMENT: Object = Object {
     name: "LabelSelectorRequirement",
-    fields: &[inner("key", STRING), inner("operator", STRING), inner("values", STRINGS)],
+    fields: &[ok("key", STRING), ok("operator", STRING), ok("values", STRINGS)],
 };

@@ -1,6 +1,7 @@
 //! Kubernetes' rules for a new pod, in its order and wording
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
+mod affinity;
 mod container;
 mod dns;
 pub mod format;

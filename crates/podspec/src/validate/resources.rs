@@ -48,6 +48,13 @@ pub(super) enum Owner {
     Pod,
 }
 
+/// An amount of each, which is reported as limits are.
+pub(super) fn validate_limits(amounts: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    for (name, text) in fields(amounts) {
+        entry(name, text, Owner::Pod, &path.child("limits").key(name), errors);
+    }
+}
+
 pub(super) fn validate(resources: &Value, owner: Owner, path: &FieldPath, errors: &mut Vec<FieldError>) {
     let (limits, requests) = (&resources["limits"], &resources["requests"]);
     for (name, text) in fields(limits) {

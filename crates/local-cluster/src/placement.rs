@@ -1,0 +1,46 @@
+//! Pods that were put here by their `nodeName`, and what a pod's class of runtimes is here.
+
+use apiserver::objects;
+use kubelet::Node;
+use lifecycle::{Rejection, RejectionReason};
+use podspec::PodUid;
+use podspec::json::{list, text};
+use scheduler::{node_from_json, pod_from_json, unfit};
+use serde_json::Value;
+use store::{ObjectKey, Resource, Store};
+
+use crate::cluster::Shared;
+
+/// The handler that a RuntimeClass names; `None`: there is no such class.
+pub(crate) fn handler(store: &Store, class: &str) -> Option<String> {
+    let class = store.get(&ObjectKey::new(Resource::new("runtimeclasses.node.k8s.io"), "", class))?;
+    Some(text(&objects::value(&class).ok()?, "handler").to_owned())
+}
+
+/// Why this node does not take a pod that no scheduler has looked at.
+pub(crate) fn rejection<N: Node>(shared: &Shared<N>, pod: &Value) -> Option<Rejection> {
+    if is_scheduled(pod) {
+        return None;
+    }
+    let node = shared.store.get(&ObjectKey::new(Resource::new("nodes"), "", shared.node_name()))?;
+    let node = node_from_json(&objects::value(&node).ok()?);
+    let listing = shared.store.list(shared.pods.stored(), None, None, None, |_| true);
+    let uid = text(&pod["metadata"], "uid");
+    let is_here = |object: &store::Object| {
+        let tended = shared.tended();
+        let held = tended.get(&PodUid::new(&object.uid));
+        object.uid != uid && held.is_some_and(|tended| !tended.finished)
+    };
+    let there = listing.objects.iter().filter(|object| is_here(object));
+    let there: Vec<_> =
+        there.filter_map(|object| Some(pod_from_json(&objects::value(object).ok()?, 0))).collect();
+    let unfit = unfit(&node, &there, &pod_from_json(pod, 0))?;
+    let reason = RejectionReason::named(&unfit.reason())?;
+    Some(Rejection { reason, message: unfit.to_string() })
+}
+
+/// Bound by a scheduler, which had the same rules.
+fn is_scheduled(pod: &Value) -> bool {
+    let mut conditions = list(&pod["status"], "conditions").iter();
+    conditions.any(|held| text(held, "type") == "PodScheduled" && text(held, "status") == "True")
+}
