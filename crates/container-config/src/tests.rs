@@ -1,5 +1,6 @@
 //! Whole configurations as golden text, and each rule as a table.
 
+mod expansion;
 mod golden;
 mod rules;
 mod runtime;

@@ -9,8 +9,8 @@ use super::security::{
 };
 use super::volume::VOLUME;
 use super::{
-    ANY, BOOL, INT32, INT64, INT64S, Object, QUANTITIES, STRING, STRING_MAP, STRINGS, TIME, inner, not_yet,
-    ok, only, refused, unread, when,
+    ANY, BOOL, INT32, INT64, INT64S, Object, QUANTITIES, STRING, STRING_MAP, STRINGS, TIME, inner, ok, only,
+    refused, unread, when,
 };
 
 pub(crate) static POD: Object = Object {
