@@ -17,7 +17,7 @@ use std::collections::HashMap;
 
 use crate::model::{Field, Inline, ListKind, META, Package, Patch, Schema, Shape, Type, TypeRef};
 
-pub(crate) const TABLES: [&str; 15] = [
+pub(crate) const TABLES: [&str; 16] = [
     include_str!("../schema/meta.txt"),
     include_str!("../schema/core.txt"),
     include_str!("../schema/apps.txt"),
@@ -28,6 +28,7 @@ pub(crate) const TABLES: [&str; 15] = [
     include_str!("../schema/node.txt"),
     include_str!("../schema/scheduling.txt"),
     include_str!("../schema/rbac.txt"),
+    include_str!("../schema/storage.txt"),
     include_str!("../schema/policy.txt"),
     include_str!("../schema/authentication.txt"),
     include_str!("../schema/authorization.txt"),

@@ -19,8 +19,15 @@ const READ_WRITE: [&str; 8] =
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// What a pod's owner works with.
-const WORKED_WITH: [&str; 6] =
-    ["configmaps", "pods", "replicationcontrollers", "secrets", "serviceaccounts", "services"];
+const WORKED_WITH: [&str; 7] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "secrets",
+    "serviceaccounts",
+    "services",
+];
 
 const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
@@ -132,6 +139,8 @@ fn view() -> Value {
         "limitranges",
         "namespaces",
         "namespaces/status",
+        "persistentvolumeclaims",
+        "persistentvolumeclaims/status",
         "pods",
         "pods/log",
         "pods/status",

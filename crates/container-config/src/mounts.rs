@@ -125,7 +125,8 @@ fn volume_mount(
         });
     }
     // What a container wrote to files of ours, the next change would not know of.
-    let read_only = mount.read_only || matches!(source, Some(VolumeSource::Projected(_)));
+    let read_only = mount.read_only
+        || matches!(source, Some(VolumeSource::Projected(_) | VolumeSource::Claim { read_only: true, .. }));
     let source = BindSource {
         path: facts.volumes.get(mount.name.as_str()).ok_or_else(unknown)?.clone(),
         recursive: true,

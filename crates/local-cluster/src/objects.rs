@@ -8,9 +8,10 @@ use apiserver::auth::{Binding, TokenRequest, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use container_config::ObjectData;
-use podspec::Pod;
+use podspec::json::{list, text};
 use podspec::source::{ObjectKind, TokenProjection};
-use ports::{Answer, ObjectReader, PortError, Token};
+use podspec::{HostPathType, Pod};
+use ports::{Answer, ClaimedVolume, ObjectReader, PortError, Token};
 use serde_json::Value;
 use store::{Object, ObjectKey, Resource, Store};
 
@@ -31,6 +32,40 @@ impl StoreObjects {
     /// Tokens are signed by `tokens` from now on; until then there are none. Only the first counts.
     pub fn sign_with(&self, tokens: Tokens) {
         let _ = self.tokens.set(tokens);
+    }
+
+    fn claimed(&self, pod: &Pod, claim: &str, ephemeral: bool) -> Result<ClaimedVolume, PortError> {
+        let get = |resource, namespace: &str, name: &str| {
+            let found = self.store.get(&ObjectKey::new(Resource::new(resource), namespace, name));
+            let found = found.ok_or_else(|| PortError(format!("{resource} \"{name}\" not found")))?;
+            apiserver::objects::value(&found)
+                .map_err(|error| PortError(format!("{} in the store is damaged: {error}", found.key)))
+        };
+        let held = get("persistentvolumeclaims", &pod.namespace, claim)?;
+        let owners = list(&held["metadata"], "ownerReferences");
+        if ephemeral && !owners.iter().any(|owner| text(owner, "uid") == pod.uid.as_str()) {
+            let (namespace, name) = (&pod.namespace, &pod.name);
+            return Err(PortError(format!(
+                "PVC {namespace}/{claim} was not created for pod {namespace}/{name} (pod is not owner)"
+            )));
+        }
+        let volume = match text(&held["status"], "phase") {
+            "Bound" => get("persistentvolumes", "", text(&held["spec"], "volumeName"))?,
+            _ => return Err(PortError("PVC is not bound".to_owned())),
+        };
+        let (host_path, local) = (&volume["spec"]["hostPath"], &volume["spec"]["local"]);
+        Ok(match local.is_object() {
+            true => ClaimedVolume {
+                path: text(local, "path").to_owned(),
+                kind: HostPathType::Directory,
+                takes_group: true,
+            },
+            false => ClaimedVolume {
+                path: text(host_path, "path").to_owned(),
+                kind: HostPathType::parse(text(host_path, "type")),
+                takes_group: false,
+            },
+        })
     }
 
     fn issue(&self, pod: &Pod, wanted: &TokenProjection) -> Result<Token, PortError> {
@@ -71,6 +106,10 @@ impl ObjectReader for StoreObjects {
             let found = self.store.get(&ObjectKey::new(resource_of(kind), namespace, name));
             found.map(|object| content(kind, &object).map(Arc::new)).transpose()
         })
+    }
+
+    fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume> {
+        Box::pin(async move { self.claimed(pod, claim, ephemeral) })
     }
 
     fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token> {

@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) socket: PathBuf,
     /// Where keys are kept; `None` for keys of this engine alone.
     pub(crate) pki: Option<PathBuf>,
+    /// Where the directories of claims are made.
+    pub(crate) claims: PathBuf,
     /// Pods end with the engine.
     pub(crate) bound: bool,
     pub(crate) backoff: BackoffLimits,
@@ -106,6 +108,7 @@ impl Engine {
         let controlled = controllers::Settings {
             store: store.clone(),
             node_name: machine.name.clone(),
+            claims_dir: plan.claims,
             ca: server.pki.ca.clone(),
             service_address: SERVICE_ADDRESS,
             endpoints: endpoints.into_iter().collect(),

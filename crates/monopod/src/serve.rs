@@ -21,6 +21,8 @@ pub(crate) const SOCKET: &str = "api.sock";
 /// The administrator's, in the data directory.
 const KUBECONFIG: &str = "kubeconfig";
 const STORE: &str = "store.redb";
+/// The directories of volumes that were made for claims.
+const CLAIMS: &str = "claims";
 const LOCK: &str = "serve.lock";
 const PKI: &str = "pki";
 
@@ -34,6 +36,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         listen: Some(options.listen),
         socket: paths.run_dir.join(SOCKET),
         pki: Some(paths.data_dir.join(PKI)),
+        claims: paths.data_dir.join(CLAIMS),
         bound: false,
         backoff: options.restarts.backoff(),
         eviction_hard: options.eviction_hard.clone(),
@@ -85,8 +88,8 @@ fn say_ready(server: &Running, paths: &Paths) -> Result<()> {
 }
 
 /// What a daemon leaves beside pods and images, for a reset to remove.
-pub(crate) fn leavings(data_dir: &Path) -> [PathBuf; 4] {
-    [STORE, PKI, KUBECONFIG, LOCK].map(|name| data_dir.join(name))
+pub(crate) fn leavings(data_dir: &Path) -> [PathBuf; 5] {
+    [STORE, CLAIMS, PKI, KUBECONFIG, LOCK].map(|name| data_dir.join(name))
 }
 
 /// Whether a daemon has the data directory at this moment.

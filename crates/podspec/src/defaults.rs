@@ -178,6 +178,12 @@ fn volume(fields: &mut Map<String, Value>) {
     if let Some(content) = child(fields, "downwardAPI") {
         each(content, "items", downward);
     }
+    if let Some(content) = child(fields, "ephemeral")
+        && let Some(template) = child(content, "volumeClaimTemplate")
+        && let Some(spec) = child(template, "spec")
+    {
+        set(spec, "volumeMode", "Filesystem");
+    }
     if let Some(content) = child(fields, "image") {
         pull_policy(content, "reference", "pullPolicy");
     }

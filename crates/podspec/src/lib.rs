@@ -41,7 +41,7 @@ pub use spec::{
     VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
-pub use validate::format;
+pub use validate::{claim, format};
 
 /// A pod that can be run.
 #[derive(Clone, PartialEq, Debug)]
@@ -178,6 +178,12 @@ pub fn errors_of(pod: &Value) -> Vec<FieldError> {
     let mut structure = Vec::new();
     schema::check(schema::POD, &mut pod.clone(), &mut structure);
     validate::validate(pod, structure)
+}
+
+/// What the claim of an `ephemeral` volume is called.
+#[must_use]
+pub fn claim_of_ephemeral(pod_name: &str, volume: &str) -> String {
+    format!("{pod_name}-{volume}")
 }
 
 /// A pod that was admitted before and kept as JSON, in the engine's types.

@@ -63,6 +63,9 @@ pub struct PodSpec {
     pub strict_groups: bool,
     /// `securityContext.fsGroup`: every process is in it, and the pod's own volumes are its.
     pub fs_group: Option<u32>,
+    /// `fsGroupChangePolicy: OnRootMismatch`: a claim whose root is the group's already is taken to be so as a whole.
+    #[serde(default)]
+    pub fs_group_trusts_root: bool,
     /// `serviceAccountName`; empty where nobody gave the pod one.
     pub service_account: String,
     pub host_aliases: Vec<HostAlias>,
@@ -313,6 +316,14 @@ pub enum VolumeSource {
     },
     /// `configMap`, `secret`, `downwardAPI` and `projected`. Read-only in every container.
     Projected(Projected),
+    /// What a claim in the pod's namespace is bound to (`persistentVolumeClaim`), or one that the pod itself brings
+    /// (`ephemeral`).
+    Claim {
+        claim: String,
+        read_only: bool,
+        /// The claim is the pod's own, and goes with it.
+        ephemeral: bool,
+    },
     /// The files of an image. Read-only in every container.
     Image {
         /// As the user wrote it.
@@ -338,6 +349,23 @@ pub enum HostPathType {
     Socket,
     CharDevice,
     BlockDevice,
+}
+
+impl HostPathType {
+    /// `hostPath.type`; what is no type is none.
+    #[must_use]
+    pub fn parse(kind: &str) -> Self {
+        match kind {
+            "DirectoryOrCreate" => Self::DirectoryOrCreate,
+            "Directory" => Self::Directory,
+            "FileOrCreate" => Self::FileOrCreate,
+            "File" => Self::File,
+            "Socket" => Self::Socket,
+            "CharDevice" => Self::CharDevice,
+            "BlockDevice" => Self::BlockDevice,
+            _ => Self::Unset,
+        }
+    }
 }
 
 /// A startup, liveness or readiness probe

@@ -491,7 +491,6 @@ volumes:
             21: spec.volumes[5].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity
             25: spec.volumes[7].nfs: Forbidden: a network file system; mount it on the host and use hostPath
             27: unknown field "spec.volumes[8].persistentVolumeClaim.readonly" (did you mean "readOnly"?)
-            27: spec.volumes[8].persistentVolumeClaim: Forbidden: not supported yet: persistent volume claims
         "#]],
     );
 }

@@ -16,7 +16,7 @@ use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConf
 use lifecycle::{Exit, Observation, ProcessUser, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume, VolumeName};
 
-pub use objects::{Answer, NoObjects, ObjectReader, Token};
+pub use objects::{Answer, ClaimedVolume, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
 pub use session::{ExecExit, ExecIo, ExecSession, SessionError, Streams, Terminal};
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use container_config::ObjectData;
-use podspec::Pod;
 use podspec::source::{ObjectKind, TokenProjection};
+use podspec::{HostPathType, Pod};
 
 use crate::PortError;
 
@@ -29,6 +29,15 @@ impl fmt::Debug for Token {
     }
 }
 
+/// What a claim is bound to: a directory of this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimedVolume {
+    pub path: String,
+    pub kind: HostPathType,
+    /// Its files are made those of the pod's `fsGroup`. A `hostPath` is left as it is.
+    pub takes_group: bool,
+}
+
 /// The objects that pods name. Nothing is kept: what comes back is as it is now.
 pub trait ObjectReader: Send + Sync + fmt::Debug + 'static {
     /// `None` when there is no such object.
@@ -38,6 +47,9 @@ pub trait ObjectReader: Send + Sync + fmt::Debug + 'static {
         kind: ObjectKind,
         name: &'a str,
     ) -> Answer<'a, Option<Arc<ObjectData>>>;
+
+    /// The volume that a claim in the pod's namespace is bound to.
+    fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume>;
 
     /// A new token of the pod's account that ends with the pod.
     fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token>;
@@ -51,6 +63,10 @@ const NO_SERVER: &str = "there is no API server to ask: run the pod with `monopo
 
 impl ObjectReader for NoObjects {
     fn read<'a>(&'a self, _: &'a str, _: ObjectKind, _: &'a str) -> Answer<'a, Option<Arc<ObjectData>>> {
+        Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
+    }
+
+    fn claim<'a>(&'a self, _: &'a Pod, _: &'a str, _: bool) -> Answer<'a, ClaimedVolume> {
         Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
     }
 

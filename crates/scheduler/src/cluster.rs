@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Node, Pod, Requests};
+use crate::volumes::VolumeClaim;
 
 /// Nodes, and pods by uid. Pods that are finished take nothing and are not kept.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Cluster {
     places: BTreeMap<String, String>,
     /// Which claims exist, as `namespace/name`.
     pub(crate) claims: std::collections::BTreeSet<String>,
+    /// Claims to storage, by `namespace/name`.
+    pub(crate) volume_claims: BTreeMap<String, VolumeClaim>,
 }
 
 /// A node, or only its name when pods are on one that is not there.
@@ -111,6 +114,13 @@ impl Cluster {
 
     pub fn remove_claim(&mut self, namespace: &str, name: &str) {
         self.claims.remove(&format!("{namespace}/{name}"));
+    }
+
+    /// All claims to storage as they are now, by `namespace/name`. Whether any is another than before.
+    pub fn set_volume_claims(&mut self, claims: BTreeMap<String, VolumeClaim>) -> bool {
+        let changed = self.volume_claims != claims;
+        self.volume_claims = claims;
+        changed
     }
 
     /// The node of this name, when there is one.

@@ -45,7 +45,7 @@ impl Cluster {
         if hosts.is_empty() {
             return Decision::Unschedulable { message: "no nodes available to schedule pods".to_owned() };
         }
-        if let Some(lacking) = self.lacking_claim(pod) {
+        if let Some(lacking) = self.lacking_volume(pod).or_else(|| self.lacking_claim(pod)) {
             let message = format!("{} {lacking}.{}", available(hosts.len()), unhelped(hosts.len()));
             return Decision::Unschedulable { message };
         }

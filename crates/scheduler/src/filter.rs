@@ -3,7 +3,7 @@
 use crate::affinity;
 use crate::cluster::{Cluster, Host};
 use crate::model::{Effect, Node, Pod, Taint};
-use crate::{PODS_PER_NODE, spread};
+use crate::{PODS_PER_NODE, spread, volumes};
 
 /// Why not.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +21,7 @@ pub(crate) fn filter(cluster: &Cluster, pod: &Pod, node: &Node, host: &Host) -> 
         return Err(Refusal::passing("node(s) didn't have free ports for the requested pod ports"));
     }
     resources(pod, node, host)?;
+    volumes::filter(cluster, pod, node)?;
     spread::filter(cluster, pod, node, host)?;
     affinity::filter(cluster, pod, node, host)
 }

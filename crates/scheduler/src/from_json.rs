@@ -10,6 +10,7 @@ use crate::model::{
     Claim, Effect, HostPort, LabelSelector, Match, Node, NodeTerm, Operator, Pod, PodAffinity,
     PodAffinityTerm, Requests, Spread, Taint, Toleration,
 };
+use crate::volumes::ClaimUse;
 
 #[must_use]
 pub fn node_from_json(node: &Value) -> Node {
@@ -68,11 +69,32 @@ pub fn pod_from_json(pod: &Value, started: i64) -> Pod {
         ports: ports(spec),
         gates: list(spec, "schedulingGates").iter().map(|gate| text(gate, "name").to_owned()).collect(),
         claims: list(spec, "resourceClaims").iter().map(claim).collect(),
+        volume_claims: list(spec, "volumes")
+            .iter()
+            .filter_map(|volume| claim_use(text(metadata, "name"), volume))
+            .collect(),
         started,
         deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
         finished: ["Succeeded", "Failed"].contains(&text(status, "phase")),
         labels: texts(&metadata["labels"]),
     }
+}
+
+/// What a volume of a pod claims.
+#[must_use]
+pub fn claim_use(pod_name: &str, volume: &Value) -> Option<ClaimUse> {
+    if volume["ephemeral"].is_object() {
+        let claim = podspec::claim_of_ephemeral(pod_name, text(volume, "name"));
+        return Some(ClaimUse { claim, ephemeral: true });
+    }
+    let claim = Some(text(&volume["persistentVolumeClaim"], "claimName")).filter(|name| !name.is_empty())?;
+    Some(ClaimUse { claim: claim.to_owned(), ephemeral: false })
+}
+
+/// `nodeSelectorTerms`
+#[must_use]
+pub fn node_terms_from_json(terms: &Value) -> Vec<NodeTerm> {
+    terms.as_array().into_iter().flatten().map(node_term).collect()
 }
 
 /// What a pod takes: containers and sidecars together, or an init container with the sidecars before it where that is

@@ -17,6 +17,7 @@ mod resize;
 mod spread;
 pub mod storage;
 mod taint;
+mod volumes;
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +25,14 @@ mod tests;
 pub use admission::{Unfit, unfit};
 pub use cluster::Cluster;
 pub use decide::{Decision, Victim};
-pub use from_json::{node_from_json, pod_from_json, requests_from_json};
+pub use from_json::{claim_use, node_from_json, node_terms_from_json, pod_from_json, requests_from_json};
 pub use model::{
     Claim, Effect, HostPort, Importance, LabelSelector, Match, Node, NodeTerm, Operator, Pod, PodAffinity,
     PodAffinityTerm, Requests, Spread, Taint, Toleration,
 };
 pub use resize::{Resize, Turn, requests_of, resize};
 pub use taint::{Eviction, eviction};
+pub use volumes::{ClaimState, ClaimUse, VolumeClaim};
 
 /// What a node takes when its `allocatable` does not say.
 pub const PODS_PER_NODE: u64 = 2_000;

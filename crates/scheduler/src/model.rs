@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::volumes::ClaimUse;
+
 /// Amounts by name: `cpu` in thousandths, all others in whole units.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requests(pub BTreeMap<String, u64>);
@@ -103,6 +105,7 @@ pub struct Pod {
     pub ports: Vec<HostPort>,
     pub gates: Vec<String>,
     pub claims: Vec<Claim>,
+    pub volume_claims: Vec<ClaimUse>,
     /// Smaller: earlier. From the start time, or the creation.
     pub started: i64,
     pub deleting: bool,

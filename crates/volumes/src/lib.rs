@@ -1,7 +1,9 @@
 //! Pod volumes: emptyDir, hostPath, and files that the API holds
 //! (<https://kubernetes.io/docs/concepts/storage/volumes/>).
 
+mod claim;
 mod empty_dir;
+mod group;
 mod host_path;
 mod ownership;
 mod projected;
@@ -21,6 +23,7 @@ use container_config::{NodeFacts, Tmpfs, pod_memory_limit_bytes};
 use podspec::{EmptyDirMedium, Volume, VolumeSource};
 use ports::{ObjectReader, PodContext, PortError, VolumeService};
 
+use claim::Claimed;
 use projected::{Contents, Reader};
 
 /// What may be wrong with one volume.
@@ -36,6 +39,8 @@ pub enum VolumeError {
     WrongType { path: String, expected: &'static str },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("cannot give {} to the pod's fsGroup", path.display())]
+    Group { path: PathBuf, source: io::Error },
     #[error("cannot read {path}")]
     Read { path: String, source: io::Error },
     #[error("{path} is no file: something else is there")]
@@ -72,9 +77,10 @@ impl Volumes {
 
 impl VolumeService for Volumes {
     async fn set_up(&self, pod: &Arc<PodContext>) -> Result<(), PortError> {
+        let claimed = claim::claimed(pod, self.reader.objects()).await;
         if !projected::has_files(pod) {
-            return on_each_volume(pod, |pod, place, volume| {
-                failed_set_up(volume, set_up(pod, place, volume, &Contents::new()))
+            return on_each_volume(pod, move |pod, place, volume| {
+                failed_set_up(volume, set_up(pod, place, volume, &Contents::new(), &claimed))
             })
             .await;
         }
@@ -82,7 +88,7 @@ impl VolumeService for Volumes {
         let mut held = held.lock().await;
         let contents = self.reader.contents(pod, &mut held).await;
         on_each_volume(pod, move |pod, place, volume| {
-            failed_set_up(volume, set_up(pod, place, volume, &contents))
+            failed_set_up(volume, set_up(pod, place, volume, &contents, &claimed))
         })
         .await
     }
@@ -112,7 +118,8 @@ impl VolumeService for Volumes {
         self.reader.forget(&pod.pod.uid);
         on_each_volume(pod, |pod, _, volume| {
             let left = match &volume.source {
-                VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) => {
+                // Of a claim there is a link, and nothing but that is removed.
+                VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) | VolumeSource::Claim { .. } => {
                     empty_dir::tear_down(&empty_dir::path(&pod.pod_dir, volume))
                 }
                 VolumeSource::HostPath { .. } | VolumeSource::Image { .. } => Vec::new(),
@@ -150,9 +157,10 @@ impl VolumeService for Volumes {
 
     fn host_path(&self, pod: &PodContext, volume: &Volume) -> PathBuf {
         match &volume.source {
-            VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) | VolumeSource::Image { .. } => {
-                empty_dir::path(&pod.pod_dir, volume)
-            }
+            VolumeSource::EmptyDir { .. }
+            | VolumeSource::Projected(_)
+            | VolumeSource::Image { .. }
+            | VolumeSource::Claim { .. } => empty_dir::path(&pod.pod_dir, volume),
             VolumeSource::HostPath { path, .. } => PathBuf::from(path),
         }
     }
@@ -172,13 +180,24 @@ impl VolumeService for Volumes {
     }
 }
 
-fn set_up(pod: &PodContext, place: usize, volume: &Volume, contents: &Contents) -> Result<(), String> {
+fn set_up(
+    pod: &PodContext,
+    place: usize,
+    volume: &Volume,
+    contents: &Contents,
+    claimed: &Claimed,
+) -> Result<(), String> {
     let path = empty_dir::path(&pod.pod_dir, volume);
     let made = match &volume.source {
         VolumeSource::EmptyDir { .. } => empty_dir::set_up(&path, pod.pod.spec.fs_group),
         VolumeSource::Image { .. } => Ok(()),
         VolumeSource::HostPath { path, kind } => host_path::check(path, *kind),
         VolumeSource::Projected(_) => return set_up_files(pod, &path, place, contents),
+        VolumeSource::Claim { read_only, .. } => {
+            let claimed = claimed.get(&place).ok_or("nobody was asked for its claim")?.as_ref()?;
+            let spec = &pod.pod.spec;
+            claim::set_up(&path, claimed, *read_only, (spec.fs_group, spec.fs_group_trusts_root))
+        }
     };
     made.map_err(|error| PortError::chain(&error).0)
 }

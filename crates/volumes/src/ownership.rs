@@ -12,6 +12,11 @@ pub(crate) fn directory(mode: u32, group: Option<u32>) -> u32 {
     with(mode, SET_GID | READ_WRITE | ENTER, group)
 }
 
+/// Of a file in a volume that containers write to.
+pub(crate) fn file(mode: u32, group: Option<u32>) -> u32 {
+    with(mode, READ_WRITE, group)
+}
+
 /// Of a directory in a volume that containers only read.
 pub(crate) fn read_only_directory(mode: u32, group: Option<u32>) -> u32 {
     with(mode, SET_GID | READ | ENTER, group)

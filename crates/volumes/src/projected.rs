@@ -42,6 +42,10 @@ impl Reader {
         Self { objects, node, pods: Mutex::default() }
     }
 
+    pub(crate) fn objects(&self) -> &dyn ObjectReader {
+        &*self.objects
+    }
+
     pub(crate) fn held(&self, uid: &PodUid) -> Arc<AsyncMutex<HeldTokens>> {
         Arc::clone(self.pods().entry(uid.clone()).or_default())
     }

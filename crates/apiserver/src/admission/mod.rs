@@ -9,6 +9,7 @@ pub(crate) mod quota;
 mod resize;
 mod runtime_class;
 mod service_account;
+mod storage_class;
 mod tolerations;
 mod view;
 
@@ -69,6 +70,10 @@ pub fn admit(
         }
         "Namespace" if attributes.subresource.is_none() => {
             warnings.extend(pod_security::admit_namespace(attributes, view, object, old)?);
+        }
+        "PersistentVolumeClaim" if creates => {
+            storage_class::admit(view, object);
+            quota::admit(attributes, view, object, None)?;
         }
         "PriorityClass" => priority::admit_class(attributes, view, object)?,
         "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding" => {

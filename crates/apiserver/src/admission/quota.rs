@@ -21,8 +21,15 @@ type Amounts = BTreeMap<String, Quantity>;
 const ASKED_FOR: [&str; 6] =
     ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 /// Kinds that have a name of their own in quotas, beside `count/PLURAL`.
-const NAMED: [&str; 6] =
-    ["configmaps", "pods", "replicationcontrollers", "resourcequotas", "secrets", "services"];
+const NAMED: [&str; 7] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+];
 
 /// Of an object that takes the place of `old`, what it takes more counts.
 pub(super) fn admit(
@@ -101,6 +108,7 @@ pub(crate) fn counted_kinds(hard: &Value) -> Vec<&'static Kind> {
         kind.namespaced
             && kind.is_stored()
             && (of_pods
+                || kind.kind == "PersistentVolumeClaim" && names.contains("requests.storage")
                 || names.contains(kind.plural)
                 || names.contains(format!("count/{}", kind.qualified()).as_str()))
     };
@@ -127,6 +135,10 @@ fn usage(kind: &Kind, object: &Value) -> Amounts {
         for (name, amount) in total(&object["spec"], "limits") {
             usage.insert(format!("limits.{name}"), amount);
         }
+    }
+    if kind.kind == "PersistentVolumeClaim" {
+        let storage = parsed(&object["spec"]["resources"]["requests"]).remove("storage");
+        usage.extend(storage.map(|amount| ("requests.storage".to_owned(), amount)));
     }
     if kind.group.is_empty() && NAMED.contains(&kind.plural) {
         usage.insert(kind.plural.to_owned(), one);

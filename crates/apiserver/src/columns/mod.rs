@@ -10,6 +10,7 @@ mod pod;
 mod policy;
 mod rbac;
 mod service;
+mod storage;
 mod workload;
 
 use podspec::WallTime;
@@ -26,6 +27,7 @@ pub use pod::PODS;
 pub use policy::{PRIORITY_CLASSES, RESOURCE_CLAIMS, RESOURCE_QUOTAS, RESOURCE_SLICES, RUNTIME_CLASSES};
 pub use rbac::BINDINGS;
 pub use service::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
+pub use storage::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, STORAGE_CLASSES};
 pub use workload::POD_TEMPLATES;
 
 /// Columns and what fills them.

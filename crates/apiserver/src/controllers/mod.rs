@@ -4,6 +4,7 @@
 //! power cut, so it is written lazily.
 
 mod aggregation;
+mod claims;
 mod events;
 mod feed;
 mod garbage;
@@ -22,6 +23,7 @@ mod write;
 mod tests;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use apimachinery::Status;
 use store::Store;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub store: Store,
     /// The node that has a kubelet.
     pub node_name: String,
+    /// Where the directories of claims are made.
+    pub claims_dir: PathBuf,
     /// The certificate that clients inside pods trust, as PEM: `kube-root-ca.crt`.
     pub ca: String,
     /// The ClusterIP of `default/kubernetes`.
@@ -78,6 +82,7 @@ impl Controllers {
         tasks.spawn(lease::run(settings.store.clone(), settings.node_name.clone()));
         tasks.spawn(quotas::run(settings.store.clone()));
         tasks.spawn(aggregation::run(settings.store.clone()));
+        tasks.spawn(claims::run(settings.clone()));
         Self { tasks }
     }
 

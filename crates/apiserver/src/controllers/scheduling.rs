@@ -6,8 +6,9 @@ use podspec::json::{list, text};
 use scheduler::{Cluster, Decision, Pod, Victim, node_from_json, pod_from_json};
 use serde_json::{Value, json};
 use store::{Object, ObjectKey, Store};
+use tokio::task::JoinSet;
 
-use super::feed::{Feed, Seen};
+use super::feed::{Feed, Seen, merged};
 use super::recorder::{Told, record};
 use super::write::{edit, kind, log, remove};
 use crate::change::DeleteOptions;
@@ -35,6 +36,9 @@ pub(super) async fn run(store: Store) {
     let mut nodes = Feed::new(&store, kind("", "nodes"));
     let mut pods = Feed::new(&store, kind("", "pods"));
     let mut claims = Feed::new(&store, kind("resource.k8s.io", "resourceclaims"));
+    let mut storage = JoinSet::new();
+    let mut volumes =
+        merged(&store, super::claims::KINDS.iter().map(|(group, plural)| kind(group, plural)), &mut storage);
     let mut scheduler = Scheduler { store, cluster: Cluster::default(), pending: BTreeMap::new() };
     loop {
         tokio::select! {
@@ -42,6 +46,8 @@ pub(super) async fn run(store: Store) {
             biased;
             seen = nodes.next() => scheduler.node(&seen),
             seen = claims.next() => scheduler.claim(&seen),
+            // What is not known yet of claims only makes pods wait.
+            Some(_) = volumes.recv() => scheduler.storage(),
             seen = pods.next() => scheduler.pod(&seen),
             () = std::future::ready(()), if scheduler.is_due() => scheduler.place_next().await,
         }
@@ -73,6 +79,12 @@ impl Scheduler {
             Seen::Again => return,
         }
         self.wake();
+    }
+
+    fn storage(&mut self) {
+        if self.cluster.set_volume_claims(super::claims::states(&self.store)) {
+            self.wake();
+        }
     }
 
     fn pod(&mut self, seen: &Seen) {
@@ -160,6 +172,14 @@ impl Scheduler {
     }
 
     async fn bind(&mut self, pod: Pod, node: String) {
+        // Those that wait for the first pod are bound before it is; then the pod is looked at again.
+        let unbound = self.cluster.unbound_claims(&pod);
+        if !unbound.is_empty() {
+            for claim in unbound {
+                super::claims::select_node(&self.store, &pod.namespace, claim, &node).await;
+            }
+            return;
+        }
         let (pods, key) = (kind("", "pods"), key(&pod));
         // What the kubelet has to say of the pod comes after.
         let at = entropy::now();

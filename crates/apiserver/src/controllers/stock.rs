@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use store::Store;
 
 use super::Settings;
+use super::claims::PROVISIONER;
 use super::write::{kind, make as create, write};
 use crate::entropy;
 use crate::objects;
-use crate::rules::SYSTEM_CLASSES;
+use crate::rules::{DEFAULT_CLASS, SYSTEM_CLASSES};
 
 const PART: &str = "apiserver";
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -31,6 +32,12 @@ pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
         });
         create(store, PART, kind("scheduling.k8s.io", "priorityclasses"), class).await?;
     }
+    let class = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": "local", "annotations": {DEFAULT_CLASS: "true"}},
+        "provisioner": PROVISIONER, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
+    });
+    create(store, PART, kind("storage.k8s.io", "storageclasses"), class).await?;
     service(settings).await
 }
 

@@ -25,6 +25,7 @@ impl Bed {
         let store = Store::open(Place::Memory, Options { index: index_stored }).unwrap();
         let address = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
         let settings = Settings {
+            claims_dir: std::env::temp_dir().join("monopod-no-claims"),
             store: store.clone(),
             node_name: "here".to_owned(),
             ca: "CERTIFICATE".to_owned(),

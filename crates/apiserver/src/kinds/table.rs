@@ -128,6 +128,9 @@ const SERVICE_SUBRESOURCES: &[Subresource] =
 const QUOTA_SUBRESOURCES: &[Subresource] = &[sub("status", "", "v1", "ResourceQuota", STATUS)];
 const CLAIM_SUBRESOURCES: &[Subresource] = &[sub("status", "resource.k8s.io", "v1", "ResourceClaim", STATUS)];
 
+const VOLUME_SUBRESOURCES: &[Subresource] = &[sub("status", "", "v1", "PersistentVolume", STATUS)];
+const VOLUME_CLAIM_SUBRESOURCES: &[Subresource] = &[sub("status", "", "v1", "PersistentVolumeClaim", STATUS)];
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
@@ -172,6 +175,19 @@ pub(super) static KINDS: &[Kind] = &[
         .short(&["no"])
         .of_cluster()
         .with(NODE_SUBRESOURCES),
+    kind("", "v1", "PersistentVolume")
+        .ruled(&rules::PERSISTENT_VOLUMES)
+        .shown(&columns::PERSISTENT_VOLUMES)
+        .named("persistentvolumes", "persistentvolume")
+        .short(&["pv"])
+        .of_cluster()
+        .with(VOLUME_SUBRESOURCES),
+    kind("", "v1", "PersistentVolumeClaim")
+        .ruled(&rules::PERSISTENT_VOLUME_CLAIMS)
+        .shown(&columns::PERSISTENT_VOLUME_CLAIMS)
+        .named("persistentvolumeclaims", "persistentvolumeclaim")
+        .short(&["pvc"])
+        .with(VOLUME_CLAIM_SUBRESOURCES),
     kind("", "v1", "Pod")
         .ruled(&rules::PODS)
         .shown(&columns::PODS)
@@ -291,6 +307,13 @@ pub(super) static KINDS: &[Kind] = &[
         .named("rolebindings", "rolebinding")
         .stored_as("rolebindings.rbac.authorization.k8s.io")
         .names(NameRule::PathSegment),
+    kind("storage.k8s.io", "v1", "StorageClass")
+        .ruled(&rules::STORAGE_CLASSES)
+        .shown(&columns::STORAGE_CLASSES)
+        .named("storageclasses", "storageclass")
+        .stored_as("storageclasses.storage.k8s.io")
+        .short(&["sc"])
+        .of_cluster(),
     kind("scheduling.k8s.io", "v1", "PriorityClass")
         .ruled(&rules::PRIORITY_CLASSES)
         .shown(&columns::PRIORITY_CLASSES)

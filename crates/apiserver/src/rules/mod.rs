@@ -17,6 +17,7 @@ mod policy;
 mod rbac;
 mod resource;
 mod service;
+mod storage;
 mod workload;
 
 pub(crate) use edit::{quantity_text, set_default};
@@ -24,6 +25,7 @@ pub(crate) use namespace::FINALIZER as NAMESPACE_FINALIZER;
 pub(crate) use node::NOT_READY;
 pub(crate) use pod::qos_class;
 pub(crate) use policy::{SYSTEM_CLASSES, parsed, printed};
+pub(crate) use storage::{CLAIM_PROTECTION, DEFAULT_CLASS, VOLUME_PROTECTION, annotation, is_default_class};
 
 pub use config::{CONFIG_MAPS, ConfigMaps, SECRETS, SERVICE_ACCOUNTS, Secrets, ServiceAccounts};
 pub use endpoints::{ENDPOINT_SLICES, ENDPOINTS, EndpointSlices, Endpoints};
@@ -42,4 +44,8 @@ pub use resource::{
     ResourceClaimTemplates, ResourceClaims, ResourceSlices,
 };
 pub use service::{SERVICES, Services};
+pub use storage::{
+    PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PersistentVolumeClaims, PersistentVolumes, STORAGE_CLASSES,
+    StorageClasses,
+};
 pub use workload::{POD_TEMPLATES, PodTemplates};

@@ -68,9 +68,10 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn sandbox(facts: &PodFacts) -> Result<SandboxFacts> {
     let etc = facts.pod_dir.join("etc");
     let host_path = |source: &VolumeSource, name: &str| match source {
-        VolumeSource::EmptyDir { .. } | VolumeSource::Projected(_) | VolumeSource::Image { .. } => {
-            facts.pod_dir.join("volumes").join(name)
-        }
+        VolumeSource::EmptyDir { .. }
+        | VolumeSource::Projected(_)
+        | VolumeSource::Image { .. }
+        | VolumeSource::Claim { .. } => facts.pod_dir.join("volumes").join(name),
         VolumeSource::HostPath { path, .. } => PathBuf::from(path),
     };
     let volumes = facts.pod.spec.volumes.iter();

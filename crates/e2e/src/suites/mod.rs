@@ -11,6 +11,7 @@ mod attacks;
 mod attacks_exhaustion;
 mod attacks_processes;
 mod attacks_volumes;
+mod claims;
 mod client;
 mod client_libraries;
 mod co_located;
@@ -120,6 +121,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "api_hostile", tests: api_hostile::TESTS },
     Suite { name: "api_hostile_clients", tests: api_hostile_clients::TESTS },
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
+    Suite { name: "claims", tests: claims::TESTS },
     Suite { name: "env_files", tests: env_files::TESTS },
     Suite { name: "usage", tests: usage::TESTS },
     Suite { name: "user_namespaces", tests: user_namespaces::TESTS },

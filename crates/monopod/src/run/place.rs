@@ -17,11 +17,14 @@ use crate::outcome;
 use crate::serve::{SOCKET, write_admin_kubeconfig};
 
 const RUNS: &str = "runs";
+const CLAIMS: &str = "run-claims";
 
 /// Removed with the value.
 #[derive(Debug)]
 pub(super) struct Place {
     dir: PathBuf,
+    /// Where the directories of claims are made: what is in them ends with the run, as the claims do.
+    claims: PathBuf,
 }
 
 impl Place {
@@ -31,8 +34,10 @@ impl Place {
             let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
             made.with_context(|| format!("cannot create {}", dir.display()))?;
         }
-        clear(&paths.run_dir);
-        Ok(Self { dir })
+        let claims = paths.data_dir.join(CLAIMS);
+        clear(&paths.run_dir.join(RUNS));
+        clear(&claims);
+        Ok(Self { dir, claims: claims.join(std::process::id().to_string()) })
     }
 
     pub(super) fn plan(&self, options: &cli::Run) -> Plan {
@@ -41,6 +46,7 @@ impl Place {
             listen: options.listen,
             socket: self.dir.join(SOCKET),
             pki: None,
+            claims: self.claims.clone(),
             bound: true,
             backoff: options.restarts.backoff(),
             eviction_hard: options.eviction_hard.clone(),
@@ -68,8 +74,11 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        for error in remove_tree(&self.dir) {
+        for error in remove_tree(&self.dir).into_iter().chain(remove_tree(&self.claims)) {
             tracing::warn!("something of this run is left: {error}");
+        }
+        if let Some(claims) = self.claims.parent() {
+            let _ = fs::remove_dir(claims);
         }
         // The last one removes their directory.
         if let Some(runs) = self.dir.parent() {
@@ -78,10 +87,9 @@ impl Drop for Place {
     }
 }
 
-/// Removes what runs that were killed have left.
-fn clear(run_dir: &Path) {
-    let runs = run_dir.join(RUNS);
-    for entry in fs::read_dir(&runs).into_iter().flatten().flatten() {
+/// Removes what runs that were killed have left in a directory of directories that are named by process.
+fn clear(runs: &Path) {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         // One that was given to another process stays until that has ended, too.
         let lives = pid.is_some_and(|pid| {

@@ -62,10 +62,11 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         init_containers: containers("initContainers", ContainerKind::Init),
         containers: containers("containers", ContainerKind::App),
         ephemeral_containers: containers("ephemeralContainers", ContainerKind::Ephemeral),
-        volumes: list(spec, "volumes").iter().map(volume).collect(),
+        volumes: list(spec, "volumes").iter().map(|entry| volume(entry, pod_name)).collect(),
         supplemental_groups: list(context, "supplementalGroups").iter().filter_map(id).collect(),
         strict_groups: text(context, "supplementalGroupsPolicy") == "Strict",
         fs_group: context.get("fsGroup").and_then(id),
+        fs_group_trusts_root: text(context, "fsGroupChangePolicy") == "OnRootMismatch",
         service_account: text(spec, "serviceAccountName").to_owned(),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
         readiness_gates: (list(spec, "readinessGates").iter())
@@ -162,7 +163,23 @@ pub(crate) fn sysctl_name(name: &str) -> String {
     name.chars().map(swap).collect()
 }
 
-fn volume(volume: &Value) -> Volume {
+fn claimed(volume: &Value, pod_name: &str) -> Option<VolumeSource> {
+    if object(volume, "ephemeral").is_some() {
+        let claim = crate::claim_of_ephemeral(pod_name, text(volume, "name"));
+        return Some(VolumeSource::Claim { claim, read_only: false, ephemeral: true });
+    }
+    let claim = object(volume, "persistentVolumeClaim")?;
+    Some(VolumeSource::Claim {
+        claim: text(claim, "claimName").to_owned(),
+        read_only: flag(claim, "readOnly"),
+        ephemeral: false,
+    })
+}
+
+fn volume(volume: &Value, pod_name: &str) -> Volume {
+    if let Some(source) = claimed(volume, pod_name) {
+        return Volume { name: VolumeName::new(text(volume, "name")), source };
+    }
     if let Some(projected) = source::volume(volume) {
         let name = VolumeName::new(text(volume, "name"));
         return Volume { name, source: VolumeSource::Projected(projected) };
@@ -177,7 +194,7 @@ fn volume(volume: &Value) -> Volume {
     let source = match (object(volume, "hostPath"), object(volume, "emptyDir")) {
         (Some(host_path), _) => VolumeSource::HostPath {
             path: text(host_path, "path").to_owned(),
-            kind: host_path_type(text(host_path, "type")),
+            kind: HostPathType::parse(text(host_path, "type")),
         },
         (None, empty_dir) => {
             let field = |name| empty_dir.map_or("", |e| text(e, name));
@@ -189,19 +206,6 @@ fn volume(volume: &Value) -> Volume {
         }
     };
     Volume { name: VolumeName::new(text(volume, "name")), source }
-}
-
-fn host_path_type(kind: &str) -> HostPathType {
-    match kind {
-        "DirectoryOrCreate" => HostPathType::DirectoryOrCreate,
-        "Directory" => HostPathType::Directory,
-        "FileOrCreate" => HostPathType::FileOrCreate,
-        "File" => HostPathType::File,
-        "Socket" => HostPathType::Socket,
-        "CharDevice" => HostPathType::CharDevice,
-        "BlockDevice" => HostPathType::BlockDevice,
-        _ => HostPathType::Unset,
-    }
 }
 
 fn host_alias(alias: &Value) -> HostAlias {

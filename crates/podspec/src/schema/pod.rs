@@ -142,11 +142,7 @@ pub(crate) static POD_SECURITY_CONTEXT: Object = Object {
         ok("supplementalGroupsPolicy", STRING),
         ok("fsGroup", INT64),
         ok("sysctls", List(&Nested(&SYSCTL))),
-        unread(
-            "fsGroupChangePolicy",
-            STRING,
-            "it concerns persistent volumes, the only ones that are older than their pod",
-        ),
+        ok("fsGroupChangePolicy", STRING),
         ok("seccompProfile", Nested(&SECCOMP_PROFILE)),
         ok("appArmorProfile", Nested(&APP_ARMOR_PROFILE)),
         unread("seLinuxChangePolicy", STRING, "it is about labels, and where there are any the pod fails"),

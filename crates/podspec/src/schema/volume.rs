@@ -14,7 +14,7 @@ use super::storage::{
 };
 use super::{
     BOOL, INT32, INT64, Object, QUANTITIES, QUANTITY, STRING, STRING_MAP, STRINGS, inner, not_yet, ok, only,
-    refused,
+    refused, unread,
 };
 
 pub(crate) static VOLUME: Object = Object {
@@ -54,11 +54,7 @@ pub(crate) static VOLUME: Object = Object {
             Nested(&GLUSTERFS_VOLUME_SOURCE),
             "removed from Kubernetes in 1.26; mount it on the host and use hostPath",
         ),
-        not_yet(
-            "persistentVolumeClaim",
-            Nested(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE),
-            "persistent volume claims",
-        ),
+        ok("persistentVolumeClaim", Nested(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE)),
         refused(
             "rbd",
             Nested(&RBD_VOLUME_SOURCE),
@@ -129,7 +125,7 @@ pub(crate) static VOLUME: Object = Object {
             "removed from Kubernetes in 1.25; mount it on the host and use hostPath",
         ),
         not_yet("csi", Nested(&CSI_VOLUME_SOURCE), "CSI volumes"),
-        not_yet("ephemeral", Nested(&EPHEMERAL_VOLUME_SOURCE), "generic ephemeral volumes"),
+        ok("ephemeral", Nested(&EPHEMERAL_VOLUME_SOURCE)),
         ok("image", Nested(&IMAGE_VOLUME_SOURCE)),
     ],
 };
@@ -243,37 +239,39 @@ pub(crate) static POD_CERTIFICATE_PROJECTION: Object = Object {
 
 pub(crate) static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Object = Object {
     name: "PersistentVolumeClaimVolumeSource",
-    fields: &[inner("claimName", STRING), inner("readOnly", BOOL)],
+    fields: &[ok("claimName", STRING), ok("readOnly", BOOL)],
 };
 
 pub(crate) static EPHEMERAL_VOLUME_SOURCE: Object = Object {
     name: "EphemeralVolumeSource",
-    fields: &[inner("volumeClaimTemplate", Nested(&PERSISTENT_VOLUME_CLAIM_TEMPLATE))],
+    fields: &[ok("volumeClaimTemplate", Nested(&PERSISTENT_VOLUME_CLAIM_TEMPLATE))],
 };
 
 pub(crate) static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Object = Object {
     name: "PersistentVolumeClaimTemplate",
-    fields: &[inner("metadata", Nested(&OBJECT_META)), inner("spec", Nested(&PERSISTENT_VOLUME_CLAIM_SPEC))],
+    fields: &[ok("metadata", Nested(&OBJECT_META)), ok("spec", Nested(&PERSISTENT_VOLUME_CLAIM_SPEC))],
 };
+
+const FILLED: &str = "volumes that begin with what another one holds";
 
 pub(crate) static PERSISTENT_VOLUME_CLAIM_SPEC: Object = Object {
     name: "PersistentVolumeClaimSpec",
     fields: &[
-        inner("accessModes", STRINGS),
-        inner("selector", Nested(&LABEL_SELECTOR)),
-        inner("resources", Nested(&VOLUME_RESOURCE_REQUIREMENTS)),
-        inner("volumeName", STRING),
-        inner("storageClassName", STRING),
-        inner("volumeMode", STRING),
-        inner("dataSource", Nested(&TYPED_LOCAL_OBJECT_REFERENCE)),
-        inner("dataSourceRef", Nested(&TYPED_OBJECT_REFERENCE)),
-        inner("volumeAttributesClassName", STRING),
+        ok("accessModes", STRINGS),
+        ok("selector", Nested(&LABEL_SELECTOR)),
+        ok("resources", Nested(&VOLUME_RESOURCE_REQUIREMENTS)),
+        ok("volumeName", STRING),
+        ok("storageClassName", STRING),
+        only("volumeMode", STRING, &[Text("Filesystem")], "block volumes"),
+        not_yet("dataSource", Nested(&TYPED_LOCAL_OBJECT_REFERENCE), FILLED),
+        not_yet("dataSourceRef", Nested(&TYPED_OBJECT_REFERENCE), FILLED),
+        not_yet("volumeAttributesClassName", STRING, "classes of volume attributes"),
     ],
 };
 
 pub(crate) static VOLUME_RESOURCE_REQUIREMENTS: Object = Object {
     name: "VolumeResourceRequirements",
-    fields: &[inner("limits", QUANTITIES), inner("requests", QUANTITIES)],
+    fields: &[unread("limits", QUANTITIES, "nothing bounds what is in a volume"), ok("requests", QUANTITIES)],
 };
 
 pub(crate) static TYPED_LOCAL_OBJECT_REFERENCE: Object = Object {

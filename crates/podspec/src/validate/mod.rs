@@ -2,6 +2,7 @@
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/>).
 
 mod affinity;
+pub mod claim;
 mod container;
 mod dns;
 pub mod format;

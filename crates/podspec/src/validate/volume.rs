@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{no_backsteps, one_of, projected, required_label};
+use super::{claim, no_backsteps, one_of, projected, required_label};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, list, object, text};
 use crate::quantity::Quantity;
@@ -52,6 +52,17 @@ fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::forbidden(path, "SizeLimit field must be a valid resource quantity"));
             }
         }
+        "persistentVolumeClaim" if text(content, "claimName").is_empty() => {
+            let path = path.child("persistentVolumeClaim").child("claimName");
+            errors.push(FieldError::required(path, ""));
+        }
+        "ephemeral" => {
+            let path = path.child("ephemeral").child("volumeClaimTemplate");
+            match object(content, "volumeClaimTemplate") {
+                None => errors.push(FieldError::required(path, "")),
+                Some(template) => errors.extend(claim::claim_spec(&template["spec"], &path.child("spec"))),
+            }
+        }
         "image" => image(content, &path.child("image"), errors),
         "hostPath" => host_path(content, &path.child("hostPath"), errors),
         "configMap" => projected::object_volume(content, "name", &path.child("configMap"), errors),
@@ -64,8 +75,17 @@ fn source(volume: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
 
 /// In Kubernetes' order, so that of two sources the same one is the error.
 fn in_order(sources: Vec<&String>) -> Vec<String> {
-    const ORDER: [&str; 7] =
-        ["emptyDir", "hostPath", "secret", "downwardAPI", "configMap", "projected", "image"];
+    const ORDER: [&str; 9] = [
+        "emptyDir",
+        "hostPath",
+        "secret",
+        "persistentVolumeClaim",
+        "downwardAPI",
+        "configMap",
+        "projected",
+        "ephemeral",
+        "image",
+    ];
     let rank = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
     let mut names: Vec<String> = sources.into_iter().cloned().collect();
     names.sort_by_key(|name| rank(name));
