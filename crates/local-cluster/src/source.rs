@@ -192,7 +192,9 @@ impl<N: Node> Source<N> {
             Ok(subscription) => {
                 let uid = subscription.pod.pod.uid.clone();
                 self.shared.updates.begun(&subscription.pod.pod);
+                let begun = Arc::clone(&subscription.pod);
                 tend::tend(&self.shared, subscription, true);
+                placement::warn_of_secrets(&self.shared, &begun, object).await;
                 if let Some(tended) = self.shared.tended().get_mut(&uid) {
                     tended.generation = generation(object);
                 }

@@ -159,5 +159,14 @@ fn secrets_for_pulling(bed: &Bed) -> Result<()> {
     let pods = Pods::start(bed)?;
     pods.create(&pod.app("main", "live"))?;
     pods.wait_ready("pulls")?;
+    let why = "Unable to retrieve some image pull secrets (registry); attempting to pull the image may not succeed.";
+    pods.wait_event("pulls", &format!("FailedToRetrieveImagePullSecret {why}"))?;
+    let secret = json!({"metadata": {"name": "registry"}});
+    api(bed).post("/api/v1/namespaces/default/secrets", &secret)?.expect(201)?;
+    let spec = json!({"imagePullSecrets": [{"name": "registry"}]});
+    pods.create(&Pod::new("has").spec(&spec).app("main", "live"))?;
+    pods.wait_ready("has")?;
+    let said = pods.events("has")?;
+    ensure!(!said.iter().any(|event| event.starts_with("FailedToRetrieve")), "{said:?}");
     pods.finish()
 }
