@@ -166,6 +166,8 @@ pub struct Process {
     pub no_new_privileges: bool,
     pub rlimits: Vec<Rlimit>,
     pub oom_score_adj: i32,
+    /// The AppArmor profile it is confined by, which the kernel has.
+    pub app_armor: Option<String>,
     /// A compiled seccomp program; empty for none.
     pub seccomp: Vec<SockFilter>,
 }

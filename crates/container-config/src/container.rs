@@ -1,6 +1,6 @@
 //! The parts of a container's configuration, put together.
 
-use podspec::{Container, Pod, SeccompProfile};
+use podspec::{AppArmorProfile, Container, Pod, SeccompProfile};
 
 use crate::config::{
     ContainerConfig, ImageConfig, NodeFacts, PidNamespace, Process, Root, SandboxFacts, VolumeImages,
@@ -101,6 +101,11 @@ fn process(
         no_new_privileges: container.security.allow_privilege_escalation == Some(false),
         rlimits: node.open_files.into_iter().collect(),
         oom_score_adj: qos::oom_score_adj(&pod.spec, container, node.memory_bytes),
+        app_armor: match &container.security.app_armor {
+            AppArmorProfile::Localhost(name) => Some(name.clone()),
+            // A pod with another is not taken.
+            AppArmorProfile::Unconfined | AppArmorProfile::RuntimeDefault => None,
+        },
         seccomp,
     })
 }

@@ -1,6 +1,6 @@
 //! What a node takes no pod with. Nothing of such a pod is ever begun: it has failed.
 
-use podspec::PodSpec;
+use podspec::{AppArmorProfile, PodSpec};
 use serde::{Deserialize, Serialize};
 
 /// Why a pod is not taken: `status.reason`, and the text of its event.
@@ -107,15 +107,24 @@ pub fn rejection(spec: &PodSpec, app_armor: bool, se_linux: bool) -> Option<Reje
         let message = format!("Cannot enforce SELinux: {why}");
         return Some(Rejection { reason: RejectionReason::SeLinux, message });
     }
-    let why = if app_armor {
-        "monopod sets no profiles yet; remove appArmorProfile, or set its type to Unconfined"
+    let unmet = if app_armor {
+        has_default_profile(spec).then_some(
+            "monopod has no default profile; load one, and name it in appArmorProfile with type Localhost, or set its \
+             type to Unconfined",
+        )
     } else {
-        "AppArmor is not enabled on the host"
+        spec.app_armor.then_some("AppArmor is not enabled on the host")
     };
-    spec.app_armor.then(|| Rejection {
+    unmet.map(|why| Rejection {
         reason: RejectionReason::AppArmor,
         message: format!("Cannot enforce AppArmor: {why}"),
     })
+}
+
+fn has_default_profile(spec: &PodSpec) -> bool {
+    let containers = [&spec.init_containers, &spec.containers, &spec.ephemeral_containers];
+    let mut containers = containers.into_iter().flatten();
+    containers.any(|container| container.security.app_armor == AppArmorProfile::RuntimeDefault)
 }
 
 fn forbidden_sysctl(spec: &PodSpec, name: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Pods that a node does not take.
 
 use lifecycle::{Observation, Observed, Phase, Rejection, RejectionReason, plan, rejection};
-use podspec::{BootTime, IDENTITY_BYTES, Moment, PodSpec, Sysctl, WallTime};
+use podspec::{AppArmorProfile, BootTime, IDENTITY_BYTES, Moment, PodSpec, Sysctl, WallTime};
 
 const NOW: Moment = Moment { boot: BootTime(0), wall: WallTime(0) };
 
@@ -40,7 +40,17 @@ fn what_is_to_be_confined_by_app_armor_is_not_run_without() {
         rejection(&spec, false, false),
         Some(Rejection { reason: RejectionReason::AppArmor, message })
     );
-    assert!(rejection(&spec, true, false).is_some());
+    // With it, the pod's containers are asked for.
+    let with = |profile| {
+        let mut spec = spec.clone();
+        spec.containers[0].security.app_armor = profile;
+        rejection(&spec, true, false).map(|refused| (refused.reason, refused.message))
+    };
+    assert_eq!(with(AppArmorProfile::Localhost("mine".to_owned())), None);
+    assert_eq!(with(AppArmorProfile::Unconfined), None);
+    let (reason, message) = with(AppArmorProfile::RuntimeDefault).unwrap();
+    assert_eq!(reason, RejectionReason::AppArmor);
+    assert!(message.starts_with("Cannot enforce AppArmor: monopod has no default profile"), "{message}");
     assert_eq!(rejection(&pod(), false, false), None);
 }
 

@@ -33,12 +33,12 @@ pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{Document, LoadError, Location, Problem};
 pub use source::{EnvSource, EnvVar};
 pub use spec::{
-    Capabilities, Container, ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium, ExecAction,
-    ExitCodeOperator, GrpcAction, HookHandler, HostPathType, HttpGetAction, HttpHeader, HttpScheme,
-    OtherResources, Overhead, Pod, PodSpec, PortProtocol, PortRef, Probe, ProbeHandler, ProcessRestartPolicy,
-    PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule, RestartRuleAction, RuntimeClass,
-    SeccompProfile, SecurityContext, SubPath, Sysctl, TcpSocketAction, TerminationMessagePolicy, Volume,
-    VolumeMount, VolumeSource,
+    AppArmorProfile, Capabilities, Container, ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium,
+    ExecAction, ExitCodeOperator, GrpcAction, HookHandler, HostPathType, HttpGetAction, HttpHeader,
+    HttpScheme, OtherResources, Overhead, Pod, PodSpec, PortProtocol, PortRef, Probe, ProbeHandler,
+    ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
+    RestartRuleAction, RuntimeClass, SeccompProfile, SecurityContext, SubPath, Sysctl, TcpSocketAction,
+    TerminationMessagePolicy, Volume, VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::{claim, format};

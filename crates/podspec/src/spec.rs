@@ -480,6 +480,16 @@ pub struct SecurityContext {
     /// `procMount: Unmasked`: nothing of `/proc` is hidden or read-only.
     pub unmasked_proc: bool,
     pub seccomp: SeccompProfile,
+    pub app_armor: AppArmorProfile,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum AppArmorProfile {
+    #[default]
+    Unconfined,
+    RuntimeDefault,
+    /// The one of this name, which the kernel has.
+    Localhost(String),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -34,6 +34,7 @@ fn config() -> ContainerConfig {
             no_new_privileges: true,
             rlimits: vec![Rlimit { resource: 7, soft: 10, hard: 20 }],
             oom_score_adj: -5,
+            app_armor: None,
             seccomp: vec![SockFilter(6, 0, 0, 0)],
         },
         root: Root {

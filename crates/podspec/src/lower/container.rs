@@ -7,8 +7,8 @@ use crate::ids::{ContainerName, VolumeName};
 use crate::json::{fields, flag, integer, list, object, text, texts};
 use crate::quantity::Quantity;
 use crate::spec::{
-    Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, OtherResources, PortProtocol,
-    ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
+    AppArmorProfile, Capabilities, Container, ContainerKind, ContainerPort, ExitCodeOperator, OtherResources,
+    PortProtocol, ProcessRestartPolicy, PullPolicy, ResizeRestarts, Resources, RestartPolicy, RestartRule,
     RestartRuleAction, SeccompProfile, SecurityContext, SubPath, TerminationMessagePolicy, VolumeMount,
 };
 
@@ -160,6 +160,11 @@ fn security(own: &Value, of_pod: &Value) -> SecurityContext {
         "Localhost" => SeccompProfile::Localhost(text(profile, "localhostProfile").to_owned()),
         _ => SeccompProfile::RuntimeDefault,
     });
+    let app_armor = either("appArmorProfile").map(|profile| match text(profile, "type") {
+        "RuntimeDefault" => AppArmorProfile::RuntimeDefault,
+        "Localhost" => AppArmorProfile::Localhost(text(profile, "localhostProfile").to_owned()),
+        _ => AppArmorProfile::Unconfined,
+    });
     let names = |name| texts(&own["capabilities"], name).unwrap_or_default();
     SecurityContext {
         run_as_user: either("runAsUser").and_then(id),
@@ -174,6 +179,7 @@ fn security(own: &Value, of_pod: &Value) -> SecurityContext {
         privileged: flag(own, "privileged"),
         unmasked_proc: text(own, "procMount") == "Unmasked",
         seccomp: seccomp.unwrap_or_default(),
+        app_armor: app_armor.unwrap_or_default(),
     }
 }
 

@@ -45,7 +45,8 @@ pub(crate) static APP_ARMOR_PROFILE: Object = Object {
         when(
             "type",
             STRING,
-            "for `Unconfined`; with the others the pod fails, as on a kubelet without AppArmor",
+            "for `Unconfined`, and for `Localhost` where the kernel has AppArmor; without it the pod fails, as on such a \
+             kubelet, and with `RuntimeDefault`, since there is no default profile",
         ),
         ok("localhostProfile", STRING),
     ],

@@ -65,6 +65,7 @@ fn apply_to_process(step: &Step) -> Result<(), Errno> {
         Step::BeRoot => users::be_root(),
         Step::MakeFilesOf(id) => credentials::make_files_of(*id, *id),
         Step::JoinPidNamespace(process) => namespace::setns(process.as_fd(), Namespaces::PID),
+        Step::AppArmor(said) => change_profile(said),
         Step::NewSession => rustix::process::setsid().map(|_| ()),
         Step::NewKeyring => match credentials::new_session_keyring() {
             Err(Errno::NOSYS) => Ok(()),
@@ -102,6 +103,16 @@ fn enter_users(users: BorrowedFd<'_>, kinds: Namespaces) -> Result<(), Errno> {
     namespace::setns(users, Namespaces::USER)?;
     users::be_root()?;
     namespace::unshare(kinds)
+}
+
+/// Kernels from 5.8 on have a directory for each of their security modules. A profile that is not there is `NOENT`.
+fn change_profile(said: &CStr) -> Result<(), Errno> {
+    let open = |path| open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = match open(c"/proc/self/attr/apparmor/exec") {
+        Err(Errno::NOENT) => open(c"/proc/self/attr/exec").map_err(|_| Errno::OPNOTSUPP)?,
+        other => other?,
+    };
+    write(&file, said.to_bytes()).map(|_| ())
 }
 
 fn join_cgroup(groups: &[OwnedFd]) -> Result<(), Errno> {

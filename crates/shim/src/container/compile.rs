@@ -115,6 +115,7 @@ pub(super) fn compile(
         steps.extend(session(config.tty));
     }
     steps.push(oom_score_adj(&config.process)?);
+    steps.extend(app_armor(&config.process)?);
     if prepared.leaves_shared {
         steps.push(Step::LeaveShared);
     }
@@ -231,10 +232,12 @@ pub(super) fn compile_exec(
     let kinds = Namespaces::MOUNT | Namespaces::CGROUP | Namespaces::PID;
     if own_users {
         steps.extend([Step::Stdio(stdio), oom_score_adj(process)?]);
+        steps.extend(app_armor(process)?);
         steps.extend([Step::JoinNamespaces(main_process, Namespaces::USER | kinds), Step::BeRoot]);
         steps.extend([Step::NewKeyring, Step::OpenRoot]);
     } else {
         steps.extend([Step::NewKeyring, Step::Stdio(stdio), oom_score_adj(process)?]);
+        steps.extend(app_armor(process)?);
         steps.extend([Step::JoinNamespaces(main_process, kinds), Step::OpenRoot]);
     }
     steps.extend(process_steps(process, Birth::Last { terminal })?);
@@ -251,6 +254,12 @@ fn join(files: Vec<OwnedFd>) -> Option<Step> {
 
 fn oom_score_adj(process: &Process) -> Result<Step, SpawnError> {
     Ok(Step::OomScoreAdj(c_string(process.oom_score_adj.to_string(), "oom_score_adj")?))
+}
+
+/// While `/proc` is the shim's; it holds from execve on, also for a copy of the process.
+fn app_armor(process: &Process) -> Result<Option<Step>, SpawnError> {
+    let name = process.app_armor.as_ref();
+    name.map(|name| Ok(Step::AppArmor(c_string(format!("exec {name}"), "appArmorProfile")?))).transpose()
 }
 
 fn overlays(
@@ -537,6 +546,7 @@ mod tests {
                 no_new_privileges: true,
                 rlimits: Vec::new(),
                 oom_score_adj: 5,
+                app_armor: None,
                 seccomp: vec![SockFilter(6, 0, 0, 0)],
             },
             root: Root {
@@ -635,6 +645,22 @@ mod tests {
             "close file descriptors",
         ];
         assert_eq!(names(&steps(&config(), V1)), expected);
+    }
+
+    #[test]
+    fn a_profile_is_named_while_proc_is_the_shims() {
+        let mut config = config();
+        config.process.app_armor = Some("mine".to_owned());
+        let exec = compile_exec(&config.process, vec![null()], null(), [null(), null(), null()], false, true);
+        for (steps, before) in [
+            (compiled(&config, V1, None).steps, "mount the root file system"),
+            (compiled(&config, V1, Some(65_536)).steps, "mount the root file system"),
+            (exec.unwrap(), "join the container's namespaces"),
+        ] {
+            let steps = names(&steps);
+            let at = |name: &str| steps.iter().position(|step| step == name).unwrap();
+            assert!(at("confine the process by AppArmor profile \"mine\"") < at(before), "{steps:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(super) fn explain(step: &Step, errno: Errno) -> io::Error {
         Step::Bind(_) | Step::Mount(_) | Step::Attach { .. } => mount_reason(errno),
         Step::MountDev(..) => device_reason(errno).or_else(|| mount_reason(errno)),
         Step::Overlay(_) => overlay_reason(errno),
+        Step::AppArmor(_) => profile_reason(errno),
         Step::MakeDirectory(_) | Step::ChangeDirectory(_) => working_directory_reason(errno),
         _ => None,
     };
@@ -44,6 +45,16 @@ fn mount_reason(errno: Errno) -> Option<&'static str> {
         Errno::LOOP => {
             "links on the way there lead in a circle, or out of the container: mount it at another path"
         }
+        _ => return None,
+    })
+}
+
+fn profile_reason(errno: Errno) -> Option<&'static str> {
+    Some(match errno {
+        Errno::NOENT => {
+            "the kernel has no profile of this name: load it (apparmor_parser), or name another in appArmorProfile"
+        }
+        Errno::INVAL | Errno::OPNOTSUPP => "this kernel does not enforce AppArmor",
         _ => return None,
     })
 }

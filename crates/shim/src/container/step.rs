@@ -47,6 +47,8 @@ pub(super) enum Step {
     ControllingTerminal,
     /// Lower values than the current one may be refused; then it stays.
     OomScoreAdj(CString),
+    /// What AppArmor is told: `exec` and the name of a profile.
+    AppArmor(CString),
     /// The first one is the root.
     Overlay(Overlay),
     /// An empty, read-only root.
@@ -188,6 +190,11 @@ impl fmt::Display for Step {
             Self::Stdio(_) => f.write_str("set up standard input and output"),
             Self::ControllingTerminal => f.write_str("set up the terminal"),
             Self::OomScoreAdj(value) => write!(f, "set oom_score_adj to {}", text(value)),
+            Self::AppArmor(said) => {
+                let said = text(said);
+                let name = said.strip_prefix("exec ").unwrap_or(&said);
+                write!(f, "confine the process by AppArmor profile {name:?}")
+            }
             Self::Overlay(overlay) => match &overlay.at {
                 OverlayTarget::Root(_) => f.write_str("mount the root file system"),
                 OverlayTarget::Inside(target) => write!(f, "mount overlay at {}", text(target)),

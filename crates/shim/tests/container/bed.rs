@@ -116,6 +116,7 @@ impl Bed {
                 no_new_privileges: false,
                 rlimits: Vec::new(),
                 oom_score_adj: 0,
+                app_armor: None,
                 seccomp: Vec::new(),
             },
             root: Root {

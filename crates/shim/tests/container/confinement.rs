@@ -1,25 +1,65 @@
 //! What a container may do.
 
+use std::fs;
+
 use container_config::{CapabilitySets, SockFilter};
 use linux_sys::process::ExitStatus;
 use rustix::thread::CapabilitySet;
 
 use crate::Case;
-use crate::bed::{Bed, DEFAULT_CAPABILITIES, finish, read_line};
+use crate::bed::{Bed, DEFAULT_CAPABILITIES, finish, read_line, skip};
 
 pub(crate) const CASES: &[Case] = &[
     ("capabilities_are_as_asked", capabilities_are_as_asked),
     ("a_user_without_capabilities_has_none", a_user_without_capabilities_has_none),
     ("ambient_capabilities_of_the_engine_stay_behind", ambient_capabilities_of_the_engine_stay_behind),
     ("a_seccomp_filter_holds_with_and_without_no_new_privs", seccomp_holds),
+    ("a_profile_that_the_kernel_has_confines", a_profile_that_the_kernel_has_confines),
     ("masked_and_read_only_paths_hold", masked_and_read_only_paths_hold),
     ("nothing_of_the_hosts_devices_can_be_changed", host_devices_stay_as_they_are),
     ("no_descriptor_leaks", no_descriptor_leaks),
     ("signals_start_unblocked_and_at_their_defaults", signals_start_fresh),
 ];
 
+/// One that whoever runs this case may have loaded; it is to forbid to write below `/tmp`.
+const PROFILE: &str = "monopod-test";
 const STATUS: &str = "grep -E '^(Cap|Seccomp:|NoNewPrivs|Uid|Gid|Groups)' /proc/self/status | tr '\\t' ' '";
 const KILL: u64 = 1 << 5;
+
+/// What the kernel does not have is named, whether it is the profile or AppArmor.
+fn a_profile_that_the_kernel_has_confines(bed: &Bed) {
+    let enabled = fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.starts_with(b"Y"));
+    bed.enter();
+    let mut config = bed.shell("true");
+    config.process.app_armor = Some("no-such-profile".to_owned());
+    let reason = if enabled { "the kernel has no profile of this name" } else { "does not enforce AppArmor" };
+    let error = bed.refuse(&config);
+    assert!(
+        error.starts_with("cannot confine the process by AppArmor profile \"no-such-profile\": "),
+        "{error}"
+    );
+    assert!(error.contains(reason), "{error}");
+    if !enabled {
+        return;
+    }
+    let profiles = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap_or_default();
+    if !profiles.lines().any(|line| line.starts_with(&format!("{PROFILE} ("))) {
+        skip(&format!("the rest needs profile {PROFILE} to be loaded"));
+    }
+    let look = "cat /proc/self/attr/current; echo x 2>/dev/null > /tmp/x || echo refused";
+    let expected = format!("{PROFILE} (enforce)\nrefused\n");
+    for no_new_privileges in [false, true] {
+        let mut config = bed.shell(&format!("{look}; echo ready; exec sleep 1000"));
+        config.process.app_armor = Some(PROFILE.to_owned());
+        config.process.no_new_privileges = no_new_privileges;
+        let running = bed.spawn(&config).unwrap();
+        let lines = [(); 3].map(|()| read_line(&running.output));
+        assert_eq!(lines.join("\n"), format!("{expected}ready"));
+        assert_eq!(bed.run_exec(&running.container, look).0, expected);
+        running.container.kill_all().unwrap();
+        finish(running);
+    }
+}
 
 fn status(bed: &Bed, change: impl FnOnce(&mut container_config::Process)) -> Vec<String> {
     let mut config = bed.shell(STATUS);
@@ -124,7 +164,7 @@ fn masked_and_read_only_paths_hold(bed: &Bed) {
     let mut config = bed.shell("true");
     config.mounts.retain(|mount| mount.target != "/proc");
     config.masked_paths = vec!["/proc/fake".to_owned()];
-    std::fs::write(bed.directory.join("image/proc/fake"), "").unwrap();
+    fs::write(bed.directory.join("image/proc/fake"), "").unwrap();
     assert!(bed.refuse(&config).starts_with("cannot hide /proc/fake"));
 }
 
@@ -139,12 +179,12 @@ fn host_devices_stay_as_they_are(bed: &Bed) {
     bed.run_exec(&running.container, change);
     bed.run_exec(&running.container, "echo > /tmp/end");
     finish(running);
-    let null = std::fs::metadata("/dev/null").unwrap();
+    let null = fs::metadata("/dev/null").unwrap();
     assert_ne!(null.mtime(), 1);
 }
 
 fn no_descriptor_leaks(bed: &Bed) {
-    let _open: Vec<std::fs::File> = (0..20)
+    let _open: Vec<fs::File> = (0..20)
         .map(|_| {
             rustix::fs::open("/dev/null", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
                 .unwrap()
