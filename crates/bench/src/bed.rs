@@ -235,7 +235,7 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
             (facts.etc_hostname.clone(), format!("{hostname}\n")),
             (facts.resolv_conf.clone(), resolv_conf),
         ],
-        sandbox: sandbox_config(pod, &dir, Vec::new())?,
+        sandbox: sandbox_config(pod, &dir, Vec::new(), node.facts())?,
         dir,
         hold,
     })

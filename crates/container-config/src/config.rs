@@ -71,6 +71,8 @@ pub struct NodeFacts {
     pub app_armor: bool,
     /// The kernel enforces SELinux, or would.
     pub se_linux: bool,
+    /// How many processes and threads a pod may have.
+    pub pod_processes_max: Option<u64>,
     /// The limit on open files this process was started with, which containers get too: its own, and
     /// so its shims', may be raised since.
     pub open_files: Option<Rlimit>,
@@ -282,6 +284,9 @@ pub struct ResourceLimits {
     pub cpu_quota_us: Option<u64>,
     pub cpu_period_us: Option<u64>,
     pub memory_limit_bytes: Option<u64>,
+    /// Processes and threads.
+    #[serde(default)]
+    pub processes_max: Option<u64>,
     /// Out of memory, all processes end and not one of them (v2 only).
     pub oom_ends_all: bool,
     /// In order; an empty list leaves devices unconfined.

@@ -38,6 +38,7 @@ fn limits(resources: &Resources) -> ResourceLimits {
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
         memory_limit_bytes: resources.memory_limit.filter(|bytes| *bytes > 0),
+        processes_max: None,
         // As the kubelet: what is left of a container after an OOM kill is seldom of use.
         oom_ends_all: true,
         devices: device_rules(),
@@ -70,6 +71,7 @@ pub fn pod_resource_limits(pod: &PodSpec) -> ResourceLimits {
         cpu_quota_us: quota,
         cpu_period_us: quota.map(|_| PERIOD_US),
         memory_limit_bytes: pod_memory_limit_bytes(pod).map(with(overhead.memory)),
+        processes_max: None,
         // One container's end must not be every other's.
         oom_ends_all: false,
         devices: Vec::new(),

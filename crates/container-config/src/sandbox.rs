@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use podspec::{Pod, PodSpec, PodUid};
 
-use crate::config::{SandboxConfig, Tmpfs};
+use crate::config::{NodeFacts, ResourceLimits, SandboxConfig, Tmpfs};
 use crate::etc::{HostnameTooLong, kernel_hostname};
 use crate::resources::pod_resource_limits;
 
@@ -34,6 +34,7 @@ pub fn sandbox_config(
     pod: &Pod,
     pod_dir: &Path,
     memory_volumes: Vec<Tmpfs>,
+    node: &NodeFacts,
 ) -> Result<SandboxConfig, SandboxError> {
     runtime(pod)?;
     let shm = Tmpfs {
@@ -56,7 +57,7 @@ pub fn sandbox_config(
         shared_proc: pod.spec.share_process_namespace.then(|| pod_dir.join("proc")),
         tmpfs,
         cgroup: pod_cgroup(&pod.uid),
-        resources: pod_resource_limits(&pod.spec),
+        resources: ResourceLimits { processes_max: node.pod_processes_max, ..pod_resource_limits(&pod.spec) },
     })
 }
 

@@ -95,6 +95,7 @@ fn node() -> NodeFacts {
         thermal_throttle_paths: vec!["/sys/devices/system/cpu/cpu0/thermal_throttle".to_owned()],
         app_armor: false,
         se_linux: false,
+        pod_processes_max: None,
         open_files: Some(crate::Rlimit { resource: 7, soft: 1_024, hard: 524_288 }),
     }
 }

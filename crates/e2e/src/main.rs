@@ -1,6 +1,6 @@
 //! End-to-end suites: the real program, as root, on real processes.
 //!
-//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--slow] [--no-skips] [--allow-skip TEST]... [--keep] [--list]
+//!     cargo run -p e2e -- [--program FILE] [--jobs N] [--patience N] [--slow] [--no-skips] [--allow-skip TEST]... [--keep] [--list]
 //!         [FILTER...]
 //!     cargo run -p e2e -- soak [--lasting] [--program FILE] [--jobs N] [--kills N] [--seed N]
 //!
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         ["probe", file] => return conclude(probe::run(Path::new(file))),
         ["swap", ref paths @ ..] => return conclude(attack::swap(paths)),
         ["eat", mib] => return conclude(attack::eat(mib)),
+        ["crowd", most] => return conclude(attack::crowd(most)),
         ["deep", count] => return conclude(attack::deep(count)),
         ["attack", file, target] => return conclude(attack::run(Path::new(file), target)),
         ["oci", file] => return conclude(oci::launch(Path::new(file))),

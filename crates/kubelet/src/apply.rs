@@ -137,7 +137,8 @@ impl<N: Node> Effects<N> {
     async fn create_sandbox(&self, attempt: u32) -> Observation {
         let pod = self.pod();
         let tmpfs = self.node.volumes().tmpfs(&pod);
-        let config = match container_config::sandbox_config(&pod.pod, &pod.pod_dir, tmpfs) {
+        let config = match container_config::sandbox_config(&pod.pod, &pod.pod_dir, tmpfs, self.node.facts())
+        {
             Ok(config) => config,
             Err(error) => {
                 return Observation::SandboxCreateFailed { attempt, message: error.to_string() };

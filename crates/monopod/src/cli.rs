@@ -119,6 +119,8 @@ pub(crate) struct Run {
     /// When pods are evicted, as the kubelet's flag; none for never
     #[arg(long, value_name = "SIGNALS", default_value = EVICTION_HARD, value_parser = Thresholds::parse)]
     pub(crate) eviction_hard: Thresholds,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,
@@ -149,11 +151,21 @@ pub(crate) struct Serve {
     /// When pods are evicted, as the kubelet's flag; none for never
     #[arg(long, value_name = "SIGNALS", default_value = EVICTION_HARD, value_parser = Thresholds::parse)]
     pub(crate) eviction_hard: Thresholds,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
 }
 
 /// A kubelet has its disk to itself and wants a tenth of it free; of a machine that is somebody's own, that may be
 /// more than there ever is.
 const EVICTION_HARD: &str = "memory.available<100Mi,nodefs.available<100Mi,nodefs.inodesFree<1%";
+
+/// What a pod may take of the machine, whatever it asks for.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Bounds {
+    /// How many processes and threads each pod may have, as the kubelet's flag; unless given, as many as the machine
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) pod_max_pids: Option<u64>,
+}
 
 /// How long containers that crash are kept waiting.
 #[derive(Clone, Copy, Debug, Args)]

@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) backoff: BackoffLimits,
     /// When pods are evicted.
     pub(crate) eviction_hard: Thresholds,
+    /// How many processes and threads a pod may have.
+    pub(crate) pod_processes_max: Option<u64>,
 }
 
 /// An engine that answers requests and has begun no pod yet.
@@ -81,7 +83,11 @@ impl Engine {
         let data_dir = paths.data_dir.clone();
         let machine = Machine::read(&data_dir).context("cannot find out what this machine has")?;
         let objects = StoreObjects::new(store.clone());
-        let node = Arc::new(node.join(identity(&machine), Arc::clone(&objects) as Arc<dyn ObjectReader>));
+        let node =
+            Arc::new(node.join(
+                identity(&machine, plan.pod_processes_max),
+                Arc::clone(&objects) as Arc<dyn ObjectReader>,
+            ));
         mount_tokens(true);
         let kubelet = Arc::new(Kubelet::new(
             Arc::clone(&node),
@@ -190,11 +196,12 @@ async fn make_roles(store: &Store) {
     }
 }
 
-fn identity(machine: &Machine) -> Identity {
+fn identity(machine: &Machine, pod_processes_max: Option<u64>) -> Identity {
     Identity {
         name: machine.name.clone(),
         address: machine.address.to_string(),
         storage_bytes: machine.storage_bytes,
+        pod_processes_max,
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         bound: false,
         backoff: options.restarts.backoff(),
         eviction_hard: options.eviction_hard.clone(),
+        pod_processes_max: options.bounds.pod_max_pids,
     };
     let engine = Engine::start(node, plan).await?;
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;

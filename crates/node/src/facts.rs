@@ -21,6 +21,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
         address: "127.0.0.1".to_owned(),
         cpu_milli: std::thread::available_parallelism()?.get() as u64 * 1_000,
         storage_bytes: 0,
+        pod_processes_max: None,
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),

@@ -41,6 +41,8 @@ pub struct Identity {
     pub address: String,
     /// What its pods may have of the disk.
     pub storage_bytes: u64,
+    /// How many processes and threads each of them may have.
+    pub pod_processes_max: Option<u64>,
 }
 
 impl Node {
@@ -64,8 +66,8 @@ impl Node {
     /// Makes it the node of a cluster, whose objects its pods may name.
     #[must_use]
     pub fn join(mut self, identity: Identity, objects: Arc<dyn ObjectReader>) -> Self {
-        let Identity { name, address, storage_bytes } = identity;
-        self.facts = NodeFacts { name, address, storage_bytes, ..self.facts };
+        let Identity { name, address, storage_bytes, pod_processes_max } = identity;
+        self.facts = NodeFacts { name, address, storage_bytes, pod_processes_max, ..self.facts };
         self.volumes = Volumes::new(&self.facts, Arc::clone(&objects));
         self.objects = objects;
         self

@@ -583,7 +583,10 @@ fn the_sandbox_has_one_shm_beside_the_memory_volumes() {
         gid: None,
         no_swap: true,
     };
-    let sandbox = crate::sandbox_config(&pod(vec![]), "/pods/u".as_ref(), vec![memory.clone()]).unwrap();
+    let node = crate::NodeFacts { pod_processes_max: Some(99), ..node() };
+    let sandbox =
+        crate::sandbox_config(&pod(vec![]), "/pods/u".as_ref(), vec![memory.clone()], &node).unwrap();
+    assert_eq!(sandbox.resources.processes_max, Some(99));
     assert_eq!(sandbox.cgroup, "monopod/pod0b6e1a52");
     let shm = crate::Tmpfs {
         path: "/pods/u/shm".into(),

@@ -1,6 +1,6 @@
 //! Classes of runtimes, and what they take beside the containers.
 
-use super::{container, pod};
+use super::{container, node, pod};
 
 /// On top of what is limited, and of what the containers ask for.
 #[test]
@@ -27,7 +27,7 @@ fn runtimes_by_their_handlers() {
             name: name.to_owned(),
             handler: handler.map(str::to_owned),
         });
-        let made = crate::sandbox_config(&pod, std::path::Path::new("/pod"), Vec::new());
+        let made = crate::sandbox_config(&pod, std::path::Path::new("/pod"), Vec::new(), &node());
         made.map(drop).map_err(|error| error.to_string())
     };
     for class in [None, Some(("a", Some("monopod"))), Some(("a", Some("runc"))), Some(("a", Some("crun")))] {

@@ -111,6 +111,17 @@ pub(crate) fn eat(mib: &str) -> Result<()> {
     Ok(())
 }
 
+/// Starts as many threads as it may, or so many, says how many those are, and stays.
+pub(crate) fn crowd(most: &str) -> Result<()> {
+    let most: usize = most.parse().context("not a number")?;
+    let stay = || loop {
+        std::thread::park();
+    };
+    let started = (0..most).take_while(|_| std::thread::Builder::new().spawn(stay).is_ok()).count();
+    println!("{started}");
+    stay()
+}
+
 /// Makes so many directories, each in the one before it.
 pub(crate) fn deep(count: &str) -> Result<()> {
     let name = "d".repeat(200);

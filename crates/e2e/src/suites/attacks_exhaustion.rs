@@ -16,6 +16,7 @@ use crate::wait;
 
 pub(crate) const TESTS: &[Test] = tests![
     memory_of_processes_and_files_counts,
+    a_crowd_of_processes_stays_within_its_bound,
     a_log_without_line_breaks_is_bounded,
     files_that_are_hard_to_remove,
     the_image_of_the_machine_stays_as_it_is,
@@ -49,6 +50,30 @@ fn memory_of_processes_and_files_counts(bed: &Bed) -> Result<()> {
         let beside = container(&status, "beside");
         ensure!(beside["ready"] == true && beside["restartCount"] == 0, "{name}: {status:#}");
     }
+    pods.finish()
+}
+
+/// A pod that starts whatever it can: others start beside it, and it ends.
+fn a_crowd_of_processes_stays_within_its_bound(bed: &Bed) -> Result<()> {
+    require_root()?;
+    const MAX: usize = 40;
+    let pods = Pods::start_with(bed, &["--dev", "--pod-max-pids", &MAX.to_string()])?;
+    let program = std::env::current_exe()?;
+    let e2e = json!({"name": "e2e", "hostPath": {"path": program, "type": "File"}});
+    let crowd = json!({"command": ["/e2e", "crowd", "400"], "volumeMounts": [mount("e2e", "/e2e")]});
+    pods.create(&Pod::new("crowd").volume(e2e).app_with("main", "", &crowd))?;
+    pods.create(&Pod::new("before").app("main", "live"))?;
+    let said = wait::until("the size of the crowd", LONG, || {
+        pods.log("crowd", "container=main").ok().filter(|said| said.ends_with('\n'))
+    })?;
+    let started: usize = said.trim().parse()?;
+    ensure!((MAX / 2..MAX).contains(&started), "{started} threads were started");
+    pods.create(&Pod::new("after").app("main", "live"))?;
+    for other in ["crowd", "before", "after"] {
+        pods.wait_ready(other)?;
+    }
+    pods.delete("crowd", None)?;
+    pods.wait_gone("crowd")?;
     pods.finish()
 }
 
@@ -126,7 +151,7 @@ fn the_image_of_the_machine_stays_as_it_is(bed: &Bed) -> Result<()> {
     let setup = format!(
         "mkdir {dir}/fs; mount -t tmpfs none {dir}/fs; mkdir {dir}/fs/upper {dir}/fs/work
         mount -t overlay overlay -o lowerdir=/usr,upperdir={dir}/fs/upper,workdir={dir}/fs/work /usr
-        mkdir /usr/share/e2e; cd /usr/share/e2e
+        mkdir -p /usr/share/e2e; cd /usr/share/e2e
         ln -s {secret} absolute; ln -s ../../../../../../../../..{secret} relative; ln -s /proc/1/root{secret} magic
         ln -s / root; echo old > file; ln file hard; mkdir directory; echo old > directory/file
         mknod mem c 1 1; mknod kmsg c 1 11; mknod disk b 7 0; mkfifo fifo

@@ -13,6 +13,7 @@ pub struct Limits {
     pub cpu_period_us: Option<u64>,
     /// Of memory and swap together.
     pub memory_limit_bytes: Option<u64>,
+    pub processes_max: Option<u64>,
     /// Out of memory, all processes of the group end and not one of them; v1 cannot.
     pub oom_ends_all: bool,
     /// In order, the last that matches decides; an empty list leaves devices unconfined.

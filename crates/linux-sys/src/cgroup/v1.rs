@@ -26,6 +26,9 @@ pub(super) fn writes(limits: &Limits) -> Vec<Write> {
         // May not be below the one before; there only with swap accounting.
         writes.push(Write::optional("memory", "memory.memsw.limit_in_bytes", bytes));
     }
+    if let Some(count) = limits.processes_max {
+        writes.push(Write::required("pids", "pids.max", count));
+    }
     writes.extend(limits.devices.iter().map(device_write));
     writes
 }
@@ -147,6 +150,7 @@ mod tests {
             cpu_quota_us: Some(50_000),
             cpu_period_us: Some(100_000),
             memory_limit_bytes: Some(1 << 20),
+            processes_max: Some(99),
             oom_ends_all: true,
             devices: vec![rule(false, 'a', None, None, "rwm"), rule(true, 'c', Some(1), Some(3), "rw")],
         };
@@ -160,6 +164,7 @@ mod tests {
                 "cpu.cfs_quota_us 50000",
                 "memory.limit_in_bytes 1048576",
                 "memory.memsw.limit_in_bytes 1048576",
+                "pids.max 99",
                 "devices.deny a *:* rwm",
                 "devices.allow c 1:3 rw",
             ]

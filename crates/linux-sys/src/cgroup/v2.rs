@@ -23,6 +23,9 @@ pub(super) fn writes(limits: &Limits) -> Vec<Write> {
         writes.push(Write::required("memory", "memory.max", bytes));
         writes.push(Write::optional("memory", "memory.swap.max", 0));
     }
+    if let Some(count) = limits.processes_max {
+        writes.push(Write::required("pids", "pids.max", count));
+    }
     if limits.oom_ends_all {
         writes.push(Write::optional("memory", "memory.oom.group", 1));
     }
@@ -114,6 +117,7 @@ mod tests {
             cpu_shares: Some(1024),
             cpu_quota_us: Some(20_000),
             memory_limit_bytes: Some(1 << 20),
+            processes_max: Some(99),
             oom_ends_all: true,
             ..Limits::default()
         };
@@ -126,6 +130,7 @@ mod tests {
                 "cpu.max 20000 100000",
                 "memory.max 1048576",
                 "memory.swap.max 0",
+                "pids.max 99",
                 "memory.oom.group 1"
             ]
         );

@@ -50,6 +50,7 @@ impl Place {
             bound: true,
             backoff: options.restarts.backoff(),
             eviction_hard: options.eviction_hard.clone(),
+            pod_processes_max: options.bounds.pod_max_pids,
         }
     }
 

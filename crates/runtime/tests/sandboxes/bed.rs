@@ -188,7 +188,9 @@ impl Engine<'_> {
     }
 
     pub(crate) fn try_create(&self, pod: &Arc<PodContext>) -> Result<Running<'_>, PortError> {
-        let config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()).unwrap();
+        let config =
+            container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new(), &NodeFacts::default())
+                .unwrap();
         let observed = Arc::new(Observations::default());
         let observer: Arc<dyn Observer> = Arc::clone(&observed) as _;
         let facts = self.bed.wait(self.runtime.create_sandbox(pod, 0, config, observer))?;

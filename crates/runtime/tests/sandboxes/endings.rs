@@ -56,7 +56,13 @@ fn a_shim_without_a_request_leaves_nothing(bed: &Bed) {
 fn a_sandbox_that_cannot_be_made_leaves_nothing(bed: &Bed) {
     let engine = bed.engine();
     let pod = bed.pod(SLEEPER, true);
-    let mut config = container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()).unwrap();
+    let mut config = container_config::sandbox_config(
+        &pod.pod,
+        &pod.pod_dir,
+        Vec::new(),
+        &container_config::NodeFacts::default(),
+    )
+    .unwrap();
     // Longer than a host name may be.
     config.hostname = "x".repeat(100);
     let observed = std::sync::Arc::new(crate::bed::Observations::default());
@@ -283,7 +289,13 @@ fn an_engine_that_dies_while_it_asks_leaves_nothing(bed: &Bed) {
         version: VERSION,
         pod: pod.pod.clone(),
         attempt: 0,
-        config: container_config::sandbox_config(&pod.pod, &pod.pod_dir, Vec::new()).unwrap(),
+        config: container_config::sandbox_config(
+            &pod.pod,
+            &pod.pod_dir,
+            Vec::new(),
+            &container_config::NodeFacts::default(),
+        )
+        .unwrap(),
         pod_dir: pod.pod_dir.clone(),
         run_dir: pod.run_dir.clone(),
         log_dir: pod.log_dir.clone(),

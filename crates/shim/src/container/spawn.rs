@@ -198,6 +198,7 @@ pub(super) fn limits(resources: &ResourceLimits) -> Limits {
         cpu_quota_us: resources.cpu_quota_us,
         cpu_period_us: resources.cpu_period_us,
         memory_limit_bytes: resources.memory_limit_bytes,
+        processes_max: resources.processes_max,
         oom_ends_all: resources.oom_ends_all,
         devices: resources.devices.iter().map(device).collect(),
     }

@@ -49,6 +49,7 @@ fn limits_are_written_and_seen_inside(bed: &Bed) {
         cpu_quota_us: Some(50_000),
         cpu_period_us: Some(100_000),
         memory_limit_bytes: Some(64 << 20),
+        processes_max: None,
         oom_ends_all: true,
         devices: Vec::new(),
     };

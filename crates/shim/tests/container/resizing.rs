@@ -26,6 +26,7 @@ fn limits(milli: u64, mib: u64) -> ResourceLimits {
         cpu_quota_us: some(milli * PERIOD_US / 1000),
         cpu_period_us: some(milli).map(|_| PERIOD_US),
         memory_limit_bytes: some(mib * MIB),
+        processes_max: None,
         oom_ends_all: true,
         devices: Vec::new(),
     }
