@@ -96,6 +96,7 @@ impl Engine {
     }
 
     fn ended_within(&mut self, deadline: Duration) -> Result<bool> {
+        let deadline = wait::patient(deadline);
         if self.child.try_wait()?.is_some() {
             return Ok(true);
         }

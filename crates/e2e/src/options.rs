@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::runner;
 use crate::soak;
+use crate::wait;
 
 const JOBS_DEFAULT: usize = 4;
 const KILLS_DEFAULT: u32 = 200;
@@ -49,6 +50,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<(Command, Path
             "--lasting" if is_soak => soak.lasting = true,
             "--kills" if is_soak => soak.kills = value()?.parse().context("--kills")?,
             "--seed" if is_soak => soak.seed = value()?.parse().context("--seed")?,
+            "--patience" => wait::set_patience(value()?.parse().context("--patience")?),
             "--slow" if !is_soak => suites.slow = true,
             "--no-skips" if !is_soak => suites.no_skips = true,
             "--allow-skip" if !is_soak => suites.allowed_skips.push(value()?),

@@ -10,7 +10,7 @@ if [ "$1" != moved ]; then
     $bb mount -t tmpfs -o mode=755 tmpfs /newroot
     $bb mkdir -p /newroot/usr/bin /newroot/usr/sbin /newroot/usr/lib /newroot/etc /newroot/dev /newroot/proc \
         /newroot/sys /newroot/run /newroot/tmp /newroot/var /newroot/root
-    $bb cp -a /bin/busybox /bin/monopod /bin/container-cases /newroot/usr/bin/
+    $bb cp -a /bin/busybox /bin/monopod /bin/container-cases /bin/e2e /newroot/usr/bin/
     $bb cp -a /examples /modules /init /newroot/
     $bb ln -s usr/bin /newroot/bin
     $bb ln -s usr/sbin /newroot/sbin
@@ -146,6 +146,20 @@ killed() {
     clean && [ -e /tmp/trace/stopped ]
 }
 
+# suites FILTER...: each test of the end-to-end suites is a result; two at once, as there are two processors.
+suites() {
+    e2e --program /usr/bin/monopod --jobs 2 --patience 6 "$@" 2>&1 | tee /tmp/suites | while IFS= read -r line; do
+        case $line in
+            "passed  "*) set -- $line; result passed "$2" ;;
+            "FAILED  "*) set -- $line; result failed "$2" ;;
+            "Skipped("*) result skipped "${line##* }" ;;
+            *) echo "$line" ;;
+        esac
+    done
+    # Also an end without results is one.
+    tail -n 1 /tmp/suites | grep -q ' 0 failed' || result failed "suites $*"
+}
+
 mkdir -p /tmp/trace
 check init example init greeting=hello
 check sidecar example sidecar 'shipped: app: first line' 'shipped: app: last line'
@@ -156,6 +170,8 @@ check resize resize
 check devices devices
 check interrupted interrupted
 check killed killed
+suites attacks::confined attacks::open memory_of_processes a_crowd_of an_image_with_links \
+    files_that_are_hard limits_are_in_the_cgroup resize:: eviction::
 check nothing-left clean
 check no-cgroup-left test ! -d /sys/fs/cgroup/monopod
 echo "RESULTS COMPLETE"

@@ -27,7 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                what starts, shims and logs cost, beside the floor (as root); --quick to see that it works
   mutants [NAME...]
                break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour
-  qemu [FILE]  only the cgroup v2 machine; FILE is a static program to try instead of the release binary";
+  qemu [MONOPOD E2E]
+               only the cgroup v2 machine; static programs to try instead of those that are built like the release";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -51,7 +52,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ["bench", ref flags @ ..] => bench::measure(flags),
         ["mutants", ref filters @ ..] => mutants::run(filters),
         ["qemu"] => qemu::run(None)?.conclude(),
-        ["qemu", program] => qemu::run(Some(Path::new(program)))?.conclude(),
+        ["qemu", monopod, e2e] => qemu::run(Some([Path::new(monopod), Path::new(e2e)]))?.conclude(),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,5 +1,5 @@
 //! A machine with cgroup v2 alone and another kernel than this one: Debian's cloud kernel in qemu, with the
-//! release binary, the shim's cases and busybox as its whole user land. What it runs is `qemu/init.sh`.
+//! release binary, the shim's cases, the end-to-end suites and busybox as its whole user land. What it runs is `qemu/init.sh`.
 
 mod archive;
 mod guest;
@@ -14,17 +14,21 @@ use crate::counts::Counts;
 use crate::dist;
 use crate::shell::{is_root, target_dir};
 
-/// Runs the guest's tests on `program`, by default the release binary, or says why they cannot run here.
-pub(crate) fn run(program: Option<&Path>) -> Result<Counts> {
+/// Runs the guest's tests on `given`, by default the release binary and suites built like it, or says why they cannot run
+/// here.
+pub(crate) fn run(given: Option<[&Path; 2]>) -> Result<Counts> {
     if let Some(reason) = unavailable()? {
         return Ok(skipped(reason));
     }
     let dir = target_dir()?.join("qemu");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let program = program.map_or_else(dist::build, |program| Ok(program.to_owned()))?;
-    let cases = dist::build_test("shim", "container")?;
+    let [monopod, suites] = match given {
+        Some(programs) => programs.map(Path::to_owned),
+        None => [dist::build()?, dist::build_package("e2e")?],
+    };
+    let programs = guest::Programs { monopod, suites, cases: dist::build_test("shim", "container")? };
     match packages::fetch(&dir) {
-        Ok(parts) => guest::boot(&parts.kernel, &guest::initramfs(&dir, &program, &cases, &parts)?),
+        Ok(parts) => guest::boot(&parts.kernel, &guest::initramfs(&dir, &programs, &parts)?),
         // Debian's mirrors are not ours to fail on.
         Err(error) => Ok(skipped(&format!("{error:#}"))),
     }

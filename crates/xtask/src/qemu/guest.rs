@@ -17,8 +17,18 @@ const DEADLINE_SECONDS: &str = "600";
 const RESULT: &str = "RESULT ";
 const END: &str = "RESULTS COMPLETE";
 
-/// Writes the guest's first file system and names its file. `cases` are those of the shim.
-pub(super) fn initramfs(dir: &Path, program: &Path, cases: &Path, parts: &Parts) -> Result<PathBuf> {
+/// What is tried in the guest: static programs.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) monopod: PathBuf,
+    /// The cases of the shim.
+    pub(super) cases: PathBuf,
+    /// The end-to-end suites.
+    pub(super) suites: PathBuf,
+}
+
+/// Writes the guest's first file system and names its file.
+pub(super) fn initramfs(dir: &Path, programs: &Programs, parts: &Parts) -> Result<PathBuf> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let mut archive = Archive::default();
     for directory in ["dev", "bin", "examples", "modules"] {
@@ -27,8 +37,9 @@ pub(super) fn initramfs(dir: &Path, program: &Path, cases: &Path, parts: &Parts)
     archive.device("dev/console", 5, 1);
     archive.program("init", include_bytes!("../../qemu/init.sh"));
     archive.program("bin/busybox", &read(&parts.busybox)?);
-    archive.program("bin/monopod", &read(program)?);
-    archive.program("bin/container-cases", &read(cases)?);
+    archive.program("bin/monopod", &read(&programs.monopod)?);
+    archive.program("bin/container-cases", &read(&programs.cases)?);
+    archive.program("bin/e2e", &read(&programs.suites)?);
     archive.program("modules/overlay.ko", &module(dir, &parts.overlay)?);
     for name in ["co-located.yaml", "init.yaml", "sidecar.yaml", "job-with-sidecar.yaml"] {
         archive.program(&format!("examples/{name}"), &read(&workspace_root().join("examples").join(name))?);
