@@ -9,11 +9,13 @@ use kubelet::{Node, PodView};
 use linux_sys::tree_usage::tree_usage;
 use podspec::PodUid;
 use ports::PortError;
+use scheduler::pressure::CRITICAL;
 use scheduler::storage::{StorageLimits, StorageUsage};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::cluster::Shared;
+use crate::pressure::priority_of;
 use crate::stats::Trees;
 use crate::usage::pods::running_of;
 
@@ -32,10 +34,12 @@ impl Default for Measuring {
     }
 }
 
-/// Looks at a pod until it ends, when it has limits at all. To be aborted when nobody tends the pod any more.
+/// Looks at a pod until it ends, when it has limits at all and is not critical, for no node evicts those. To be aborted
+/// when nobody tends the pod any more.
 pub(crate) fn watch<N: Node>(shared: &Arc<Shared<N>>, uid: &PodUid) -> Option<JoinHandle<()>> {
     let pod = shared.kubelet.pod(uid)?;
     let limited = shared.kubelet.has_volume_limits(&pod) || StorageLimits::of(&pod.pod.spec).is_some();
+    let limited = limited && priority_of(&shared.store, &pod) < CRITICAL;
     limited.then(|| tokio::spawn(follow(Arc::clone(shared), uid.clone())))
 }
 

@@ -152,7 +152,7 @@ impl<N: Node> Watcher<N> {
     }
 
     async fn evict(&mut self, signal: Signal, levels: &Levels, active: Vec<PodView>) -> Option<PodUid> {
-        let priorities: Vec<i32> = active.iter().map(|view| self.priority(&view.pod)).collect();
+        let priorities: Vec<i32> = active.iter().map(|view| priority_of(&self.store, &view.pod)).collect();
         let uids: Vec<PodUid> = active.iter().map(|view| view.pod.pod.uid.clone()).collect();
         let candidates = move || look::candidates(signal, &active, &priorities);
         let candidates = tokio::task::spawn_blocking(candidates).await.unwrap_or_default();
@@ -185,10 +185,11 @@ impl<N: Node> Watcher<N> {
         };
         pods.iter().filter_map(view).filter(is_active).collect()
     }
+}
 
-    fn priority(&self, pod: &PodContext) -> i32 {
-        let key = ObjectKey::new(Resource::new("pods"), &*pod.pod.namespace, &*pod.pod.name);
-        let object = self.store.get(&key).and_then(|object| apiserver::objects::value(&object).ok());
-        object.map_or(0, |object| pod_from_json(&object, 0).priority)
-    }
+/// As its object says, and 0 without one.
+pub(crate) fn priority_of(store: &Store, pod: &PodContext) -> i32 {
+    let key = ObjectKey::new(Resource::new("pods"), &*pod.pod.namespace, &*pod.pod.name);
+    let object = store.get(&key).and_then(|object| apiserver::objects::value(&object).ok());
+    object.map_or(0, |object| pod_from_json(&object, 0).priority)
 }

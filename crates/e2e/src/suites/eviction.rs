@@ -19,8 +19,15 @@ fn a_volume_that_is_too_full(bed: &Bed) -> Result<()> {
     let data = |limit: &str| json!({"name": "data", "emptyDir": {"sizeLimit": limit}});
     let mounted = json!({"volumeMounts": [mount("data", "/data")]});
     let write = |kib: u32| format!("head -c {} /dev/zero > /data/file; sync; live", kib << 10);
-    for (name, limit, kib) in [("full", "1Mi", 2_048), ("fits", "4Mi", 2_048)] {
-        let pod = Pod::new(name).spec(&json!({"restartPolicy": "Always"})).volume(data(limit));
+    // The critical one is looked at first, if it is.
+    let cases = [
+        ("critical", "1Mi", 2_048, "system-node-critical"),
+        ("full", "1Mi", 2_048, ""),
+        ("fits", "4Mi", 2_048, ""),
+    ];
+    for (name, limit, kib, class) in cases {
+        let spec = json!({"restartPolicy": "Always", "priorityClassName": class});
+        let pod = Pod::new(name).spec(&spec).volume(data(limit));
         pods.create(&pod.sidecar("side", "live").app_with("main", &write(kib), &mounted))?;
     }
     pods.wait_ready("fits")?;
@@ -33,8 +40,10 @@ fn a_volume_that_is_too_full(bed: &Bed) -> Result<()> {
     ensure!(target["reason"] == "TerminationByKubelet" && target["message"] == message, "{target:#}");
     pods.wait_event("full", &format!("Evicted {message}"))?;
     // It was measured before or after the other, in the same seconds.
-    let fits = pods.status("fits")?;
-    ensure!(fits["phase"] == "Running" && condition(&fits, "Ready") == "True", "{fits:#}");
+    for name in ["fits", "critical"] {
+        let status = pods.status(name)?;
+        ensure!(status["phase"] == "Running" && condition(&status, "Ready") == "True", "{name}: {status:#}");
+    }
     pods.finish()
 }
 
