@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::scheduling::label_operator;
 use super::{format, invalid};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{fields, integer, list, object, text};
@@ -141,21 +142,7 @@ pub(super) fn selector(selector: &Value, path: &FieldPath, errors: &mut Vec<Fiel
         let path = path.child("matchExpressions").index(i);
         let (key, operator) = (text(requirement, "key"), text(requirement, "operator"));
         let values = list(requirement, "values");
-        match operator {
-            "In" | "NotIn" if values.is_empty() => {
-                let detail = "must be specified when `operator` is 'In' or 'NotIn'";
-                errors.push(FieldError::required(path.child("values"), detail));
-            }
-            "Exists" | "DoesNotExist" if !values.is_empty() => {
-                let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-                errors.push(FieldError::forbidden(path.child("values"), detail));
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            _ => {
-                let detail = "not a valid selector operator";
-                errors.push(FieldError::invalid(path.child("operator"), operator, detail));
-            }
-        }
+        label_operator(operator, values, &path, errors);
         invalid(errors, &path.child("key"), key, format::qualified_name(key));
         for (i, value) in values.iter().filter_map(Value::as_str).enumerate() {
             invalid(errors, &path.child("values").index(i), value, format::label_value(value));

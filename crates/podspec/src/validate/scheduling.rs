@@ -60,9 +60,13 @@ fn node_selector_term(term: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
     }
 }
 
-fn node_expression(requirement: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    let (key, operator) = (text(requirement, "key"), text(requirement, "operator"));
-    let values = list(requirement, "values");
+/// An operator that every selector has, and how many values it takes.
+pub(super) fn label_operator(
+    operator: &str,
+    values: &[Value],
+    path: &FieldPath,
+    errors: &mut Vec<FieldError>,
+) {
     match operator {
         "In" | "NotIn" if values.is_empty() => {
             let detail = "must be specified when `operator` is 'In' or 'NotIn'";
@@ -72,15 +76,24 @@ fn node_expression(requirement: &Value, path: &FieldPath, errors: &mut Vec<Field
             let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
             errors.push(FieldError::forbidden(path.child("values"), detail));
         }
-        "Gt" | "Lt" if values.len() != 1 => {
-            let detail = "must be specified single value when `operator` is 'Lt' or 'Gt'";
-            errors.push(FieldError::required(path.child("values"), detail));
-        }
-        "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         _ => {
             let detail = "not a valid selector operator";
             errors.push(FieldError::invalid(path.child("operator"), operator, detail));
         }
+    }
+}
+
+fn node_expression(requirement: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+    let (key, operator) = (text(requirement, "key"), text(requirement, "operator"));
+    let values = list(requirement, "values");
+    match operator {
+        "Gt" | "Lt" if values.len() != 1 => {
+            let detail = "must be specified single value when `operator` is 'Lt' or 'Gt'";
+            errors.push(FieldError::required(path.child("values"), detail));
+        }
+        "Gt" | "Lt" => {}
+        _ => label_operator(operator, values, path, errors),
     }
     invalid(errors, &path.child("key"), key, format::qualified_name(key));
 }
