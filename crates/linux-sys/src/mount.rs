@@ -80,6 +80,15 @@ pub fn set_id_map(fd: BorrowedFd<'_>, users: BorrowedFd<'_>, extent: Extent) -> 
     setattr(fd, extent, &MountAttr { attr_set: ID_MAP, attr_clr: 0, propagation: 0, userns_fd })
 }
 
+/// Whether tmpfs is among the file systems that [`set_id_map`] works for: from Linux 6.3 on.
+#[must_use]
+pub fn tmpfs_maps_ids() -> bool {
+    let kernel = rustix::system::uname();
+    let release = kernel.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 3)
+}
+
 fn setattr(fd: BorrowedFd<'_>, extent: Extent, attributes: &MountAttr) -> Result<(), Errno> {
     let flags = match extent {
         Extent::Mount => libc::AT_EMPTY_PATH,

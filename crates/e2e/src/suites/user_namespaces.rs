@@ -5,12 +5,14 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
 use anyhow::{Context as _, Result, ensure};
+use linux_sys::mount::tmpfs_maps_ids;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, SOON};
 use crate::cluster::Cluster;
 use crate::lasting::{Lasting, container};
+use crate::outcome::skip;
 use crate::pod::{Pod, both, exec, mount, probe};
 use crate::pods::Pods;
 use crate::runner::{Test, tests};
@@ -30,6 +32,11 @@ pub(crate) const TESTS: &[Test] = tests![
 ];
 
 const MAP: &str = "tr -s ' ' < /proc/self/uid_map | cut -d' ' -f3";
+
+fn require_id_maps() -> Result<()> {
+    require_root()?;
+    if tmpfs_maps_ids() { Ok(()) } else { skip("tmpfs shows other ids from Linux 6.3 on") }
+}
 
 fn pod(name: &str) -> Pod {
     Pod::new(name).spec(&json!({"hostUsers": false}))
@@ -51,7 +58,7 @@ fn first_ids(bed: &Bed) -> Result<BTreeSet<u32>> {
 
 /// Files look to the container as they look on the host, and what it makes looks to the host as it does to it.
 fn volumes_of_every_kind(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let cluster = Cluster::start(bed)?;
     cluster.output(&["create", "configmap", "settings", "--from-literal=key=value"])?;
     cluster.output(&["create", "secret", "generic", "hidden", "--from-literal=key=value"])?;
@@ -125,7 +132,7 @@ value
 
 /// On the host a pod's processes, and what it writes to its root, have ids that no other pod has.
 fn ids_are_the_pods_alone(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let cluster = Cluster::start(bed)?;
     let as_user = json!({"securityContext": {"runAsUser": 1000}});
     for name in ["one", "two"] {
@@ -157,7 +164,7 @@ fn ids_are_the_pods_alone(bed: &Bed) -> Result<()> {
 }
 
 fn probes_hooks_and_commands(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let pods = Pods::start(bed)?;
     let is_root = "[ $(id -u) = 0 ] && [ $(stat -c %u /proc/self/fd/0) != 65534 ]";
     let started = probe("startupProbe", &exec(&format!("{is_root} && touch /etc/started")), &json!({}));
@@ -193,7 +200,7 @@ fn probes_hooks_and_commands(bed: &Bed) -> Result<()> {
 }
 
 fn processes_that_are_shared(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let script = "until [ -s /trace/pid ]; do sleep 0.05; done; say $(ps -eo uid,comm | grep -c 65534) $(stat -c %u /proc/1); \
                   kill -TERM $(cat /trace/pid)";
     let shared = pod("shared")
@@ -209,7 +216,7 @@ fn processes_that_are_shared(bed: &Bed) -> Result<()> {
 
 /// The pod keeps its ids, also for containers that it starts later; the next one has others.
 fn an_engine_that_comes_back(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let script = format!("say $({MAP}); while [ ! -e /trace/go ]; do sleep 0.05; done; rm /trace/go; exit 1");
     let restarting = pod("kept").spec(&json!({"restartPolicy": "Always"})).app("main", &script);
     let mut lasting = Lasting::start(bed)?;
@@ -230,7 +237,7 @@ fn an_engine_that_comes_back(bed: &Bed) -> Result<()> {
 
 /// It stops the pod in order when its engine has died.
 fn a_shim_that_is_left_alone(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let engine = bed.start_pod(&pod("bound").app_with("main", "serve", &hook("preStop", "say $(id -u)")))?;
     bed.trace.wait("main start", SOON)?;
     engine.signal(Signal::KILL)?;
@@ -242,7 +249,7 @@ fn a_shim_that_is_left_alone(bed: &Bed) -> Result<()> {
 
 /// `procMount: Unmasked` is for containers that start containers: the kernel shows nobody all of another `/proc` who sees part of his own.
 fn a_whole_proc(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let looks = "say $(mount | grep -c ' /proc/') \
                  $(sh -c 'echo 61 > /proc/sys/net/ipv4/tcp_fin_timeout' 2>/dev/null && echo own); \
                  sh -c 'echo x > /proc/sys/kernel/core_pattern' 2>/dev/null || say nothing of the host; \
@@ -262,7 +269,7 @@ fn a_whole_proc(bed: &Bed) -> Result<()> {
 }
 
 fn ids_that_the_pod_does_not_have(bed: &Bed) -> Result<()> {
-    require_root()?;
+    require_id_maps()?;
     let cluster = Cluster::start(bed)?;
     let user = json!({"securityContext": {"runAsUser": 65_536}});
     cluster.apply_pod(&pod("beyond").app_with("main", "serve", &user))?;

@@ -7,6 +7,7 @@ use container_config::{
     BindSource, CapabilitySets, IDS_PER_POD, IdRange, ImageSource, Layer, Mount, MountKind, PidNamespace,
     SandboxConfig,
 };
+use linux_sys::mount::tmpfs_maps_ids;
 use linux_sys::process::ExitStatus;
 
 use crate::Case;
@@ -30,9 +31,7 @@ const FIRST: u32 = 7 * IDS_PER_POD;
 const ALL_CAPABILITIES: u64 = (1 << 41) - 1;
 
 fn config(bed: &Bed) -> SandboxConfig {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse::<u32>().unwrap_or(0));
-    if (numbers.next(), numbers.next()) < (Some(6), Some(3)) {
+    if !tmpfs_maps_ids() {
         skip("tmpfs shows other ids from Linux 6.3 on");
     }
     SandboxConfig { users: Some(IdRange { first: FIRST, count: IDS_PER_POD }), ..bed.sandbox_config() }
