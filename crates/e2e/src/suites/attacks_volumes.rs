@@ -22,18 +22,18 @@ pub(crate) const TESTS: &[Test] = tests![
     a_file_for_the_last_words_that_is_no_file,
 ];
 
-/// Thousands of starts.
+/// Hundreds of starts.
 pub(crate) const SLOW: &[Test] = tests![a_part_that_is_swapped_for_links_all_the_time];
 
 /// What a directory is swapped for: links to the machine's root, or to what could be it.
 const LINKS: [&str; 4] = ["/", "../../../../../../../../../../..", "/proc/self/root", "/proc/1/root"];
 
 fn a_part_that_is_swapped_for_links(bed: &Bed) -> Result<()> {
-    swapped(bed, 60)
+    swapped(bed, 36)
 }
 
 fn a_part_that_is_swapped_for_links_all_the_time(bed: &Bed) -> Result<()> {
-    swapped(bed, 1_000)
+    swapped(bed, 240)
 }
 
 /// A container swaps directories for links as fast as it goes, and others are started on what is below them until so

@@ -195,13 +195,19 @@ fn what_fails_again_in_the_same_way_is_said_once() {
             volumes_retry(14_000),
             mount("/y"),
             volumes_retry(16_000),
+            // Tried again at once, so that the first wait comes with the second failure.
+            mount("/z"),
+            mount("/z"),
+            volumes_retry(19_000),
+            mount("/z"),
+            volumes_retry(21_000),
             Happening::Observed(Observation::VolumesReady),
             failed("no"),
-            retry(19_000),
+            retry(24_000),
             failed("no"),
-            retry(21_000),
+            retry(26_000),
             failed("write x: No space left on device (os error 28)"),
-            retry(23_000),
+            retry(28_000),
             started("app", 0),
             exited("app", 0, exit(128, ExitReason::StartError, 0, 1)),
             exited("app", 1, exit(128, ExitReason::StartError, 0, 1)),
@@ -210,6 +216,8 @@ fn what_fails_again_in_the_same_way_is_said_once() {
             web         * cannot set up its volumes: hostPath type check failed: /x is not a directory; remedy: make it on the host, or change hostPath.path or hostPath.type
             web         * trying again every 10s
             web         * cannot set up its volumes: hostPath type check failed: /y is not a directory; remedy: make it on the host, or change hostPath.path or hostPath.type
+            web         * trying again every 10s
+            web         * cannot set up its volumes: hostPath type check failed: /z is not a directory; remedy: make it on the host, or change hostPath.path or hostPath.type
             web         * trying again every 10s
             app         * cannot be created (CreateContainerError): no
             app         * trying again every 10s

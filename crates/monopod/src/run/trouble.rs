@@ -18,6 +18,8 @@ pub(crate) struct Troubles(BTreeMap<Option<ContainerName>, Trouble>);
 struct Trouble {
     text: String,
     repeated: bool,
+    /// When it is tried again has been said.
+    retry_said: bool,
 }
 
 /// Steps that say why something failed.
@@ -40,11 +42,18 @@ impl Troubles {
         }
         for step in steps {
             if CAUSES.contains(&step.step) {
-                let known = self.0.get(&step.container).is_some_and(|held| held.text == step.text);
-                step.repeats = known;
-                self.0.insert(step.container.clone(), Trouble { text: step.text.clone(), repeated: known });
-            } else if RETRIES.contains(&step.step) && !step.text.ends_with("(CrashLoopBackOff)") {
-                step.repeats = self.0.get(&step.container).is_some_and(|held| held.repeated);
+                let known = self.0.get(&step.container).filter(|held| held.text == step.text);
+                step.repeats = known.is_some();
+                let retry_said = known.is_some_and(|held| held.retry_said);
+                let trouble = Trouble { text: step.text.clone(), repeated: step.repeats, retry_said };
+                self.0.insert(step.container.clone(), trouble);
+            } else if RETRIES.contains(&step.step)
+                && !step.text.ends_with("(CrashLoopBackOff)")
+                && let Some(held) = self.0.get_mut(&step.container)
+            {
+                // What was tried again at once had no wait to speak of.
+                step.repeats = held.repeated && held.retry_said;
+                held.retry_said = true;
             }
         }
     }
