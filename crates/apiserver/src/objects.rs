@@ -22,6 +22,13 @@ pub fn value(object: &Object) -> Result<Value, serde_json::Error> {
     serde_json::from_slice(&object.json)
 }
 
+/// All containers of the pod have ended, and none will be started again
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase>).
+#[must_use]
+pub fn pod_is_over(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
 #[must_use]
 pub fn key(kind: &Kind, object: &Value) -> ObjectKey {
     let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default();

@@ -97,7 +97,7 @@ impl<N: Node> Source<N> {
             return;
         }
         let uid = PodUid::new(&object.uid);
-        let finished = ["Succeeded", "Failed"].contains(&text(&pod["status"], "phase"));
+        let finished = objects::pod_is_over(&pod);
         let was_finished = self.shared.tended().get(&uid).map(|tended| tended.finished);
         if finished && was_finished == Some(false) {
             self.finished(&uid);

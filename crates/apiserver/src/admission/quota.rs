@@ -12,6 +12,7 @@ use store::Tx;
 use super::limit_range::{add, total};
 use super::{refuse, view};
 use crate::kinds::Kind;
+use crate::objects::pod_is_over;
 use crate::request::Attributes;
 use crate::rules::{parsed, qos_class};
 
@@ -121,7 +122,7 @@ fn usage(kind: &Kind, object: &Value) -> Amounts {
     let mut usage = Amounts::from([(format!("count/{}", kind.qualified()), one)]);
     if kind.kind == "Pod" {
         // A pod that is over takes nothing but its place in the store.
-        if ["Succeeded", "Failed"].contains(&text(&object["status"], "phase")) {
+        if pod_is_over(object) {
             return usage;
         }
         let mut requests = total(&object["spec"], "requests");

@@ -7,7 +7,7 @@ use store::Tx;
 use super::{Change, parse};
 use crate::admission;
 use crate::kinds::Kind;
-use crate::objects::{put, remove};
+use crate::objects::{pod_is_over, put, remove};
 use crate::request::Operation;
 
 /// What becomes of an object's dependents.
@@ -90,10 +90,9 @@ fn grace_seconds(kind: &Kind, object: &Value, asked: Option<i64>) -> i64 {
     let spec = &object["spec"];
     let of_spec = spec["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
     let is_bound = spec["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    let is_over = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
     match asked.unwrap_or(of_spec) {
         0 => 0,
-        _ if !is_bound || is_over => 0,
+        _ if !is_bound || pod_is_over(object) => 0,
         // What is said of no time at all would be taken for "at once, without asking the node".
         seconds if seconds < 0 => 1,
         seconds => seconds,

@@ -103,11 +103,12 @@ impl World {
     fn is_used(&self, claim: &Value) -> bool {
         let (namespace, name) = (text(&claim["metadata"], "namespace"), text(&claim["metadata"], "name"));
         self.pods.iter().any(|pod| {
-            let over = ["Succeeded", "Failed"].contains(&text(&pod["status"], "phase"));
             let metadata = &pod["metadata"];
             let volumes = list(&pod["spec"], "volumes").iter();
             let mut claims = volumes.filter_map(|volume| claim_use(text(metadata, "name"), volume));
-            !over && text(metadata, "namespace") == namespace && claims.any(|held| held.claim == name)
+            !objects::pod_is_over(pod)
+                && text(metadata, "namespace") == namespace
+                && claims.any(|held| held.claim == name)
         })
     }
 }
@@ -189,8 +190,7 @@ impl Binder {
     /// The claims of a pod's `ephemeral` volumes, which the pod owns.
     async fn bring_claims(&self, pod: &Value) {
         let metadata = &pod["metadata"];
-        let over = ["Succeeded", "Failed"].contains(&text(&pod["status"], "phase"));
-        if over || !metadata["deletionTimestamp"].is_null() {
+        if objects::pod_is_over(pod) || !metadata["deletionTimestamp"].is_null() {
             return;
         }
         for volume in list(&pod["spec"], "volumes") {

@@ -56,7 +56,7 @@ impl Known {
             && text(&pod["spec"], "nodeName") != node
         {
             self.ending.insert(object.key.clone(), (ends, object.uid.clone()));
-        } else if ends.is_none() && ["Succeeded", "Failed"].contains(&text(&pod["status"], "phase")) {
+        } else if ends.is_none() && objects::pod_is_over(&pod) {
             let made = text(&pod["metadata"], "creationTimestamp").to_owned();
             self.finished.insert((made, object.key.clone(), object.uid.clone()));
         }
