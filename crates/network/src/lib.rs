@@ -1,8 +1,27 @@
 //! The network of pods: links and addresses, and the rules of Services, host ports and policies
 //! (`docs/adr/0012-pods-are-routed-and-rules-follow-the-api.md`).
 
+mod addresses;
+mod claim;
+mod forwarding;
+mod host_port;
+mod link;
+mod maker;
 mod model;
+mod netlink;
+mod network;
 mod ranges;
+mod record;
+mod route;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod uplinks;
 
+pub use claim::{ClaimError, Size, Wanted};
+pub use link::LinkError;
+pub use maker::MakeError;
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};
+pub use network::{Network, NetworkError, Options, PodRuleSink, PolicySource};
 pub use ranges::Ranges;
+pub use sweep::clear;

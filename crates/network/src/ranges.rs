@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 /// Which addresses a network gives to pods and to Services: one range of each family that it has, IPv4 first.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ranges {
     pub pods: Vec<IpNet>,
     pub services: Vec<IpNet>,
@@ -35,7 +36,7 @@ impl Ranges {
 }
 
 /// The address so many after the first of each range.
-fn nth(ranges: &[IpNet], number: usize) -> Vec<IpAddr> {
+pub(crate) fn nth(ranges: &[IpNet], number: usize) -> Vec<IpAddr> {
     let address = |range: &IpNet| match (range.network(), u128::try_from(number).ok()?) {
         (IpAddr::V4(first), number) => {
             let address = u32::from(first).checked_add(u32::try_from(number).ok()?)?;

@@ -3,6 +3,7 @@
 //! A field of v1.Pod that has no place here is refused by its name, never dropped.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -227,12 +228,16 @@ pub enum PullPolicy {
     Never,
 }
 
-/// Informational, as in Kubernetes: nothing is opened or closed by it.
+/// Informational, as in Kubernetes, but for `host_port`: nothing else is opened or closed by it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ContainerPort {
     pub name: Option<String>,
     pub container_port: u16,
     pub protocol: PortProtocol,
+    /// The port of the machine that leads here.
+    pub host_port: Option<u16>,
+    /// `host_port` is one of this address only.
+    pub host_ip: Option<IpAddr>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

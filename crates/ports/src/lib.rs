@@ -1,6 +1,7 @@
 //! What the kubelet needs from the world, in CRI's words. Implementations hold no policy: they do
 //! what they are told and say what happened.
 
+mod network;
 mod objects;
 mod paths;
 mod session;
@@ -16,6 +17,7 @@ use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConf
 use lifecycle::{Exit, Observation, ProcessUser, Pulled};
 use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume, VolumeName};
 
+pub use network::{Attachment, NoNetwork, PodNetwork};
 pub use objects::{Answer, ClaimedVolume, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
 pub use session::{ExecExit, ExecIo, ExecSession, SessionError, Streams, Terminal};

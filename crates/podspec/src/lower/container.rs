@@ -98,6 +98,8 @@ fn port(port: &Value) -> Option<ContainerPort> {
             "SCTP" => PortProtocol::Sctp,
             _ => PortProtocol::Tcp,
         },
+        host_port: integer(port, "hostPort").and_then(|n| u16::try_from(n).ok()).filter(|n| *n != 0),
+        host_ip: text(port, "hostIP").parse().ok(),
     })
 }
 
