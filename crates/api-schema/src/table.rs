@@ -17,12 +17,13 @@ use std::collections::HashMap;
 
 use crate::model::{Field, Inline, ListKind, META, Package, Patch, Schema, Shape, Type, TypeRef};
 
-pub(crate) const TABLES: [&str; 16] = [
+pub(crate) const TABLES: [&str; 17] = [
     include_str!("../schema/meta.txt"),
     include_str!("../schema/core.txt"),
     include_str!("../schema/apps.txt"),
     include_str!("../schema/batch.txt"),
     include_str!("../schema/discovery.txt"),
+    include_str!("../schema/networking.txt"),
     include_str!("../schema/events.txt"),
     include_str!("../schema/coordination.txt"),
     include_str!("../schema/node.txt"),

@@ -17,6 +17,7 @@ mod handlers;
 pub mod kinds;
 pub mod metrics;
 pub mod negotiate;
+pub mod network;
 pub mod objects;
 mod pages;
 pub mod request;

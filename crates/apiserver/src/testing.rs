@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use store::{Options, Place, Store};
+use store::{Durability, Options, Place, Store};
 
 use crate::access::Policies;
 use crate::api::Api;
@@ -13,7 +13,9 @@ use crate::auth::{Authenticator, Peer, Tokens};
 use crate::backend::{NoNode, NodeBackend};
 use crate::body::{self, Body};
 use crate::discovery::Documents;
+use crate::kinds::Kind;
 use crate::metrics::Metrics;
+use crate::network::Network;
 use crate::objects;
 
 pub(crate) const NODE: &str = "node-1";
@@ -72,10 +74,23 @@ impl Bed {
             version: "1.2.3",
         };
         let bed = Self { api: Arc::new(api) };
+        let services = ["10.96.0.0/16", "fd00:10:96::/112"].map(|range| range.parse().expect("a range"));
+        bed.network(Network { services: services.to_vec(), ..Network::default() }).await;
         bed.post("/api/v1/namespaces", &json!({ "metadata": { "name": "a" } })).await.expect(201);
         let account = json!({ "metadata": { "name": "default" } });
         bed.post("/api/v1/namespaces/a/serviceaccounts", &account).await.expect(201);
         bed
+    }
+
+    /// Says what the engine's network has.
+    pub(crate) async fn network(&self, network: Network) {
+        let kind = Kind::find("networking.k8s.io", "v1", "servicecidrs").expect("a kind");
+        let mut object = network.to_object("2026-01-01T00:00:00Z");
+        let written = self
+            .api
+            .store
+            .write(Durability::Lazy, move |tx| Ok::<_, ()>(objects::put(tx, kind, &mut object)));
+        written.await.expect("written").expect("kept");
     }
 
     pub(crate) async fn raw(&self, request: Request<Body>, peer: Peer) -> Response<Body> {

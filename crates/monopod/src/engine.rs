@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use apiserver::admission::mount_tokens;
 use apiserver::controllers::{self, Controllers};
+use apiserver::network::Network;
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
@@ -26,6 +27,9 @@ use crate::outcome;
 
 /// Of the Service `default/kubernetes`: the first of the range that most clusters have.
 const SERVICE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
+/// Why there can be no Services.
+const NOT_ROUTED: &str = "nothing routes to Services yet: use the address of the pod, or kubectl port-forward; containers of one pod \
+    reach each other on localhost";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What an engine is to be.
@@ -117,6 +121,7 @@ impl Engine {
             claims_dir: plan.claims,
             ca: server.pki.ca.clone(),
             service_address: SERVICE_ADDRESS,
+            network: Network { lacks: Some(NOT_ROUTED.to_owned()), ..Network::default() },
             endpoints: endpoints.into_iter().collect(),
         };
         let made = controllers::bootstrap(&controlled).await;

@@ -41,7 +41,7 @@ pub use spec::{
     TerminationMessagePolicy, Volume, VolumeMount, VolumeSource,
 };
 pub use time::{BootTime, Moment, WallTime};
-pub use validate::{claim, format};
+pub use validate::{claim, format, label_selector};
 
 /// A pod that can be run.
 #[derive(Clone, PartialEq, Debug)]

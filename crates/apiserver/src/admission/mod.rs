@@ -8,6 +8,7 @@ mod priority;
 pub(crate) mod quota;
 mod resize;
 mod runtime_class;
+mod service;
 mod service_account;
 mod storage_class;
 mod tolerations;
@@ -73,6 +74,15 @@ pub fn admit(
         }
         "PersistentVolumeClaim" if creates => {
             storage_class::admit(view, object);
+            quota::admit(attributes, view, object, None)?;
+        }
+        "Service" if attributes.subresource.is_none() => {
+            service::admit(attributes, view, object, old)?;
+            quota::admit(attributes, view, object, old)?;
+        }
+        "NetworkPolicy" if creates => {
+            let ranges = crate::network::Ranges::read(view);
+            ranges.check(attributes.kind, object["metadata"]["name"].as_str().unwrap_or_default())?;
             quota::admit(attributes, view, object, None)?;
         }
         "PriorityClass" => priority::admit_class(attributes, view, object)?,

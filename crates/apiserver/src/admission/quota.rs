@@ -14,7 +14,7 @@ use super::{refuse, view};
 use crate::kinds::Kind;
 use crate::objects::pod_is_over;
 use crate::request::Attributes;
-use crate::rules::{parsed, qos_class};
+use crate::rules::{is_type, parsed, qos_class, takes_node_ports};
 
 type Amounts = BTreeMap<String, Quantity>;
 
@@ -109,6 +109,7 @@ pub(crate) fn counted_kinds(hard: &Value) -> Vec<&'static Kind> {
         kind.namespaced
             && kind.is_stored()
             && (of_pods
+                || kind.kind == "Service" && names.iter().any(|name| name.starts_with("services."))
                 || kind.kind == "PersistentVolumeClaim" && names.contains("requests.storage")
                 || names.contains(kind.plural)
                 || names.contains(format!("count/{}", kind.qualified()).as_str()))
@@ -141,10 +142,25 @@ fn usage(kind: &Kind, object: &Value) -> Amounts {
         let storage = parsed(&object["spec"]["resources"]["requests"]).remove("storage");
         usage.extend(storage.map(|amount| ("requests.storage".to_owned(), amount)));
     }
+    if kind.kind == "Service" {
+        usage.extend(of_service(object));
+    }
     if kind.group.is_empty() && NAMED.contains(&kind.plural) {
         usage.insert(kind.plural.to_owned(), one);
     }
     usage
+}
+
+/// What is counted of a service beside itself.
+fn of_service(service: &Value) -> Amounts {
+    let count = |number: usize| Quantity::from_units(number as u64);
+    let balanced = is_type(service, "LoadBalancer");
+    let exposed = takes_node_ports(service);
+    let ports = if exposed { list(&service["spec"], "ports").len() } else { 0 };
+    Amounts::from([
+        ("services.nodeports".to_owned(), count(ports)),
+        ("services.loadbalancers".to_owned(), count(usize::from(balanced))),
+    ])
 }
 
 /// Whether the scopes of a quota include an object. Scopes are about pods alone.

@@ -29,6 +29,8 @@ use apimachinery::Status;
 use store::Store;
 use tokio::task::JoinSet;
 
+use crate::network::Network;
+
 /// What the controllers have to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -41,6 +43,8 @@ pub struct Settings {
     pub ca: String,
     /// The ClusterIP of `default/kubernetes`.
     pub service_address: IpAddr,
+    /// What there is for Services, or why there is nothing.
+    pub network: Network,
     /// Where the API is reached, for the endpoints of `default/kubernetes`; none: only by the unix socket.
     pub endpoints: Vec<(IpAddr, u16)>,
 }

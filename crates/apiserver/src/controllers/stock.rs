@@ -1,5 +1,7 @@
 //! What is there from the start.
 
+use std::net::IpAddr;
+
 use apimachinery::Status;
 use authorization::{Stock, stock};
 use serde_json::{Value, json};
@@ -9,15 +11,17 @@ use super::Settings;
 use super::claims::PROVISIONER;
 use super::write::{kind, make as create, write};
 use crate::entropy;
+use crate::kinds::Kind;
+use crate::network::ClusterDns;
 use crate::objects;
 use crate::rules::{DEFAULT_CLASS, SYSTEM_CLASSES};
 
 const PART: &str = "apiserver";
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 const RBAC: &str = "rbac.authorization.k8s.io";
-const SERVICE: &str = "kubernetes";
 /// The port of `default/kubernetes`.
 const PORT: u16 = 443;
+const DNS_PORT: u16 = 53;
 
 pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
     let store = &settings.store;
@@ -38,7 +42,12 @@ pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
         "provisioner": PROVISIONER, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
     });
     create(store, PART, kind("storage.k8s.io", "storageclasses"), class).await?;
-    service(settings).await
+    network(settings).await?;
+    own_service(store, &kubernetes(settings)).await?;
+    match &settings.network.dns {
+        Some(dns) => own_service(store, &kube_dns(dns)).await,
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn make_roles(store: &Store) -> Result<(), Status> {
@@ -77,24 +86,78 @@ async fn reconcile(store: &Store, plural: &str, wanted: Value, list: &'static st
     .await
 }
 
-/// `default/kubernetes`, and where it leads.
-async fn service(settings: &Settings) -> Result<(), Status> {
-    let ip = settings.service_address.to_string();
-    let family = if settings.service_address.is_ipv4() { "IPv4" } else { "IPv6" };
-    let labels = json!({"component": "apiserver", "provider": "kubernetes"});
+/// What addresses of Services are taken from, or why there are none.
+async fn network(settings: &Settings) -> Result<(), Status> {
+    let wanted = |since: &str| settings.network.to_object(since);
+    let kind = kind("networking.k8s.io", "servicecidrs");
+    let held = settings.store.get(&objects::key(kind, &wanted("")));
+    let held = held.map(|held| crate::change::parse(&held)).transpose()?;
+    let since = held.map(|held| held["status"]["conditions"][0].clone()).unwrap_or_default();
+    let now = entropy::now().rfc3339_seconds();
+    let since = match since["status"] == wanted("")["status"]["conditions"][0]["status"] {
+        true => since["lastTransitionTime"].as_str().unwrap_or(&now),
+        false => &now,
+    };
+    set(&settings.store, kind, wanted(since)).await
+}
+
+/// A Service of the server's own, whose endpoints are not pods.
+struct Own {
+    namespace: &'static str,
+    name: &'static str,
+    labels: Value,
+    address: IpAddr,
+    /// Name, protocol, port and the port of the endpoints.
+    ports: Vec<(&'static str, &'static str, u16, u16)>,
+    endpoints: Vec<IpAddr>,
+}
+
+/// `default/kubernetes`: the API.
+fn kubernetes(settings: &Settings) -> Own {
     let port = settings.endpoints.first().map_or(PORT, |(_, port)| *port);
+    Own {
+        namespace: "default",
+        name: "kubernetes",
+        labels: json!({"component": "apiserver", "provider": "kubernetes"}),
+        address: settings.service_address,
+        ports: vec![("https", "TCP", PORT, port)],
+        endpoints: settings.endpoints.iter().map(|(address, _)| *address).collect(),
+    }
+}
+
+/// `kube-system/kube-dns`: the engine's DNS.
+fn kube_dns(dns: &ClusterDns) -> Own {
+    let port = dns.endpoint.port();
+    Own {
+        namespace: "kube-system",
+        name: "kube-dns",
+        labels: json!({"k8s-app": "kube-dns", "kubernetes.io/name": "monopod"}),
+        address: dns.service,
+        ports: vec![("dns", "UDP", DNS_PORT, port), ("dns-tcp", "TCP", DNS_PORT, port)],
+        endpoints: vec![dns.endpoint.ip()],
+    }
+}
+
+/// The Service, and where it leads.
+async fn own_service(store: &Store, own: &Own) -> Result<(), Status> {
+    let Own { namespace, name, .. } = own;
+    let ip = own.address.to_string();
+    let family = if own.address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let port = |(name, protocol, port, target): &(&str, &str, u16, u16)| json!({"name": name, "port": port, "protocol": protocol, "targetPort": target});
     let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE, "labels": labels},
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace, "labels": own.labels},
         "spec": {
             "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": [family],
             "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster", "sessionAffinity": "None",
-            "ports": [{"name": "https", "port": PORT, "protocol": "TCP", "targetPort": port}],
+            "ports": own.ports.iter().map(port).collect::<Vec<_>>(),
         },
         "status": {"loadBalancer": {}},
     });
-    set(&settings.store, "", "services", service).await?;
-    let addresses: Vec<String> = settings.endpoints.iter().map(|(address, _)| address.to_string()).collect();
-    let ports = json!([{"name": "https", "port": port, "protocol": "TCP"}]);
+    set(store, kind("", "services"), service).await?;
+    let addresses: Vec<String> = own.endpoints.iter().map(ToString::to_string).collect();
+    let port = |(name, protocol, _, target): &(&str, &str, u16, u16)| json!({"name": name, "port": target, "protocol": protocol});
+    let ports: Vec<Value> = own.ports.iter().map(port).collect();
     let subsets = if addresses.is_empty() {
         json!([])
     } else {
@@ -103,24 +166,27 @@ async fn service(settings: &Settings) -> Result<(), Status> {
     };
     let mirrored = json!({"endpointslice.kubernetes.io/skip-mirror": "true"});
     let endpoints = json!({
-        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": SERVICE, "labels": mirrored},
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": name, "namespace": namespace, "labels": mirrored},
         "subsets": subsets,
     });
-    set(&settings.store, "", "endpoints", endpoints).await?;
+    set(store, kind("", "endpoints"), endpoints).await?;
     let endpoint = |ip: &String| json!({"addresses": [ip], "conditions": {"ready": true}});
+    // Of what family its endpoints are, which may be another than that of the service's address.
+    let of = own.endpoints.first().map_or(family, |ip| if ip.is_ipv4() { "IPv4" } else { "IPv6" });
     let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": family,
-        "metadata": {"name": SERVICE, "labels": {"kubernetes.io/service-name": SERVICE}, "generation": 1},
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": of,
+        "metadata": {
+            "name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}, "generation": 1,
+        },
         "endpoints": addresses.iter().map(endpoint).collect::<Vec<_>>(),
         "ports": ports,
     });
-    set(&settings.store, "discovery.k8s.io", "endpointslices", slice).await
+    set(store, kind("discovery.k8s.io", "endpointslices"), slice).await
 }
 
-/// Writes an object of the server's own into `default`; nothing is written when it is so already.
-async fn set(store: &Store, group: &str, plural: &str, mut object: Value) -> Result<(), Status> {
-    let kind = kind(group, plural);
-    object["metadata"]["namespace"] = "default".into();
+/// Writes an object of the server's own; nothing is written when it is so already.
+async fn set(store: &Store, kind: &'static Kind, mut object: Value) -> Result<(), Status> {
     write(store, move |tx| {
         let held = tx.get(&objects::key(kind, &object));
         let held = held.map(|held| crate::change::parse(&held)).transpose()?;

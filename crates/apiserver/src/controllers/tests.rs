@@ -9,6 +9,7 @@ use super::write::kind;
 use super::{Controllers, Settings, bootstrap, bootstrap_roles};
 use crate::change::{Change, DeleteOptions, Propagation, create, delete};
 use crate::kinds::Kind;
+use crate::network::{ClusterDns, Network};
 use crate::objects::{index_stored, put, value};
 
 /// A condition that does not come by then does not come.
@@ -30,6 +31,14 @@ impl Bed {
             node_name: "here".to_owned(),
             ca: "CERTIFICATE".to_owned(),
             service_address: address,
+            network: Network {
+                services: vec!["10.96.0.0/16".parse().unwrap(), "fd00:10:96::/112".parse().unwrap()],
+                lacks: None,
+                dns: Some(ClusterDns {
+                    service: IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10)),
+                    endpoint: "10.200.0.1:53".parse().unwrap(),
+                }),
+            },
             endpoints: vec![(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 6443)],
         };
         bootstrap(&settings).await.unwrap();
@@ -139,6 +148,19 @@ async fn what_is_there_from_the_start() {
         (&slice["endpoints"][0]["addresses"][0], &slice["ports"][0]["port"]),
         (&json!("192.0.2.1"), &json!(6443))
     );
+    let dns = bed.get("", "services", "kube-system", "kube-dns").unwrap();
+    assert_eq!(
+        (&dns["spec"]["clusterIP"], &dns["metadata"]["labels"]["k8s-app"], &dns["spec"]["ports"][1]),
+        (
+            &json!("10.96.0.10"),
+            &json!("kube-dns"),
+            &json!({"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53})
+        )
+    );
+    let endpoints = bed.get("", "endpoints", "kube-system", "kube-dns").unwrap();
+    assert_eq!(endpoints["subsets"][0]["addresses"], json!([{"ip": "10.200.0.1"}]));
+    let ranges = bed.get("networking.k8s.io", "servicecidrs", "", "kubernetes").unwrap();
+    assert_eq!(ranges["spec"]["cidrs"], json!(["10.96.0.0/16", "fd00:10:96::/112"]));
     let rbac = "rbac.authorization.k8s.io";
     assert!(!list(&bed.get(rbac, "clusterroles", "", "admin").unwrap(), "rules").is_empty());
     assert!(bed.get(rbac, "clusterrolebindings", "", "cluster-admin").is_some());

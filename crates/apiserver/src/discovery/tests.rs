@@ -23,7 +23,7 @@ async fn one_group_at_a_time() {
         .flatten()
         .filter_map(|group| group["name"].as_str())
         .collect();
-    expect!["apps, events.k8s.io, authentication.k8s.io, authorization.k8s.io, batch, rbac.authorization.k8s.io, storage.k8s.io, scheduling.k8s.io, coordination.k8s.io, node.k8s.io, discovery.k8s.io, resource.k8s.io, metrics.k8s.io"]
+    expect!["apps, events.k8s.io, authentication.k8s.io, authorization.k8s.io, batch, networking.k8s.io, rbac.authorization.k8s.io, storage.k8s.io, scheduling.k8s.io, coordination.k8s.io, node.k8s.io, discovery.k8s.io, resource.k8s.io, metrics.k8s.io"]
         .assert_eq(&names.join(", "));
     expect![[r#"{"kind":"APIGroup","apiVersion":"v1","name":"apps","preferredVersion":{"groupVersion":"apps/v1","version":"v1"},"versions":[{"groupVersion":"apps/v1","version":"v1"}]}"#]]
         .assert_eq(&sorted(&ask(&bed, "/apis/apps", "application/json").await));
@@ -74,7 +74,7 @@ async fn all_at_once_in_the_version_that_is_asked_for() {
         assert!(answer.headers["content-type"].to_str().unwrap_or("").contains(&format!("v={version};")));
         let list = answer.expect(200);
         assert_eq!(list["apiVersion"], format!("apidiscovery.k8s.io/{version}"));
-        assert_eq!(list["items"].as_array().map(Vec::len), Some(13));
+        assert_eq!(list["items"].as_array().map(Vec::len), Some(14));
     }
     let core = ask(&bed, "/api", V2).await;
     assert_eq!(core["items"].as_array().map(Vec::len), Some(1));

@@ -13,6 +13,8 @@ const NO_COLLECTION: &[Verb] = &[Create, Delete, Get, List, Patch, Update, Watch
 const CREATE: &[Verb] = &[Create];
 /// What is measured when somebody asks.
 const MEASURED: &[Verb] = &[Get, List];
+/// What the engine writes, for others to see.
+const READ: &[Verb] = &[Get, List, Watch];
 const STATUS: &[Verb] = &[Get, Patch, Update];
 const STREAM: &[Verb] = &[Create, Get];
 const PROXY: &[Verb] = &[Create, Delete, Get, Patch, Update];
@@ -135,6 +137,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const DEVICES: &str = "resource.k8s.io";
+const NETWORKING: &str = "networking.k8s.io";
 const METRICS: &str = "metrics.k8s.io";
 
 /// Core first; then groups as they are listed in `/apis`.
@@ -281,6 +284,18 @@ pub(super) static KINDS: &[Kind] = &[
         .in_all()
         .ruled(&NotRun),
     kind("batch", "v1", "Job").named("jobs", "job").stored_as("jobs.batch").in_all().ruled(&NotRun),
+    kind(NETWORKING, "v1", "NetworkPolicy")
+        .ruled(&rules::NETWORK_POLICIES)
+        .shown(&columns::NETWORK_POLICIES)
+        .named("networkpolicies", "networkpolicy")
+        .stored_as("networkpolicies.networking.k8s.io")
+        .short(&["netpol"]),
+    kind(NETWORKING, "v1", "ServiceCIDR")
+        .shown(&columns::SERVICE_CIDRS)
+        .named("servicecidrs", "servicecidr")
+        .stored_as("servicecidrs.networking.k8s.io")
+        .of_cluster()
+        .verbs(READ),
     kind(RBAC, "v1", "ClusterRole")
         .ruled(&rules::CLUSTER_ROLES)
         .shown(&columns::NAME_AND_CREATED)

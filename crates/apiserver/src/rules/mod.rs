@@ -9,6 +9,7 @@ pub mod event;
 mod label_keys;
 mod lease;
 mod namespace;
+mod network_policy;
 mod node;
 pub mod pod;
 mod pod_resize;
@@ -20,7 +21,7 @@ mod service;
 mod storage;
 mod workload;
 
-pub(crate) use edit::{quantity_text, set_default};
+pub(crate) use edit::{quantity_text, remove, set_default};
 pub(crate) use namespace::FINALIZER as NAMESPACE_FINALIZER;
 pub(crate) use node::NOT_READY;
 pub(crate) use pod::qos_class;
@@ -32,6 +33,7 @@ pub use endpoints::{ENDPOINT_SLICES, ENDPOINTS, EndpointSlices, Endpoints};
 pub use event::{EVENTS, Events, NEW_EVENTS};
 pub use lease::{LEASES, Leases};
 pub use namespace::{NAMESPACES, Namespaces};
+pub use network_policy::{NETWORK_POLICIES, NetworkPolicies};
 pub use node::{NODES, Nodes};
 pub use pod::{PODS, Pods};
 pub use policy::{
@@ -44,6 +46,7 @@ pub use resource::{
     ResourceClaimTemplates, ResourceClaims, ResourceSlices,
 };
 pub use service::{SERVICES, Services};
+pub(crate) use service::{cluster_addresses, drop_of_type, is_headless, is_type, takes_node_ports};
 pub use storage::{
     PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PersistentVolumeClaims, PersistentVolumes, STORAGE_CLASSES,
     StorageClasses,

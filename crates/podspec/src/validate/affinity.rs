@@ -132,7 +132,7 @@ fn label_keys(owner: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
 }
 
 /// A label selector.
-pub(super) fn selector(selector: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
+pub fn selector(selector: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
     for (key, value) in fields(&selector["matchLabels"]) {
         let (path, value) = (path.child("matchLabels"), value.as_str().unwrap_or(""));
         invalid(errors, &path, key.as_str(), format::qualified_name(key));

@@ -215,6 +215,36 @@ pub fn ip_address(value: &str) -> Vec<String> {
     }
 }
 
+/// A range of addresses, with no bits set behind its prefix (StrictIPCIDRValidation).
+#[must_use]
+pub fn cidr(value: &str) -> Vec<String> {
+    let unreadable = || vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()];
+    let Some((address, prefix)) = value.split_once('/') else { return unreadable() };
+    if has_leading_zeros(address) && address.parse::<IpAddr>().is_err() {
+        return vec!["must not have leading 0s in IP or prefix length".to_owned()];
+    }
+    let Ok(address) = address.parse::<IpAddr>() else { return unreadable() };
+    let bits: u32 = if address.is_ipv4() { 32 } else { 128 };
+    let Some(length) = prefix.parse::<u32>().ok().filter(|length| *length <= bits) else {
+        return unreadable();
+    };
+    if matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
+        return vec!["must not have an IPv4-mapped IPv6 address".to_owned()];
+    }
+    if prefix != length.to_string() {
+        return vec!["must not have leading 0s in IP or prefix length".to_owned()];
+    }
+    let number = match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => v6.into(),
+    };
+    let behind = 1_u128.checked_shl(bits - length).map_or(u128::MAX, |size| size - 1);
+    if number & behind != 0 {
+        return vec!["must not have bits set beyond the prefix length".to_owned()];
+    }
+    Vec::new()
+}
+
 fn has_leading_zeros(value: &str) -> bool {
     let octets: Vec<&str> = value.split('.').map(|o| o.trim_start_matches('0')).collect();
     let octets: Vec<&str> = octets.into_iter().map(|o| if o.is_empty() { "0" } else { o }).collect();
@@ -251,7 +281,7 @@ fn framed_by(value: &str, frame: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        dns_label, dns_subdomain, environment_name, ip_address, label_value, port_name, qualified_name,
+        cidr, dns_label, dns_subdomain, environment_name, ip_address, label_value, port_name, qualified_name,
     };
 
     #[test]
@@ -270,6 +300,30 @@ mod tests {
             ("host", Some(valid)),
         ] {
             assert_eq!(ip_address(ip).first().map(String::as_str), message, "{ip}");
+        }
+    }
+
+    #[test]
+    fn ranges() {
+        let valid = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+        for (range, message) in [
+            ("10.0.0.0/8", None),
+            ("0.0.0.0/0", None),
+            ("1.2.3.4/32", None),
+            ("::/0", None),
+            ("2001:db8::/64", None),
+            ("10.0.0.1/8", Some("must not have bits set beyond the prefix length")),
+            ("2001:db8::1/64", Some("must not have bits set beyond the prefix length")),
+            ("010.0.0.0/8", Some("must not have leading 0s in IP or prefix length")),
+            ("10.0.0.0/08", Some("must not have leading 0s in IP or prefix length")),
+            ("::ffff:1.2.3.0/120", Some("must not have an IPv4-mapped IPv6 address")),
+            ("10.0.0.0/33", Some(valid)),
+            ("10.0.0.0", Some(valid)),
+            ("10.0.0.0/", Some(valid)),
+            ("x/8", Some(valid)),
+            ("", Some(valid)),
+        ] {
+            assert_eq!(cidr(range).first().map(String::as_str), message, "{range}");
         }
     }
 

@@ -20,6 +20,8 @@ mod volume;
 
 use serde_json::Value;
 
+pub use affinity::selector as label_selector;
+
 use crate::field::{FieldError, FieldErrorKind, FieldPath};
 
 /// Errors of each kind that are reported for one pod; nobody reads more.
