@@ -30,7 +30,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ip link set lo up
 echo "root:x:0:0:root:/root:/bin/sh" > /etc/passwd
 echo "root:x:0:" > /etc/group
-insmod /modules/overlay.ko
+# Each is here after those that it needs.
+for module in /modules/*.ko; do insmod "$module" || echo "guest: cannot load $module"; done
 echo "guest: kernel $(uname -r), controllers $(cat /sys/fs/cgroup/cgroup.controllers)"
 
 result() { echo "RESULT $1 $2"; }

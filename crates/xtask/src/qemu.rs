@@ -3,6 +3,7 @@
 
 mod archive;
 mod guest;
+mod modules;
 mod packages;
 
 use std::fs;

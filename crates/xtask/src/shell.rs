@@ -8,6 +8,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::counts::Counts;
 
+/// A mirror that does not answer is asked again so often.
+pub(crate) const RETRIES: &str = "Acquire::Retries=3";
+
 /// The folder of the workspace's Cargo.toml.
 pub(crate) fn workspace_root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -33,6 +36,13 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", words(command)))?;
     ensure!(status.success(), "{} failed: {status}", words(command));
     Ok(())
+}
+
+/// Installs packages, or fetches the lists of them, without questions.
+pub(crate) fn apt_get(what: &str, packages: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.args([what, "-q", "-y", "--no-install-recommends", "-o", RETRIES]).args(packages);
+    run(command.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 /// The standard output of a program that must succeed.

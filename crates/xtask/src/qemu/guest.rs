@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::counts::Counts;
 use crate::qemu::archive::Archive;
+use crate::qemu::modules;
 use crate::qemu::packages::Parts;
 use crate::shell::{run, workspace_root};
 
@@ -40,25 +41,16 @@ pub(super) fn initramfs(dir: &Path, programs: &Programs, parts: &Parts) -> Resul
     archive.program("bin/monopod", &read(&programs.monopod)?);
     archive.program("bin/container-cases", &read(&programs.cases)?);
     archive.program("bin/e2e", &read(&programs.suites)?);
-    archive.program("modules/overlay.ko", &module(dir, &parts.overlay)?);
+    for (n, module) in modules::collect(&parts.modules, dir)?.iter().enumerate() {
+        // The guest loads them in the order of their names.
+        archive.program(&format!("modules/{n:02}-{}.ko", module.name), &module.bytes);
+    }
     for name in ["co-located.yaml", "init.yaml", "sidecar.yaml", "job-with-sidecar.yaml"] {
         archive.program(&format!("examples/{name}"), &read(&workspace_root().join("examples").join(name))?);
     }
     let path = dir.join("initramfs");
     fs::write(&path, archive.finish())?;
     Ok(path)
-}
-
-/// The module as the kernel loads it; some kernels' packages have it compressed.
-fn module(dir: &Path, file: &Path) -> Result<Vec<u8>> {
-    let plain = dir.join("overlay.ko");
-    if file.extension().is_some_and(|extension| extension == "xz") {
-        let script = "exec xz -dc \"$1\" > \"$2\"";
-        run(Command::new("sh").args(["-c", script, "sh"]).arg(file).arg(&plain))?;
-    } else {
-        fs::copy(file, &plain)?;
-    }
-    Ok(fs::read(plain)?)
 }
 
 /// Starts the guest and counts what it reports; an end without the last line is a failure.

@@ -6,34 +6,30 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{exists, output, run};
+use crate::shell::{RETRIES, apt_get, exists, output, run};
 
 const QEMU: &str = "qemu-system-x86";
 const QEMU_PROGRAM: &str = "qemu-system-x86_64";
 /// Names the package of the newest kernel in its dependencies.
 const KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "busybox-static";
-/// A mirror that does not answer is asked again so often.
-const RETRIES: &str = "Acquire::Retries=3";
 
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) kernel: PathBuf,
     pub(super) busybox: PathBuf,
-    /// `overlay.ko`, or compressed.
-    pub(super) overlay: PathBuf,
+    /// The tree of the kernel's modules.
+    pub(super) modules: PathBuf,
 }
 
 /// Fetches what is not in `dir` yet.
 pub(super) fn fetch(dir: &Path) -> Result<Parts> {
     let unpacked = dir.join("unpacked");
     if !exists(QEMU_PROGRAM) || !unpacked.is_dir() {
-        run(Command::new("apt-get").args(["update", "-q", "-o", RETRIES]))?;
+        apt_get("update", &[])?;
     }
     if !exists(QEMU_PROGRAM) {
-        let mut install = Command::new("apt-get");
-        install.args(["install", "-q", "-y", "--no-install-recommends", "-o", RETRIES, QEMU]);
-        run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
+        apt_get("install", &[QEMU])?;
     }
     if !unpacked.is_dir() {
         unpack(dir, &unpacked)?;
@@ -41,10 +37,8 @@ pub(super) fn fetch(dir: &Path) -> Result<Parts> {
     let missing =
         |what: &str| format!("no {what} in {}: remove the folder and try again", unpacked.display());
     let kernel = find(&unpacked.join("boot"), "vmlinuz").with_context(|| missing("kernel"))?;
-    let overlay =
-        find(&unpacked.join("lib/modules"), "overlay.ko").with_context(|| missing("overlay module"))?;
     let busybox = find(&unpacked, "busybox").with_context(|| missing("busybox"))?;
-    Ok(Parts { kernel, busybox, overlay })
+    Ok(Parts { kernel, busybox, modules: unpacked.join("lib/modules") })
 }
 
 fn unpack(dir: &Path, unpacked: &Path) -> Result<()> {
