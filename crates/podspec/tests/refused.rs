@@ -982,13 +982,13 @@ securityContext:
   windowsOptions: {hostProcess: true}
 ",
         &expect![[r#"
+            5: spec.hostNetwork: Invalid value: false: hostNetwork must be true if pod contains any hostProcess containers
             9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true
             9: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"appArmorProfile":{"type":"RuntimeDefault"},"capabilities":{"add":["CAP_SYS_ADMIN"]},"privileged":true,"procMount":"Unmasked","runAsUser":4294967296,"seLinuxOptions":{"level":"s0"},"seccompProfile":{"localhostProfile":"a.json","type":"Default"},"windowsOptions":{"hostProcess":true}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN
             13: spec.containers[0].securityContext.runAsUser: Invalid value: 4294967296: must be between 0 and 2147483647, inclusive
             14: spec.containers[0].securityContext.seccompProfile.type: Unsupported value: "Default": supported values: "Localhost", "RuntimeDefault", "Unconfined"
             14: spec.containers[0].securityContext.seccompProfile.localhostProfile: Invalid value: {"LocalhostProfile":"a.json","Type":"Default"}: can only be set when seccomp type is Localhost
             15: spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`
-            18: spec.containers[0].securityContext.windowsOptions: Forbidden: a setting of Windows containers
         "#]],
     );
     container(

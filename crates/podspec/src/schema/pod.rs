@@ -130,10 +130,10 @@ pub(crate) static POD_SECURITY_CONTEXT: Object = Object {
     name: "PodSecurityContext",
     fields: &[
         when("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), SE_LINUX_CASE),
-        refused(
+        unread(
             "windowsOptions",
             Nested(&WINDOWS_SECURITY_CONTEXT_OPTIONS),
-            "a setting of Windows containers",
+            "it is about containers of Windows; a pod whose `os.name` is `linux` may not have it",
         ),
         ok("runAsUser", INT64),
         ok("runAsGroup", INT64),

@@ -1,7 +1,7 @@
 //! Security settings of containers.
 
 use super::Type::Nested;
-use super::{BOOL, INT64, Object, STRING, STRINGS, inner, ok, refused, when};
+use super::{BOOL, INT64, Object, STRING, STRINGS, inner, ok, unread, when};
 
 pub(crate) static SECURITY_CONTEXT: Object = Object {
     name: "SecurityContext",
@@ -9,10 +9,10 @@ pub(crate) static SECURITY_CONTEXT: Object = Object {
         ok("capabilities", Nested(&CAPABILITIES)),
         ok("privileged", BOOL),
         when("seLinuxOptions", Nested(&SE_LINUX_OPTIONS), SE_LINUX_CASE),
-        refused(
+        unread(
             "windowsOptions",
             Nested(&WINDOWS_SECURITY_CONTEXT_OPTIONS),
-            "a setting of Windows containers",
+            "it is about containers of Windows; a pod whose `os.name` is `linux` may not have it",
         ),
         ok("runAsUser", INT64),
         ok("runAsGroup", INT64),

@@ -17,6 +17,7 @@ mod security;
 mod source;
 mod support;
 mod volume;
+mod windows;
 
 use serde_json::Value;
 

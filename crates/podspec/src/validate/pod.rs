@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::resources::{self, Owner};
-use super::{affinity, container, dns, format, invalid, one_of, scheduling, security, source, volume};
+use super::{
+    affinity, container, dns, format, invalid, one_of, scheduling, security, source, volume, windows,
+};
 use crate::field::{FieldError, FieldPath};
 use crate::json::{flag, integer, list, object, text};
 
@@ -73,9 +75,7 @@ pub(super) fn validate(pod: &Value, path: &FieldPath, errors: &mut Vec<FieldErro
     affinity::validate(spec, path, errors);
     host_aliases(spec, &path.child("hostAliases"), errors);
     operating_system(&facts, &path.child("os"), errors);
-    if facts.os == Some("windows") {
-        windows(spec, path, errors);
-    }
+    windows::validate(spec, facts.os, path, errors);
     source::volumes_of_files(spec, path, errors);
 }
 
@@ -143,53 +143,5 @@ fn operating_system(facts: &PodFacts<'_>, path: &FieldPath, errors: &mut Vec<Fie
         Some("") => errors.push(FieldError::required(path.child("name"), "")),
         // Kubernetes names the object here, not its field.
         Some(other) => errors.push(FieldError::not_supported(path.clone(), other, &["linux", "windows"])),
-    }
-}
-
-/// What a pod of Windows may not have.
-fn windows(spec: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
-    const OF_PODS: [&str; 11] = [
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "fsGroup",
-        "fsGroupChangePolicy",
-        "sysctls",
-        "runAsUser",
-        "runAsGroup",
-        "supplementalGroups",
-        "supplementalGroupsPolicy",
-        "seLinuxChangePolicy",
-    ];
-    const OF_CONTAINERS: [&str; 10] = [
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "capabilities",
-        "readOnlyRootFilesystem",
-        "privileged",
-        "allowPrivilegeEscalation",
-        "procMount",
-        "runAsUser",
-        "runAsGroup",
-    ];
-    // What Go has no pointer to is not set when it is empty.
-    let is_set = |owner: &Value, name: &str| match owner.get(name) {
-        Some(Value::Bool(false)) => !["hostPID", "hostIPC"].contains(&name),
-        Some(Value::Array(items)) => name != "sysctls" || !items.is_empty(),
-        found => found.is_some(),
-    };
-    let mut forbid = |owner: &Value, names: &[&str], path: &FieldPath| {
-        for name in names.iter().filter(|name| is_set(owner, name)) {
-            errors.push(FieldError::forbidden(path.child(name), "cannot be set for a windows pod"));
-        }
-    };
-    forbid(&spec["securityContext"], &OF_PODS, &path.child("securityContext"));
-    forbid(spec, &["hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"], path);
-    for section in ["initContainers", "containers"] {
-        for (i, container) in list(spec, section).iter().enumerate() {
-            let path = path.child(section).index(i).child("securityContext");
-            forbid(&container["securityContext"], &OF_CONTAINERS, &path);
-        }
     }
 }
