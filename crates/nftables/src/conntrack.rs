@@ -1,0 +1,224 @@
+//! Connection tracking: which connections there are, and their deletion.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+
+use crate::attributes::{Attributes, Header, NLM_F_ACK, Writer, messages};
+use crate::dump::complete;
+use crate::error::Error;
+use crate::socket::Socket;
+use crate::statement::Family;
+
+const NFNL_SUBSYS_CTNETLINK: u16 = 1;
+const IPCTNL_MSG_CT_GET: u16 = 1;
+const IPCTNL_MSG_CT_DELETE: u16 = 2;
+
+const TUPLE_ORIGINAL: u16 = 1;
+const TUPLE_REPLY: u16 = 2;
+const ID: u16 = 12;
+const FILTER: u16 = 25;
+
+const TUPLE_IP: u16 = 1;
+const TUPLE_PROTOCOL: u16 = 2;
+const PROTOCOL_NUMBER: u16 = 1;
+const PROTOCOL_SOURCE_PORT: u16 = 2;
+const PROTOCOL_DESTINATION_PORT: u16 = 3;
+
+/// A socket to the connections of the network namespace in which it was opened.
+#[derive(Debug)]
+pub struct Conntrack {
+    socket: Socket,
+}
+
+/// Which connections to list; the kernel goes through all, and sends these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowFilter {
+    pub family: Family,
+    /// `IPPROTO_*`
+    pub protocol: u8,
+    pub by: FlowEnd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlowEnd {
+    /// The port that the first packet was sent to.
+    SentTo(u16),
+    /// Where answers come from.
+    AnsweredBy(SocketAddr),
+}
+
+/// A connection with ports.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Flow {
+    pub protocol: u8,
+    pub source: SocketAddr,
+    /// Where its first packet was sent.
+    pub destination: SocketAddr,
+    /// Where answers come from: the destination, or what it was translated to.
+    pub answers: SocketAddr,
+    /// Its number, so that another in its place is not meant.
+    id: u32,
+}
+
+impl Conntrack {
+    /// # Errors
+    /// When the kernel has no netfilter netlink.
+    pub fn open() -> Result<Self, Error> {
+        let socket = Socket::open(0).map_err(|source| Error::Socket { source })?;
+        Ok(Self { socket })
+    }
+
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn flows(&mut self, filter: FlowFilter) -> Result<Vec<Flow>, Error> {
+        let request = |writer: &mut Writer| filter.write(writer);
+        let kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
+        let family = filter.family.number();
+        let read =
+            |_: u8, attributes: Attributes<'_>| Flow::read(attributes).filter(|flow| filter.matches(flow));
+        complete(&mut self.socket, "list connections", kind, family, request, read)
+    }
+
+    /// Forgets a connection: its next packet is the first of a new one. One that has ended meanwhile is no error.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn delete(&mut self, flow: &Flow) -> Result<(), Error> {
+        let failed = |source| Error::Connection { flow: flow.to_string(), source };
+        let sequence = self.socket.sequence();
+        let mut writer = Writer::default();
+        let header = Header {
+            kind: NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
+            flags: NLM_F_ACK,
+            sequence,
+            family: Family::of(flow.source.ip()).number(),
+            resource: 0,
+        };
+        writer.message(header, |writer| {
+            let tuple = Tuple {
+                protocol: flow.protocol,
+                source: Some(flow.source),
+                destination: Some(flow.destination),
+            };
+            writer.nested(TUPLE_ORIGINAL, |writer| tuple.write(writer));
+            writer.u32(ID, flow.id);
+        });
+        self.socket.send(&writer.into_bytes(), sequence.wrapping_add(1)).map_err(failed)?;
+        let mut buffer = vec![];
+        loop {
+            let bytes = self.socket.receive(&mut buffer).map_err(failed)?;
+            let answer = messages(bytes).find(|message| message.sequence == sequence);
+            match answer.and_then(|message| message.errno()).map(Errno::from_raw_os_error) {
+                None => {}
+                Some(errno) if errno.raw_os_error() == 0 || errno == Errno::NOENT => return Ok(()),
+                Some(errno) => return Err(failed(errno)),
+            }
+        }
+    }
+}
+
+impl FlowFilter {
+    /// With what of it counts (`CTA_FILTER`). A kernel that does not know the filter sends everything.
+    fn write(&self, writer: &mut Writer) {
+        const ORIGINAL_FLAGS: u16 = 1;
+        const REPLY_FLAGS: u16 = 2;
+        /// Bits of what is compared.
+        const SOURCE_ADDRESS: u32 = 1 << 0;
+        const PROTOCOL: u32 = 1 << 3;
+        const SOURCE_PORT: u32 = 1 << 4;
+        const DESTINATION_PORT: u32 = 1 << 5;
+        let protocol = self.protocol;
+        let (tuple, flags, original, reply) = match self.by {
+            FlowEnd::SentTo(port) => {
+                let any = match self.family {
+                    Family::Ipv4 => IpAddr::from([0; 4]),
+                    Family::Ipv6 => IpAddr::from([0_u16; 8]),
+                };
+                let destination = Some(SocketAddr::new(any, port));
+                let tuple = Tuple { protocol, source: None, destination };
+                (tuple, TUPLE_ORIGINAL, PROTOCOL | DESTINATION_PORT, 0)
+            }
+            FlowEnd::AnsweredBy(endpoint) => {
+                let tuple = Tuple { protocol, source: Some(endpoint), destination: None };
+                (tuple, TUPLE_REPLY, 0, SOURCE_ADDRESS | PROTOCOL | SOURCE_PORT)
+            }
+        };
+        writer.nested(flags, |writer| tuple.write(writer));
+        writer.nested(FILTER, |writer| {
+            // In the machine's order, unlike everything else.
+            writer.bytes(ORIGINAL_FLAGS, &original.to_ne_bytes());
+            writer.bytes(REPLY_FLAGS, &reply.to_ne_bytes());
+        });
+    }
+
+    fn matches(&self, flow: &Flow) -> bool {
+        let end = match self.by {
+            FlowEnd::SentTo(port) => flow.destination.port() == port,
+            FlowEnd::AnsweredBy(endpoint) => flow.answers == endpoint,
+        };
+        end && flow.protocol == self.protocol && Family::of(flow.source.ip()) == self.family
+    }
+}
+
+/// One direction of a connection, or what of it is known.
+struct Tuple {
+    protocol: u8,
+    source: Option<SocketAddr>,
+    destination: Option<SocketAddr>,
+}
+
+impl Tuple {
+    fn write(&self, writer: &mut Writer) {
+        writer.nested(TUPLE_IP, |writer| {
+            for (end, v4, v6) in [(self.source, 1, 3), (self.destination, 2, 4)] {
+                match end.map(|end| end.ip()) {
+                    Some(IpAddr::V4(address)) => writer.bytes(v4, &address.octets()),
+                    Some(IpAddr::V6(address)) => writer.bytes(v6, &address.octets()),
+                    None => {}
+                }
+            }
+        });
+        writer.nested(TUPLE_PROTOCOL, |writer| {
+            writer.bytes(PROTOCOL_NUMBER, &[self.protocol]);
+            for (end, kind) in
+                [(self.source, PROTOCOL_SOURCE_PORT), (self.destination, PROTOCOL_DESTINATION_PORT)]
+            {
+                if let Some(end) = end {
+                    writer.bytes(kind, &end.port().to_be_bytes());
+                }
+            }
+        });
+    }
+
+    fn read(attributes: Attributes<'_>) -> Option<(u8, SocketAddr, SocketAddr)> {
+        let (addresses, ports) = (attributes.nested(TUPLE_IP), attributes.nested(TUPLE_PROTOCOL));
+        let end = |v4, v6, port| {
+            let address = match addresses.value(v4) {
+                Some(bytes) => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+                None => IpAddr::from(<[u8; 16]>::try_from(addresses.value(v6)?).ok()?),
+            };
+            let port = u16::from_be_bytes(ports.value(port)?.try_into().ok()?);
+            Some(SocketAddr::new(address, port))
+        };
+        let protocol = *ports.value(PROTOCOL_NUMBER)?.first()?;
+        Some((protocol, end(1, 3, PROTOCOL_SOURCE_PORT)?, end(2, 4, PROTOCOL_DESTINATION_PORT)?))
+    }
+}
+
+impl Flow {
+    /// `None` for one of a protocol without ports.
+    fn read(attributes: Attributes<'_>) -> Option<Self> {
+        let (protocol, source, destination) = Tuple::read(attributes.nested(TUPLE_ORIGINAL))?;
+        let (_, answers, _) = Tuple::read(attributes.nested(TUPLE_REPLY))?;
+        Some(Self { protocol, source, destination, answers, id: attributes.u32(ID)? })
+    }
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, source, destination, answers, .. } = self;
+        write!(f, "{source} -> {destination} of protocol {protocol}, answered by {answers}")
+    }
+}
