@@ -13,6 +13,7 @@ mod network;
 mod ranges;
 mod record;
 mod route;
+mod rules;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,4 +25,5 @@ pub use maker::MakeError;
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};
 pub use network::{Network, NetworkError, Options, PodRuleSink, PolicySource};
 pub use ranges::Ranges;
+pub use rules::{Rules, RulesError, State};
 pub use sweep::clear;

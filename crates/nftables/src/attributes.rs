@@ -1,5 +1,7 @@
 //! Netlink messages and their attributes, written and read.
 
+use rustix::io::Errno;
+
 /// Of `struct nlmsghdr`.
 const HEADER_BYTES: usize = 16;
 /// Of `struct nfgenmsg`, which follows it in every message of netfilter.
@@ -18,8 +20,8 @@ pub(crate) const NLM_F_APPEND: u16 = 0x800;
 /// In an answer: the list changed while it was being read.
 pub(crate) const NLM_F_DUMP_INTR: u16 = 0x10;
 
-pub(crate) const NLMSG_ERROR: u16 = 2;
-pub(crate) const NLMSG_DONE: u16 = 3;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
 
 /// What a message begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,18 +107,25 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The errno of an error; 0 in an acknowledgement.
-    pub(crate) fn errno(&self) -> Option<i32> {
-        let code = i32::from_ne_bytes(self.body.get(..4)?.try_into().ok()?);
-        (self.kind == NLMSG_ERROR).then_some(code.saturating_neg())
+    /// Of an acknowledgement or an error; `None`: it is something else.
+    pub(crate) fn outcome(&self) -> Option<Result<(), Errno>> {
+        (self.kind == NLMSG_ERROR).then(|| self.code())
     }
 
-    /// What a dump ended with.
-    pub(crate) fn done_errno(&self) -> i32 {
-        self.body
-            .get(..4)
-            .and_then(|code| code.try_into().ok())
-            .map_or(0, |code| i32::from_ne_bytes(code).saturating_neg())
+    /// What a dump ended with; `None`: it is something else.
+    pub(crate) fn done(&self) -> Option<Result<(), Errno>> {
+        (self.kind == NLMSG_DONE).then(|| self.code())
+    }
+
+    /// The negative errno that the message begins with.
+    fn code(&self) -> Result<(), Errno> {
+        const LAST_ERRNO: i32 = -4095;
+        let code = self.body.get(..4).and_then(|code| code.try_into().ok()).map(i32::from_ne_bytes);
+        match code {
+            Some(0) => Ok(()),
+            Some(code @ LAST_ERRNO..0) => Err(Errno::from_raw_os_error(-code)),
+            _ => Err(Errno::PROTO),
+        }
     }
 
     pub(crate) fn family(&self) -> u8 {

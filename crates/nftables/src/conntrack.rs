@@ -38,15 +38,8 @@ pub struct FlowFilter {
     pub family: Family,
     /// `IPPROTO_*`
     pub protocol: u8,
-    pub by: FlowEnd,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FlowEnd {
-    /// The port that the first packet was sent to.
-    SentTo(u16),
-    /// Where answers come from.
-    AnsweredBy(SocketAddr),
+    /// What the first packet was sent to; `None`: any.
+    pub port: Option<u16>,
 }
 
 /// A connection with ports.
@@ -97,11 +90,7 @@ impl Conntrack {
             resource: 0,
         };
         writer.message(header, |writer| {
-            let tuple = Tuple {
-                protocol: flow.protocol,
-                source: Some(flow.source),
-                destination: Some(flow.destination),
-            };
+            let tuple = Tuple { protocol: flow.protocol, source: flow.source, destination: flow.destination };
             writer.nested(TUPLE_ORIGINAL, |writer| tuple.write(writer));
             writer.u32(ID, flow.id);
         });
@@ -110,89 +99,74 @@ impl Conntrack {
         loop {
             let bytes = self.socket.receive(&mut buffer).map_err(failed)?;
             let answer = messages(bytes).find(|message| message.sequence == sequence);
-            match answer.and_then(|message| message.errno()).map(Errno::from_raw_os_error) {
+            match answer.and_then(|message| message.outcome()) {
                 None => {}
-                Some(errno) if errno.raw_os_error() == 0 || errno == Errno::NOENT => return Ok(()),
-                Some(errno) => return Err(failed(errno)),
+                Some(Ok(()) | Err(Errno::NOENT)) => return Ok(()),
+                Some(Err(source)) => return Err(failed(source)),
             }
         }
     }
 }
 
 impl FlowFilter {
-    /// With what of it counts (`CTA_FILTER`). A kernel that does not know the filter sends everything.
+    /// With what of it counts (`CTA_FILTER`, since Linux 5.8). The kernel's comparisons of answers and of addresses of
+    /// IPv6 are not to be relied on, so there are none.
     fn write(&self, writer: &mut Writer) {
         const ORIGINAL_FLAGS: u16 = 1;
         const REPLY_FLAGS: u16 = 2;
-        /// Bits of what is compared.
-        const SOURCE_ADDRESS: u32 = 1 << 0;
         const PROTOCOL: u32 = 1 << 3;
-        const SOURCE_PORT: u32 = 1 << 4;
         const DESTINATION_PORT: u32 = 1 << 5;
-        let protocol = self.protocol;
-        let (tuple, flags, original, reply) = match self.by {
-            FlowEnd::SentTo(port) => {
-                let any = match self.family {
-                    Family::Ipv4 => IpAddr::from([0; 4]),
-                    Family::Ipv6 => IpAddr::from([0_u16; 8]),
-                };
-                let destination = Some(SocketAddr::new(any, port));
-                let tuple = Tuple { protocol, source: None, destination };
-                (tuple, TUPLE_ORIGINAL, PROTOCOL | DESTINATION_PORT, 0)
-            }
-            FlowEnd::AnsweredBy(endpoint) => {
-                let tuple = Tuple { protocol, source: Some(endpoint), destination: None };
-                (tuple, TUPLE_REPLY, 0, SOURCE_ADDRESS | PROTOCOL | SOURCE_PORT)
-            }
-        };
-        writer.nested(flags, |writer| tuple.write(writer));
+        let flags = PROTOCOL | self.port.map_or(0, |_| DESTINATION_PORT);
+        writer.nested(TUPLE_ORIGINAL, |writer| {
+            writer.nested(TUPLE_PROTOCOL, |writer| {
+                writer.bytes(PROTOCOL_NUMBER, &[self.protocol]);
+                if let Some(port) = self.port {
+                    writer.bytes(PROTOCOL_DESTINATION_PORT, &port.to_be_bytes());
+                }
+            });
+        });
         writer.nested(FILTER, |writer| {
             // In the machine's order, unlike everything else.
-            writer.bytes(ORIGINAL_FLAGS, &original.to_ne_bytes());
-            writer.bytes(REPLY_FLAGS, &reply.to_ne_bytes());
+            writer.bytes(ORIGINAL_FLAGS, &flags.to_ne_bytes());
+            writer.bytes(REPLY_FLAGS, &[0; 4]);
         });
     }
 
     fn matches(&self, flow: &Flow) -> bool {
-        let end = match self.by {
-            FlowEnd::SentTo(port) => flow.destination.port() == port,
-            FlowEnd::AnsweredBy(endpoint) => flow.answers == endpoint,
-        };
-        end && flow.protocol == self.protocol && Family::of(flow.source.ip()) == self.family
+        self.port.is_none_or(|port| flow.destination.port() == port)
+            && flow.protocol == self.protocol
+            && Family::of(flow.source.ip()) == self.family
     }
 }
 
-/// One direction of a connection, or what of it is known.
+/// One direction of a connection.
 struct Tuple {
     protocol: u8,
-    source: Option<SocketAddr>,
-    destination: Option<SocketAddr>,
+    source: SocketAddr,
+    destination: SocketAddr,
 }
 
 impl Tuple {
     fn write(&self, writer: &mut Writer) {
+        let ends =
+            [(self.source, 1, 3, PROTOCOL_SOURCE_PORT), (self.destination, 2, 4, PROTOCOL_DESTINATION_PORT)];
         writer.nested(TUPLE_IP, |writer| {
-            for (end, v4, v6) in [(self.source, 1, 3), (self.destination, 2, 4)] {
-                match end.map(|end| end.ip()) {
-                    Some(IpAddr::V4(address)) => writer.bytes(v4, &address.octets()),
-                    Some(IpAddr::V6(address)) => writer.bytes(v6, &address.octets()),
-                    None => {}
+            for (end, v4, v6, _) in ends {
+                match end.ip() {
+                    IpAddr::V4(address) => writer.bytes(v4, &address.octets()),
+                    IpAddr::V6(address) => writer.bytes(v6, &address.octets()),
                 }
             }
         });
         writer.nested(TUPLE_PROTOCOL, |writer| {
             writer.bytes(PROTOCOL_NUMBER, &[self.protocol]);
-            for (end, kind) in
-                [(self.source, PROTOCOL_SOURCE_PORT), (self.destination, PROTOCOL_DESTINATION_PORT)]
-            {
-                if let Some(end) = end {
-                    writer.bytes(kind, &end.port().to_be_bytes());
-                }
+            for (end, _, _, port) in ends {
+                writer.bytes(port, &end.port().to_be_bytes());
             }
         });
     }
 
-    fn read(attributes: Attributes<'_>) -> Option<(u8, SocketAddr, SocketAddr)> {
+    fn read(attributes: Attributes<'_>) -> Option<Self> {
         let (addresses, ports) = (attributes.nested(TUPLE_IP), attributes.nested(TUPLE_PROTOCOL));
         let end = |v4, v6, port| {
             let address = match addresses.value(v4) {
@@ -202,16 +176,19 @@ impl Tuple {
             let port = u16::from_be_bytes(ports.value(port)?.try_into().ok()?);
             Some(SocketAddr::new(address, port))
         };
-        let protocol = *ports.value(PROTOCOL_NUMBER)?.first()?;
-        Some((protocol, end(1, 3, PROTOCOL_SOURCE_PORT)?, end(2, 4, PROTOCOL_DESTINATION_PORT)?))
+        Some(Self {
+            protocol: *ports.value(PROTOCOL_NUMBER)?.first()?,
+            source: end(1, 3, PROTOCOL_SOURCE_PORT)?,
+            destination: end(2, 4, PROTOCOL_DESTINATION_PORT)?,
+        })
     }
 }
 
 impl Flow {
     /// `None` for one of a protocol without ports.
     fn read(attributes: Attributes<'_>) -> Option<Self> {
-        let (protocol, source, destination) = Tuple::read(attributes.nested(TUPLE_ORIGINAL))?;
-        let (_, answers, _) = Tuple::read(attributes.nested(TUPLE_REPLY))?;
+        let Tuple { protocol, source, destination } = Tuple::read(attributes.nested(TUPLE_ORIGINAL))?;
+        let answers = Tuple::read(attributes.nested(TUPLE_REPLY))?.source;
         Some(Self { protocol, source, destination, answers, id: attributes.u32(ID)? })
     }
 }

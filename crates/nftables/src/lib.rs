@@ -23,7 +23,7 @@ mod statement;
 mod tables;
 mod value;
 
-pub use conntrack::{Conntrack, Flow, FlowEnd, FlowFilter};
+pub use conntrack::{Conntrack, Flow, FlowFilter};
 pub use dump::BaseChain;
 pub use error::Error;
 pub use field::Field;

@@ -6,7 +6,7 @@ use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
-use crate::attributes::{Header, Message, NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, Writer, messages};
+use crate::attributes::{Header, Message, NLM_F_DUMP, NLM_F_DUMP_INTR, Writer, messages};
 
 /// A datagram of a dump is at most 32 KiB long; a notification fits, too.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
@@ -116,15 +116,11 @@ impl Socket {
             let bytes = self.receive(&mut buffer)?;
             for message in messages(bytes).filter(|message| message.sequence == sequence) {
                 is_steady &= message.flags & NLM_F_DUMP_INTR == 0;
-                match message.errno() {
-                    Some(0) => continue,
-                    Some(errno) => return Err(Errno::from_raw_os_error(errno)),
-                    None if message.kind == NLMSG_DONE => {
-                        return match message.done_errno() {
-                            0 => Ok((found, is_steady)),
-                            errno => Err(Errno::from_raw_os_error(errno)),
-                        };
-                    }
+                if let Some(done) = message.done() {
+                    return done.map(|()| (found, is_steady));
+                }
+                match message.outcome() {
+                    Some(outcome) => outcome?,
                     None => found.extend(read(&message)),
                 }
             }

@@ -70,13 +70,12 @@ impl Nftables {
         let mut buffer = vec![];
         while let Some(bytes) = self.socket.received(&mut buffer)? {
             for message in messages(bytes) {
-                match (message.errno(), &outcome) {
-                    // An answer to an earlier batch, or the error that another followed from.
+                match (message.outcome(), &outcome) {
+                    // The first error is what the others followed from.
                     (None, _) | (Some(_), Outcome::Refused { .. }) => {}
-                    (Some(0), _) if message.sequence == batch.last => outcome = Outcome::Done,
-                    (Some(0), _) => {}
-                    (Some(errno), _) => {
-                        let source = Errno::from_raw_os_error(errno);
+                    (Some(Ok(())), _) if message.sequence == batch.last => outcome = Outcome::Done,
+                    (Some(Ok(())), _) => {}
+                    (Some(Err(source)), _) => {
                         outcome = Outcome::Refused { sequence: message.sequence, source };
                     }
                 }
@@ -96,10 +95,21 @@ fn refusal(transaction: &Transaction, operation: Option<usize>, source: Errno) -
     let operation = operation.and_then(|index| transaction.operations.get(index));
     Error::Refused {
         table: transaction.table.clone(),
-        operation: operation.map_or_else(|| "the transaction as a whole".to_owned(), ToString::to_string),
+        operation: operation.map_or_else(|| "the transaction as a whole".to_owned(), shortened),
         source,
         needs: operation.map_or_else(|| NF_TABLES.to_owned(), needs),
     }
+}
+
+/// A list of elements may be very long.
+fn shortened(operation: &Operation) -> String {
+    const CHARACTERS_MAX: usize = 400;
+    let mut text = operation.to_string();
+    if let Some((end, _)) = text.char_indices().nth(CHARACTERS_MAX) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 const NF_TABLES: &str = "nf_tables (modprobe nf_tables)";

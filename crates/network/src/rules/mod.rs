@@ -1,0 +1,116 @@
+//! The rules of Services, host ports and policies: what they are to be is plain data, compiled to operations on one table.
+//!
+//! One thread owns the table: it takes what has gathered, changes the table in one transaction, and answers when that is
+//! in force. When others delete the table (`nft flush ruleset`) it makes it anew.
+
+mod error;
+mod flows;
+mod frame;
+mod names;
+mod packet;
+mod part;
+mod pod;
+mod policy;
+mod service;
+mod table;
+mod watch;
+mod writer;
+
+use nftables::Nftables;
+use podspec::PodUid;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{PodPolicy, PodRules, Ranges, ServiceName, ServicePort};
+
+pub use error::RulesError;
+
+use writer::{Request, Wish};
+
+/// So many wait for the thread; more wait for room.
+const WAITING_MAX: usize = 256;
+
+/// The table of a network. What a function was told is in force when it returns; what it returned an error for is kept
+/// and tried again with the next change.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    requests: mpsc::Sender<Request>,
+}
+
+/// All there is to be in a table.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct State {
+    pub services: Vec<(ServiceName, Vec<ServicePort>)>,
+    pub pods: Vec<PodRules>,
+}
+
+impl Rules {
+    /// In this thread's network namespace. Changes nothing yet: the first change makes the table, in place of one that
+    /// has its name.
+    ///
+    /// # Errors
+    /// When there is no netfilter to speak to.
+    pub fn open(table: &str, ranges: &Ranges) -> Result<Self, RulesError> {
+        let requests = writer::start(table, ranges.clone())?;
+        Ok(Self { requests })
+    }
+
+    /// Exactly this is in force, from one moment to the next. Connections go on, and clients stay with the endpoints that
+    /// they were with (`sessionAffinity`), also those of an earlier engine's table of the same name.
+    ///
+    /// # Errors
+    /// When the kernel refuses; then everything is as before.
+    pub async fn replace(&self, state: State) -> Result<(), RulesError> {
+        self.ask(Wish::Replace(state)).await
+    }
+
+    /// With no ports the Service is removed.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn set_service(&self, name: ServiceName, ports: Vec<ServicePort>) -> Result<(), RulesError> {
+        self.ask(Wish::Service(name, ports)).await
+    }
+
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn set_pod(&self, pod: PodRules) -> Result<(), RulesError> {
+        self.ask(Wish::Pod(pod)).await
+    }
+
+    /// Of pods that are there; others are passed over. Connections that were let through go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn set_policies(&self, policies: Vec<(PodUid, PodPolicy)>) -> Result<(), RulesError> {
+        self.ask(Wish::Policies(policies)).await
+    }
+
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn remove_pod(&self, uid: PodUid) -> Result<(), RulesError> {
+        self.ask(Wish::NoPod(uid)).await
+    }
+
+    /// Deletes the table and forgets everything in it; the next change begins a new one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn remove(&self) -> Result<(), RulesError> {
+        self.ask(Wish::Nothing).await
+    }
+
+    /// Deletes the table of a network that nobody has any more; `false`: there was none.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn delete(table: &str) -> Result<bool, RulesError> {
+        Ok(Nftables::open()?.delete_table(table)?)
+    }
+
+    async fn ask(&self, wish: Wish) -> Result<(), RulesError> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request { wish, answer: Some(answer) };
+        self.requests.send(request).await.map_err(|_| RulesError::Ended)?;
+        answered.await.map_err(|_| RulesError::Ended)?
+    }
+}

@@ -1,0 +1,23 @@
+//! What one Service or one pod has in the table.
+
+use std::collections::BTreeMap;
+
+use nftables::{Element, Family, Rule, Set};
+
+use super::names::Map;
+
+/// Elements of maps that all share, and chains and maps of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Part {
+    pub(super) elements: Vec<((Map, Family), Element)>,
+    /// By name. One that several parts have is the same in all.
+    pub(super) chains: BTreeMap<String, Vec<Rule>>,
+    /// By name.
+    pub(super) maps: BTreeMap<String, Set>,
+}
+
+impl Part {
+    pub(super) fn element(&mut self, map: Map, family: Family, element: Element) {
+        self.elements.push(((map, family), element));
+    }
+}

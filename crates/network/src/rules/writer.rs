@@ -1,0 +1,197 @@
+//! The thread that owns the table.
+
+use std::sync::Arc;
+use std::thread;
+
+use nftables::{Conntrack, Datum, Nftables, Operation, Transaction};
+use podspec::PodUid;
+use tokio::sync::{mpsc, oneshot};
+
+use super::flows::Flows;
+use super::table::Table;
+use super::{RulesError, State, WAITING_MAX, watch};
+use crate::{PodPolicy, PodRules, Ranges, ServiceName, ServicePort};
+
+/// So many requests are one transaction at most.
+const TOGETHER_MAX: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) wish: Wish,
+    pub(super) answer: Option<oneshot::Sender<Result<(), RulesError>>>,
+}
+
+#[derive(Debug)]
+pub(super) enum Wish {
+    Replace(State),
+    Service(ServiceName, Vec<ServicePort>),
+    Pod(PodRules),
+    Policies(Vec<(PodUid, PodPolicy)>),
+    NoPod(PodUid),
+    Nothing,
+    /// Somebody else deleted the table.
+    Again,
+}
+
+/// Ends when all senders are gone; the table stays.
+pub(super) fn start(table: &str, ranges: Ranges) -> Result<mpsc::Sender<Request>, RulesError> {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let nftables = Nftables::open()?;
+    let conntrack = Conntrack::open()?;
+    let watch = watch::start(table, nftables.port(), sender.downgrade())?;
+    let writer = Writer {
+        name: table.to_owned(),
+        table: Table::new(ranges),
+        nftables,
+        conntrack,
+        is_in_force: false,
+        _watch: watch,
+    };
+    let spawned = thread::Builder::new().name("rules".to_owned()).spawn(move || writer.run(receiver));
+    spawned.map_err(|error| RulesError::Thread(Arc::new(error)))?;
+    Ok(sender)
+}
+
+struct Writer {
+    name: String,
+    table: Table,
+    nftables: Nftables,
+    conntrack: Conntrack,
+    /// The kernel's table is what `table` says that it is.
+    is_in_force: bool,
+    _watch: watch::Watch,
+}
+
+impl Writer {
+    fn run(mut self, mut receiver: mpsc::Receiver<Request>) {
+        while let Some(first) = receiver.blocking_recv() {
+            let mut requests = vec![first];
+            while requests.len() < TOGETHER_MAX
+                && let Ok(next) = receiver.try_recv()
+            {
+                requests.push(next);
+            }
+            self.fulfil(requests);
+        }
+    }
+
+    /// One transaction for all that comes before a wish for no table, and so on.
+    fn fulfil(&mut self, requests: Vec<Request>) {
+        let mut answers = vec![];
+        for Request { wish, answer } in requests {
+            if matches!(wish, Wish::Nothing) {
+                self.settle(&mut answers);
+                let removed = self.remove();
+                say(answer, removed);
+                continue;
+            }
+            self.note(wish);
+            answers.push(answer);
+        }
+        self.settle(&mut answers);
+    }
+
+    fn note(&mut self, wish: Wish) {
+        match wish {
+            Wish::Replace(State { services, pods }) => {
+                self.table.clear();
+                services.into_iter().for_each(|(name, ports)| self.table.set_service(name, &ports));
+                pods.into_iter().for_each(|pod| self.table.set_pod(pod));
+                self.is_in_force = false;
+            }
+            Wish::Service(name, ports) => self.table.set_service(name, &ports),
+            Wish::Pod(pod) => self.table.set_pod(pod),
+            Wish::Policies(policies) => {
+                policies.into_iter().for_each(|(uid, policy)| self.table.set_policy(&uid, policy));
+            }
+            Wish::NoPod(uid) => self.table.remove_pod(&uid),
+            Wish::Nothing => {}
+            Wish::Again => {
+                tracing::warn!("table inet {} was deleted by another program: it is made anew", self.name);
+                self.is_in_force = false;
+            }
+        }
+    }
+
+    fn settle(&mut self, answers: &mut Vec<Option<oneshot::Sender<Result<(), RulesError>>>>) {
+        if answers.is_empty() {
+            return;
+        }
+        let outcome = self.put_in_force();
+        if let Err(error) = &outcome {
+            tracing::warn!("rules are not in force: {error}");
+        }
+        answers.drain(..).for_each(|answer| say(answer, outcome.clone()));
+    }
+
+    /// By what is different; where the kernel refuses that, because others changed the table, by making it anew.
+    fn put_in_force(&mut self) -> Result<(), RulesError> {
+        if self.is_in_force {
+            let change = self.table.change();
+            match self.commit(change.operations) {
+                Ok(()) => {
+                    self.forget(&change.flows);
+                    return Ok(());
+                }
+                Err(error) => tracing::warn!("the table of rules is not what it was: {error}"),
+            }
+            self.is_in_force = false;
+        }
+        let mut operations = self.table.everything();
+        operations.extend(self.remembered());
+        self.commit(operations)?;
+        self.is_in_force = true;
+        self.forget(&Flows::all(self.table.ranges()));
+        Ok(())
+    }
+
+    fn commit(&mut self, operations: Vec<Operation>) -> Result<(), nftables::Error> {
+        self.nftables.commit(&Transaction { table: self.name.clone(), operations })
+    }
+
+    fn remove(&mut self) -> Result<(), RulesError> {
+        self.table.clear();
+        self.is_in_force = false;
+        self.nftables.delete_table(&self.name)?;
+        Ok(())
+    }
+
+    /// Which clients the table that is there now holds to which endpoints, as far as there will be maps for them.
+    fn remembered(&mut self) -> Vec<Operation> {
+        let is_there = |tables: Vec<String>| tables.contains(&self.name);
+        if !self.nftables.tables().is_ok_and(is_there) {
+            return vec![];
+        }
+        let mut operations = vec![];
+        for set in self.table.affinity_maps() {
+            // There is none when the Service is new.
+            let mut elements = self.nftables.elements(&self.name, set).unwrap_or_default();
+            elements.retain(|element| element.timeout.is_some_and(|(_, left)| !left.is_zero()));
+            debug_assert!(elements.iter().all(|element| matches!(element.datum, Datum::Values(_))));
+            if !elements.is_empty() {
+                operations.push(Operation::AddElements { set: set.name.clone(), elements });
+            }
+        }
+        operations
+    }
+
+    /// A failure leaves rules in force that these connections do not follow until they end.
+    fn forget(&mut self, flows: &Flows) {
+        if flows.is_empty() {
+            return;
+        }
+        let targets = self.table.targets();
+        match flows.forget(&mut self.conntrack, &targets, self.table.ranges()) {
+            Ok(0) => {}
+            Ok(count) => tracing::debug!("forgot {count} connections to endpoints that are gone"),
+            Err(error) => tracing::warn!("connections may go to endpoints that are gone: {error}"),
+        }
+    }
+}
+
+/// Nobody may be waiting any more.
+fn say(answer: Option<oneshot::Sender<Result<(), RulesError>>>, outcome: Result<(), RulesError>) {
+    if let Some(answer) = answer {
+        let _ = answer.send(outcome);
+    }
+}
