@@ -37,7 +37,8 @@ fn explain(errno: &Errno) -> String {
 }
 
 /// Those of all containers that run as long as the pod does.
-pub(crate) fn of(spec: &PodSpec) -> Vec<HostPort> {
+#[must_use]
+pub fn of(spec: &PodSpec) -> Vec<HostPort> {
     let containers = spec.init_containers.iter().chain(&spec.containers);
     let ports = containers.flat_map(|container| &container.ports);
     ports

@@ -20,6 +20,7 @@ mod tests;
 mod uplinks;
 
 pub use claim::{ClaimError, Size, Wanted};
+pub use host_port::of as host_ports;
 pub use link::LinkError;
 pub use maker::MakeError;
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};

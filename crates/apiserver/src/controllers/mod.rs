@@ -13,7 +13,7 @@ mod namespaces;
 mod nodes;
 mod pods;
 mod quotas;
-mod recorder;
+pub mod recorder;
 mod scheduling;
 mod stock;
 mod taints;

@@ -24,6 +24,12 @@ pub(super) struct Told<'a> {
     pub(super) at: WallTime,
 }
 
+/// Something is wrong with `object`, as the part `source` of the engine has found just now.
+pub async fn warn(store: &Store, object: &Value, source: &'static str, reason: &'static str, message: &str) {
+    let told = Told { source, is_warning: true, reason, message, at: entropy::now() };
+    record(store, object, told).await;
+}
+
 /// What happened to `object`. A warning that is said again is counted.
 pub(super) async fn record(store: &Store, object: &Value, told: Told<'_>) {
     let name = text(&object["metadata"], "name");
