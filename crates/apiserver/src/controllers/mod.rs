@@ -5,6 +5,7 @@
 
 mod aggregation;
 mod claims;
+mod endpoints;
 mod events;
 mod feed;
 mod garbage;
@@ -81,6 +82,7 @@ impl Controllers {
         tasks.spawn(scheduling::run(settings.store.clone()));
         tasks.spawn(nodes::run(settings.store.clone()));
         tasks.spawn(taints::run(settings.store.clone()));
+        tasks.spawn(endpoints::run(settings.store.clone()));
         tasks.spawn(events::run(settings.store.clone()));
         tasks.spawn(pods::run(settings.store.clone(), settings.node_name.clone()));
         tasks.spawn(lease::run(settings.store.clone(), settings.node_name.clone()));

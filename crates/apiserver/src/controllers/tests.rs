@@ -16,13 +16,13 @@ use crate::objects::{index_stored, put, value};
 const SOON: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-struct Bed {
-    store: Store,
+pub(super) struct Bed {
+    pub(super) store: Store,
     _controllers: Controllers,
 }
 
 impl Bed {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let store = Store::open(Place::Memory, Options { index: index_stored }).unwrap();
         let address = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
         let settings = Settings {
@@ -47,12 +47,12 @@ impl Bed {
         Self { store, _controllers: controllers }
     }
 
-    fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub(super) fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let key = ObjectKey::new(kind(group, plural).stored(), namespace, name);
         self.store.get(&key).map(|object| value(&object).unwrap())
     }
 
-    async fn create(&self, group: &str, plural: &str, object: Value) -> Value {
+    pub(super) async fn create(&self, group: &str, plural: &str, object: Value) -> Value {
         let kind = kind(group, plural);
         let metadata = &object["metadata"];
         let change = Change::of_engine("test", kind, text(metadata, "namespace"), text(metadata, "name"));
@@ -61,18 +61,25 @@ impl Bed {
     }
 
     /// As an engine writes it: no admission, no rules.
-    async fn put(&self, kind: &'static Kind, mut object: Value) {
+    pub(super) async fn put(&self, kind: &'static Kind, mut object: Value) {
         let written = self.store.write(Durability::Lazy, move |tx| Ok::<_, ()>(put(tx, kind, &mut object)));
         written.await.unwrap().unwrap();
     }
 
-    async fn delete(&self, group: &str, plural: &str, namespace: &str, name: &str, how: Option<Propagation>) {
+    pub(super) async fn delete(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        how: Option<Propagation>,
+    ) {
         let change = Change::of_engine("test", kind(group, plural), namespace, name);
         let options = DeleteOptions { propagation: how, ..DeleteOptions::default() };
         self.store.write(Durability::Lazy, move |tx| delete(tx, &change, &options)).await.unwrap().unwrap();
     }
 
-    async fn until<T>(&self, what: &str, holds: impl Fn(&Self) -> Option<T>) -> T {
+    pub(super) async fn until<T>(&self, what: &str, holds: impl Fn(&Self) -> Option<T>) -> T {
         let deadline = tokio::time::Instant::now() + SOON;
         loop {
             if let Some(found) = holds(self) {
@@ -83,7 +90,7 @@ impl Bed {
         }
     }
 
-    async fn until_gone(&self, group: &str, plural: &str, namespace: &str, name: &str) {
+    pub(super) async fn until_gone(&self, group: &str, plural: &str, namespace: &str, name: &str) {
         let gone = |bed: &Self| bed.get(group, plural, namespace, name).is_none().then_some(());
         self.until(&format!("the end of {plural} {name}"), gone).await;
     }
