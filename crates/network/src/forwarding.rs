@@ -36,12 +36,15 @@ pub(crate) fn uplinks(netlink: &mut Netlink) -> io::Result<Vec<Uplink>> {
 
 /// What has to be changed, and is not yet.
 pub(crate) fn missing(uplinks: &[Uplink]) -> Vec<Changed> {
-    let mut missing = Vec::new();
+    let forced = conf("ipv6", "all", "force_forwarding").exists();
+    // From one pod to another, too.
+    let mut missing = if has_v6() && !forced { v6_of_machine() } else { Vec::new() };
     for Uplink { name, v6, .. } in uplinks {
-        if *v6 {
-            missing.extend(v6_of(name));
-        } else {
-            missing.extend(change(conf("ipv4", name, "forwarding"), "1"));
+        match (*v6, forced) {
+            (false, _) => missing.extend(change(conf("ipv4", name, "forwarding"), "1")),
+            (true, true) => missing.extend(change(conf("ipv6", name, "force_forwarding"), "1")),
+            // Of the whole machine already.
+            (true, false) => {}
         }
     }
     missing
@@ -49,11 +52,7 @@ pub(crate) fn missing(uplinks: &[Uplink]) -> Vec<Changed> {
 
 /// Linux 6.17 has it for each interface; before, it is of the whole machine, which then has to be told to go on
 /// hearing routers.
-fn v6_of(name: &str) -> Vec<Changed> {
-    let forced = conf("ipv6", name, "force_forwarding");
-    if forced.exists() {
-        return change(forced, "1").into_iter().collect();
-    }
+fn v6_of_machine() -> Vec<Changed> {
     let Some(forwarding) = change(conf("ipv6", "all", "forwarding"), "1") else { return Vec::new() };
     let interfaces = fs::read_dir(Path::new(CONF).join("ipv6/conf")).into_iter().flatten().flatten();
     let hears = |entry: fs::DirEntry| {
