@@ -24,7 +24,7 @@ pub use host_port::of as host_ports;
 pub use link::LinkError;
 pub use maker::MakeError;
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};
-pub use network::{Network, NetworkError, Options, PodRuleSink, PolicySource};
+pub use network::{Network, NetworkError, Options, PolicySource};
 pub use ranges::Ranges;
 pub use rules::{Rules, RulesError, State};
 pub use sweep::clear;

@@ -22,7 +22,7 @@ use crate::maker::{Common, MakeError, Maker};
 use crate::netlink::Netlink;
 use crate::record::{self, NetworkRecord, PodRecord};
 use crate::uplinks::Watch;
-use crate::{HostPort, PodPolicy, PodRules, Ranges, sweep};
+use crate::{HostPort, PodPolicy, PodRules, Ranges, Rules, RulesError, sweep};
 
 /// How often ranges are chosen when others are always faster.
 const CHOICES_MAX: usize = 8;
@@ -69,15 +69,6 @@ pub trait PolicySource: Send + Sync + fmt::Debug + 'static {
     fn policy_of(&self, pod: &Pod, addresses: &[IpAddr]) -> PodPolicy;
 }
 
-/// Puts rules in force. What it says has been done is in force when it returns.
-pub trait PodRuleSink: Send + Sync + fmt::Debug + 'static {
-    /// # Errors
-    /// When the kernel refuses; nothing has changed then.
-    fn set_pod(&self, rules: PodRules) -> Result<(), PortError>;
-
-    fn remove_pod(&self, uid: &PodUid);
-}
-
 /// A network that is in force. When it is dropped its routes, rules and record stay, for the next engine; see
 /// [`Network::remove`].
 #[derive(Debug)]
@@ -89,7 +80,7 @@ pub struct Network {
     maker: Maker,
     pods: Mutex<BTreeMap<PodUid, Held>>,
     policies: OnceLock<Arc<dyn PolicySource>>,
-    rules: OnceLock<Arc<dyn PodRuleSink>>,
+    rules: OnceLock<Rules>,
     watch: OnceLock<Watch>,
     _lock: Lock,
 }
@@ -111,7 +102,7 @@ enum AttachError {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("cannot put the rules of the pod in force")]
-    Rules(#[source] PortError),
+    Rules(#[source] RulesError),
     #[error("the pod has no addresses yet")]
     Unattached,
 }
@@ -198,8 +189,8 @@ impl Network {
         let _ = self.policies.set(policies);
     }
 
-    /// Told of the rules of each pod that has some. Once, before the first pod.
-    pub fn enforce_by(&self, rules: Arc<dyn PodRuleSink>) {
+    /// Told of each pod of which there is something to say. Once, before the first pod.
+    pub fn enforce_by(&self, rules: Rules) {
         let _ = self.rules.set(rules);
     }
 
@@ -265,7 +256,7 @@ impl Network {
         };
         self.held(&pod.pod.uid, |held| held.number = Some(number));
         self.write_record(&pod.pod_dir, &addresses)?;
-        self.put_rules(&pod.pod, ports, &addresses)?;
+        self.put_rules(&pod.pod, ports, &addresses).await?;
         Ok(Attachment { netns, addresses })
     }
 
@@ -292,14 +283,14 @@ impl Network {
         {
             tracing::warn!(pod = %pod.pod.name, "{}", PortError::chain(&error));
         }
-        self.put_rules(&pod.pod, ports, &record.addresses)
+        self.put_rules(&pod.pod, ports, &record.addresses).await
     }
 
     fn release_pod(&self, pod: &PodContext) -> io::Result<()> {
         let recorded =
             PodRecord::read(&pod.pod_dir).ok().flatten().filter(|record| record.network == self.name);
         if let Some(rules) = self.rules.get() {
-            rules.remove_pod(&pod.pod.uid);
+            rules.remove_pod_soon(pod.pod.uid.clone());
         }
         let recorded = recorded.and_then(|record| self.maker.number(&record.addresses));
         PodRecord::remove(&pod.pod_dir)?;
@@ -322,7 +313,7 @@ impl Network {
         record.write(pod_dir)
     }
 
-    fn put_rules(
+    async fn put_rules(
         &self,
         pod: &Pod,
         host_ports: Vec<HostPort>,
@@ -335,7 +326,7 @@ impl Network {
             return Ok(());
         };
         let of_pod = PodRules { uid: pod.uid.clone(), addresses: addresses.to_vec(), host_ports, policy };
-        rules.set_pod(of_pod).map_err(AttachError::Rules)
+        rules.set_pod(of_pod).await.map_err(AttachError::Rules)
     }
 
     fn held<T>(&self, uid: &PodUid, look: impl FnOnce(&mut Held) -> T) -> T {

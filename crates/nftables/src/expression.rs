@@ -137,6 +137,12 @@ fn meta_to(writer: &mut Writer, key: u32, register: u32) {
 fn load(writer: &mut Writer, field: Field, register: u32) {
     const NETWORK: u32 = 1;
     const TRANSPORT: u32 = 2;
+    /// `NFT_FIB_RESULT_*`, `NFTA_FIB_F_*`
+    const OUTPUT_INTERFACE: u32 = 1;
+    const ADDRESS_TYPE: u32 = 3;
+    const OF_SOURCE: u32 = 1;
+    const OF_DESTINATION: u32 = 2;
+    const OF_INPUT_INTERFACE: u32 = 8;
     match field {
         Field::Source4 => payload(writer, NETWORK, 12, field, register),
         Field::Destination4 => payload(writer, NETWORK, 16, field, register),
@@ -146,13 +152,8 @@ fn load(writer: &mut Writer, field: Field, register: u32) {
         Field::InputInterface => meta_to(writer, 6, register),
         Field::OutputInterface => meta_to(writer, 7, register),
         Field::Protocol => meta_to(writer, 16, register),
-        Field::DestinationType => expression(writer, "fib", |writer| {
-            const ADDRTYPE: u32 = 3;
-            const OF_DESTINATION: u32 = 2;
-            writer.u32(1, register);
-            writer.u32(2, ADDRTYPE);
-            writer.u32(3, OF_DESTINATION);
-        }),
+        Field::DestinationType => fib(writer, ADDRESS_TYPE, OF_DESTINATION, register),
+        Field::ReversePath => fib(writer, OUTPUT_INTERFACE, OF_SOURCE | OF_INPUT_INTERFACE, register),
         Field::ConnectionState => expression(writer, "ct", |writer| {
             const STATE: u32 = 0;
             writer.u32(1, register);
@@ -166,6 +167,14 @@ fn load(writer: &mut Writer, field: Field, register: u32) {
             writer.u32(4, 0);
         }),
     }
+}
+
+fn fib(writer: &mut Writer, result: u32, flags: u32, register: u32) {
+    expression(writer, "fib", |writer| {
+        writer.u32(1, register);
+        writer.u32(2, result);
+        writer.u32(3, flags);
+    });
 }
 
 fn payload(writer: &mut Writer, base: u32, offset: u32, field: Field, register: u32) {

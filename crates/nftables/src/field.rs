@@ -19,6 +19,8 @@ pub enum Field {
     OutputInterface,
     /// `RTN_*`: what the address is to the routes of this machine.
     DestinationType,
+    /// The number of the interface that the source is reached by; 0 when that is not the one that the packet came in by.
+    ReversePath,
     /// Bits of `NF_CT_STATE_*`.
     ConnectionState,
     /// A number below this one, another for every packet.
@@ -34,7 +36,9 @@ impl Field {
             Self::Source6 | Self::Destination6 => Kind::Ipv6,
             Self::DestinationPort => Kind::Port,
             Self::InputInterface | Self::OutputInterface => Kind::Interface,
-            Self::DestinationType | Self::ConnectionState | Self::Random(_) => Kind::Number,
+            Self::DestinationType | Self::ReversePath | Self::ConnectionState | Self::Random(_) => {
+                Kind::Number
+            }
         }
     }
 }
@@ -51,6 +55,7 @@ impl fmt::Display for Field {
             Self::InputInterface => "iifname",
             Self::OutputInterface => "oifname",
             Self::DestinationType => "fib daddr type",
+            Self::ReversePath => "fib saddr . iif oif",
             Self::ConnectionState => "ct state",
             Self::Random(below) => return write!(f, "numgen random mod {below}"),
         })

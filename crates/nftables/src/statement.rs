@@ -104,7 +104,7 @@ impl Statement {
     pub(crate) fn module(&self) -> Option<&'static str> {
         let by_field = |fields: &[Field]| {
             fields.iter().find_map(|field| match field {
-                Field::DestinationType => Some("nft_fib_inet"),
+                Field::DestinationType | Field::ReversePath => Some("nft_fib_inet"),
                 Field::ConnectionState => Some("nft_ct"),
                 Field::Random(_) => Some("nft_numgen"),
                 _ => None,
@@ -200,6 +200,7 @@ fn shown(field: Field, value: &Value) -> String {
             names.join(",")
         }
         (Field::DestinationType, Value::Number(2)) => "local".to_owned(),
+        (Field::ReversePath, Value::Number(0)) => "missing".to_owned(),
         _ => value.to_string(),
     }
 }

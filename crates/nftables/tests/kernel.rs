@@ -66,6 +66,7 @@ fn everything() -> Vec<Operation> {
         Operation::AddTable,
         base("pre", ChainType::Nat, Hook::Prerouting, Policy::Accept),
         base("post", ChainType::Nat, Hook::Postrouting, Policy::Accept),
+        base("raw", ChainType::Filter, Hook::Prerouting, Policy::Accept),
         base("in", ChainType::Filter, Hook::Input, Policy::Accept),
         base("fwd", ChainType::Filter, Hook::Forward, Policy::Drop),
         chain("svc/a/b"),
@@ -104,6 +105,7 @@ fn everything() -> Vec<Operation> {
                 Statement::DnatToChosen(Family::Ipv4),
             ],
         ),
+        rule("raw", vec![Statement::Is(Field::ReversePath, Value::Number(0)), Statement::Do(Verdict::Drop)]),
         rule(
             "post",
             vec![
@@ -166,6 +168,7 @@ fn the_kernel_takes_every_statement() {
             [
                 "inet t pre prerouting false",
                 "inet t post postrouting false",
+                "inet t raw prerouting false",
                 "inet t in input false",
                 "inet t fwd forward true",
             ]

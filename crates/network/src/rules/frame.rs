@@ -69,7 +69,6 @@ fn set(map: Map, family: Family) -> Set {
         Map::RefusedPorts => (&port, Data::Nothing),
         Map::HostPorts => (&port, endpoint),
         Map::HostAddresses => (&service, endpoint),
-        Map::Sources => (&[Kind::Interface, address], Data::Nothing),
         Map::Own => (&[address, address], Data::Nothing),
         Map::Egress | Map::Ingress => (&[address], Data::Verdict),
     };
@@ -108,7 +107,7 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// Nobody sends as somebody else: a pod has its own addresses, and nobody but a pod has a pod's.
+    /// Nobody sends as somebody else: a pod has its own addresses, and nobody but a pod of this network has one of its.
     fn guard(&self) -> Vec<Line> {
         let mut lines = vec![(names::GUARD, vec![from_loopback(), accept()])];
         lines.extend(self.interfaces.iter().map(|begin| {
@@ -128,12 +127,8 @@ impl Frame<'_> {
         let loopback = Packet(Family::Ipv4).loopback();
         let to_loopback = Statement::Within(Field::Destination4, loopback);
         let mut lines = vec![(names::FROM_PODS, vec![Packet(Family::Ipv4).is(), to_loopback, drop()])];
-        lines.extend(families(self.ranges).map(|family| {
-            let fields = vec![Field::InputInterface, Packet(family).source()];
-            let own = Statement::In(fields, named(Map::Sources, family));
-            (names::FROM_PODS, vec![Packet(family).is(), own, accept()])
-        }));
-        lines.push((names::FROM_PODS, vec![drop()]));
+        // The host's routes to its pods say whose an address is, so nobody has to be told of a pod for this.
+        lines.push((names::FROM_PODS, vec![Statement::Is(Field::ReversePath, Value::Number(0)), drop()]));
         lines
     }
 

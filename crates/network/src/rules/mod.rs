@@ -16,11 +16,14 @@ mod table;
 mod watch;
 mod writer;
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use nftables::Nftables;
 use podspec::PodUid;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{PodPolicy, PodRules, Ranges, ServiceName, ServicePort};
+use crate::{PodRules, Ranges, ServiceName, ServicePort};
 
 pub use error::RulesError;
 
@@ -34,7 +37,11 @@ const WAITING_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Rules {
     requests: mpsc::Sender<Request>,
+    removed: Removed,
 }
+
+/// Pods that are gone, until the thread has seen that.
+type Removed = Arc<Mutex<BTreeSet<PodUid>>>;
 
 /// All there is to be in a table.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -50,8 +57,9 @@ impl Rules {
     /// # Errors
     /// When there is no netfilter to speak to.
     pub fn open(table: &str, ranges: &Ranges) -> Result<Self, RulesError> {
-        let requests = writer::start(table, ranges.clone())?;
-        Ok(Self { requests })
+        let removed = Removed::default();
+        let requests = writer::start(table, ranges.clone(), removed.clone())?;
+        Ok(Self { requests, removed })
     }
 
     /// Exactly this is in force, from one moment to the next. Connections go on, and clients stay with the endpoints that
@@ -74,21 +82,29 @@ impl Rules {
     /// # Errors
     /// When the kernel refuses.
     pub async fn set_pod(&self, pod: PodRules) -> Result<(), RulesError> {
-        self.ask(Wish::Pod(pod)).await
+        self.set_pods(vec![pod]).await
     }
 
-    /// Of pods that are there; others are passed over. Connections that were let through go on.
+    /// All at once. A pod of which there is nothing to say need not be told of.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub async fn set_policies(&self, policies: Vec<(PodUid, PodPolicy)>) -> Result<(), RulesError> {
-        self.ask(Wish::Policies(policies)).await
+    pub async fn set_pods(&self, pods: Vec<PodRules>) -> Result<(), RulesError> {
+        self.ask(Wish::Pods(pods)).await
     }
 
     /// # Errors
     /// When the kernel refuses.
     pub async fn remove_pod(&self, uid: PodUid) -> Result<(), RulesError> {
-        self.ask(Wish::NoPod(uid)).await
+        self.remove_pod_soon(uid);
+        self.ask(Wish::Removals).await
+    }
+
+    /// Without waiting for it: before whatever is asked for from here on. The pod may not come again.
+    pub fn remove_pod_soon(&self, uid: PodUid) {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+        // When there is no room the thread is at work, and sees it at its next step.
+        let _ = self.requests.try_send(Request { wish: Wish::Removals, answer: None });
     }
 
     /// Deletes the table and forgets everything in it; the next change begins a new one.

@@ -1,7 +1,5 @@
 //! What chains, sets and interfaces are called.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use ipnet::IpNet;
 use nftables::Family;
 use podspec::PortProtocol;
@@ -46,9 +44,7 @@ pub(super) enum Map {
     HostPorts,
     /// Address, protocol and port: a pod's address and port.
     HostAddresses,
-    /// A pod's interface and address.
-    Sources,
-    /// A pod's address, twice.
+    /// The address of one who may come to connect to itself, twice.
     Own,
     /// A pod's address: the chain of what it may connect to.
     Egress,
@@ -57,13 +53,12 @@ pub(super) enum Map {
 }
 
 impl Map {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Services,
         Self::NodePorts,
         Self::RefusedPorts,
         Self::HostPorts,
         Self::HostAddresses,
-        Self::Sources,
         Self::Own,
         Self::Egress,
         Self::Ingress,
@@ -76,7 +71,6 @@ impl Map {
             Self::RefusedPorts => "refused-ports",
             Self::HostPorts => "host-ports",
             Self::HostAddresses => "host-addresses",
-            Self::Sources => "sources",
             Self::Own => "own",
             Self::Egress => "egress",
             Self::Ingress => "ingress",
@@ -105,15 +99,6 @@ fn of_port(what: &str, name: &ServiceName, protocol: PortProtocol, port: u16, fa
     format!("{what}/{}/{}/{protocol}/{port}/{family}", name.namespace, name.name)
 }
 
-/// The interface on the host of the pod with these addresses.
-pub(super) fn interface(addresses: &[IpAddr]) -> String {
-    let ipv4 = addresses.iter().find_map(|address| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
-    format!("{POD_INTERFACES}{:08x}", u32::from(ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED)))
-}
-
 /// What the names of the interfaces of a network's pods begin with, and no others': the addresses' common digits.
 pub(super) fn interfaces(pods: &[IpNet]) -> Vec<String> {
     const BITS_PER_DIGIT: u8 = 4;
@@ -133,7 +118,7 @@ pub(super) fn interfaces(pods: &[IpNet]) -> Vec<String> {
 mod tests {
     use ipnet::IpNet;
 
-    use super::{interface, interfaces};
+    use super::interfaces;
 
     #[test]
     fn interfaces_are_known_by_the_begin_of_their_names() {
@@ -147,10 +132,9 @@ mod tests {
             let range: IpNet = range.parse().unwrap();
             assert_eq!(interfaces(&[range]), begins, "{range}");
             for address in range.hosts().step_by(1000) {
-                let name = interface(&[address]);
+                let name = crate::link::of(&[address]);
                 assert_eq!(begins.iter().filter(|begin| name.starts_with(*begin)).count(), 1, "{name}");
             }
         }
-        assert_eq!(interface(&["fd00::2".parse().unwrap(), "10.200.0.2".parse().unwrap()]), "mp0ac80002");
     }
 }

@@ -1,6 +1,7 @@
 //! What one Service or one pod has in the table.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use nftables::{Element, Family, Rule, Set};
 
@@ -19,5 +20,11 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn element(&mut self, map: Map, family: Family, element: Element) {
         self.elements.push(((map, family), element));
+    }
+
+    /// The one with this address may come to connect to itself.
+    pub(super) fn own(&mut self, address: IpAddr) {
+        let element = Element::new(vec![address.into(), address.into()]);
+        self.element(Map::Own, Family::of(address), element);
     }
 }

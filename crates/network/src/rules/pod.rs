@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use nftables::{Element, Family, Value, Verdict};
 
-use super::names::{self, Map};
+use super::names::Map;
 use super::packet::protocol_number;
 use super::part::Part;
 use super::policy::{self, Direction};
@@ -14,7 +14,6 @@ use crate::{HostPort, PodRules};
 /// `families` are those that the network has.
 pub(super) fn part(pod: &PodRules, families: &[Family]) -> Part {
     let mut part = Part::default();
-    let interface = names::interface(&pod.addresses);
     let directions = [(Direction::Egress, &pod.policy.egress), (Direction::Ingress, &pod.policy.ingress)];
     let chains = directions.map(|(direction, allowed)| {
         let rules = policy::rules(direction, allowed.as_deref()?);
@@ -23,12 +22,12 @@ pub(super) fn part(pod: &PodRules, families: &[Family]) -> Part {
     for &address in pod.addresses.iter().filter(|address| families.contains(&Family::of(**address))) {
         let family = Family::of(address);
         let value = Value::from(address);
-        let source = vec![Value::Interface(interface.clone()), value.clone()];
-        part.element(Map::Sources, family, Element::new(source));
-        part.element(Map::Own, family, Element::new(vec![value.clone(), value.clone()]));
         for (direction, chain, _) in chains.iter().flatten() {
             let isolate = Element::verdict(vec![value.clone()], Verdict::Jump(chain.clone()));
             part.element(direction.map(), family, isolate);
+        }
+        if !pod.host_ports.is_empty() {
+            part.own(address);
         }
         for port in &pod.host_ports {
             host_port(&mut part, port, address);

@@ -77,6 +77,8 @@ pub(super) fn part(name: &ServiceName, ports: &[Port]) -> Part {
         for number in &port.node_ports {
             part.element(Map::NodePorts, port.family, lead(port.key(*number)));
         }
+        let endpoints: BTreeSet<IpAddr> = port.endpoints.iter().map(SocketAddr::ip).collect();
+        endpoints.into_iter().for_each(|address| part.own(address));
         let rules = match port.affinity {
             None => vec![port.to_any(None)],
             Some(timeout) => {

@@ -11,7 +11,7 @@ use super::names::Map;
 use super::part::Part;
 use super::service::Port;
 use super::{frame, pod, service};
-use crate::{PodPolicy, PodRules, Ranges, ServiceName, ServicePort};
+use crate::{PodRules, Ranges, ServiceName, ServicePort};
 
 /// Whose a part is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,18 +80,10 @@ impl Table {
         self.pods.insert(pod.uid.clone(), pod);
     }
 
-    /// Of a pod that is there; of another nothing is noted, for it comes with its policy.
-    pub(super) fn set_policy(&mut self, uid: &PodUid, policy: PodPolicy) {
+    pub(super) fn remove_pod(&mut self, uid: &PodUid) {
         if !self.pods.contains_key(uid) {
             return;
         }
-        self.note(Owner::Pod(uid.clone()));
-        if let Some(pod) = self.pods.get_mut(uid) {
-            pod.policy = policy;
-        }
-    }
-
-    pub(super) fn remove_pod(&mut self, uid: &PodUid) {
         self.note(Owner::Pod(uid.clone()));
         self.pods.remove(uid);
     }

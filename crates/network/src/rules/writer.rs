@@ -1,16 +1,15 @@
 //! The thread that owns the table.
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, PoisonError};
+use std::{mem, thread};
 
-use nftables::{Conntrack, Datum, Nftables, Operation, Transaction};
-use podspec::PodUid;
+use nftables::{Conntrack, Nftables, Operation, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 use super::flows::Flows;
 use super::table::Table;
-use super::{RulesError, State, WAITING_MAX, watch};
-use crate::{PodPolicy, PodRules, Ranges, ServiceName, ServicePort};
+use super::{Removed, RulesError, State, WAITING_MAX, watch};
+use crate::{PodRules, Ranges, ServiceName, ServicePort};
 
 /// So many requests are one transaction at most.
 const TOGETHER_MAX: usize = 64;
@@ -25,16 +24,20 @@ pub(super) struct Request {
 pub(super) enum Wish {
     Replace(State),
     Service(ServiceName, Vec<ServicePort>),
-    Pod(PodRules),
-    Policies(Vec<(PodUid, PodPolicy)>),
-    NoPod(PodUid),
+    Pods(Vec<PodRules>),
+    /// Of pods that are gone: see [`Removed`].
+    Removals,
     Nothing,
     /// Somebody else deleted the table.
     Again,
 }
 
 /// Ends when all senders are gone; the table stays.
-pub(super) fn start(table: &str, ranges: Ranges) -> Result<mpsc::Sender<Request>, RulesError> {
+pub(super) fn start(
+    table: &str,
+    ranges: Ranges,
+    removed: Removed,
+) -> Result<mpsc::Sender<Request>, RulesError> {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let nftables = Nftables::open()?;
     let conntrack = Conntrack::open()?;
@@ -44,7 +47,8 @@ pub(super) fn start(table: &str, ranges: Ranges) -> Result<mpsc::Sender<Request>
         table: Table::new(ranges),
         nftables,
         conntrack,
-        is_in_force: false,
+        removed,
+        standing: Standing::Unwanted,
         _watch: watch,
     };
     let spawned = thread::Builder::new().name("rules".to_owned()).spawn(move || writer.run(receiver));
@@ -57,9 +61,19 @@ struct Writer {
     table: Table,
     nftables: Nftables,
     conntrack: Conntrack,
-    /// The kernel's table is what `table` says that it is.
-    is_in_force: bool,
+    removed: Removed,
+    standing: Standing,
     _watch: watch::Watch,
+}
+
+/// Of the kernel's table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Nobody has asked for one yet, or there is to be none.
+    Unwanted,
+    /// It is not what it is to be.
+    Wanted,
+    InForce,
 }
 
 impl Writer {
@@ -92,24 +106,25 @@ impl Writer {
     }
 
     fn note(&mut self, wish: Wish) {
+        // What is gone needs no table, and one that is to be gone is not missed.
+        let is_asked = !matches!(wish, Wish::Removals | Wish::Again);
+        if is_asked && self.standing == Standing::Unwanted {
+            self.standing = Standing::Wanted;
+        }
         match wish {
             Wish::Replace(State { services, pods }) => {
                 self.table.clear();
                 services.into_iter().for_each(|(name, ports)| self.table.set_service(name, &ports));
                 pods.into_iter().for_each(|pod| self.table.set_pod(pod));
-                self.is_in_force = false;
+                self.standing = Standing::Wanted;
             }
             Wish::Service(name, ports) => self.table.set_service(name, &ports),
-            Wish::Pod(pod) => self.table.set_pod(pod),
-            Wish::Policies(policies) => {
-                policies.into_iter().for_each(|(uid, policy)| self.table.set_policy(&uid, policy));
-            }
-            Wish::NoPod(uid) => self.table.remove_pod(&uid),
-            Wish::Nothing => {}
-            Wish::Again => {
+            Wish::Pods(pods) => pods.into_iter().for_each(|pod| self.table.set_pod(pod)),
+            Wish::Again if self.standing == Standing::InForce => {
                 tracing::warn!("table inet {} was deleted by another program: it is made anew", self.name);
-                self.is_in_force = false;
+                self.standing = Standing::Wanted;
             }
+            Wish::Removals | Wish::Again | Wish::Nothing => {}
         }
     }
 
@@ -117,6 +132,9 @@ impl Writer {
         if answers.is_empty() {
             return;
         }
+        // After everything that was asked for before them.
+        let removed = mem::take(&mut *self.removed.lock().unwrap_or_else(PoisonError::into_inner));
+        removed.iter().for_each(|uid| self.table.remove_pod(uid));
         let outcome = self.put_in_force();
         if let Err(error) = &outcome {
             tracing::warn!("rules are not in force: {error}");
@@ -126,21 +144,30 @@ impl Writer {
 
     /// By what is different; where the kernel refuses that, because others changed the table, by making it anew.
     fn put_in_force(&mut self) -> Result<(), RulesError> {
-        if self.is_in_force {
-            let change = self.table.change();
-            match self.commit(change.operations) {
-                Ok(()) => {
-                    self.forget(&change.flows);
-                    return Ok(());
+        match self.standing {
+            Standing::Unwanted => return Ok(()),
+            Standing::Wanted => {}
+            Standing::InForce => {
+                let change = self.table.change();
+                match self.commit(change.operations) {
+                    Ok(()) => {
+                        self.forget(&change.flows);
+                        return Ok(());
+                    }
+                    Err(error) => tracing::warn!("the table of rules is not what it was: {error}"),
                 }
-                Err(error) => tracing::warn!("the table of rules is not what it was: {error}"),
+                self.standing = Standing::Wanted;
             }
-            self.is_in_force = false;
         }
-        let mut operations = self.table.everything();
-        operations.extend(self.remembered());
-        self.commit(operations)?;
-        self.is_in_force = true;
+        let everything = self.table.everything();
+        let remembered = self.remembered();
+        // Who is led where is worth less than that they are led somewhere.
+        let made = match self.commit([everything.clone(), remembered].concat()) {
+            Err(error) if !error.is_lasting() => self.commit(everything),
+            made => made,
+        };
+        made?;
+        self.standing = Standing::InForce;
         self.forget(&Flows::all(self.table.ranges()));
         Ok(())
     }
@@ -151,7 +178,7 @@ impl Writer {
 
     fn remove(&mut self) -> Result<(), RulesError> {
         self.table.clear();
-        self.is_in_force = false;
+        self.standing = Standing::Unwanted;
         self.nftables.delete_table(&self.name)?;
         Ok(())
     }
@@ -167,7 +194,6 @@ impl Writer {
             // There is none when the Service is new.
             let mut elements = self.nftables.elements(&self.name, set).unwrap_or_default();
             elements.retain(|element| element.timeout.is_some_and(|(_, left)| !left.is_zero()));
-            debug_assert!(elements.iter().all(|element| matches!(element.datum, Datum::Values(_))));
             if !elements.is_empty() {
                 operations.push(Operation::AddElements { set: set.name.clone(), elements });
             }

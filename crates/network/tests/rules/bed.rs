@@ -240,11 +240,12 @@ impl Bed {
         let mut bed = Self { machine, outside, pods: vec![], rules, runtime };
         outside_serves(&bed.outside);
         (0..pods).for_each(|_| bed.add_pod());
-        bed.wait(bed.rules.replace(bed.state()));
+        // Pods of which there is nothing to say are not said.
+        bed.wait(bed.rules.replace(State::default()));
         Some(bed)
     }
 
-    /// All pods, and no Services.
+    /// All pods, with nothing said of them, and no Services.
     pub(crate) fn state(&self) -> State {
         State { pods: self.pods.iter().map(|pod| pod.rules.clone()).collect(), services: vec![] }
     }

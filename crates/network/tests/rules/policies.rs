@@ -168,13 +168,13 @@ fn pods_that_are_told_the_same_share_a_chain() {
         listed.matches("chain ingress/").count()
     };
     let policy = || ingress(vec![any_port(pods(&[0, 1]))]);
-    let told = (0..3).map(|pod| (bed.pods[pod].rules.uid.clone(), policy())).collect();
-    bed.wait(bed.rules.set_policies(told));
+    let told = (0..3).map(|pod| PodRules { policy: policy(), ..bed.pods[pod].rules.clone() });
+    bed.wait(bed.rules.set_pods(told.collect()));
     assert_eq!(chains(), 1);
     assert_eq!(bed.pods[1].space.get("10.200.0.4:8080"), "pod2 from 10.200.0.3");
     assert_eq!(bed.pods[3].space.get("10.200.0.4:8080"), "dropped");
     bed.policy(0, PodPolicy::default());
-    bed.wait(bed.rules.remove_pod(bed.pods[1].rules.uid.clone()));
+    bed.rules.remove_pod_soon(bed.pods[1].rules.uid.clone());
     assert_eq!(chains(), 1);
     bed.set_pod(PodRules { policy: ingress(vec![]), ..bed.pods[2].rules.clone() });
     assert_eq!(chains(), 1);
