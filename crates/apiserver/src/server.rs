@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 mod first;
 mod local;
+mod pods;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -45,8 +46,10 @@ pub struct ServerConfig {
     pub pki: Option<PathBuf>,
     pub node_name: String,
     pub node_addresses: Vec<IpAddr>,
-    /// The address of the Service `default/kubernetes`.
-    pub service_address: IpAddr,
+    /// Of the Service `default/kubernetes`.
+    pub service_addresses: Vec<IpAddr>,
+    /// Addresses of this machine on which pods reach it, with TLS.
+    pub pod_addresses: Vec<IpAddr>,
     /// `X.Y.Z` of this program.
     pub version: &'static str,
 }
@@ -58,6 +61,8 @@ pub enum StartError {
     Pki(#[from] PkiError),
     #[error("cannot listen on {address}: choose another address with --listen, or stop what listens there")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot listen on {address} for pods: see whether a program holds every port of the machine")]
+    Pods { address: IpAddr, source: io::Error },
     #[error("cannot listen on {}", path.display())]
     Socket { path: PathBuf, source: io::Error },
     #[error("another server answers on {}: stop it first", path.display())]
@@ -77,6 +82,8 @@ pub struct Running {
     pub pki: Arc<Pki>,
     /// Where TLS is served, with the port that was chosen for port 0.
     pub address: Option<SocketAddr>,
+    /// Where TLS is served for pods; all on the same port.
+    pub for_pods: Vec<SocketAddr>,
     listeners: JoinSet<()>,
     socket: Option<PathBuf>,
 }
@@ -89,8 +96,8 @@ impl Server {
     pub async fn start(config: ServerConfig) -> Result<Running, StartError> {
         let names = Names {
             node: config.node_name.clone(),
-            addresses: config.node_addresses.clone(),
-            service: config.service_address,
+            addresses: config.node_addresses.iter().chain(&config.pod_addresses).copied().collect(),
+            services: config.service_addresses,
         };
         let pki = Arc::new(match &config.pki {
             Some(directory) => Pki::open(directory, &names)?,
@@ -108,20 +115,27 @@ impl Server {
             version: config.version,
         });
         let mut listeners = JoinSet::new();
+        let mut streams = Vec::new();
         let mut address = None;
         if let Some(asked) = config.listen {
             let failed = |source| StartError::Listen { address: asked, source };
             let listener = TcpListener::bind(asked).await.map_err(failed)?;
             address = Some(listener.local_addr().map_err(failed)?);
+            streams.push(listener);
+        }
+        let for_pods = pods::listen(&config.pod_addresses, address, &mut streams).await?;
+        if !streams.is_empty() {
             let acceptor = tls::acceptor(&pki)
                 .ok_or_else(|| StartError::Tls { path: config.pki.clone().unwrap_or_default() })?;
-            listeners.spawn(accept_tls(listener, acceptor, api.clone()));
+            for listener in streams {
+                listeners.spawn(accept_tls(listener, acceptor.clone(), api.clone()));
+            }
         }
         if let Some(path) = &config.socket {
             let listener = local::bind(path).await?;
             listeners.spawn(accept_local(listener, api.clone()));
         }
-        Ok(Running { api, pki, address, listeners, socket: config.socket })
+        Ok(Running { api, pki, address, for_pods, listeners, socket: config.socket })
     }
 }
 

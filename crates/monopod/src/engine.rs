@@ -109,7 +109,8 @@ impl Engine {
             pki: plan.pki,
             node_name: machine.name.clone(),
             node_addresses: vec![machine.address],
-            service_address: SERVICE_ADDRESS,
+            service_addresses: vec![SERVICE_ADDRESS],
+            pod_addresses: Vec::new(),
             version: VERSION,
         };
         let server = Server::start(config).await?;

@@ -43,7 +43,7 @@ pub struct Names {
     pub node: String,
     pub addresses: Vec<IpAddr>,
     /// Of the Service `default/kubernetes`.
-    pub service: IpAddr,
+    pub services: Vec<IpAddr>,
 }
 
 /// A private key and its certificate, as PEM.
@@ -85,9 +85,8 @@ impl Names {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        let mut addresses =
-            vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), self.service];
-        addresses.extend(&self.addresses);
+        let mut addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
+        addresses.extend(self.services.iter().chain(&self.addresses));
         addresses.sort();
         addresses.dedup();
         addresses

@@ -33,7 +33,7 @@ impl Drop for Directory {
 
 fn names(addresses: &[[u8; 4]]) -> Names {
     let addresses = addresses.iter().map(|address| IpAddr::from(*address)).collect();
-    Names { node: "node-1".to_owned(), addresses, service: [10, 96, 0, 1].into() }
+    Names { node: "node-1".to_owned(), addresses, services: vec![[10, 96, 0, 1].into()] }
 }
 
 #[test]

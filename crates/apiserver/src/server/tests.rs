@@ -45,7 +45,8 @@ impl Bed {
             pki: Some(self.directory.join("pki")),
             node_name: "node-1".to_owned(),
             node_addresses: Vec::new(),
-            service_address: [10, 96, 0, 1].into(),
+            service_addresses: vec![[10, 96, 0, 1].into()],
+            pod_addresses: Vec::new(),
             version: "1.2.3",
         })
         .await
