@@ -215,6 +215,24 @@ pub fn ip_address(value: &str) -> Vec<String> {
     }
 }
 
+/// Where a service may lead: an address that is somebody's, and neither this machine's alone nor a link's.
+#[must_use]
+pub fn endpoint_address(value: &str) -> Vec<String> {
+    let messages = ip_address(value);
+    let Ok(ip) = value.parse::<IpAddr>() else { return messages };
+    let (link, multicast) = match ip {
+        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
+        IpAddr::V6(v6) => (v6.is_unicast_link_local(), v6.segments()[0] & 0xff0f == 0xff02),
+    };
+    let wrong = [
+        (ip.is_unspecified(), format!("may not be unspecified ({value})")),
+        (ip.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()),
+        (link, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()),
+        (multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned()),
+    ];
+    messages.into_iter().chain(wrong.into_iter().filter(|(is, _)| *is).map(|(_, message)| message)).collect()
+}
+
 /// A range of addresses, with no bits set behind its prefix (StrictIPCIDRValidation).
 #[must_use]
 pub fn cidr(value: &str) -> Vec<String> {
@@ -281,7 +299,8 @@ fn framed_by(value: &str, frame: impl Fn(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        cidr, dns_label, dns_subdomain, environment_name, ip_address, label_value, port_name, qualified_name,
+        cidr, dns_label, dns_subdomain, endpoint_address, environment_name, ip_address, label_value,
+        port_name, qualified_name,
     };
 
     #[test]
@@ -300,6 +319,25 @@ mod tests {
             ("host", Some(valid)),
         ] {
             assert_eq!(ip_address(ip).first().map(String::as_str), message, "{ip}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_endpoints() {
+        for (ip, message) in [
+            ("10.0.0.1", None),
+            ("2001:db8::1", None),
+            ("0.0.0.0", Some("may not be unspecified (0.0.0.0)")),
+            ("127.0.0.1", Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")),
+            ("::1", Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")),
+            ("169.254.1.1", Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")),
+            ("fe80::1", Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")),
+            ("224.0.0.1", Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")),
+            ("ff02::1", Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")),
+            ("here", Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")),
+        ] {
+            let found = endpoint_address(ip);
+            assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), message.as_slice(), "{ip}");
         }
     }
 

@@ -261,7 +261,7 @@ fn slices_are_filled_and_change_little() {
     // One more goes where there is room.
     let more = plan(&["a", "b", "c", "d", "e"], &first);
     assert!(matches!(more[..], [Write::Update(_)]), "{more:?}");
-    let more = carried_out(first.clone(), more);
+    let more = carried_out(first, more);
     assert_eq!(held(&more), ["abc", "de"]);
     // One that takes another's place goes into the slice that changes anyway.
     let swapped = plan(&["a", "c", "d", "e", "f"], &more);
