@@ -200,6 +200,9 @@ impl Network {
     /// All that could not be removed.
     #[must_use]
     pub fn remove(&self) -> Vec<String> {
+        if let Some(rules) = self.rules.get() {
+            rules.end();
+        }
         match NetworkRecord::read(&self.data_dir, &self.name) {
             Ok(Some(dated)) => sweep::remove(&self.data_dir, &self.name, &dated.record),
             Ok(None) => Vec::new(),

@@ -9,6 +9,7 @@ use crate::forwarding;
 use crate::netlink::Netlink;
 use crate::record::{self, NetworkRecord};
 use crate::route::{self, Found, Kind, PROTOCOL};
+use crate::rules::Rules;
 
 /// Removes the networks of engines that are dead, but those that pods have addresses of. Returns what could not be
 /// removed. A network that lasts is kept for the next engine.
@@ -65,6 +66,7 @@ fn give_up(data_dir: &Path, name: &str, record: &NetworkRecord) -> Vec<String> {
     let given_up = claim::give_up(&mut netlink, &record.ranges);
     let mut errors: Vec<String> =
         given_up.err().map(|error| PortError::chain(&error).0).into_iter().collect();
+    errors.extend(Rules::delete(&record.table).err().map(|error| PortError::chain(&error).0));
     // Others go on with what was changed for this one; the last of them puts it back.
     match route::all(&mut netlink) {
         Ok(routes) if routes.iter().any(is_claim) => {

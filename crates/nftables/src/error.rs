@@ -33,11 +33,24 @@ impl Error {
     /// The kernel lacks something, or rights are missing: what a repetition does not mend.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
-        let (Self::Socket { source } | Self::Read { source, .. } | Self::Refused { source, .. }) = self
-        else {
-            return false;
-        };
-        is_unsupported(*source) || matches!(*source, Errno::PERM | Errno::ACCESS)
+        self.is_unsupported()
+            || self.errno().is_some_and(|errno| matches!(errno, Errno::PERM | Errno::ACCESS))
+    }
+
+    /// The kernel has no nf_tables, or lacks a part of it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        self.errno().is_some_and(is_unsupported)
+    }
+
+    fn errno(&self) -> Option<Errno> {
+        match self {
+            Self::Socket { source }
+            | Self::Read { source, .. }
+            | Self::Refused { source, .. }
+            | Self::Connection { source, .. } => Some(*source),
+            Self::Unsteady { .. } | Self::Unacknowledged { .. } => None,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ mod watch;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nftables::Nftables;
 use podspec::PodUid;
@@ -37,11 +37,22 @@ const WAITING_MAX: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Rules {
     requests: mpsc::Sender<Request>,
-    removed: Removed,
+    shared: Arc<Shared>,
 }
 
-/// Pods that are gone, until the thread has seen that.
-type Removed = Arc<Mutex<BTreeSet<PodUid>>>;
+/// What does not wait in the queue.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Pods that are gone, until the thread has seen that.
+    removed: Mutex<BTreeSet<PodUid>>,
+    /// The table is not ours to write any more. Held while it is written.
+    has_ended: Mutex<bool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Neither is ever left half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// All there is to be in a table.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -57,9 +68,9 @@ impl Rules {
     /// # Errors
     /// When there is no netfilter to speak to.
     pub fn open(table: &str, ranges: &Ranges) -> Result<Self, RulesError> {
-        let removed = Removed::default();
-        let requests = writer::start(table, ranges.clone(), removed.clone())?;
-        Ok(Self { requests, removed })
+        let shared = Arc::new(Shared::default());
+        let requests = writer::start(table, ranges.clone(), shared.clone())?;
+        Ok(Self { requests, shared })
     }
 
     /// Exactly this is in force, from one moment to the next. Connections go on, and clients stay with the endpoints that
@@ -102,7 +113,7 @@ impl Rules {
 
     /// Without waiting for it: before whatever is asked for from here on. The pod may not come again.
     pub fn remove_pod_soon(&self, uid: PodUid) {
-        self.removed.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+        lock(&self.shared.removed).insert(uid);
         // When there is no room the thread is at work, and sees it at its next step.
         let _ = self.requests.try_send(Request { wish: Wish::Removals, answer: None });
     }
@@ -115,12 +126,20 @@ impl Rules {
         self.ask(Wish::Nothing).await
     }
 
+    /// Writes the table no more, whatever is asked for, from when this returns: it is somebody else's to delete.
+    pub fn end(&self) {
+        *lock(&self.shared.has_ended) = true;
+    }
+
     /// Deletes the table of a network that nobody has any more; `false`: there was none.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn delete(table: &str) -> Result<bool, RulesError> {
-        Ok(Nftables::open()?.delete_table(table)?)
+        match Nftables::open().and_then(|mut nftables| nftables.delete_table(table)) {
+            Err(error) if error.is_unsupported() => Ok(false),
+            deleted => Ok(deleted?),
+        }
     }
 
     async fn ask(&self, wish: Wish) -> Result<(), RulesError> {

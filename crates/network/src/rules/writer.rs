@@ -1,6 +1,6 @@
 //! The thread that owns the table.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::{mem, thread};
 
 use nftables::{Conntrack, Nftables, Operation, Transaction};
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::flows::Flows;
 use super::table::Table;
-use super::{Removed, RulesError, State, WAITING_MAX, watch};
+use super::{RulesError, Shared, State, WAITING_MAX, lock, watch};
 use crate::{PodRules, Ranges, ServiceName, ServicePort};
 
 /// So many requests are one transaction at most.
@@ -25,7 +25,7 @@ pub(super) enum Wish {
     Replace(State),
     Service(ServiceName, Vec<ServicePort>),
     Pods(Vec<PodRules>),
-    /// Of pods that are gone: see [`Removed`].
+    /// Of pods that are gone: see [`Shared`].
     Removals,
     Nothing,
     /// Somebody else deleted the table.
@@ -36,7 +36,7 @@ pub(super) enum Wish {
 pub(super) fn start(
     table: &str,
     ranges: Ranges,
-    removed: Removed,
+    shared: Arc<Shared>,
 ) -> Result<mpsc::Sender<Request>, RulesError> {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let nftables = Nftables::open()?;
@@ -47,7 +47,7 @@ pub(super) fn start(
         table: Table::new(ranges),
         nftables,
         conntrack,
-        removed,
+        shared,
         standing: Standing::Unwanted,
         _watch: watch,
     };
@@ -61,7 +61,7 @@ struct Writer {
     table: Table,
     nftables: Nftables,
     conntrack: Conntrack,
-    removed: Removed,
+    shared: Arc<Shared>,
     standing: Standing,
     _watch: watch::Watch,
 }
@@ -95,7 +95,10 @@ impl Writer {
         for Request { wish, answer } in requests {
             if matches!(wish, Wish::Nothing) {
                 self.settle(&mut answers);
-                let removed = self.remove();
+                let shared = self.shared.clone();
+                let has_ended = lock(&shared.has_ended);
+                let removed = if *has_ended { Err(RulesError::Ended) } else { self.remove() };
+                drop(has_ended);
                 say(answer, removed);
                 continue;
             }
@@ -133,9 +136,12 @@ impl Writer {
             return;
         }
         // After everything that was asked for before them.
-        let removed = mem::take(&mut *self.removed.lock().unwrap_or_else(PoisonError::into_inner));
+        let removed = mem::take(&mut *lock(&self.shared.removed));
         removed.iter().for_each(|uid| self.table.remove_pod(uid));
-        let outcome = self.put_in_force();
+        let shared = self.shared.clone();
+        let has_ended = lock(&shared.has_ended);
+        let outcome = if *has_ended { Err(RulesError::Ended) } else { self.put_in_force() };
+        drop(has_ended);
         if let Err(error) = &outcome {
             tracing::warn!("rules are not in force: {error}");
         }

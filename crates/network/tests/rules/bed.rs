@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use linux_sys::namespace::{Namespaces, unshare};
-use network::{PodPolicy, PodRules, Ranges, Rules, ServiceName, ServicePort, State};
+use network::{PodPolicy, PodRules, Ranges, Rules, RulesError, ServiceName, ServicePort, State};
 use podspec::{PodUid, PortProtocol};
 
 /// What is refused is refused at once; what takes this long was dropped.
@@ -285,8 +285,15 @@ impl Bed {
         self.pods.push(Pod { space, rules });
     }
 
-    pub(crate) fn wait<E: std::fmt::Display>(&self, done: impl Future<Output = Result<(), E>>) {
-        self.runtime.block_on(done).unwrap_or_else(|error| panic!("{error}"));
+    pub(crate) fn wait(&self, done: impl Future<Output = Result<(), RulesError>>) {
+        self.try_wait(done).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    pub(crate) fn try_wait(
+        &self,
+        done: impl Future<Output = Result<(), RulesError>>,
+    ) -> Result<(), RulesError> {
+        self.runtime.block_on(done)
     }
 
     pub(crate) fn set_service(&self, name: &str, ports: Vec<ServicePort>) {

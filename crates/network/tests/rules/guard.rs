@@ -1,6 +1,6 @@
 //! Who may send what, and what of others is left as it was.
 
-use network::{Rules, State};
+use network::{Rules, RulesError, State};
 
 use crate::bed::{
     Bed, DROPPED_AFTER, GATEWAY, GATEWAY6, MACHINE, OUTSIDE, Space, TABLE, exchange, pod_address, service,
@@ -131,6 +131,12 @@ fn a_table_that_is_not_wanted_any_more_stays_away() {
     assert!(!is_there());
     bed.set_pod(bed.pods[0].rules.clone());
     assert!(is_there());
+    // When its engine has ended others may delete it, and it does not come back.
+    bed.rules.end();
+    assert!(bed.machine.run(|| Rules::delete(TABLE)).unwrap());
+    let refused = bed.try_wait(bed.rules.set_pod(bed.pods[0].rules.clone()));
+    assert!(matches!(refused, Err(RulesError::Ended)), "{refused:?}");
+    assert!(!is_there());
 }
 
 #[test]
