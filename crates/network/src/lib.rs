@@ -26,5 +26,5 @@ pub use maker::MakeError;
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};
 pub use network::{Network, NetworkError, Options, PolicySource};
 pub use ranges::Ranges;
-pub use rules::{Rules, RulesError, State};
+pub use rules::{ForeignDrop, Rules, RulesError, State, Way, foreign_drops};
 pub use sweep::clear;

@@ -10,6 +10,9 @@ use crate::socket::{DUMP_TRIES_MAX, Dump, Socket};
 use crate::tables::Nftables;
 use crate::value::separate;
 
+/// Every family.
+const UNSPECIFIED: u8 = 0;
+
 const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_GETRULE: u16 = 7;
@@ -49,12 +52,24 @@ impl Nftables {
     /// # Errors
     /// When the kernel does not tell.
     pub fn base_chains(&mut self) -> Result<Vec<BaseChain>, Error> {
-        const UNSPECIFIED: u8 = 0;
         let mut chains = self.list("list the chains", NFT_MSG_GETCHAIN, UNSPECIFIED, |_| {}, base_chain)?;
         for (family, chain) in &mut chains {
             chain.refuses |= self.ends_in_refusal(*family, &chain.table, &chain.chain)?;
         }
         Ok(chains.into_iter().map(|(_, chain)| chain).collect())
+    }
+
+    /// The table and the name of every chain, whatever sees it.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn chain_names(&mut self) -> Result<Vec<(String, String)>, Error> {
+        const TABLE: u16 = 1;
+        const NAME: u16 = 3;
+        let read = |_: u8, attributes: Attributes<'_>| {
+            Some((attributes.text(TABLE)?.to_owned(), attributes.text(NAME)?.to_owned()))
+        };
+        self.list("list the chains", NFT_MSG_GETCHAIN, UNSPECIFIED, |_| {}, read)
     }
 
     /// What rules have put in a map.

@@ -5,6 +5,7 @@
 
 mod error;
 mod flows;
+mod foreign;
 mod frame;
 mod names;
 mod packet;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{PodRules, Ranges, ServiceName, ServicePort};
 
 pub use error::RulesError;
+pub use foreign::{ForeignDrop, Way, foreign_drops};
 
 use writer::{Request, Wish};
 

@@ -1,10 +1,10 @@
 //! Who may send what, and what of others is left as it was.
 
-use network::{Rules, RulesError, State};
+use network::{Rules, RulesError, State, foreign_drops};
 
 use crate::bed::{
-    Bed, DROPPED_AFTER, GATEWAY, GATEWAY6, MACHINE, OUTSIDE, Space, TABLE, exchange, pod_address, service,
-    service_name,
+    Bed, DROPPED_AFTER, GATEWAY, GATEWAY6, MACHINE, OUTSIDE, Space, TABLE, exchange, pod_address, ranges,
+    service, service_name,
 };
 
 /// What a firewall and another container engine have, as far as matters.
@@ -154,4 +154,36 @@ fn a_table_that_others_flush_comes_back() {
     bed.set_service("web", vec![]);
     bed.set_service("web", vec![service(&["10.201.0.9"], &[0])]);
     assert_eq!(bed.pods[0].space.get("10.201.0.9:80"), format!("pod0 from {GATEWAY}"));
+}
+
+#[test]
+fn the_refusal_of_another_table_is_final_and_reported() {
+    let Some(bed) = Bed::new(1) else { return };
+    let reported = || -> Vec<String> {
+        let drops = bed.machine.run(|| foreign_drops(&ranges())).unwrap();
+        drops
+            .iter()
+            .map(|drop| format!("{} {} {} {:?}", drop.family, drop.table, drop.chain, drop.way))
+            .collect()
+    };
+    let pod = &bed.pods[0].space;
+    assert_eq!(reported(), Vec::<String>::new());
+    assert_eq!(pod.get("192.168.7.2:80"), format!("outside from {MACHINE}"));
+    bed.machine.nft(
+        "table ip filter {
+          chain DOCKER-USER { }
+          chain FORWARD { type filter hook forward priority filter; policy drop; jump DOCKER-USER; }
+        }
+        table inet other {
+          chain in { type filter hook input priority 10; iifname \"mp*\" tcp dport 81 drop; }
+          chain through { type filter hook forward priority 10; ct state established accept; counter reject; }
+        }",
+    );
+    assert_eq!(reported(), ["ip filter FORWARD Through", "inet other through Through"]);
+    assert_eq!(pod.get("192.168.7.2:80"), "dropped");
+    bed.machine.nft("delete chain inet other through");
+    assert_eq!(pod.get("192.168.7.2:80"), "dropped");
+    // What the report says.
+    bed.machine.nft("add rule ip filter DOCKER-USER ip saddr 10.200.0.0/16 accept\nadd rule ip filter DOCKER-USER ip daddr 10.200.0.0/16 accept");
+    assert_eq!(pod.get("192.168.7.2:80"), format!("outside from {MACHINE}"));
 }
