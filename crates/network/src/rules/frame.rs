@@ -1,6 +1,9 @@
 //! What of the table is always there: base chains, the maps that Services and pods put elements in, and the rules that
 //! lead to them.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 use nftables::{
     Base, Chain, ChainType, Data, Family, Field, Hook, Kind, Lookup, Operation, Policy, Rule, Set, Statement,
     Value, Verdict,
@@ -124,8 +127,7 @@ impl Frame<'_> {
     /// Nor does a pod reach what listens on this machine's loopback: `route_localnet`, which node ports of 127.0.0.1
     /// need, would let it.
     fn pods(&self) -> Vec<Line> {
-        let loopback = Packet(Family::Ipv4).loopback();
-        let to_loopback = Statement::Within(Field::Destination4, loopback);
+        let to_loopback = Statement::Within(Field::Destination4, loopback_range());
         let mut lines = vec![(names::FROM_PODS, vec![Packet(Family::Ipv4).is(), to_loopback, drop()])];
         // The host's routes to its pods say whose an address is, so nobody has to be told of a pod for this.
         lines.push((names::FROM_PODS, vec![Statement::Is(Field::ReversePath, Value::Number(0)), drop()]));
@@ -162,19 +164,25 @@ impl Frame<'_> {
     }
 
     /// A host port is a pod's alone, and the scheduler keeps others away; a node port of the same number gives way.
+    ///
+    /// Not at ::1, where connections that were translated are lost: the kernel has no `route_localnet` for IPv6.
     fn ports(&self) -> Vec<Line> {
         let of_family = |family| {
             let packet = Packet(family);
+            let to_loopback = Statement::Is(packet.destination(), IpAddr::from(Ipv6Addr::LOCALHOST).into());
+            let not_there = (names::PORTS, vec![packet.is(), to_loopback, accept()]);
             let choose = |fields, map| {
                 let chosen = Statement::Choose(fields, named(map, family));
                 (names::PORTS, vec![packet.is(), chosen, Statement::DnatToChosen(family)])
             };
             let node_ports = Statement::Dispatch(packet.port(), named(Map::NodePorts, family));
-            [
+            let mut lines = if family == Family::Ipv6 { vec![not_there] } else { vec![] };
+            lines.extend([
                 choose(packet.addressed(), Map::HostAddresses),
                 choose(packet.port(), Map::HostPorts),
                 (names::PORTS, vec![packet.is(), node_ports]),
-            ]
+            ]);
+            lines
         };
         families(self.ranges).flat_map(of_family).collect()
     }
@@ -187,8 +195,13 @@ impl Frame<'_> {
             let as_gateway = || Statement::Snat(gateway);
             for begin in &self.interfaces {
                 let to_pods = || Statement::Begins(Field::OutputInterface, begin.clone());
-                let from_loopback = Statement::Within(packet.source(), packet.loopback());
-                lines.push((names::POSTROUTING, vec![packet.is(), to_pods(), from_loopback, as_gateway()]));
+                if packet.0 == Family::Ipv4 {
+                    let from_loopback = Statement::Within(packet.source(), loopback_range());
+                    lines.push((
+                        names::POSTROUTING,
+                        vec![packet.is(), to_pods(), from_loopback, as_gateway()],
+                    ));
+                }
                 let own = Statement::In(packet.both(), named(Map::Own, packet.0));
                 lines.push((names::POSTROUTING, vec![packet.is(), to_pods(), own, as_gateway()]));
             }
@@ -306,6 +319,11 @@ fn goto(chain: &str) -> Statement {
 
 fn jump(chain: &str) -> Statement {
     Statement::Do(Verdict::Jump(chain.to_owned()))
+}
+
+/// 127.0.0.0/8
+fn loopback_range() -> IpNet {
+    IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8)
 }
 
 fn loopback() -> Value {

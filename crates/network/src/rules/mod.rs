@@ -14,6 +14,8 @@ mod pod;
 mod policy;
 mod service;
 mod table;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

@@ -1,7 +1,5 @@
 //! Where things are in a packet of either family.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use nftables::{Family, Field, Statement};
 use podspec::PortProtocol;
@@ -54,13 +52,5 @@ impl Packet {
 
     pub(super) fn addressed(self) -> Vec<Field> {
         vec![self.destination(), Field::Protocol, Field::DestinationPort]
-    }
-
-    pub(super) fn loopback(self) -> IpNet {
-        let (address, prefix): (IpAddr, u8) = match self.0 {
-            Family::Ipv4 => ([127, 0, 0, 0].into(), 8),
-            Family::Ipv6 => (std::net::Ipv6Addr::LOCALHOST.into(), 128),
-        };
-        IpNet::new(address, prefix).expect("a prefix of its family")
     }
 }

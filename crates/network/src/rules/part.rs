@@ -19,7 +19,10 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn element(&mut self, map: Map, family: Family, element: Element) {
-        self.elements.push(((map, family), element));
+        let entry = ((map, family), element);
+        if !self.elements.contains(&entry) {
+            self.elements.push(entry);
+        }
     }
 
     /// The one with this address may come to connect to itself.

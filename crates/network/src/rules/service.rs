@@ -31,15 +31,10 @@ pub(super) struct Port {
 pub(super) fn ports(ports: &[ServicePort], families: &[Family]) -> Vec<Port> {
     let mut found: BTreeMap<(u8, u16, Family), Port> = BTreeMap::new();
     for port in ports {
-        for &family in families {
+        for &family in families.iter().filter(|family| is_of(port, **family)) {
             let of_family = |address: &IpAddr| Family::of(*address) == family;
-            let addresses: BTreeSet<IpAddr> = port.addresses.iter().copied().filter(of_family).collect();
-            let endpoints: BTreeSet<SocketAddr> =
-                port.endpoints.iter().copied().filter(|endpoint| of_family(&endpoint.ip())).collect();
-            let is_of_none = port.addresses.is_empty() && port.endpoints.is_empty();
-            if addresses.is_empty() && endpoints.is_empty() && !is_of_none {
-                continue;
-            }
+            let addresses = port.addresses.iter().copied().filter(of_family);
+            let endpoints = port.endpoints.iter().copied().filter(|endpoint| of_family(&endpoint.ip()));
             let key = (protocol_number(port.protocol), port.port, family);
             let one = found.entry(key).or_insert_with(|| Port {
                 protocol: port.protocol,
@@ -56,6 +51,13 @@ pub(super) fn ports(ports: &[ServicePort], families: &[Family]) -> Vec<Port> {
         }
     }
     found.into_values().collect()
+}
+
+/// By its addresses; one that has none is of the families of its endpoints, or of any.
+fn is_of(port: &ServicePort, family: Family) -> bool {
+    let endpoints: Vec<IpAddr> = port.endpoints.iter().map(SocketAddr::ip).collect();
+    let known = if port.addresses.is_empty() { &endpoints } else { &port.addresses };
+    known.is_empty() || known.iter().any(|address| Family::of(*address) == family)
 }
 
 pub(super) fn part(name: &ServiceName, ports: &[Port]) -> Part {

@@ -24,7 +24,7 @@ enum Owner {
 type Place = (Map, Family, Vec<Value>);
 
 /// What is wanted, and what was last said to be in force.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Table {
     ranges: Ranges,
     families: Vec<Family>,
@@ -35,7 +35,7 @@ pub(super) struct Table {
     in_force: InForce,
 }
 
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 struct InForce {
     parts: BTreeMap<Owner, Part>,
     /// Who claims an element; the last one has it.
@@ -195,7 +195,7 @@ impl InForce {
             let place = place(element);
             draft.touch(&place, self);
             if let Some(claims) = self.claims.get_mut(&place) {
-                claims.retain(|(claimant, _)| claimant != owner);
+                claims.retain(|(claimant, claimed)| claimant != owner || *claimed != element.1);
                 if claims.is_empty() {
                     self.claims.remove(&place);
                 }

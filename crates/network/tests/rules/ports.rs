@@ -44,6 +44,8 @@ fn a_node_port_is_at_every_address() {
     }
     // The pod itself, by the machine's address.
     assert_eq!(bed.pods[0].space.get("192.168.7.1:30080"), format!("pod0 from {GATEWAY}"));
+    // Where it cannot be, it is not held up.
+    assert_eq!(bed.machine.get("[::1]:30080"), "refused");
     // A Service's address is not a node's.
     assert_eq!(bed.pods[1].space.get("10.201.0.9:30080"), "refused");
     assert_eq!(bed.machine.get("[fd13::9]:30080"), "refused");
