@@ -28,8 +28,13 @@ pub trait NodeBackend: Send + Sync + Debug + 'static {
     /// Until the container's main process has ended.
     fn attach(&self, container: ContainerTarget, io: ProcessIo) -> Answer<'_, ()>;
 
-    /// A connection to a port of the pod, from within its network namespace.
+    /// A connection to a port of the pod's loopback, from within its network namespace.
     fn dial(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>>;
+
+    /// A connection to a port of the pod's address or, where nobody listens there, of its loopback.
+    fn dial_address(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
+        self.dial(pod, port)
+    }
 
     /// A page of the node, as `nodes/NAME/proxy/PATH` asks for it: `healthz`, `configz`, `pods`, `stats/summary`,
     /// `metrics`. `path` has no slash in front.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -30,7 +31,7 @@ const COLD_ROOTS: &str = "cold";
 /// A disk that is nearly full is no reason to stop what is measured.
 const NEVER_EVICT: [&str; 2] = ["--eviction-hard", "none"];
 /// What the shim says of a pod without a network.
-const IP: &str = "127.0.0.1";
+const IPS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
 /// Removed with everything in it when it is dropped, or by the next one.
 #[derive(Debug)]
@@ -200,7 +201,7 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
     let (image, _) = tokio.block_on(node.images().ensure("localhost/host", PullPolicy::Never))?;
     let spec = &pod.spec;
     let of_host = || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
-    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, IP, of_host);
+    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, of_host);
     let etc = dir.join("etc");
     let volumes = spec.volumes.iter().map(|volume| match &volume.source {
         VolumeSource::HostPath { path, .. } => Ok((volume.name.to_string(), PathBuf::from(path))),
@@ -214,7 +215,7 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
         shm: shm_path(&dir),
         volumes: volumes.collect::<Result<_>>()?,
         cgroup_v2: Hierarchies::detect()?.is_v2(),
-        ip: IP.to_owned(),
+        ips: IPS.to_vec(),
     };
     let containers = spec.containers.iter().map(|container| {
         container_config(

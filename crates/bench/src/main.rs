@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use bed::Bed;
+use linux_sys::namespace::{self, Namespaces};
 use report::Report;
 use workload::Size;
 
@@ -57,6 +58,9 @@ fn measure(args: &[&str]) -> Result<()> {
         bail!("needs root, as monopod does: it makes namespaces, mounts and cgroups");
     }
     let mut report = Report::new(options.size);
+    // Before there is any other thread: engines change the network that they are in.
+    namespace::unshare(Namespaces::NET).context("cannot make a network namespace")?;
+    namespace::set_loopback_up().context("cannot set its loopback interface up")?;
     let bed = Bed::new(&options.program)?;
     workload::measure(&bed, options.size, options.only.as_deref(), &options.program, &mut report)?;
     report.finish();

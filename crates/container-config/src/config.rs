@@ -1,5 +1,6 @@
 //! The types between the pure configuration and the code that spawns.
 
+use core::net::IpAddr;
 use std::path::PathBuf;
 
 use podspec::{ContainerName, TerminationMessagePolicy};
@@ -48,7 +49,8 @@ pub struct SandboxFacts {
     pub volumes: std::collections::BTreeMap<String, PathBuf>,
     /// cgroup v2 is mounted at /sys/fs/cgroup.
     pub cgroup_v2: bool,
-    pub ip: String,
+    /// Of the pod, IPv4 first.
+    pub ips: Vec<IpAddr>,
 }
 
 /// What the node offers its pods; read once, when an engine starts.
@@ -56,8 +58,8 @@ pub struct SandboxFacts {
 pub struct NodeFacts {
     /// The name of its Node object.
     pub name: String,
-    /// Of the machine itself.
-    pub address: String,
+    /// Of the machine itself, IPv4 first.
+    pub addresses: Vec<IpAddr>,
     pub cpu_milli: u64,
     /// Of the file system that holds the pods.
     pub storage_bytes: u64,

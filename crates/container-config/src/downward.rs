@@ -1,5 +1,6 @@
 //! What a pod may know of itself (<https://kubernetes.io/docs/concepts/workloads/pods/downward-api/>).
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -11,21 +12,21 @@ use crate::config::NodeFacts;
 use crate::error::ConfigError;
 use crate::resources::bounded;
 
-/// `own` is the container that asks, when one does; `ip` the pod's, which files never have.
+/// `own` is the container that asks, when one does; `ips` the pod's, which files never have.
 pub(crate) fn value(
     wanted: &DownwardValue,
     pod: &Pod,
     own: Option<&Container>,
     node: &NodeFacts,
-    ip: &str,
+    ips: &[IpAddr],
 ) -> Result<String, ConfigError> {
     match wanted {
-        DownwardValue::Field(field) => Ok(pod_field(field, pod, node, ip)),
+        DownwardValue::Field(field) => Ok(pod_field(field, pod, node, ips)),
         DownwardValue::Resource(field) => resource(field, pod, own, node),
     }
 }
 
-fn pod_field(field: &PodField, pod: &Pod, node: &NodeFacts, ip: &str) -> String {
+fn pod_field(field: &PodField, pod: &Pod, node: &NodeFacts, ips: &[IpAddr]) -> String {
     let entry = |map: &BTreeMap<String, String>, key: &str| map.get(key).cloned().unwrap_or_default();
     match field {
         PodField::Name => pod.name.clone(),
@@ -37,9 +38,15 @@ fn pod_field(field: &PodField, pod: &Pod, node: &NodeFacts, ip: &str) -> String 
         PodField::Annotation(key) => entry(&pod.annotations, key),
         PodField::NodeName => node.name.clone(),
         PodField::ServiceAccountName => pod.spec.service_account.clone(),
-        PodField::HostIp | PodField::HostIps => node.address.clone(),
-        PodField::PodIp | PodField::PodIps => ip.to_owned(),
+        PodField::HostIp => all(&node.addresses[..node.addresses.len().min(1)]),
+        PodField::HostIps => all(&node.addresses),
+        PodField::PodIp => all(&ips[..ips.len().min(1)]),
+        PodField::PodIps => all(ips),
     }
+}
+
+fn all(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// `key="value"`, a line each, without a newline at the end.

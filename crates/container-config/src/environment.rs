@@ -43,7 +43,7 @@ pub(crate) fn container_env(
             |name: &str| resolved.iter().find(|known| known.name == name).map(|known| known.value.as_str());
         let value = match &var.source {
             EnvSource::Value(value) => expand(value, lookup),
-            EnvSource::Downward(wanted) => downward::value(wanted, pod, Some(container), node, &facts.ip)?,
+            EnvSource::Downward(wanted) => downward::value(wanted, pod, Some(container), node, &facts.ips)?,
             EnvSource::Key { object, key } => match value_of(object, key, pod, objects)? {
                 Some(value) => text(&var.name, value)?,
                 None => continue,

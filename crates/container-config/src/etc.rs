@@ -1,5 +1,6 @@
 //! The files of /etc that a pod's containers share.
 
+use core::net::IpAddr;
 use std::fmt::Write;
 
 use podspec::Pod;
@@ -19,8 +20,8 @@ pub struct EtcFiles {
     pub resolv_conf: String,
 }
 
-/// `ip` is the pod's; `of_host` reads the machine's own files, which a pod on its network has too.
-pub fn etc_files(pod: &Pod, ip: &str, of_host: impl FnOnce() -> EtcFiles) -> EtcFiles {
+/// `ips` are the pod's; `of_host` reads the machine's own files, which a pod on its network has too.
+pub fn etc_files(pod: &Pod, ips: &[IpAddr], of_host: impl FnOnce() -> EtcFiles) -> EtcFiles {
     let spec = &pod.spec;
     let of_host = of_host();
     let resolv_conf = resolv_conf(spec, || of_host.resolv_conf);
@@ -34,7 +35,7 @@ pub fn etc_files(pod: &Pod, ip: &str, of_host: impl FnOnce() -> EtcFiles) -> Etc
     };
     // One that is too long has no sandbox.
     let hostname = kernel_hostname(pod).unwrap_or_else(|_| spec.hostname.clone());
-    EtcFiles { hosts: pod_hosts(ip, &names, &spec.host_aliases), hostname, resolv_conf }
+    EtcFiles { hosts: pod_hosts(ips, &names, &spec.host_aliases), hostname, resolv_conf }
 }
 
 /// The pod's name in the cluster's domain.
@@ -67,8 +68,8 @@ pub struct HostnameTooLong {
 }
 
 /// <https://kubernetes.io/docs/tasks/network/customize-hosts-file-for-pods/>
-fn pod_hosts(ip: &str, names: &str, aliases: &[HostAlias]) -> String {
-    let own = format!("{ip}\t{names}\n");
+fn pod_hosts(ips: &[IpAddr], names: &str, aliases: &[HostAlias]) -> String {
+    let own: String = ips.iter().map(|ip| format!("{ip}\t{names}\n")).collect();
     let fixed = "# Kubernetes-managed hosts file.\n\
                  127.0.0.1\tlocalhost\n\
                  ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -97,9 +98,15 @@ fn alias_lines(aliases: &[HostAlias]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use core::net::IpAddr;
+
     use podspec::spec::HostAlias;
 
     use super::{EtcFiles, etc_files, host_network_hosts, kernel_hostname, pod_hosts};
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
 
     fn aliases() -> Vec<HostAlias> {
         let alias = |ip: &str, names: &[&str]| HostAlias {
@@ -123,8 +130,10 @@ mod tests {
             # Entries added by HostAliases.\n\
             10.1.2.3\tfoo.local\tbar.local\n\
             10.1.2.4\tbaz\n";
-        assert_eq!(pod_hosts("10.0.0.7", "web", &aliases()), expected);
-        assert!(pod_hosts("10.0.0.7", "web", &[]).ends_with("\n10.0.0.7\tweb\n"));
+        assert_eq!(pod_hosts(&ips(&["10.0.0.7"]), "web", &aliases()), expected);
+        assert!(pod_hosts(&ips(&["10.0.0.7"]), "web", &[]).ends_with("\n10.0.0.7\tweb\n"));
+        let both = pod_hosts(&ips(&["10.0.0.7", "fd00::7"]), "web", &[]);
+        assert!(both.ends_with("\n10.0.0.7\tweb\nfd00::7\tweb\n"), "{both}");
     }
 
     #[test]
@@ -145,9 +154,9 @@ mod tests {
         let mut pod = crate::tests::pod(Vec::new());
         (pod.namespace, pod.spec.hostname) = ("prod".to_owned(), "web-0".to_owned());
         pod.spec.hostname_as_fqdn = true;
-        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "web-0", "without a subdomain");
+        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "web-0", "without a subdomain");
         pod.spec.subdomain = "web".to_owned();
-        let files = etc_files(&pod, "10.0.0.7", of_host);
+        let files = etc_files(&pod, &ips(&["10.0.0.7"]), of_host);
         assert!(
             files.hosts.ends_with("\n10.0.0.7\tweb-0.web.prod.svc.cluster.local\tweb-0\n"),
             "{}",
@@ -155,9 +164,9 @@ mod tests {
         );
         assert_eq!(files.hostname, "web-0.web.prod.svc.cluster.local");
         pod.spec.hostname_as_fqdn = false;
-        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "web-0");
+        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "web-0");
         pod.spec.host_network = true;
-        assert_eq!(etc_files(&pod, "10.0.0.7", of_host).hostname, "box");
+        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "box");
     }
 
     #[test]

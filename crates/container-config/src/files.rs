@@ -105,7 +105,8 @@ fn of_object(
 
 fn of_pod(items: &[DownwardFile], pod: &Pod, node: &NodeFacts, default_mode: u32) -> Result<Files, String> {
     let file = |item: &DownwardFile| {
-        let content = downward::value(&item.value, pod, None, node, "").map_err(|error| error.to_string())?;
+        let content =
+            downward::value(&item.value, pod, None, node, &[]).map_err(|error| error.to_string())?;
         let mode = item.mode.unwrap_or(default_mode);
         Ok((item.path.clone(), File { content: content.into_bytes(), mode, uid: None }))
     };

@@ -80,14 +80,14 @@ fn facts() -> SandboxFacts {
             ("cache".to_owned(), file("volumes/cache")),
         ]),
         cgroup_v2: true,
-        ip: "127.0.0.1".to_owned(),
+        ips: vec![core::net::Ipv4Addr::LOCALHOST.into()],
     }
 }
 
 fn node() -> NodeFacts {
     NodeFacts {
         name: "box".to_owned(),
-        address: "192.0.2.7".to_owned(),
+        addresses: vec!["192.0.2.7".parse().unwrap()],
         cpu_milli: 4_000,
         storage_bytes: 100 << 30,
         memory_bytes: 16 << 30,

@@ -1,13 +1,15 @@
 //! A test's own place: a root directory, a link to the program, a trace, and the pods it made.
 
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use linux_sys::namespace::{self, Namespaces};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
@@ -34,8 +36,13 @@ pub(crate) struct Bed {
 }
 
 impl Bed {
-    /// Makes the place in `dir`, with a link to `program` so that its processes can be told apart.
+    /// Makes the place in `dir`, with a link to `program` so that its processes can be told apart, and moves this thread,
+    /// and what it starts, into a network namespace of its own: engines change the network that they are in.
     pub(crate) fn new(dir: PathBuf, program: &Path) -> Result<Self> {
+        if rustix::process::geteuid().is_root() {
+            namespace::unshare(Namespaces::NET).context("cannot make a network namespace")?;
+            namespace::set_loopback_up().context("cannot set its loopback interface up")?;
+        }
         let trace_dir = dir.join("trace");
         let pods_dir = dir.join("root/var/lib/monopod/pods");
         for made in [&trace_dir, &pods_dir] {
@@ -158,6 +165,20 @@ impl Bed {
     pub(crate) fn start(&self, command: &mut Command) -> Result<Engine> {
         let n = self.files.fetch_add(1, Ordering::Relaxed);
         Engine::start(command, self.dir.join(format!("{n}.out")), self.dir.join(format!("{n}.err")))
+    }
+
+    /// [`Self::start`] in the machine's own network namespace, for what needs the outside.
+    pub(crate) fn start_outside(&self, command: &mut Command) -> Result<Engine> {
+        let outside = fs::File::open("/proc/self/ns/net").context("cannot find the machine's network")?;
+        std::thread::scope(|scope| {
+            let starting = scope.spawn(|| {
+                if rustix::process::geteuid().is_root() {
+                    namespace::setns(outside.as_fd(), Namespaces::NET).context("cannot go outside")?;
+                }
+                self.start(command)
+            });
+            starting.join().map_err(|_| anyhow!("the thread that starts a program panicked"))?
+        })
     }
 
     /// Starts `run` on the pod.

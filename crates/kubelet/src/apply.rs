@@ -112,8 +112,9 @@ impl<N: Node> Effects<N> {
     }
 
     /// Of the newest sandbox.
-    pub(crate) fn pod_ip(&self) -> Option<IpAddr> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.ip.parse().ok()
+    pub(crate) fn pod_ips(&self) -> Vec<IpAddr> {
+        let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.as_ref().map(|facts| facts.ips.clone()).unwrap_or_default()
     }
 
     /// Takes over the sandbox of an earlier engine; `false` when there is none alive.
@@ -147,9 +148,9 @@ impl<N: Node> Effects<N> {
         let observer: Arc<dyn Observer> = Arc::clone(&self.inbox) as Arc<dyn Observer>;
         match self.node.runtime().create_sandbox(&pod, attempt, config, observer).await {
             Ok(facts) => {
-                let ip = facts.ip.clone();
+                let ips = facts.ips.clone();
                 self.keep_facts(facts);
-                Observation::SandboxCreated { attempt, ip }
+                Observation::SandboxCreated { attempt, ips }
             }
             Err(PortError(message)) => Observation::SandboxCreateFailed { attempt, message },
         }

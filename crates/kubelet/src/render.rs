@@ -1,6 +1,7 @@
 //! [`PodView`] to `v1.PodStatus` JSON: every field that a kubelet fills in.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use lifecycle::{
     Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase, ProcessUser,
@@ -13,7 +14,8 @@ use crate::status::PodView;
 /// What the node and the object store know of the pod and the kubelet's plan does not.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RenderFacts {
-    pub host_ip: String,
+    /// IPv4 first.
+    pub host_ips: Vec<IpAddr>,
     /// `metadata.generation`.
     pub generation: i64,
 }
@@ -31,11 +33,11 @@ pub fn pod_status(pod: &Pod, view: &PodView, facts: &RenderFacts) -> Value {
     insert_some(&mut out, "reason", status.reason.as_ref());
     insert_some(&mut out, "message", status.message.as_ref());
     insert_some(&mut out, "startTime", status.start_time.map(time).as_ref());
-    out.insert("hostIP".into(), json!(facts.host_ip));
-    out.insert("hostIPs".into(), json!([{ "ip": facts.host_ip }]));
-    if let Some(ip) = &status.pod_ip {
-        out.insert("podIP".into(), json!(ip));
-        out.insert("podIPs".into(), json!([{ "ip": ip }]));
+    for (one, all, ips) in [("hostIP", "hostIPs", &facts.host_ips), ("podIP", "podIPs", &status.pod_ips)] {
+        if let Some(ip) = ips.first() {
+            out.insert(one.into(), json!(ip));
+            out.insert(all.into(), ips.iter().map(|ip| json!({ "ip": ip })).collect());
+        }
     }
     let containers = |list: &[ContainerStatus]| -> Vec<Value> {
         list.iter().map(|container| render_container(pod, container)).collect()

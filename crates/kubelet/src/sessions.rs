@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lifecycle::{ContainerState, ContainerStatus};
 use podspec::{ContainerName, PodUid, VolumeName};
-use ports::{ExecIo, ExecSession, PodContext, PortError, RuntimeService, SessionError, Streams};
+use ports::{ExecIo, ExecSession, LOOPBACKS, PodContext, PortError, RuntimeService, SessionError, Streams};
 
 use crate::kubelet::{Kubelet, NoSuchPod};
 use crate::{Node, PodView};
@@ -43,13 +43,27 @@ impl<N: Node> Kubelet<N> {
         self.node().runtime().attach(&pod, container, stdin).await
     }
 
-    /// [`RuntimeService::dial`] into a pod that is here.
+    /// [`RuntimeService::dial`] to the loopback of a pod that is here.
     ///
     /// # Errors
     /// When the pod has no sandbox, or nobody listens.
     pub async fn dial(&self, uid: &PodUid, port: u16) -> Result<TcpStream, SessionError> {
         let pod = self.pod_here(uid)?;
-        self.node().runtime().dial(&pod, port).await
+        self.node().runtime().dial(&pod, &LOOPBACKS, port).await
+    }
+
+    /// [`RuntimeService::dial`] to the addresses of a pod that is here, and then to its loopback.
+    ///
+    /// # Errors
+    /// As [`Self::dial`]'s.
+    pub async fn dial_address(&self, uid: &PodUid, port: u16) -> Result<TcpStream, SessionError> {
+        let subscription = self.subscribe(uid);
+        let subscription =
+            subscription.map_err(|NoSuchPod(uid)| SessionError::NotRunning(NoSuchPod(uid).to_string()))?;
+        let mut addresses =
+            subscription.view.borrow().as_ref().map(|view| view.status.pod_ips.clone()).unwrap_or_default();
+        addresses.extend(LOOPBACKS);
+        self.node().runtime().dial(&subscription.pod, &addresses, port).await
     }
 
     /// [`RuntimeService::open_volume`] of a pod that is here.

@@ -16,7 +16,7 @@ impl Observed {
             SandboxState::Ready { since, .. } => since,
             _ => at,
         };
-        self.sandbox = SandboxState::Ready { attempt: snapshot.attempt, since, ip: snapshot.ip.clone() };
+        self.sandbox = SandboxState::Ready { attempt: snapshot.attempt, since, ips: snapshot.ips.clone() };
         let mut records: Vec<&ContainerRecord> = snapshot.containers.iter().collect();
         // In the order in which an engine would have learned of them: one end may be due to another.
         records.sort_by_key(|record| record.exit.as_ref().map(|exit| exit.finished.boot));

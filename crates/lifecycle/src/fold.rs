@@ -196,8 +196,8 @@ impl Observed {
     fn observe_sandbox(&mut self, observation: &Observation, at: Moment) {
         let current = self.sandbox.attempt();
         match observation {
-            Observation::SandboxCreated { attempt, ip } if current == Some(*attempt) => {
-                self.sandbox = SandboxState::Ready { attempt: *attempt, since: at, ip: ip.clone() };
+            Observation::SandboxCreated { attempt, ips } if current == Some(*attempt) => {
+                self.sandbox = SandboxState::Ready { attempt: *attempt, since: at, ips: ips.clone() };
             }
             Observation::SandboxCreateFailed { attempt, message } if current == Some(*attempt) => {
                 let message = message.clone();

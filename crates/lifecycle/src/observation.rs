@@ -1,5 +1,6 @@
 //! What can happen to a pod. Effects report only through these.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ pub enum Observation {
     VolumesRemoved,
     SandboxCreated {
         attempt: u32,
-        ip: String,
+        /// Of the pod, IPv4 first.
+        ips: Vec<IpAddr>,
     },
     SandboxCreateFailed {
         attempt: u32,

@@ -3,6 +3,7 @@
 //! Plain data. The kubelet writes it to disk after every change; after a crash it is read back and
 //! brought up to date by [`crate::Observation::Accepted`] and [`crate::Observation::Adopted`].
 
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -121,7 +122,7 @@ pub enum SandboxState {
     Ready {
         attempt: u32,
         since: Moment,
-        ip: String,
+        ips: Vec<IpAddr>,
     },
     CreateFailed {
         attempt: u32,
@@ -412,7 +413,7 @@ impl Observed {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SandboxSnapshot {
     pub attempt: u32,
-    pub ip: String,
+    pub ips: Vec<IpAddr>,
     pub containers: Vec<ContainerRecord>,
 }
 

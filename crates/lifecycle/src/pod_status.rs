@@ -26,9 +26,9 @@ pub(crate) fn pod_status(view: &View<'_>) -> PodStatus {
         reason: ended.as_ref().and_then(|e| e.reason.clone()),
         message: ended.and_then(|e| e.message),
         start_time: view.observed.accepted,
-        pod_ip: match &view.observed.sandbox {
-            SandboxState::Ready { ip, .. } => Some(ip.clone()),
-            _ => None,
+        pod_ips: match &view.observed.sandbox {
+            SandboxState::Ready { ips, .. } => ips.clone(),
+            _ => Vec::new(),
         },
         conditions,
         init_containers: said(init_containers),

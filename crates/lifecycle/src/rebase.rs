@@ -151,7 +151,7 @@ impl Times for VolumesState {
 impl Times for SandboxState {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
         match self {
-            Self::Ready { since: at, attempt: _, ip: _ }
+            Self::Ready { since: at, attempt: _, ips: _ }
             | Self::CreateFailed { at, attempt: _, message: _, delay: _ }
             | Self::Lost { at, attempt: _ }
             | Self::Stopped { at, attempt: _ } => at.visit(with),

@@ -1,5 +1,6 @@
 //! The pod's status as `v1.PodStatus` has it, derived by the same call that decides the actions.
 
+use core::net::IpAddr;
 use podspec::{ContainerName, Moment, Resources};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ pub struct PodStatus {
     pub reason: Option<String>,
     pub message: Option<String>,
     pub start_time: Option<Moment>,
-    pub pod_ip: Option<String>,
+    /// IPv4 first; none without a sandbox.
+    pub pod_ips: Vec<IpAddr>,
     /// In the kubelet's order.
     pub conditions: Vec<Condition>,
     /// In spec order.

@@ -53,7 +53,7 @@ fn late_observations_change_nothing() {
         Observation::ContainerRemoved { container: main, attempt: 7 },
         Observation::SandboxLost { attempt: 7 },
         Observation::SandboxStopped { attempt: 7 },
-        Observation::SandboxCreated { attempt: 7, ip: "10.0.0.1".to_owned() },
+        Observation::SandboxCreated { attempt: 7, ips: vec!["10.0.0.1".parse().unwrap()] },
         Observation::SandboxCreateFailed { attempt: 7, message: String::new() },
         Observation::ContainerExited { container: ContainerName::new("stranger"), attempt: 0, exit: exit(0) },
     ];
@@ -147,7 +147,11 @@ fn only_the_shim_knows_which_signals_were_sent() {
             exit: None,
             user: None,
         };
-        let snapshot = SandboxSnapshot { attempt: 0, ip: "127.0.0.1".to_owned(), containers: vec![record] };
+        let snapshot = SandboxSnapshot {
+            attempt: 0,
+            ips: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            containers: vec![record],
+        };
         observed.observe(&spec, &Observation::Accepted, at(25));
         observed.observe(&spec, &Observation::Adopted(snapshot), at(25));
         let signal = Action::SignalContainer { container: main.clone(), attempt: 1 };
@@ -181,7 +185,7 @@ fn a_removal_that_died_with_its_sandbox_is_due_in_the_next() {
         started: at(60),
         user: None,
     };
-    let created = Observation::SandboxCreated { attempt: 1, ip: "127.0.0.1".to_owned() };
+    let created = Observation::SandboxCreated { attempt: 1, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()] };
     let lost = Observation::SandboxLost { attempt: 0 };
     for (seconds, observation) in [(20, ended), (60, ready), (60, started), (60, lost)] {
         observed.observe(&spec, &observation, at(seconds));
@@ -235,15 +239,13 @@ fn what_failed_for_want_of_an_object_is_tried_at_once_when_it_is_there() {
     let mut observed = Observed::default();
     observed.observe(&spec, &Observation::Accepted, at(0));
     observed.observe(&spec, &Observation::VolumesReady, at(0));
-    observed.observe(&spec, &Observation::SandboxCreated { attempt: 0, ip: String::new() }, at(0));
+    observed.observe(&spec, &Observation::SandboxCreated { attempt: 0, ips: Vec::new() }, at(0));
     let main = ContainerName::new("main");
     for _ in 0..8 {
         for action in plan(&spec, &observed, at(1)).actions {
             observed.issue(&spec, &action, at(1));
             let news = match action {
-                Action::CreateSandbox { attempt } => {
-                    Observation::SandboxCreated { attempt, ip: String::new() }
-                }
+                Action::CreateSandbox { attempt } => Observation::SandboxCreated { attempt, ips: Vec::new() },
                 Action::EnsureImage { container, image, .. } => {
                     Observation::ImageReady { container, image, image_id: "i".to_owned(), pulled: None }
                 }
@@ -271,7 +273,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
     for (seconds, observation) in [
         (0, Observation::Accepted),
         (0, Observation::VolumesReady),
-        (0, Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".to_owned() }),
+        (0, Observation::SandboxCreated { attempt: 0, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()] }),
         (
             0,
             Observation::ImageReady {

@@ -160,15 +160,20 @@ fn bring_up(spec: &PodSpec, observed: &mut Observed, at: Moment) {
     for action in plan(spec, observed, at).actions {
         observed.issue(spec, &action, at);
     }
-    let ip = "127.0.0.1".to_owned();
-    observed.observe(spec, &Observation::SandboxCreated { attempt: 1, ip }, at);
+    let ips = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+    observed.observe(spec, &Observation::SandboxCreated { attempt: 1, ips }, at);
 }
 
 fn running(spec: &PodSpec) -> Observed {
     let mut observed = Observed::default();
     play(spec, &mut observed, 0, &Observation::Accepted);
     play(spec, &mut observed, 0, &Observation::VolumesReady);
-    play(spec, &mut observed, 0, &Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".to_owned() });
+    play(
+        spec,
+        &mut observed,
+        0,
+        &Observation::SandboxCreated { attempt: 0, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()] },
+    );
     start(spec, &mut observed, 0, 0);
     observed
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -130,13 +131,12 @@ impl<N: Node> NodeBackend for Backend<N> {
     }
 
     fn dial(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
-        Box::pin(async move {
-            let dialled =
-                self.kubelet().await.dial(&PodUid::new(&pod.uid), port).await.map_err(session_error)?;
-            let stream = tokio::net::TcpStream::from_std(dialled);
-            let stream = stream.map_err(|error| BackendError::Internal(error.to_string()))?;
-            Ok(Box::new(stream) as Box<dyn Connection>)
-        })
+        Box::pin(async move { connection(self.kubelet().await.dial(&PodUid::new(&pod.uid), port).await) })
+    }
+
+    fn dial_address(&self, pod: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
+        let uid = PodUid::new(&pod.uid);
+        Box::pin(async move { connection(self.kubelet().await.dial_address(&uid, port).await) })
     }
 
     fn page(&self, path: String, query: String) -> Answer<'_, Page> {
@@ -198,6 +198,12 @@ fn log_error(error: &io::Error, target: &ContainerTarget, previous: bool) -> Bac
     } else {
         format!("container {container:?} in pod {:?} is waiting to start: ContainerCreating", pod.name)
     })
+}
+
+fn connection(dialled: Result<TcpStream, SessionError>) -> Result<Box<dyn Connection>, BackendError> {
+    let stream = tokio::net::TcpStream::from_std(dialled.map_err(session_error)?);
+    let stream = stream.map_err(|error| BackendError::Internal(error.to_string()))?;
+    Ok(Box::new(stream))
 }
 
 fn session_error(error: SessionError) -> BackendError {

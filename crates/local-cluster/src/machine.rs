@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::Path;
 
 use rustix::fs::statvfs;
@@ -13,7 +13,10 @@ use rustix::system::uname;
 pub struct Machine {
     /// The host name in lower case: the node's name.
     pub name: String,
-    pub address: IpAddr,
+    /// IPv4 first; a pod on the host's network has them, too.
+    pub addresses: Vec<IpAddr>,
+    /// Those of its pods; none until somebody has said which.
+    pub pod_ranges: Vec<String>,
     pub cpus: u64,
     pub memory_bytes: u64,
     /// Of the file system that holds the pods.
@@ -37,7 +40,8 @@ impl Machine {
         let storage = statvfs(data_dir)?;
         Ok(Self {
             name: node_name(&uname.nodename().to_string_lossy()),
-            address: outward_address(),
+            addresses: outward_addresses(),
+            pod_ranges: Vec::new(),
             cpus: std::thread::available_parallelism()?.get() as u64,
             memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
             storage_bytes: storage.f_blocks.saturating_mul(storage.f_frsize),
@@ -64,14 +68,18 @@ fn node_name(host: &str) -> String {
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }
 
-/// The address this machine would speak from to others: the kernel is asked for a route to an address that is
-/// nobody's (RFC 5737), and nothing is sent. Without a route it is loopback.
-fn outward_address() -> IpAddr {
-    let asked = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
-    });
-    asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+/// The addresses this machine would speak from to others: the kernel is asked for a route to one that is
+/// nobody's (RFC 5737, RFC 3849), and nothing is sent. Without a route it is loopback.
+fn outward_addresses() -> Vec<IpAddr> {
+    let asked = |own: IpAddr, other: IpAddr| {
+        let socket = UdpSocket::bind((own, 0)).ok()?;
+        socket.connect((other, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let v4 = asked(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let v6 = asked(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    let found: Vec<IpAddr> = v4.into_iter().chain(v6).collect();
+    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
 }
 
 /// `MemTotal:       24612345 kB`

@@ -30,6 +30,17 @@ pub fn node_object(stored: Option<&Value>, machine: &Machine, version: &str, now
     for (name, value) in labels_of(machine) {
         labels[name] = value.into();
     }
+    match machine.pod_ranges.first() {
+        Some(first) => {
+            node["spec"]["podCIDR"] = json!(first);
+            node["spec"]["podCIDRs"] = json!(machine.pod_ranges);
+        }
+        None => {
+            for name in ["podCIDR", "podCIDRs"] {
+                node["spec"].as_object_mut().map(|spec| spec.remove(name));
+            }
+        }
+    }
     node["status"] = status(&node["status"], machine, version, now);
     node
 }
@@ -53,13 +64,9 @@ fn status(stored: &Value, machine: &Machine, version: &str, now: WallTime) -> Va
     status.insert("capacity".into(), capacity.into());
     status.insert("allocatable".into(), allocatable.into());
     status.insert("conditions".into(), conditions(stored, now));
-    status.insert(
-        "addresses".into(),
-        json!([
-            {"type": "InternalIP", "address": machine.address.to_string()},
-            {"type": "Hostname", "address": machine.name},
-        ]),
-    );
+    let internal = |address| json!({"type": "InternalIP", "address": address});
+    let hostname = json!({"type": "Hostname", "address": machine.name});
+    status.insert("addresses".into(), machine.addresses.iter().map(internal).chain([hostname]).collect());
     status.insert(
         "nodeInfo".into(),
         json!({
@@ -122,7 +129,8 @@ mod tests {
     fn machine() -> Machine {
         Machine {
             name: "box".to_owned(),
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+            addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7))],
+            pod_ranges: vec!["10.200.0.0/16".to_owned(), "fd00:1::/64".to_owned()],
             cpus: 4,
             memory_bytes: 8 << 30,
             storage_bytes: 100 << 30,

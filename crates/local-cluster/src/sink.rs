@@ -33,8 +33,8 @@ pub(crate) struct Resizing<'a> {
 }
 
 pub(crate) async fn write_status<N: Node>(shared: &Shared<N>, view: &PodView, resizing: &Resizing<'_>) {
-    let (pod, host_ip) = (&view.pod, shared.settings.machine.address.to_string());
-    let facts = RenderFacts { host_ip, generation: pod.pod.generation };
+    let (pod, host_ips) = (&view.pod, shared.settings.machine.addresses.clone());
+    let facts = RenderFacts { host_ips, generation: pod.pod.generation };
     let mut status = pod_status(&pod.pod, view, &facts);
     tell_resizing(&mut status, view, resizing);
     let key = ObjectKey::new(shared.pods.stored(), &*pod.pod.namespace, &*pod.pod.name);
@@ -263,7 +263,7 @@ mod tests {
     /// Type, generation and reason of the conditions of resizing.
     fn shown(view: &PodView, pending: Option<&Pending>, under_way: Option<i64>) -> Vec<String> {
         let facts = kubelet::render::RenderFacts {
-            host_ip: "10.0.0.1".to_owned(),
+            host_ips: vec!["10.0.0.1".parse().unwrap()],
             generation: view.pod.pod.generation,
         };
         let mut status = kubelet::render::pod_status(&view.pod.pod, view, &facts);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use lifecycle::BackoffLimits;
 use local_cluster::Thresholds;
 
@@ -121,6 +122,8 @@ pub(crate) struct Run {
     pub(crate) eviction_hard: Thresholds,
     #[command(flatten)]
     pub(crate) bounds: Bounds,
+    #[command(flatten)]
+    pub(crate) network: Network,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,
@@ -153,6 +156,8 @@ pub(crate) struct Serve {
     pub(crate) eviction_hard: Thresholds,
     #[command(flatten)]
     pub(crate) bounds: Bounds,
+    #[command(flatten)]
+    pub(crate) network: Network,
 }
 
 /// A kubelet has its disk to itself and wants a tenth of it free; of a machine that is somebody's own, that may be
@@ -165,6 +170,20 @@ pub(crate) struct Bounds {
     /// How many processes and threads each pod may have, as the kubelet's flag; unless given, as many as the machine
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) pod_max_pids: Option<u64>,
+}
+
+/// What addresses pods have.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Network {
+    /// Addresses for pods: a range of IPv4 and, after a comma, one of IPv6; unless given, ranges that are free
+    #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',', conflicts_with = "no_pod_network")]
+    pub(crate) pod_cidr: Vec<IpNet>,
+    /// Addresses for Services, in the same way
+    #[arg(long, value_name = "CIDR[,CIDR]", value_delimiter = ',', conflicts_with = "no_pod_network")]
+    pub(crate) service_cidr: Vec<IpNet>,
+    /// Change nothing of this machine's network: each pod has its own loopback, and nothing else
+    #[arg(long)]
+    pub(crate) no_pod_network: bool,
 }
 
 /// How long containers that crash are kept waiting.

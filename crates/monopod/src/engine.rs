@@ -1,8 +1,9 @@
 //! The whole engine in one process: store, API, controllers and kubelet. `serve` and `run` differ in where objects
 //! are kept, and in whether pods end with it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -23,6 +24,7 @@ use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
 use tokio::task::AbortHandle;
 
+use crate::network::{Opened, PodNetworkPlan};
 use crate::outcome;
 
 /// Of the Service `default/kubernetes`: the first of the range that most clusters have.
@@ -51,6 +53,7 @@ pub(crate) struct Plan {
     pub(crate) eviction_hard: Thresholds,
     /// How many processes and threads a pod may have.
     pub(crate) pod_processes_max: Option<u64>,
+    pub(crate) network: PodNetworkPlan,
 }
 
 /// An engine that answers requests and has begun no pod yet.
@@ -64,6 +67,7 @@ pub(crate) struct Engine {
     settings: Settings,
     inheriting: Inheriting,
     pressure: PressureSettings,
+    pod_network: Opened,
     bound: bool,
 }
 
@@ -77,6 +81,8 @@ pub(crate) struct Live {
     controllers: Controllers,
     /// What is making the stock roles still.
     roles: Option<AbortHandle>,
+    /// The network that ends with the engine.
+    ends_network: Option<Opened>,
     _cluster: LocalCluster<Node>,
 }
 
@@ -85,13 +91,14 @@ impl Engine {
         let paths = node.paths().clone();
         let store = Store::open(plan.objects, Options { index: objects::index_stored })?;
         let data_dir = paths.data_dir.clone();
-        let machine = Machine::read(&data_dir).context("cannot find out what this machine has")?;
+        let pod_network = plan.network.open(&paths).await?;
+        let machine = machine(&data_dir, &pod_network).context("cannot find out what this machine has")?;
         let objects = StoreObjects::new(store.clone());
-        let node =
-            Arc::new(node.join(
-                identity(&machine, plan.pod_processes_max),
-                Arc::clone(&objects) as Arc<dyn ObjectReader>,
-            ));
+        let node = Arc::new(node.join(
+            identity(&machine, plan.pod_processes_max),
+            Arc::clone(&objects) as Arc<dyn ObjectReader>,
+            pod_network.as_port(),
+        ));
         mount_tokens(true);
         let kubelet = Arc::new(Kubelet::new(
             Arc::clone(&node),
@@ -108,7 +115,7 @@ impl Engine {
             socket: Some(plan.socket),
             pki: plan.pki,
             node_name: machine.name.clone(),
-            node_addresses: vec![machine.address],
+            node_addresses: machine.addresses.clone(),
             service_addresses: vec![SERVICE_ADDRESS],
             pod_addresses: Vec::new(),
             version: VERSION,
@@ -122,7 +129,7 @@ impl Engine {
             claims_dir: plan.claims,
             ca: server.pki.ca.clone(),
             service_address: SERVICE_ADDRESS,
-            network: Network { lacks: Some(NOT_ROUTED.to_owned()), ..Network::default() },
+            network: Network { lacks: Some(pod_network.lacks(NOT_ROUTED)), ..Network::default() },
             endpoints: endpoints.into_iter().collect(),
         };
         let made = controllers::bootstrap(&controlled).await;
@@ -145,6 +152,7 @@ impl Engine {
             settings,
             inheriting,
             pressure,
+            pod_network,
             bound: plan.bound,
         })
     }
@@ -152,7 +160,18 @@ impl Engine {
     /// Takes over the pods of earlier engines, if pods outlive this one, and begins what the store says. `begun` is
     /// told of each new pod before anything happens to it.
     pub(crate) async fn go(self, begun: impl Fn(Subscription) + Send + Sync + 'static) -> Live {
-        let Self { node, kubelet, store, server, controllers, settings, inheriting, pressure, bound } = self;
+        let Self {
+            node,
+            kubelet,
+            store,
+            server,
+            controllers,
+            settings,
+            inheriting,
+            pressure,
+            pod_network,
+            bound,
+        } = self;
         let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
         let pressure = PressureWatch::start(store.clone(), Arc::clone(&kubelet), pressure);
         let begin = {
@@ -174,7 +193,16 @@ impl Engine {
             let store = store.clone();
             tokio::spawn(async move { make_roles(&store).await }).abort_handle()
         });
-        Live { node, kubelet, store, server, controllers, roles, _cluster }
+        Live {
+            node,
+            kubelet,
+            store,
+            server,
+            controllers,
+            roles,
+            ends_network: bound.then_some(pod_network),
+            _cluster,
+        }
     }
 }
 
@@ -190,6 +218,9 @@ impl Live {
         }
         self.server.shutdown().await;
         self.controllers.stop().await;
+        if let Some(network) = &self.ends_network {
+            network.remove();
+        }
         let store = self.store;
         // An error says that the process is ending anyway.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
@@ -202,10 +233,20 @@ async fn make_roles(store: &Store) {
     }
 }
 
+/// One that speaks to nobody outside has its addresses in the network of its pods.
+fn machine(data_dir: &Path, pod_network: &Opened) -> io::Result<Machine> {
+    let mut machine = Machine::read(data_dir)?;
+    if machine.addresses.iter().all(IpAddr::is_loopback) && !pod_network.gateways().is_empty() {
+        machine.addresses = pod_network.gateways();
+    }
+    machine.pod_ranges = pod_network.pod_ranges().iter().map(ToString::to_string).collect();
+    Ok(machine)
+}
+
 fn identity(machine: &Machine, pod_processes_max: Option<u64>) -> Identity {
     Identity {
         name: machine.name.clone(),
-        address: machine.address.to_string(),
+        addresses: machine.addresses.clone(),
         storage_bytes: machine.storage_bytes,
         pod_processes_max,
     }

@@ -5,6 +5,7 @@ mod client;
 mod engine;
 mod image;
 mod logs;
+mod network;
 mod outcome;
 mod preflight;
 mod remedy;

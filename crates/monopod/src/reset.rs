@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
 
+use crate::network;
 use crate::outcome::Outcome;
 use crate::serve;
 
@@ -31,6 +32,9 @@ pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
             // Containers that could not be ended have their files in it.
             dirs.push(paths.data_dir.join("images"));
         }
+    }
+    if errors.is_empty() {
+        errors.extend(network::clear(&paths.data_dir));
     }
     errors.extend(dirs.iter().flat_map(|dir| remove_tree(dir)).map(anyhow::Error::new));
     // Somebody else's files may be in it.

@@ -8,11 +8,13 @@ use anyhow::{Context, Result, bail};
 use apiserver::auth::{Kubeconfig, write_kubeconfig};
 use apiserver::server::Running;
 use kubelet::Paths;
+use network::Size;
 use node::Node;
 use store::Place;
 
 use crate::cli;
 use crate::engine::{Engine, Plan};
+use crate::network::PodNetworkPlan;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
 
@@ -25,6 +27,8 @@ const STORE: &str = "store.redb";
 const CLAIMS: &str = "claims";
 const LOCK: &str = "serve.lock";
 const PKI: &str = "pki";
+/// The name of the record of its network.
+const NETWORK: &str = "serve";
 
 /// Serves until it is told to end.
 pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
@@ -41,6 +45,11 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         backoff: options.restarts.backoff(),
         eviction_hard: options.eviction_hard.clone(),
         pod_processes_max: options.bounds.pod_max_pids,
+        network: PodNetworkPlan {
+            name: NETWORK.to_owned(),
+            size: Size::Large,
+            options: options.network.clone(),
+        },
     };
     let engine = Engine::start(node, plan).await?;
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;

@@ -149,11 +149,6 @@ impl Maker {
         lock(&self.pool).addresses.free(number);
     }
 
-    pub(crate) fn number(&self, addresses: &[IpAddr]) -> Option<u32> {
-        let pool = lock(&self.pool);
-        addresses.iter().find_map(|address| pool.addresses.number(*address))
-    }
-
     async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, MakeError> {
         let (answer, result) = oneshot::channel();
         self.jobs.send(job(answer)).map_err(|_| MakeError::Gone)?;

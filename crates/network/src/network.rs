@@ -125,7 +125,7 @@ impl Network {
         let pods = record::pods(&pods_dir);
         let opened = take_over(&mut netlink, &name, &wanted, &data_dir, &pods)
             .and_then(|record| Ok((addresses(&mut netlink, &name, &record.ranges, pods)?, record)));
-        let (addresses, record) = match opened {
+        let ((addresses, held), record) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 if !record::path(&data_dir, &name).exists() {
@@ -144,7 +144,7 @@ impl Network {
             ranges: record.ranges,
             table: record.table,
             maker,
-            pods: Mutex::default(),
+            pods: Mutex::new(held),
             policies: OnceLock::new(),
             rules: OnceLock::new(),
             watch: OnceLock::new(),
@@ -210,14 +210,6 @@ impl Network {
         }
     }
 
-    /// Of a pod that an earlier engine began and of which nothing is left.
-    pub fn forget(&self, uid: &PodUid, addresses: &[IpAddr]) {
-        if let Some(number) = self.maker.number(addresses) {
-            self.maker.free(number);
-        }
-        self.let_go(uid);
-    }
-
     /// To be called when routes may have changed.
     pub(crate) fn follow_routes(&self) {
         let followed = Netlink::open().and_then(|mut netlink| forwarding::uplinks(&mut netlink));
@@ -235,8 +227,7 @@ impl Network {
 
     async fn attach_pod(&self, pod: &PodContext) -> Result<Attachment, AttachError> {
         let own_users = pod.pod.spec.own_users;
-        let recorded = PodRecord::read(&pod.pod_dir)?.filter(|record| record.network == self.name);
-        let number = recorded.and_then(|record| self.maker.number(&record.addresses));
+        let number = self.held(&pod.pod.uid, |held| held.number);
         let ports = host_port::of(&pod.pod.spec);
         if self.held(&pod.pod.uid, |held| held.host_ports.is_empty()) {
             let reserved = host_port::reserve(&ports)?;
@@ -273,8 +264,7 @@ impl Network {
         let Some(record) = PodRecord::read(&pod.pod_dir)?.filter(|record| record.network == self.name) else {
             return Ok(());
         };
-        let number = self.maker.number(&record.addresses);
-        self.held(&pod.pod.uid, |held| held.number = number);
+        let number = self.held(&pod.pod.uid, |held| held.number);
         let ports = host_port::of(&pod.pod.spec);
         match host_port::reserve(&ports) {
             Ok(reserved) => self.held(&pod.pod.uid, |held| held.host_ports = reserved),
@@ -289,22 +279,13 @@ impl Network {
         self.put_rules(&pod.pod, ports, &record.addresses).await
     }
 
-    fn release_pod(&self, pod: &PodContext) -> io::Result<()> {
-        let recorded =
-            PodRecord::read(&pod.pod_dir).ok().flatten().filter(|record| record.network == self.name);
+    fn let_go(&self, uid: &PodUid) {
         if let Some(rules) = self.rules.get() {
-            rules.remove_pod_soon(pod.pod.uid.clone());
+            rules.remove_pod_soon(uid.clone());
         }
-        let recorded = recorded.and_then(|record| self.maker.number(&record.addresses));
-        PodRecord::remove(&pod.pod_dir)?;
-        if let Some(number) = self.let_go(&pod.pod.uid).or(recorded) {
+        if let Some(Held { number: Some(number), .. }) = lock(&self.pods).remove(uid) {
             self.maker.free(number);
         }
-        Ok(())
-    }
-
-    fn let_go(&self, uid: &PodUid) -> Option<u32> {
-        lock(&self.pods).remove(uid).and_then(|held| held.number)
     }
 
     fn write_record(&self, pod_dir: &Path, addresses: &[IpAddr]) -> Result<(), RecordError> {
@@ -342,8 +323,8 @@ impl PodNetwork for Network {
         Box::pin(async move {
             let attached = self.attach_pod(pod).await;
             attached.map_err(|error| {
-                if let Err(error) = self.release_pod(pod) {
-                    tracing::warn!(pod = %pod.pod.name, "the pod's addresses are not free: {error}");
+                if let Err(error) = self.release(pod) {
+                    tracing::warn!(pod = %pod.pod.name, "{error}");
                 }
                 PortError::chain(&error)
             })
@@ -359,8 +340,14 @@ impl PodNetwork for Network {
     }
 
     fn release(&self, pod: &PodContext) -> Result<(), PortError> {
-        self.release_pod(pod)
-            .map_err(|error| PortError(format!("cannot let go of the pod's addresses: {error}")))
+        PodRecord::remove(&pod.pod_dir)
+            .map_err(|error| PortError(format!("cannot let go of the pod's addresses: {error}")))?;
+        self.let_go(&pod.pod.uid);
+        Ok(())
+    }
+
+    fn forget(&self, uid: &PodUid) {
+        self.let_go(uid);
     }
 }
 
@@ -443,15 +430,19 @@ fn addresses(
     name: &str,
     ranges: &Ranges,
     pods: Vec<(PodUid, Result<PodRecord, RecordError>)>,
-) -> Result<Addresses, NetworkError> {
+) -> Result<(Addresses, BTreeMap<PodUid, Held>), NetworkError> {
     let mut addresses = Addresses::new(ranges);
+    let mut held = BTreeMap::new();
     let mut unread = false;
     for (uid, record) in pods {
         match record {
             Ok(record) if record.network == name => {
                 let number = record.addresses.iter().find_map(|address| addresses.number(*address));
-                if number.is_some_and(|number| !addresses.keep(number)) {
-                    tracing::error!("pod {uid} has the address of another one: delete it");
+                match number {
+                    Some(number) if addresses.keep(number) => {
+                        held.insert(uid, Held { number: Some(number), host_ports: Vec::new() });
+                    }
+                    _ => tracing::error!("pod {uid} has an address that is not its own to have: delete it"),
                 }
             }
             Ok(_) => {}
@@ -470,7 +461,7 @@ fn addresses(
             None => {}
         }
     }
-    Ok(addresses)
+    Ok((addresses, held))
 }
 
 /// Lets packets go on that come from these links, with what is changed on record before.

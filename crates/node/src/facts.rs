@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use container_config::NodeFacts;
@@ -18,7 +19,7 @@ const CPUS: &str = "/sys/devices/system/cpu";
 pub(crate) fn read() -> io::Result<NodeFacts> {
     Ok(NodeFacts {
         name: rustix::system::uname().nodename().to_string_lossy().to_lowercase(),
-        address: "127.0.0.1".to_owned(),
+        addresses: vec![Ipv4Addr::LOCALHOST.into()],
         cpu_milli: std::thread::available_parallelism()?.get() as u64 * 1_000,
         storage_bytes: 0,
         pod_processes_max: None,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kubelet::{AdoptPodError, Kubelet, Subscription};
+use podspec::PodUid;
 use ports::PortError;
 use runtime::Inherited;
 use tokio::sync::{Semaphore, mpsc};
@@ -76,7 +77,14 @@ async fn inherit_pod(
     let taken = tokio::task::spawn_blocking(move || taking.runtime.inherit(&dir, &taking.paths)).await;
     let taken = taken.unwrap_or_else(|error| Err(PortError(error.to_string())));
     match taken.map_err(InheritError::Claim)? {
-        Inherited::Buried(errors) => Ok(Outcome::Buried(errors)),
+        Inherited::Buried(errors) => {
+            if let Some(uid) =
+                pod_dir.file_name().and_then(|name| name.to_str()).filter(|_| errors.is_empty())
+            {
+                node.network.forget(&PodUid::new(uid));
+            }
+            Ok(Outcome::Buried(errors))
+        }
         Inherited::Ending => Ok(Outcome::Ending),
         Inherited::Claimed => match kubelet.adopt_pod(pod_dir).await {
             Ok(adopted) => Ok(Outcome::Adopted(Box::new(adopted))),

@@ -4,6 +4,7 @@ mod facts;
 mod inheritance;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use container_config::NodeFacts;
@@ -11,7 +12,7 @@ use images::Images;
 use kubelet::Paths;
 use linux_sys::clock;
 use podspec::{BootTime, Moment, Pod, WallTime};
-use ports::{NoObjects, ObjectReader, PortError};
+use ports::{NoNetwork, NoObjects, ObjectReader, PodNetwork, PortError};
 use runtime::ShimRuntime;
 use volumes::Volumes;
 
@@ -32,13 +33,15 @@ pub struct Node {
     volumes: Volumes,
     clock: SystemClock,
     objects: Arc<dyn ObjectReader>,
+    network: Arc<dyn PodNetwork>,
 }
 
 /// What a cluster knows of the node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     pub name: String,
-    pub address: String,
+    /// IPv4 first.
+    pub addresses: Vec<IpAddr>,
     /// What its pods may have of the disk.
     pub storage_bytes: u64,
     /// How many processes and threads each of them may have.
@@ -57,19 +60,27 @@ impl Node {
             images: Images::new(&paths.data_dir.join("images"), true),
             volumes: Volumes::new(&facts, Arc::new(NoObjects)),
             objects: Arc::new(NoObjects),
+            network: Arc::new(NoNetwork),
             clock: SystemClock,
             facts,
             paths,
         })
     }
 
-    /// Makes it the node of a cluster, whose objects its pods may name.
+    /// Makes it the node of a cluster, whose objects its pods may name, with a network for its pods.
     #[must_use]
-    pub fn join(mut self, identity: Identity, objects: Arc<dyn ObjectReader>) -> Self {
-        let Identity { name, address, storage_bytes, pod_processes_max } = identity;
-        self.facts = NodeFacts { name, address, storage_bytes, pod_processes_max, ..self.facts };
+    pub fn join(
+        mut self,
+        identity: Identity,
+        objects: Arc<dyn ObjectReader>,
+        network: Arc<dyn PodNetwork>,
+    ) -> Self {
+        let Identity { name, addresses, storage_bytes, pod_processes_max } = identity;
+        self.facts = NodeFacts { name, addresses, storage_bytes, pod_processes_max, ..self.facts };
         self.volumes = Volumes::new(&self.facts, Arc::clone(&objects));
         self.objects = objects;
+        self.runtime = self.runtime.with_network(Arc::clone(&network), self.facts.addresses.clone());
+        self.network = network;
         self
     }
 

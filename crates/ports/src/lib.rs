@@ -7,7 +7,7 @@ mod paths;
 mod session;
 
 use std::future::Future;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub use network::{Attachment, NoNetwork, PodNetwork};
 pub use objects::{Answer, ClaimedVolume, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
 pub use session::{ExecExit, ExecIo, ExecSession, SessionError, Streams, Terminal};
+
+/// What `localhost` means, in the order to try it.
+pub const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// A pod and where its things are. Cheap to share.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -169,10 +172,12 @@ pub trait RuntimeService: Send + Sync + 'static {
         stdin: bool,
     ) -> impl Future<Output = Result<Streams, SessionError>> + Send;
 
-    /// Connects to a TCP port on the pod's loopback. The socket is non-blocking.
+    /// Connects to a TCP port from within the pod's network, at the first of `addresses` where somebody listens. The
+    /// socket is non-blocking.
     fn dial(
         &self,
         pod: &Arc<PodContext>,
+        addresses: &[IpAddr],
         port: u16,
     ) -> impl Future<Output = Result<TcpStream, SessionError>> + Send;
 

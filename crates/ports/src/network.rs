@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 
+use podspec::PodUid;
+
 use crate::{Answer, PodContext, PortError};
 
 /// Gives pods their addresses. Pods on the host's network have those of the host, and are none of its business.
@@ -22,6 +24,9 @@ pub trait PodNetwork: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// When that cannot be recorded.
     fn release(&self, pod: &PodContext) -> Result<(), PortError>;
+
+    /// [`Self::release`] of a pod whose directory is gone.
+    fn forget(&self, uid: &PodUid);
 }
 
 /// What a pod is given.
@@ -54,4 +59,6 @@ impl PodNetwork for NoNetwork {
     fn release(&self, _: &PodContext) -> Result<(), PortError> {
         Ok(())
     }
+
+    fn forget(&self, _: &PodUid) {}
 }

@@ -2,6 +2,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ports::PortError;
 use shim_protocol::{ExecFailure, FrameError, RecordError, SOCKET_NAME, VERSION};
 
 use crate::claim::ClaimError;
@@ -19,6 +20,9 @@ pub(crate) enum RuntimeError {
     Users(#[from] UsersError),
     #[error("cannot start the pod's shim")]
     Launch(#[source] io::Error),
+    // Without words of its own: it says what it is about.
+    #[error(transparent)]
+    Network(PortError),
     #[error("cannot watch the pod's shim")]
     Watch(#[source] io::Error),
     #[error("cannot create the pod's sandbox: {message}")]

@@ -1,6 +1,7 @@
 //! The files of /etc that a pod's containers share, on disk.
 
 use std::fs::{self, Permissions};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -14,10 +15,10 @@ use crate::error::RuntimeError;
 const MODE: u32 = 0o644;
 
 /// Writes the files and says where they are. The volumes are the kubelet's to add.
-pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeError> {
+pub(crate) fn write(pod: &PodContext, ips: &[IpAddr]) -> Result<SandboxFacts, RuntimeError> {
     let dir = pod.pod_dir.join("etc");
     fs::create_dir_all(&dir).map_err(|source| RuntimeError::Directory { path: dir.clone(), source })?;
-    let files = etc_files(&pod.pod, ip, of_host);
+    let files = etc_files(&pod.pod, ips, of_host);
     let facts = SandboxFacts {
         hostname: files.hostname.clone(),
         etc_hosts: dir.join("hosts"),
@@ -26,7 +27,7 @@ pub(crate) fn write(pod: &PodContext, ip: &str) -> Result<SandboxFacts, RuntimeE
         shm: container_config::shm_of(&pod.pod.spec, &pod.pod_dir),
         volumes: std::collections::BTreeMap::new(),
         cgroup_v2: Hierarchies::detect().is_ok_and(|hierarchies| hierarchies.is_v2()),
-        ip: ip.to_owned(),
+        ips: ips.to_vec(),
     };
     write_file(&facts.etc_hosts, &files.hosts)?;
     write_file(&facts.etc_hostname, &format!("{}\n", files.hostname))?;

@@ -1,17 +1,19 @@
 //! The life of a sandbox: made, taken over from another engine, stopped.
 
 use std::fs;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use container_config::{IdRange, SandboxConfig, SandboxFacts};
 use lifecycle::Observation;
-use ports::{Observer, PodContext};
-use shim_protocol::{ReplyBody, RequestBody, SandboxLaunch, VERSION};
+use ports::{Attachment, Observer, PodContext};
+use shim_protocol::{Netns, ReplyBody, RequestBody, SandboxLaunch, VERSION};
 
 use crate::bury::{bury, recorded_exits, sandbox_record, shim_is_alive};
-use crate::client::{Client, Watched};
+use crate::client::{Answer, Client, Watched};
 use crate::clock;
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
@@ -41,24 +43,11 @@ impl ShimRuntime {
         if pod.pod.spec.own_users {
             config.users = Some(assign_users(pod).await?);
         }
-        let stream = self.launcher.launch(pod).map_err(RuntimeError::Launch)?;
-        let watched = Watched { pod: Arc::clone(pod), attempt, observer };
-        let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
-        let launch = SandboxLaunch {
-            version: VERSION,
-            pod: pod.pod.clone(),
-            attempt,
-            config,
-            pod_dir: pod.pod_dir.clone(),
-            run_dir: pod.run_dir.clone(),
-            log_dir: pod.log_dir.clone(),
-            bound: pod.bound,
-        };
-        let request = RequestBody::CreateSandbox(Box::new(launch));
-        let failure = match client.call_within(request, SANDBOX_TIMEOUT).await {
-            Ok(ReplyBody::SandboxCreated { ip }) => {
+        let Attachment { netns, addresses } = self.attach_pod(pod).await?;
+        let made = match self.launch(pod, attempt, config, netns, &addresses, observer).await {
+            Ok(client) => {
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
-                let written = etc::write(pod, &ip);
+                let written = etc::write(pod, &addresses);
                 if written.is_err()
                     && let Err(error) = self.stop(pod).await
                 {
@@ -66,18 +55,79 @@ impl ShimRuntime {
                 }
                 return written;
             }
-            Ok(ReplyBody::Failed { message }) => RuntimeError::Create { message },
-            Ok(_) => CallError::Unexpected.into(),
-            Err(error) => {
-                let said = last_line(&pod.pod_dir.join("shim.log"));
-                RuntimeError::Create { message: format!("{error}: {said}") }
-            }
+            Err(failure) => failure,
         };
-        drop(client);
-        for error in blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await {
+        let left = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
+        if left.is_empty() {
+            self.release(pod);
+        }
+        for error in left {
             tracing::warn!(pod = %pod.pod.name, "a sandbox that failed leaves something: {error}");
         }
-        Err(failure)
+        Err(made)
+    }
+
+    /// Starts a shim and has it make the sandbox.
+    async fn launch(
+        &self,
+        pod: &Arc<PodContext>,
+        attempt: u32,
+        config: SandboxConfig,
+        netns: Option<OwnedFd>,
+        addresses: &[IpAddr],
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Client>, RuntimeError> {
+        let stream = self.launcher.launch(pod).map_err(RuntimeError::Launch)?;
+        let watched = Watched { pod: Arc::clone(pod), attempt, observer };
+        let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
+        let launch = SandboxLaunch {
+            version: VERSION,
+            pod: pod.pod.clone(),
+            attempt,
+            netns: match (&netns, &config.users) {
+                (Some(_), _) => Netns::Given,
+                (None, Some(_)) => Netns::Returned,
+                (None, None) => Netns::Made,
+            },
+            config,
+            addresses: addresses.to_vec(),
+            pod_dir: pod.pod_dir.clone(),
+            run_dir: pod.run_dir.clone(),
+            log_dir: pod.log_dir.clone(),
+            bound: pod.bound,
+        };
+        let request = RequestBody::CreateSandbox(Box::new(launch));
+        let asked = client.ask(request, netns.into_iter().collect(), None);
+        let limit = SANDBOX_TIMEOUT;
+        let answer = tokio::time::timeout(limit, asked).await.unwrap_or(Err(CallError::Timeout(limit)));
+        match answer {
+            Ok(Answer { body: ReplyBody::SandboxCreated { .. }, descriptors }) => {
+                if let Some(netns) = descriptors.into_iter().next() {
+                    self.network.attach_to(pod, netns).await.map_err(RuntimeError::Network)?;
+                }
+                Ok(client)
+            }
+            Ok(Answer { body: ReplyBody::Failed { message }, .. }) => Err(RuntimeError::Create { message }),
+            Ok(_) => Err(CallError::Unexpected.into()),
+            Err(error) => {
+                let said = last_line(&pod.pod_dir.join("shim.log"));
+                Err(RuntimeError::Create { message: format!("{error}: {said}") })
+            }
+        }
+    }
+
+    async fn attach_pod(&self, pod: &PodContext) -> Result<Attachment, RuntimeError> {
+        if pod.pod.spec.host_network {
+            return Ok(Attachment { netns: None, addresses: self.host_addresses.clone() });
+        }
+        self.network.attach(pod).await.map_err(RuntimeError::Network)
+    }
+
+    /// Nothing of the pod's sandbox is left.
+    fn release(&self, pod: &PodContext) {
+        if let Err(error) = self.network.release(pod) {
+            tracing::warn!(pod = %pod.pod.name, "{error}");
+        }
     }
 
     /// Everything on record is read before anything is changed: what this version does not know is nobody's
@@ -129,7 +179,10 @@ impl ShimRuntime {
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         match client.call_within(RequestBody::Adopt { version: VERSION }, ADOPTION_TIMEOUT).await? {
             ReplyBody::Adopted { version: VERSION, snapshot } => {
-                let facts = etc::write(pod, &snapshot.ip)?;
+                if !pod.pod.spec.host_network {
+                    self.network.adopt(pod).await.map_err(RuntimeError::Network)?;
+                }
+                let facts = etc::write(pod, &snapshot.ips)?;
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
                 Ok(facts)
             }
@@ -154,7 +207,11 @@ impl ShimRuntime {
                 Err(error) => tracing::warn!(pod = %pod.pod.name, "stopping by force: {error}"),
             }
         }
-        errors.extend(blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await);
+        let left = blocking(pod, |pod| bury(&pod.pod_dir, &pod.run_dir)).await;
+        if left.is_empty() {
+            self.release(pod);
+        }
+        errors.extend(left);
         if errors.is_empty() { Ok(()) } else { Err(RuntimeError::Leftovers(errors)) }
     }
 }

@@ -1,7 +1,7 @@
 //! The kubelet's port to sandboxes and containers.
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use container_config::{ContainerConfig, ResourceLimits, SandboxConfig, SandboxFa
 use lifecycle::ContainerRecord;
 use podspec::{ContainerName, PodUid, VolumeName};
 use ports::{
-    ExecIo, ExecResult, ExecSession, Observer, PodContext, PortError, RuntimeService, SessionError,
-    StartContainerError, StartedContainer, Streams,
+    ExecIo, ExecResult, ExecSession, NoNetwork, Observer, PodContext, PodNetwork, PortError, RuntimeService,
+    SessionError, StartContainerError, StartedContainer, Streams,
 };
 use shim_protocol::{Exec, ExecStdio, ReplyBody, RequestBody};
 use tokio::sync::oneshot;
@@ -36,6 +36,9 @@ const CREATE_CONTAINER_CONFIG_ERROR: &str = "CreateContainerConfigError";
 #[derive(Debug)]
 pub struct ShimRuntime {
     pub(crate) launcher: Launcher,
+    pub(crate) network: Arc<dyn PodNetwork>,
+    /// Of pods on the host's network.
+    pub(crate) host_addresses: Vec<IpAddr>,
     pods: Mutex<BTreeMap<PodUid, Entry>>,
 }
 
@@ -50,7 +53,18 @@ pub(crate) struct Entry {
 impl ShimRuntime {
     #[must_use]
     pub fn new(program: Program) -> Self {
-        Self { launcher: Launcher::new(program), pods: Mutex::default() }
+        Self {
+            launcher: Launcher::new(program),
+            network: Arc::new(NoNetwork),
+            host_addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            pods: Mutex::default(),
+        }
+    }
+
+    /// Before the first pod. Without it pods have nothing but their loopback.
+    #[must_use]
+    pub fn with_network(self, network: Arc<dyn PodNetwork>, host_addresses: Vec<IpAddr>) -> Self {
+        Self { network, host_addresses, ..self }
     }
 
     /// Makes the pod's directory this engine's. To be called before anything else is written there: should
@@ -311,8 +325,13 @@ impl RuntimeService for ShimRuntime {
         self.begin_attachment(pod, container, stdin).await.map_err(session_error)
     }
 
-    async fn dial(&self, pod: &Arc<PodContext>, port: u16) -> Result<TcpStream, SessionError> {
-        self.connect(pod, port).await.map_err(session_error)
+    async fn dial(
+        &self,
+        pod: &Arc<PodContext>,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> Result<TcpStream, SessionError> {
+        self.connect(pod, addresses, port).await.map_err(session_error)
     }
 
     async fn open_volume(&self, pod: &Arc<PodContext>, volume: &VolumeName) -> Result<OwnedFd, PortError> {
@@ -346,6 +365,7 @@ impl RuntimeService for ShimRuntime {
         if !errors.is_empty() {
             return Err(PortError::chain(&RuntimeError::Leftovers(errors)));
         }
+        self.network.forget(&pod.pod.uid);
         self.pods().remove(&pod.pod.uid);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! for the output of an attached container, of which the shim keeps the log.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::OwnedFd;
 
 use podspec::ContainerName;
@@ -75,8 +75,14 @@ impl ShimRuntime {
         Ok(Streams { stdin, stdout, stderr: None, terminal: Some(Terminal::new(master)) })
     }
 
-    pub(crate) async fn connect(&self, pod: &PodContext, port: u16) -> Result<TcpStream, RuntimeError> {
-        let answer = self.ask(pod, RequestBody::Dial { port }, Vec::new(), None).await?;
+    pub(crate) async fn connect(
+        &self,
+        pod: &PodContext,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> Result<TcpStream, RuntimeError> {
+        let request = RequestBody::Dial { addresses: addresses.to_vec(), port };
+        let answer = self.ask(pod, request, Vec::new(), None).await?;
         match (answer.body, <[OwnedFd; 1]>::try_from(answer.descriptors)) {
             (ReplyBody::Dialed, Ok([socket])) => Ok(TcpStream::from(socket)),
             _ => Err(CallError::Unexpected.into()),

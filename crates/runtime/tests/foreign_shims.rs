@@ -93,7 +93,7 @@ fn one_that_refuses_the_engines_version() {
 
 #[test]
 fn one_that_answers_in_another_version() {
-    let snapshot = json!({ "attempt": 0, "ip": "10.0.0.1", "containers": [] });
+    let snapshot = json!({ "attempt": 0, "ips": ["10.0.0.1"], "containers": [] });
     let body = json!({ "Adopted": { "version": NEWER, "snapshot": snapshot } });
     let error = refused("new", &json!({ "Reply": { "id": 1, "body": body } }));
     assert!(

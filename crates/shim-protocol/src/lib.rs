@@ -1,7 +1,7 @@
 //! Messages and on-disk records between the engine and a pod's shim.
 //!
 //! Transport: a Unix stream socket; each message is a little-endian `u32` length and that many bytes
-//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of a [`RequestBody::Exec`] and of replies
+//! of JSON, at most [`MESSAGE_BYTES_MAX`]. File descriptors of a [`RequestBody::Exec`], of a launch ([`Netns::Given`]) and of replies
 //! ([`ReplyBody::descriptors`]) travel as `SCM_RIGHTS` with the first byte of their message. The first connection is the shim's descriptor 0; later
 //! ones come through [`SOCKET_NAME`], and a new one takes the place of the one before.
 //!
@@ -11,6 +11,7 @@
 mod frame;
 mod record;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use container_config::{ContainerConfig, ResourceLimits, SandboxConfig};
@@ -58,8 +59,9 @@ pub enum RequestBody {
     Exec(Exec),
     /// The output of a running container from now on, and its input. -> `Attached`, or `NotRunning`
     Attach { container: ContainerName, stdin: bool },
-    /// Connects to a TCP port of the pod's loopback. -> `Dialed`, or `DialFailed`
-    Dial { port: u16 },
+    /// Connects to a TCP port from within the pod's network, at the first of the addresses where somebody listens.
+    /// -> `Dialed`, or `DialFailed`
+    Dial { addresses: Vec<IpAddr>, port: u16 },
     /// Opens the directory of one of the pod's own volumes, which for a memory volume only the sandbox sees.
     /// -> `VolumeOpened`
     OpenVolume { volume: VolumeName },
@@ -77,6 +79,9 @@ pub struct SandboxLaunch {
     pub pod: Pod,
     pub attempt: u32,
     pub config: SandboxConfig,
+    pub netns: Netns,
+    /// Of the pod, IPv4 first.
+    pub addresses: Vec<IpAddr>,
     /// Holds the pod's volumes, container directories and records.
     pub pod_dir: PathBuf,
     /// Holds the shim's socket.
@@ -86,6 +91,17 @@ pub struct SandboxLaunch {
     /// The pod ends with its engine: when the connection ends without `StopSandbox`, the shim stops
     /// the pod in order, removes everything and exits.
     pub bound: bool,
+}
+
+/// Where the network namespace of a pod comes from that has one of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Netns {
+    /// It came with the message.
+    Given,
+    /// The shim makes it, so that it is that of the pod's users, and it comes with the reply.
+    Returned,
+    /// The shim makes it, and nobody else has to do with it.
+    Made,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -140,8 +156,9 @@ pub struct Reply {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ReplyBody {
+    /// With the network namespace, if that was asked for.
     SandboxCreated {
-        ip: String,
+        netns: bool,
     },
     Adopted {
         version: u32,
@@ -206,7 +223,7 @@ impl ReplyBody {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         match self {
-            Self::ExecStarted { terminal } => usize::from(*terminal),
+            Self::ExecStarted { terminal: one } | Self::SandboxCreated { netns: one } => usize::from(*one),
             Self::Attached { terminal, input } => 2 + usize::from(*input && !*terminal),
             Self::Dialed | Self::VolumeOpened => 1,
             _ => 0,

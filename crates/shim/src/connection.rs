@@ -97,6 +97,11 @@ impl Connection {
         self.descriptors.drain(..DESCRIPTORS_PER_EXEC).collect::<Vec<_>>().try_into().ok()
     }
 
+    /// The oldest one that came.
+    pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
+        (!self.descriptors.is_empty()).then(|| self.descriptors.remove(0))
+    }
+
     /// Sends as much as goes now and queues the rest.
     pub(crate) fn send(
         &mut self,

@@ -1,7 +1,7 @@
 //! Connections to ports of the pod, from within its network namespace. Never waited for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -20,18 +20,25 @@ use crate::supervisor::Shim;
 const DIALS_MAX: usize = 64;
 /// A loopback answers at once, unless its listener does not keep up.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// What `localhost` means, in the order to try it.
-const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+/// That are tried for one connection.
+const ADDRESSES_MAX: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Dialing {
-    request: u64,
-    port: u16,
     socket: OwnedFd,
-    /// The next of [`LOOPBACKS`].
+    wanted: Wanted,
+    pub(crate) deadline: BootTime,
+}
+
+/// A connection that is to be made.
+#[derive(Debug)]
+struct Wanted {
+    request: u64,
+    addresses: Vec<IpAddr>,
+    port: u16,
+    /// Of `addresses`: the next to try.
     next: usize,
     failures: Vec<String>,
-    pub(crate) deadline: BootTime,
 }
 
 enum Attempt {
@@ -42,48 +49,37 @@ enum Attempt {
 }
 
 impl Shim {
-    pub(crate) fn begin_dial(&mut self, request: u64, port: u16) {
+    pub(crate) fn begin_dial(&mut self, request: u64, mut addresses: Vec<IpAddr>, port: u16) {
         if self.dials.len() >= DIALS_MAX {
             let message = format!("{DIALS_MAX} connections into the pod are being made: try again");
             return self.reply(request, ReplyBody::Failed { message });
         }
+        addresses.truncate(ADDRESSES_MAX);
         let deadline = clock::boot().after(DIAL_TIMEOUT);
-        self.go_on_dialing(request, port, 0, Vec::new(), deadline);
+        self.go_on_dialing(Wanted { request, addresses, port, next: 0, failures: Vec::new() }, deadline);
     }
 
-    fn go_on_dialing(
-        &mut self,
-        request: u64,
-        port: u16,
-        mut next: usize,
-        mut failures: Vec<String>,
-        deadline: BootTime,
-    ) {
+    fn go_on_dialing(&mut self, mut wanted: Wanted, deadline: BootTime) {
         let key = self.next_key();
-        match attempt(&self.poller, key, port, &mut next, &mut failures) {
-            Attempt::Connected(socket) => self.reply_with(request, ReplyBody::Dialed, vec![socket]),
-            Attempt::UnderWay(socket) => {
-                self.dials.insert(key, Dialing { request, port, socket, next, failures, deadline });
-            }
-            Attempt::Failed => self.fail_dial(request, port, &failures),
+        match wanted.attempt(&self.poller, key) {
+            Attempt::Connected(socket) => self.reply_with(wanted.request, ReplyBody::Dialed, vec![socket]),
+            Attempt::UnderWay(socket) => _ = self.dials.insert(key, Dialing { socket, wanted, deadline }),
+            Attempt::Failed => self.fail_dial(&wanted),
         }
     }
 
     /// The socket of a connection has something to say.
     pub(crate) fn serve_dial(&mut self, key: u32) {
-        let Some(Dialing { request, port, socket, next, mut failures, deadline }) = self.dials.remove(&key)
-        else {
-            return;
-        };
+        let Some(Dialing { socket, mut wanted, deadline }) = self.dials.remove(&key) else { return };
         match outcome(&socket) {
             Ok(()) => {
                 self.poller.forget(&socket);
-                self.reply_with(request, ReplyBody::Dialed, vec![socket]);
+                self.reply_with(wanted.request, ReplyBody::Dialed, vec![socket]);
             }
             Err(error) => {
                 drop(socket);
-                failures.push(failure(next - 1, &error));
-                self.go_on_dialing(request, port, next, failures, deadline);
+                wanted.fail(&error);
+                self.go_on_dialing(wanted, deadline);
             }
         }
     }
@@ -96,37 +92,50 @@ impl Shim {
         let late: Vec<u32> =
             self.dials.iter().filter(|(_, dialing)| dialing.deadline <= now).map(|(key, _)| *key).collect();
         for key in late {
-            let Some(Dialing { request, port, next, mut failures, .. }) = self.dials.remove(&key) else {
-                continue;
-            };
-            failures.push(failure(next - 1, &io::ErrorKind::TimedOut.into()));
-            self.fail_dial(request, port, &failures);
+            let Some(Dialing { mut wanted, .. }) = self.dials.remove(&key) else { continue };
+            wanted.fail(&io::ErrorKind::TimedOut.into());
+            self.fail_dial(&wanted);
         }
     }
 
-    fn fail_dial(&mut self, request: u64, port: u16, failures: &[String]) {
+    fn fail_dial(&mut self, Wanted { request, port, failures, .. }: &Wanted) {
         let message = format!("cannot connect to port {port} of the pod: {}", failures.join("; "));
-        self.reply(request, ReplyBody::DialFailed { message });
+        self.reply(*request, ReplyBody::DialFailed { message });
     }
 }
 
-/// Tries one address after the other until there is something to wait for, or nothing left to try.
-fn attempt(poller: &Poller, key: u32, port: u16, next: &mut usize, failures: &mut Vec<String>) -> Attempt {
-    while let Some(address) = LOOPBACKS.get(*next) {
-        *next += 1;
-        match begin(SocketAddr::new(*address, port)) {
-            Ok((socket, true)) => match outcome(&socket) {
-                Ok(()) => return Attempt::Connected(socket),
-                Err(error) => failures.push(failure(*next - 1, &error)),
-            },
-            Ok((socket, false)) => match poller.add_output(&socket, Source::Dial(key)) {
-                Ok(()) => return Attempt::UnderWay(socket),
-                Err(error) => failures.push(failure(*next - 1, &error)),
-            },
-            Err(error) => failures.push(failure(*next - 1, &error)),
+impl Wanted {
+    /// Tries one address after the other until there is something to wait for, or nothing left to try.
+    fn attempt(&mut self, poller: &Poller, key: u32) -> Attempt {
+        while let Some(address) = self.addresses.get(self.next) {
+            let address = SocketAddr::new(*address, self.port);
+            self.next += 1;
+            let tried = begin(address).and_then(|(socket, is_connected)| {
+                if is_connected {
+                    outcome(&socket)?;
+                    return Ok(Attempt::Connected(socket));
+                }
+                poller.add_output(&socket, Source::Dial(key))?;
+                Ok(Attempt::UnderWay(socket))
+            });
+            match tried {
+                Ok(attempt) => return attempt,
+                Err(error) => self.fail(&error),
+            }
         }
+        Attempt::Failed
     }
-    Attempt::Failed
+
+    /// What became of the one tried last.
+    fn fail(&mut self, error: &io::Error) {
+        let address = self.next.checked_sub(1).and_then(|last| self.addresses.get(last));
+        let address = address.map_or_else(String::new, ToString::to_string);
+        self.failures.push(match error.kind() {
+            io::ErrorKind::ConnectionRefused => format!("{address}: connection refused"),
+            io::ErrorKind::TimedOut => format!("{address}: no answer within {} s", DIAL_TIMEOUT.as_secs()),
+            _ => format!("{address}: {error}"),
+        });
+    }
 }
 
 /// A socket, and whether it is connected already.
@@ -146,13 +155,4 @@ fn outcome(socket: &OwnedFd) -> io::Result<()> {
     // Where nobody listens, a socket that was given this very port would be connected to itself.
     let is_own = getpeername(socket)? == Some(getsockname(socket)?);
     if is_own { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
-}
-
-fn failure(which: usize, error: &io::Error) -> String {
-    let address = LOOPBACKS.get(which).map_or_else(String::new, ToString::to_string);
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => format!("{address}: connection refused"),
-        io::ErrorKind::TimedOut => format!("{address}: no answer within {} s", DIAL_TIMEOUT.as_secs()),
-        _ => format!("{address}: {error}"),
-    }
 }

@@ -79,7 +79,8 @@ impl Shim {
         })?;
         // 0 is none; less than one is no time at all either way.
         let timeout_ms = timeout.map_or(0, |timeout| timeout.as_millis().max(1));
-        let args = vec![HTTP_HOOK.to_owned(), port.to_string(), self.ip.clone(), timeout_ms.to_string()];
+        let ip = self.launch.addresses.first().ok_or("the pod has no address")?.to_string();
+        let args = vec![HTTP_HOOK.to_owned(), port.to_string(), ip, timeout_ms.to_string()];
         let input = file_of(action).map_err(|error| format!("cannot write down the request: {error}"))?;
         Ok((args, input))
     }

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io;
-use std::net::UdpSocket;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use linux_sys::lock;
 use linux_sys::signal::SignalFd;
 use shim_protocol::{
-    Message, RecordError, Reply, ReplyBody, Request, RequestBody, SHIM_LOCK_NAME, SOCKET_NAME, SandboxLaunch,
-    SandboxRecord, VERSION, write_record,
+    Message, Netns, RecordError, Reply, ReplyBody, Request, RequestBody, SHIM_LOCK_NAME, SOCKET_NAME,
+    SandboxLaunch, SandboxRecord, VERSION, write_record,
 };
 
 use crate::connection::{Connection, ConnectionError};
@@ -20,7 +20,6 @@ use crate::supervisor::{Parts, Shim};
 
 /// SIGHUP, SIGINT, SIGPIPE, SIGTERM and SIGCHLD.
 const SIGNALS: [i32; 5] = [1, 2, 13, 15, 17];
-const LOOPBACK: &str = "127.0.0.1";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
@@ -45,6 +44,8 @@ pub(crate) enum LaunchError {
     // Without words of its own: the sandbox error names its step.
     #[error(transparent)]
     Sandbox(SandboxError),
+    #[error("the engine sent no network namespace with its request")]
+    NoNetns,
     #[error("cannot record the sandbox")]
     Record(#[source] RecordError),
     #[error("cannot supervise the sandbox")]
@@ -58,7 +59,7 @@ pub(crate) fn run() -> Result<(), LaunchError> {
     // An engine that died before it asked for anything leaves nothing to do.
     let Some(Request { id, body }) = first_request(&mut connection)? else { return Ok(()) };
     let made = match body {
-        RequestBody::CreateSandbox(launch) => create(*launch, signals),
+        RequestBody::CreateSandbox(launch) => create(*launch, connection.take_descriptor(), signals),
         _ => Err(LaunchError::Protocol),
     };
     let parts = match made {
@@ -69,9 +70,9 @@ pub(crate) fn run() -> Result<(), LaunchError> {
             return Err(error);
         }
     };
-    let ip = parts.ip.clone();
+    let netns = returned(&parts.launch).map_err(LaunchError::Supervise)?;
     let mut shim = Shim::new(parts, connection).map_err(LaunchError::Supervise)?;
-    shim.reply(id, ReplyBody::SandboxCreated { ip });
+    shim.reply_with(id, ReplyBody::SandboxCreated { netns: netns.is_some() }, netns.into_iter().collect());
     shim.run().map_err(LaunchError::Supervise)
 }
 
@@ -112,7 +113,7 @@ fn first_request(connection: &mut Connection) -> Result<Option<Request>, LaunchE
     }
 }
 
-fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError> {
+fn create(launch: SandboxLaunch, netns: Option<OwnedFd>, signals: SignalFd) -> Result<Parts, LaunchError> {
     if launch.version != VERSION {
         return Err(LaunchError::Version { engine: launch.version });
     }
@@ -120,9 +121,12 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
         .map_err(|source| LaunchError::RunDirectory { path: launch.run_dir.clone(), source })?;
     let lock = lock::try_exclusive(&launch.pod_dir.join(SHIM_LOCK_NAME)).map_err(LaunchError::Lock)?;
     let alive = lock.ok_or(LaunchError::Locked)?;
-    let ip = pod_ip(launch.config.host_network);
     let listener = listen().map_err(LaunchError::Listen)?;
-    let sandbox = Sandbox::enter(&launch.config).map_err(|error| {
+    let netns = netns.filter(|_| launch.netns == Netns::Given);
+    if netns.is_none() && launch.netns == Netns::Given {
+        return Err(LaunchError::NoNetns);
+    }
+    let sandbox = Sandbox::enter_in(&launch.config, netns.as_ref().map(OwnedFd::as_fd)).map_err(|error| {
         abandon(&launch, None);
         LaunchError::Sandbox(error)
     })?;
@@ -130,7 +134,7 @@ fn create(launch: SandboxLaunch, signals: SignalFd) -> Result<Parts, LaunchError
         abandon(&launch, Some(sandbox));
         return Err(error);
     }
-    Ok(Parts { launch, ip, sandbox, listener, signals, alive })
+    Ok(Parts { launch, sandbox, listener, signals, alive })
 }
 
 /// In the working directory: a full path could be longer than a socket address holds.
@@ -165,14 +169,8 @@ fn abandon(launch: &SandboxLaunch, sandbox: Option<Sandbox>) {
     let _ = fs::remove_file(SOCKET_NAME);
 }
 
-/// The pod's own loopback until pods have a network; with the host's network, the address the host
-/// would send from. Nothing is sent.
-fn pod_ip(host_network: bool) -> String {
-    let primary = || {
-        let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-        // TEST-NET-1: routed like any foreign address.
-        socket.connect("192.0.2.1:9").ok()?;
-        Some(socket.local_addr().ok()?.ip().to_string())
-    };
-    host_network.then(primary).flatten().unwrap_or_else(|| LOOPBACK.to_owned())
+/// This process's network namespace, if the engine has something to put there.
+fn returned(launch: &SandboxLaunch) -> io::Result<Option<OwnedFd>> {
+    let is_wanted = launch.netns == Netns::Returned && !launch.config.host_network;
+    is_wanted.then(|| fs::File::open("/proc/self/ns/net").map(OwnedFd::from)).transpose()
 }

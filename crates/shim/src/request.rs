@@ -34,7 +34,7 @@ impl Shim {
                 let (attached, descriptors) = self.attach(&container, stdin);
                 return self.reply_with(id, attached, descriptors);
             }
-            RequestBody::Dial { port } => return self.begin_dial(id, port),
+            RequestBody::Dial { addresses, port } => return self.begin_dial(id, addresses, port),
             RequestBody::OpenVolume { volume } => match open_volume(&self.launch.pod_dir, &volume) {
                 Ok(directory) => return self.reply_with(id, ReplyBody::VolumeOpened, vec![directory]),
                 Err(error) => failed(&format!("cannot open volume {volume}: {error}")),

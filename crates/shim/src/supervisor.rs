@@ -31,7 +31,6 @@ pub(crate) type ContainerKey = (ContainerName, u32);
 #[derive(Debug)]
 pub(crate) struct Shim {
     pub(crate) launch: SandboxLaunch,
-    pub(crate) ip: String,
     /// `None` once it is destroyed.
     pub(crate) sandbox: Option<Sandbox>,
     pub(crate) poller: Poller,
@@ -82,7 +81,6 @@ pub(crate) struct Live {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) launch: SandboxLaunch,
-    pub(crate) ip: String,
     pub(crate) sandbox: Sandbox,
     pub(crate) listener: UnixListener,
     pub(crate) signals: SignalFd,
@@ -97,7 +95,6 @@ impl Shim {
         poller.add(&parts.listener, Source::Listener)?;
         let mut shim = Self {
             launch: parts.launch,
-            ip: parts.ip,
             sandbox: Some(parts.sandbox),
             poller,
             containers: BTreeMap::new(),
@@ -159,7 +156,7 @@ impl Shim {
     pub(crate) fn snapshot(&self) -> SandboxSnapshot {
         SandboxSnapshot {
             attempt: self.launch.attempt,
-            ip: self.ip.clone(),
+            ips: self.launch.addresses.clone(),
             containers: self.containers.values().map(|supervised| supervised.record.clone()).collect(),
         }
     }

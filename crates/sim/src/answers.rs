@@ -67,7 +67,7 @@ impl<'s> World<'s> {
     fn create_sandbox(&mut self, attempt: u32) {
         let Outcome { takes, succeeds } = nth(&self.scenario.sandbox, self.count(None, "sandbox"));
         let outcome = if succeeds {
-            Observation::SandboxCreated { attempt, ip: "127.0.0.1".to_owned() }
+            Observation::SandboxCreated { attempt, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()] }
         } else {
             Observation::SandboxCreateFailed { attempt, message: "scripted".to_owned() }
         };

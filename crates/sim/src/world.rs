@@ -273,8 +273,8 @@ impl<'s> World<'s> {
         };
         if self.sandbox == Some(attempt) {
             let containers = self.ended.iter().chain(self.alive.values()).cloned().collect();
-            let ip = "127.0.0.1".to_owned();
-            self.observe(&Observation::Adopted(SandboxSnapshot { attempt, ip, containers }));
+            let ips = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+            self.observe(&Observation::Adopted(SandboxSnapshot { attempt, ips, containers }));
         } else {
             self.observe(&Observation::SandboxLost { attempt });
         }

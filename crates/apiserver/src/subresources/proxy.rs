@@ -188,7 +188,7 @@ async fn pass(
     let target = format!("/{path}{query}").parse::<PathAndQuery>();
     let target =
         target.map_err(|error| Status::bad_request(format!("the path cannot be sent on: {error}")))?;
-    let connection = call.api.backend.dial(pod, port).await.map_err(|error| unreachable(&error))?;
+    let connection = call.api.backend.dial_address(pod, port).await.map_err(|error| unreachable(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
         .await
         .map_err(|error| unreachable(&error))?;

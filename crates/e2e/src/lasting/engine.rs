@@ -124,7 +124,7 @@ impl Engine {
 /// Prints every status of the pod, and removes it once it was deleted and is at rest.
 async fn follow(kubelet: &Kubelet<Node>, watched: Subscription) {
     let Subscription { pod, mut view, .. } = watched;
-    let facts = RenderFacts { host_ip: "192.0.2.1".to_owned(), generation: 1 };
+    let facts = RenderFacts { host_ips: vec![std::net::Ipv4Addr::new(192, 0, 2, 1).into()], generation: 1 };
     loop {
         let Some(seen) = changed(&mut view).await else { return };
         say(&json!({

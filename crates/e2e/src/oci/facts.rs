@@ -85,7 +85,7 @@ fn sandbox(facts: &PodFacts) -> Result<SandboxFacts> {
         shm: container_config::shm_path(&facts.pod_dir),
         volumes: volumes.collect::<BTreeMap<_, _>>(),
         cgroup_v2: Hierarchies::detect()?.is_v2(),
-        ip: "127.0.0.1".to_owned(),
+        ips: vec![std::net::Ipv4Addr::LOCALHOST.into()],
     })
 }
 

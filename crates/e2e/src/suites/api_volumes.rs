@@ -201,8 +201,9 @@ fn every_source_of_variables(bed: &Bed) -> Result<()> {
     cluster.apply_pod(&Pod::new("vars").app_with("main", script, &fields))?;
     cluster.wait_ready("vars")?;
     let uid = cluster.output(&["get", "pod", "vars", "-o", "jsonpath={.metadata.uid} {.spec.nodeName}"])?;
+    let ip = cluster.output(&["get", "pod", "vars", "-o", "jsonpath={.status.podIP}"])?;
     bed.trace.expect_order(&[
-        "main bee s3cret unset vars default 127.0.0.1 250 s3cret",
+        &format!("main bee s3cret unset vars default {ip} 250 s3cret"),
         "main bee-s3cret-vars-$(NONE)",
         &format!("main {uid}"),
         "main start",

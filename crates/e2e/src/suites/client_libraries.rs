@@ -30,7 +30,7 @@ fn rust_kube(bed: &Bed) -> Result<()> {
     let dir = installed_dir("kube")?;
     cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(sources("kube").join("Cargo.toml"));
     cargo.arg("--target-dir").arg(&dir).stdin(Stdio::null());
-    let built = bed.start(&mut cargo)?.wait(INSTALL_TIME)?;
+    let built = bed.start_outside(&mut cargo)?.wait(INSTALL_TIME)?;
     built.expect_code(0).with_context(|| built.stderr.clone())?;
     speak(bed, &mut Command::new(dir.join("debug/client-kube")))
 }
@@ -118,7 +118,7 @@ fn install(
     }
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     fs::copy(wanted, dir.join(wanted.file_name().context("a file has a name")?))?;
-    let installing = bed.start(command(&dir).stdin(Stdio::null()));
+    let installing = bed.start_outside(command(&dir).stdin(Stdio::null()));
     let problem = match installing.and_then(|installing| installing.wait(INSTALL_TIME)) {
         Ok(finished) if finished.status.success() => {
             fs::write(&mark, text)?;

@@ -103,21 +103,22 @@ fn names_of_a_pod(bed: &Bed) -> Result<()> {
     let pods = Pods::start(bed)?;
     let of_machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let whole = "web-0.db.default.svc.cluster.local";
-    let both = format!("127.0.0.1\t{whole}\tweb-0");
+    let both = format!("\t{whole}\tweb-0");
     let cases = [
-        ("plain", json!({}), "plain", "127.0.0.1\tplain"),
-        ("named", json!({"hostname": "web-0"}), "web-0", "127.0.0.1\tweb-0"),
+        ("plain", json!({}), "plain", "\tplain"),
+        ("named", json!({"hostname": "web-0"}), "web-0", "\tweb-0"),
         ("below", json!({"hostname": "web-0", "subdomain": "db"}), "web-0", &both),
         ("whole", json!({"hostname": "web-0", "subdomain": "db", "setHostnameAsFQDN": true}), whole, &both),
         (
             "other",
             json!({"subdomain": "db", "hostnameOverride": "a.b.example"}),
             "a.b.example",
-            "127.0.0.1\ta.b.example",
+            "\ta.b.example",
         ),
         ("host", json!({"hostname": "web-0", "hostNetwork": true}), &of_machine, ""),
     ];
-    let script = "cat /proc/sys/kernel/hostname /etc/hostname; echo $HOSTNAME; grep \"^127.0.0.1.*$HOSTNAME\" /etc/hosts";
+    let script =
+        "cat /proc/sys/kernel/hostname /etc/hostname; echo $HOSTNAME; grep \"^10[.].*$HOSTNAME\" /etc/hosts";
     for (name, spec, ..) in &cases {
         pods.create(&says(name, spec, &format!("{script} || true")))?;
     }
@@ -125,7 +126,10 @@ fn names_of_a_pod(bed: &Bed) -> Result<()> {
         let found = said(bed, &pods, name)?;
         let lines: Vec<&str> = found.lines().collect();
         ensure!(lines.get(..3) == Some(&[hostname; 3]), "{name}: {found}");
-        ensure!(line.is_empty() || lines.get(3..) == Some(&[line]), "{name}: {found}");
+        ensure!(
+            line.is_empty() || matches!(lines.get(3..), Some([found]) if found.ends_with(line)),
+            "{name}: {found}"
+        );
     }
     pods.finish()
 }
@@ -159,7 +163,11 @@ fn aliases_of_hosts(bed: &Bed) -> Result<()> {
     let end = "\n# Entries added by HostAliases.\n192.0.2.7\tone.example\tone\n2001:db8::7\ttwo.example\n";
     for (name, host_network) in [("own", false), ("host", true)] {
         let spec = json!({"hostAliases": aliases, "hostNetwork": host_network});
-        pods.create(&says(name, &spec, "getent ahosts one.example | head -1; cat /etc/hosts"))?;
+        pods.create(&says(
+            name,
+            &spec,
+            "getent ahosts one.example | head -1 | sed s,::ffff:,,; cat /etc/hosts",
+        ))?;
     }
     for name in ["own", "host"] {
         let found = said(bed, &pods, name)?;

@@ -46,7 +46,7 @@ fn get_pod(bed: &Bed) -> Result<()> {
     let wide = cluster.output(&["get", "pods", "-o", "wide"])?;
     golden::expect(
         "NAME  READY  STATUS  RESTARTS  AGE  IP  NODE  NOMINATED NODE  READINESS GATES\n\
-         sidecar-pod  2/2  Running  0  {}s  127.0.0.1  {}  <none>  <none>",
+         sidecar-pod  2/2  Running  0  {}s  10.200.0.{}  {}  <none>  <none>",
         &wide,
     )?;
     cluster.finish()

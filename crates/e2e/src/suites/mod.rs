@@ -40,6 +40,7 @@ mod last_words;
 mod logs;
 mod network;
 mod placement;
+mod pod_network;
 mod pod_security;
 mod privileged;
 mod probes;
@@ -76,6 +77,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "volumes", tests: volumes::TESTS },
     Suite { name: "volume_mounts", tests: volume_mounts::TESTS },
     Suite { name: "network", tests: network::TESTS },
+    Suite { name: "pod_network", tests: pod_network::TESTS },
     Suite { name: "dns", tests: dns::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },

@@ -94,7 +94,7 @@ fn host_network_is_the_hosts(bed: &Bed) -> Result<()> {
     let name = uname.nodename().to_string_lossy();
     bed.trace.expect_order(&[&format!("main {name} {name} {name}")])?;
     let found = std::fs::read_to_string(bed.dir().join("trace/main"))?;
-    let own = std::fs::read_link("/proc/self/ns/net")?;
+    let own = std::fs::read_link("/proc/thread-self/ns/net")?;
     anyhow::ensure!(
         found.trim() == own.to_string_lossy(),
         "the container is in {found}, the host in {own:?}"

@@ -1,6 +1,6 @@
 //! What probes see and what follows from it. Each test has many pods side by side.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::bed::Bed;
@@ -253,22 +253,18 @@ fn good_requests() -> [(&'static str, Value); 7] {
     ]
 }
 
-/// What fails, and what its event says.
+/// What fails, and what its event says; `IP` is the pod's.
 fn bad_requests() -> [(&'static str, Value, &'static str); 6] {
     [
         ("http-bad", http("/500"), "HTTP probe failed with statuscode: 500"),
-        ("http-slow", http("/after/3000"), "Get \"http://127.0.0.1:8080/after/3000\": "),
+        ("http-slow", http("/after/3000"), "Get \"http://IP:8080/after/3000\": "),
         (
             "http-none",
             json!({"httpGet": {"port": 8081}}),
-            "Get \"http://127.0.0.1:8081/\": dial tcp 127.0.0.1:8081: connect: connection refused",
+            "Get \"http://IP:8081/\": dial tcp IP:8081: connect: connection refused",
         ),
         ("redirect-bad", http("/to/404"), "HTTP probe failed with statuscode: 404"),
-        (
-            "tcp-none",
-            json!({"tcpSocket": {"port": 7071}}),
-            "dial tcp 127.0.0.1:7071: connect: connection refused",
-        ),
+        ("tcp-none", json!({"tcpSocket": {"port": 7071}}), "dial tcp IP:7071: connect: connection refused"),
         (
             "grpc-other",
             json!({"grpc": {"port": 9090, "service": "other"}}),
@@ -313,6 +309,8 @@ fn requests_by_network(bed: &Bed) -> Result<()> {
         pods.wait_mark(path, &format!("main http {agent}"))?;
     }
     for (name, _, text) in &bad {
+        let status = pods.status(name)?;
+        let text = text.replace("IP", status["podIP"].as_str().context("an address")?);
         pods.wait_event(name, &format!("Unhealthy Readiness probe failed: {text}"))?;
         let status = pods.status(name)?;
         ensure!(condition(&status, "Ready") == "False", "{status:#}");

@@ -47,7 +47,7 @@ fn expect_column(cluster: &Cluster<'_>, ready: &str) -> Result<()> {
     golden::expect(
         &format!(
             "NAME  READY  STATUS  RESTARTS  AGE  IP  NODE  NOMINATED NODE  READINESS GATES\n\
-             web  1/1  Running  {{}}  {{}}  127.0.0.1  {{}}  <none>  {ready}"
+             web  1/1  Running  {{}}  {{}}  10.200.0.{{}}  {{}}  <none>  {ready}"
         ),
         &wide,
     )

@@ -103,10 +103,8 @@ fn of_a_pod_that_runs_and_ends(bed: &Bed) -> Result<()> {
         ("observedGeneration", json!(1)),
         ("startTime", json!("startTime")),
         ("qosClass", json!("Burstable")),
-        ("hostIP", host.clone()),
-        ("hostIPs", json!([{ "ip": host }])),
-        ("podIP", json!("127.0.0.1")),
-        ("podIPs", json!([{ "ip": "127.0.0.1" }])),
+        ("podIP", json!(first_of(&found, "podIPs")?)),
+        ("hostIP", json!(first_of(&found, "hostIPs")?)),
         ("allocatedResources", asked.clone()),
         ("resources", json!({"requests": asked})),
         ("initContainerStatuses", json!([one("first", &first)])),
@@ -114,6 +112,7 @@ fn of_a_pod_that_runs_and_ends(bed: &Bed) -> Result<()> {
     ] {
         ensure!(found[field] == expected, "{field} is {:#}, expected {expected:#}", found[field]);
     }
+    ensure!(first_of(&found, "podIPs")?.starts_with("10.200.0."), "{found:#}");
     expect_conditions(&found)?;
     // It has no handler, so that the first process of a namespace does not hear of it.
     pods.delete("whole", Some(1))?;
@@ -137,4 +136,12 @@ fn expect_conditions(status: &Value) -> Result<()> {
         ensure!(conditions.contains(&condition(kind)), "no {kind} in {conditions:#?}");
     }
     Ok(())
+}
+
+/// One address of each family.
+fn first_of<'a>(status: &'a Value, field: &str) -> Result<&'a str> {
+    let ips: Vec<&str> =
+        status[field].as_array().into_iter().flatten().filter_map(|ip| ip["ip"].as_str()).collect();
+    ensure!(matches!(ips[..], [v4, v6] if v4.contains('.') && v6.contains(':')), "{field} is {ips:?}");
+    Ok(ips[0])
 }

@@ -119,7 +119,7 @@ fn columns_of_an_init_a_sidecar_another_init_and_an_app() {
             reason: None,
             message: None,
             start_time: None,
-            pod_ip: None,
+            pod_ips: Vec::new(),
             conditions: (case.conditions.iter())
                 .map(|kind| Condition { kind: *kind, status: true, reason: None, message: None })
                 .collect(),
@@ -152,7 +152,7 @@ fn columns_of_several_apps() {
             reason: None,
             message: None,
             start_time: None,
-            pod_ip: None,
+            pod_ips: Vec::new(),
             conditions: vec![Condition { kind, status: ready, reason: None, message: None }],
             init_containers: Vec::new(),
             containers: vec![container("a", states[0]), container("b", states[1])],

@@ -219,7 +219,7 @@ impl RuntimeService for FakeNode {
         let Some(sandbox) = sandboxes.get_mut(&pod.pod.uid) else { return Ok(None) };
         observer.observe(Observation::Adopted(SandboxSnapshot {
             attempt: sandbox.attempt,
-            ip: facts().ip,
+            ips: facts().ips,
             containers: sandbox.containers.clone(),
         }));
         sandbox.observer = Some(observer);
@@ -337,7 +337,12 @@ impl RuntimeService for FakeNode {
         Err(PortError("there are no volumes".to_owned()))
     }
 
-    async fn dial(&self, _: &Arc<PodContext>, _: u16) -> Result<TcpStream, SessionError> {
+    async fn dial(
+        &self,
+        _: &Arc<PodContext>,
+        _: &[std::net::IpAddr],
+        _: u16,
+    ) -> Result<TcpStream, SessionError> {
         unreachable!("no worker asks for it")
     }
 
@@ -435,7 +440,7 @@ impl VolumeService for FakeNode {
 fn facts() -> SandboxFacts {
     serde_json::from_value(serde_json::json!({
         "hostname": "pod", "etc_hosts": "/h", "etc_hostname": "/n", "resolv_conf": "/r", "shm": "/s",
-        "volumes": {}, "cgroup_v2": true, "ip": "127.0.0.1"
+        "volumes": {}, "cgroup_v2": true, "ips": ["127.0.0.1"]
     }))
     .unwrap()
 }

@@ -36,7 +36,7 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             reason: None,
             message: None,
             start_time: None,
-            pod_ip: None,
+            pod_ips: Vec::new(),
             conditions: Vec::new(),
             init_containers: Vec::new(),
             containers: vec![container],
@@ -51,7 +51,7 @@ fn the_message_of_a_crash_loop_ends_with_the_pods_name() {
             at_rest: false,
             seq: 0,
         };
-        let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+        let facts = RenderFacts { host_ips: vec!["10.0.0.1".parse().unwrap()], generation: 1 };
         let status = render::pod_status(&pod, &view, &facts);
         status["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned()
     };

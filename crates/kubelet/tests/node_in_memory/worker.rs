@@ -80,7 +80,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
         2 Normal Killing spec.initContainers{side} Stopping container side
     "#]].assert_eq(&text);
 
-    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+    let facts = RenderFacts { host_ips: vec!["10.0.0.1".parse().unwrap()], generation: 1 };
     let status = render::pod_status(&pod, &view, &facts);
     expect![[r#"
         {
@@ -425,7 +425,8 @@ async fn a_changed_pod_is_in_force_at_once_and_for_the_next_engine() {
     let view = view_that(&mut watched, ended).await;
     assert_eq!((view.pod.pod.generation, view.status.phase), (2, Phase::Running));
     timeout(LONG, kubelet.attempt_ended(&after.uid, &"debugger".into(), 0)).await.expect("it has ended");
-    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: view.pod.pod.generation };
+    let facts =
+        RenderFacts { host_ips: vec!["10.0.0.1".parse().unwrap()], generation: view.pod.pod.generation };
     let status = render::pod_status(&after, &view, &facts);
     assert_eq!(status["observedGeneration"], 2);
     assert_eq!(status["ephemeralContainerStatuses"][0]["state"]["terminated"]["exitCode"], 3);
@@ -449,7 +450,7 @@ async fn the_last_state_names_the_container_whose_it_is() {
     let kubelet = Kubelet::new(node, scratch.paths(), Settings::default());
     let pod = pod("u1", "Always", &[], &["app"]);
     let mut watched = kubelet.add_pod(pod.clone()).unwrap();
-    let facts = RenderFacts { host_ip: "10.0.0.1".to_owned(), generation: 1 };
+    let facts = RenderFacts { host_ips: vec!["10.0.0.1".parse().unwrap()], generation: 1 };
     let again = |view: &PodView| {
         let app = &view.status.containers[0];
         app.restart_count == 1 && matches!(app.state, ContainerState::Running { .. })

@@ -9,10 +9,13 @@ use anyhow::{Context, Result};
 use apiserver::server::Running;
 use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
+use network::Size;
 use rustix::process::{Pid, test_kill_process};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::cli;
 use crate::engine::Plan;
+use crate::network::PodNetworkPlan;
 use crate::outcome;
 use crate::serve::{SOCKET, write_admin_kubeconfig};
 
@@ -25,6 +28,8 @@ pub(super) struct Place {
     dir: PathBuf,
     /// Where the directories of claims are made: what is in them ends with the run, as the claims do.
     claims: PathBuf,
+    /// The name of its network. A run that had the same number may have left pods, and their network.
+    network: String,
 }
 
 impl Place {
@@ -37,7 +42,10 @@ impl Place {
         let claims = paths.data_dir.join(CLAIMS);
         clear(&paths.run_dir.join(RUNS));
         clear(&claims);
-        Ok(Self { dir, claims: claims.join(std::process::id().to_string()) })
+        let mut tag = [0; 4];
+        getrandom(&mut tag, GetRandomFlags::empty()).context("cannot name the run's network")?;
+        let network = format!("run-{}-{:08x}", std::process::id(), u32::from_ne_bytes(tag));
+        Ok(Self { dir, claims: claims.join(std::process::id().to_string()), network })
     }
 
     pub(super) fn plan(&self, options: &cli::Run) -> Plan {
@@ -51,6 +59,11 @@ impl Place {
             backoff: options.restarts.backoff(),
             eviction_hard: options.eviction_hard.clone(),
             pod_processes_max: options.bounds.pod_max_pids,
+            network: PodNetworkPlan {
+                name: self.network.clone(),
+                size: Size::Small,
+                options: options.network.clone(),
+            },
         }
     }
 

@@ -88,7 +88,10 @@ fn a_run_to_completion() {
     check(
         vec![
             Happening::Observed(Observation::Accepted),
-            Happening::Observed(Observation::SandboxCreated { attempt: 0, ip: "127.0.0.1".into() }),
+            Happening::Observed(Observation::SandboxCreated {
+                attempt: 0,
+                ips: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            }),
             started("fetch", 0),
             exited("fetch", 0, exit(0, ExitReason::Completed, 0, 1_250)),
             started("log-shipper", 0),
@@ -309,7 +312,7 @@ fn the_table_and_the_summary_tell_what_became_of_each_container() {
             reason: None,
             message: None,
             start_time: None,
-            pod_ip: None,
+            pod_ips: Vec::new(),
             conditions: Vec::new(),
             init_containers: vec![
                 status("fetch", ended(0, ExitReason::Completed), 0),

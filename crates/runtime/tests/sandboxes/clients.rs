@@ -204,7 +204,7 @@ fn a_port_of_the_pod_is_connected_to(bed: &Bed) {
          volumeMounts: [{{name: program, mountPath: /program}}], command: [{program}, listen]}}"
     );
     let running = engine.create(&bed.pod(&pod, true));
-    let dial = |port| bed.wait(engine.runtime.dial(&running.pod, port));
+    let dial = |port| bed.wait(engine.runtime.dial(&running.pod, &ports::LOOPBACKS, port));
     running.start("a", 0);
     running.wait_for_log("a", "up");
     let socket = dial(80).unwrap();
@@ -225,14 +225,17 @@ fn a_port_of_the_host_is_connected_to(bed: &Bed) {
         .create(&bed.pod("hostNetwork: true\ncontainers:\n- {name: a, image: i, command: ['true']}", true));
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let socket = bed.wait(engine.runtime.dial(&running.pod, port)).unwrap();
+    let socket = bed.wait(engine.runtime.dial(&running.pod, &ports::LOOPBACKS, port)).unwrap();
     let (mut accepted, _) = listener.accept().unwrap();
     accepted.write_all(b"host").unwrap();
     drop(accepted);
     assert_eq!(read_all(socket.into()), "host");
     wait_until("it is refused when nobody is there", || {
         drop(TcpListener::bind("[::1]:0").unwrap());
-        matches!(bed.wait(engine.runtime.dial(&running.pod, 1)), Err(SessionError::Refused(_)))
+        matches!(
+            bed.wait(engine.runtime.dial(&running.pod, &ports::LOOPBACKS, 1)),
+            Err(SessionError::Refused(_))
+        )
     });
     running.end();
 }

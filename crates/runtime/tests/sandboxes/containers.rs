@@ -35,7 +35,7 @@ fn exit_codes_output_and_messages(bed: &Bed) {
     let script = "echo out; echo err >&2; printf why > /dev/termination-log; printf unfinished; exit 3";
     let pod = bed.pod(&format!("containers:\n- {{name: a, image: i, command: [sh, -c, '{script}']}}"), true);
     let running = engine.create(&pod);
-    assert_eq!(running.facts.ip, "127.0.0.1");
+    assert_eq!(running.facts.ips, [ports::LOOPBACKS[0]]);
     running.start("a", 0);
     let exit = running.exit_of("a", 0);
     assert_eq!((exit.code, exit.signal, exit.reason), (3, None, ExitReason::Error));

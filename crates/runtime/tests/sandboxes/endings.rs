@@ -286,6 +286,8 @@ fn an_engine_that_dies_while_it_asks_leaves_nothing(bed: &Bed) {
         fs::create_dir_all(dir).unwrap();
     }
     let launch = SandboxLaunch {
+        netns: shim_protocol::Netns::Made,
+        addresses: vec![ports::LOOPBACKS[0]],
         version: VERSION,
         pod: pod.pod.clone(),
         attempt: 0,

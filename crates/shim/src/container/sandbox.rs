@@ -58,6 +58,14 @@ impl Sandbox {
     /// # Errors
     /// Names what could not be made; what was made ends with this process, cgroups are removed.
     pub fn enter(config: &SandboxConfig) -> Result<Self, SandboxError> {
+        Self::enter_in(config, None)
+    }
+
+    /// [`Self::enter`] with a network namespace that is there already, and holds the pod's links.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enter_in(config: &SandboxConfig, netns: Option<BorrowedFd<'_>>) -> Result<Self, SandboxError> {
         occupy_stdio()?;
         // Containers that share a process namespace see the shim's children before they execute.
         process::set_undumpable().map_err(failed("hide this process"))?;
@@ -78,7 +86,7 @@ impl Sandbox {
             shared_volumes: RefCell::default(),
             left,
         };
-        match sandbox.set_up(config) {
+        match sandbox.set_up(config, netns) {
             Ok(()) => Ok(sandbox),
             Err(error) => {
                 // The error to report is the first one.
@@ -88,12 +96,12 @@ impl Sandbox {
         }
     }
 
-    fn set_up(&mut self, config: &SandboxConfig) -> Result<(), SandboxError> {
+    fn set_up(&mut self, config: &SandboxConfig, netns: Option<BorrowedFd<'_>>) -> Result<(), SandboxError> {
         leave_engine(self.left.clone(), &self.cgroup)?;
         self.pod.group.create()?;
         // Controllers that this machine lacks are reported with each container that needs them.
         self.pod.group.limit(&limits(&config.resources))?;
-        self.users = enter_namespaces(config)?;
+        self.users = enter_namespaces(config, netns)?;
         for tmpfs in &config.tmpfs {
             mount_tmpfs(tmpfs)?;
             self.tmpfs.push(tmpfs.path.clone());
@@ -241,12 +249,16 @@ fn remove_shared(hierarchies: &Hierarchies, pod: &Path) {
     shared_cgroups(pod).for_each(|group| hierarchies.tracking_group(group).remove_if_empty());
 }
 
-fn enter_namespaces(config: &SandboxConfig) -> Result<Option<Users>, SandboxError> {
+fn enter_namespaces(
+    config: &SandboxConfig,
+    netns: Option<BorrowedFd<'_>>,
+) -> Result<Option<Users>, SandboxError> {
+    let netns = netns.filter(|_| !config.host_network);
     let mut namespaces = Namespaces::UTS;
     if !config.host_ipc {
         namespaces = namespaces | Namespaces::IPC;
     }
-    if !config.host_network {
+    if !config.host_network && netns.is_none() {
         namespaces = namespaces | Namespaces::NET;
     }
     let users = match config.users {
@@ -260,6 +272,9 @@ fn enter_namespaces(config: &SandboxConfig) -> Result<Option<Users>, SandboxErro
             Some(Users::make(range, namespaces, || sysctl::set(config))?)
         }
     };
+    if let Some(netns) = netns {
+        namespace::setns(netns, Namespaces::NET).map_err(failed("join the pod's network namespace"))?;
+    }
     // What is mounted on the host later shows up here, and never the other way round.
     mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(failed("separate the mount namespace"))?;

@@ -72,7 +72,7 @@ impl<H: Hasher> Key<'_, H> {
             SandboxState::Absent => {}
             SandboxState::Creating { attempt }
             | SandboxState::Stopping { attempt }
-            | SandboxState::Ready { attempt, since: _, ip: _ } => self.add(attempt),
+            | SandboxState::Ready { attempt, since: _, ips: _ } => self.add(attempt),
             SandboxState::Lost { attempt, at } | SandboxState::Stopped { attempt, at } => {
                 self.add(attempt);
                 self.ago(Some(at.boot));

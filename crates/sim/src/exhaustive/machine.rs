@@ -128,7 +128,7 @@ impl<'s> Machine<'s> {
             Effect::RemoveVolumes => Observation::VolumesRemoved,
             Effect::CreateSandbox { attempt } => {
                 self.sandbox = Some(attempt);
-                Observation::SandboxCreated { attempt, ip: "127.0.0.1".to_owned() }
+                Observation::SandboxCreated { attempt, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()] }
             }
             Effect::StopSandbox { attempt } => {
                 self.sandbox = None;
@@ -283,7 +283,8 @@ impl<'s> Machine<'s> {
         };
         if self.sandbox == Some(attempt) {
             let containers = self.ended.values().chain(self.alive.values()).cloned().collect();
-            let snapshot = SandboxSnapshot { attempt, ip: "127.0.0.1".to_owned(), containers };
+            let snapshot =
+                SandboxSnapshot { attempt, ips: vec![std::net::Ipv4Addr::LOCALHOST.into()], containers };
             self.observe(&Observation::Adopted(snapshot), timeline);
         } else {
             self.observe(&Observation::SandboxLost { attempt }, timeline);
