@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use crate::attributes::Writer;
 use crate::field::Field;
 use crate::statement::{Family, Lookup, Statement, Verdict};
-use crate::value::{REGISTER_BYTES, Value, concatenate};
+use crate::value::{Kind, REGISTER_BYTES, Value, concatenate};
 
 /// `NFT_REG_VERDICT`
 const VERDICT_REGISTER: u32 = 0;
@@ -59,6 +59,13 @@ pub(crate) fn write(writer: &mut Writer, statement: &Statement, set: SetName<'_>
         Statement::NotIn(fields, _) => look_up(writer, fields, set, None, LOOKUP_INVERTED),
         Statement::Dispatch(fields, _) => look_up(writer, fields, set, Some(VERDICT_REGISTER), 0),
         Statement::Choose(fields, _) => look_up(writer, fields, set, Some(CHOSEN_REGISTER), 0),
+        Statement::ChooseOnly(values) => {
+            let mut register = CHOSEN_REGISTER;
+            for value in values {
+                immediate(writer, register, &value.encode());
+                register += registers(value.kind());
+            }
+        }
         Statement::ChosenIn(_) => lookup(writer, CHOSEN_REGISTER, set, None, 0),
         Statement::Remember { map, key, timeout } => {
             let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
@@ -66,9 +73,8 @@ pub(crate) fn write(writer: &mut Writer, statement: &Statement, set: SetName<'_>
         }
         Statement::Forget { map, key } => dynset(writer, map, *key, DYNSET_DELETE, None),
         Statement::DnatToChosen(family) => {
-            let address_bytes = if *family == Family::Ipv4 { 4 } else { 16 };
-            let registers = u32::try_from(address_bytes / REGISTER_BYTES).expect("4 at most");
-            nat(writer, NAT_DESTINATION, *family, Some(CHOSEN_REGISTER + registers));
+            let address = if *family == Family::Ipv4 { Kind::Ipv4 } else { Kind::Ipv6 };
+            nat(writer, NAT_DESTINATION, *family, Some(CHOSEN_REGISTER + registers(address)));
         }
         Statement::Snat(address) => {
             immediate(writer, CHOSEN_REGISTER, &Value::from(*address).encode());
@@ -111,6 +117,10 @@ pub(crate) fn write_value(writer: &mut Writer, bytes: &[u8]) {
 /// What `lookup` is made of when it belongs to one rule: each element's key and datum; the end of a range is an element, too.
 pub(crate) fn is_interval(lookup: &Lookup) -> bool {
     matches!(lookup, Lookup::Ranges(_))
+}
+
+fn registers(kind: Kind) -> u32 {
+    u32::try_from(kind.bytes().div_ceil(REGISTER_BYTES)).expect("4 at most")
 }
 
 fn expression(writer: &mut Writer, name: &str, body: impl FnOnce(&mut Writer)) {
@@ -219,7 +229,7 @@ fn look_up(writer: &mut Writer, fields: &[Field], set: SetName<'_>, to: Option<u
     let mut register = KEY_REGISTER;
     for field in fields {
         load(writer, *field, register);
-        register += u32::try_from(field.kind().bytes().div_ceil(REGISTER_BYTES)).expect("4 at most");
+        register += registers(field.kind());
     }
     lookup(writer, KEY_REGISTER, set, to, flags);
 }

@@ -34,6 +34,8 @@ pub enum Statement {
     Dispatch(Vec<Field>, Lookup),
     /// An address and a port, from a map, for the statements that follow.
     Choose(Vec<Field>, Lookup),
+    /// This address and port, whatever the packet.
+    ChooseOnly(Vec<Value>),
     /// What was chosen is in the set.
     ChosenIn(Lookup),
     /// Notes in a map what was chosen, or, when it is there, counts its time anew. Ends the rule when the map is full.
@@ -172,6 +174,7 @@ impl fmt::Display for Statement {
             Self::NotIn(fields, lookup) => write!(f, "{} != {lookup}", joined(fields)),
             Self::Dispatch(fields, lookup) => write!(f, "{} vmap {lookup}", joined(fields)),
             Self::Choose(fields, lookup) => write!(f, "choose {} map {lookup}", joined(fields)),
+            Self::ChooseOnly(values) => write!(f, "choose {}", joined(values)),
             Self::ChosenIn(lookup) => write!(f, "chosen {lookup}"),
             Self::Remember { map, key, timeout } => {
                 write!(f, "update @{map} {{ {key} timeout {}s : chosen }}", timeout.as_secs())

@@ -106,6 +106,7 @@ fn everything() -> Vec<Operation> {
             ],
         ),
         rule("raw", vec![Statement::Is(Field::ReversePath, Value::Number(0)), Statement::Do(Verdict::Drop)]),
+        rule("svc/a/b", vec![Statement::ChooseOnly(endpoint(2, 80)), Statement::DnatToChosen(Family::Ipv4)]),
         rule(
             "post",
             vec![

@@ -109,13 +109,20 @@ impl Port {
 
     /// One of the endpoints, each as likely as another.
     fn to_any(&self, remember: Option<[Statement; 2]>) -> Rule {
-        let count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
-        let choices = (0..count).zip(&self.endpoints);
-        let choices = choices.map(|(n, to)| Element::values(vec![Value::Number(n)], endpoint(*to))).collect();
-        let mut rule = vec![Statement::Choose(vec![Field::Random(count)], Lookup::Elements(choices))];
+        let mut rule = vec![self.choice()];
         rule.extend(remember.into_iter().flatten());
         rule.push(Statement::DnatToChosen(self.family));
         Rule(rule)
+    }
+
+    fn choice(&self) -> Statement {
+        if let (Some(only), 1) = (self.endpoints.first(), self.endpoints.len()) {
+            return Statement::ChooseOnly(endpoint(*only));
+        }
+        let count = u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX);
+        let choices = (0..count).zip(&self.endpoints);
+        let choices = choices.map(|(n, to)| Element::values(vec![Value::Number(n)], endpoint(*to)));
+        Statement::Choose(vec![Field::Random(count)], Lookup::Elements(choices.collect()))
     }
 
     /// The endpoint of the client's last connection, if it is still there; else any, which is noted. What is noted of an

@@ -215,15 +215,15 @@ fn a_service_of_both_families_has_two_chains() {
     check(
         &of_service(&[both]),
         &expect![[r#"
-        add chain service/ns/web/tcp/80/ipv4
-        add chain service/ns/web/tcp/80/ipv6
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add rule service/ns/web/tcp/80/ipv6 choose numgen random mod 1 map { 0 : fd12::2 . 8080 } dnat ip6 to chosen
-        add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
-        add element services-ipv6 { fd13::9 . tcp . 80 : goto service/ns/web/tcp/80/ipv6 }
-        add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
-        add element own-ipv6 { fd12::2 . fd12::2 }
-    "#]],
+            add chain service/ns/web/tcp/80/ipv4
+            add chain service/ns/web/tcp/80/ipv6
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add rule service/ns/web/tcp/80/ipv6 choose fd12::2 . 8080 dnat ip6 to chosen
+            add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
+            add element services-ipv6 { fd13::9 . tcp . 80 : goto service/ns/web/tcp/80/ipv6 }
+            add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
+            add element own-ipv6 { fd12::2 . fd12::2 }
+        "#]],
     );
 }
 
@@ -233,7 +233,7 @@ fn endpoints_of_a_family_without_an_address_are_nobodys() {
         &of_service(&[port(&["10.201.0.9"], &["10.200.0.2", "fd12::2"])]),
         &expect![[r#"
             add chain service/ns/web/tcp/80/ipv4
-            add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
             add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
             add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
         "#]],
@@ -253,13 +253,13 @@ fn node_ports_lead_to_the_same_chain_or_are_refused() {
     check(
         &of_service(&[ports, udp]),
         &expect![[r#"
-        add chain service/ns/web/tcp/80/ipv4
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
-        add element node-ports-ipv4 { tcp . 30080 : goto service/ns/web/tcp/80/ipv4 }
-        add element refused-ports-ipv4 { udp . 30053 }
-        add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
-    "#]],
+            add chain service/ns/web/tcp/80/ipv4
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
+            add element node-ports-ipv4 { tcp . 30080 : goto service/ns/web/tcp/80/ipv4 }
+            add element refused-ports-ipv4 { udp . 30053 }
+            add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
+        "#]],
     );
     // By its node port alone, it is of every family.
     check(
@@ -296,15 +296,15 @@ fn ports_of_a_service_are_apart_by_protocol_and_number() {
     check(
         &of_service(&ports),
         &expect![[r#"
-        add chain service/ns/web/sctp/54/ipv4
-        add chain service/ns/web/tcp/53/ipv4
-        add chain service/ns/web/udp/53/ipv4
-        add rule service/ns/web/sctp/54/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add rule service/ns/web/tcp/53/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add rule service/ns/web/udp/53/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add element services-ipv4 { 10.201.0.9 . tcp . 53 : goto service/ns/web/tcp/53/ipv4, 10.201.0.9 . udp . 53 : goto service/ns/web/udp/53/ipv4, 10.201.0.9 . sctp . 54 : goto service/ns/web/sctp/54/ipv4 }
-        add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
-    "#]],
+            add chain service/ns/web/sctp/54/ipv4
+            add chain service/ns/web/tcp/53/ipv4
+            add chain service/ns/web/udp/53/ipv4
+            add rule service/ns/web/sctp/54/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add rule service/ns/web/tcp/53/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add rule service/ns/web/udp/53/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add element services-ipv4 { 10.201.0.9 . tcp . 53 : goto service/ns/web/tcp/53/ipv4, 10.201.0.9 . udp . 53 : goto service/ns/web/udp/53/ipv4, 10.201.0.9 . sctp . 54 : goto service/ns/web/sctp/54/ipv4 }
+            add element own-ipv4 { 10.200.0.2 . 10.200.0.2 }
+        "#]],
     );
 }
 

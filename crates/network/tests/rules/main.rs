@@ -2,6 +2,7 @@
 //! tools `ip` and `nft`, which the product itself does without.
 
 mod bed;
+mod cost;
 mod guard;
 mod policies;
 mod ports;

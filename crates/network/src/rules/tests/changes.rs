@@ -57,13 +57,13 @@ fn the_last_endpoint_takes_the_chain_with_it() {
     check(
         &change(&mut table),
         &expect![[r#"
-        delete element refused-ports-ipv4 { tcp . 30080 }
-        add chain service/ns/web/tcp/80/ipv4
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.7 . 8080 } dnat ip to chosen
-        add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
-        add element node-ports-ipv4 { tcp . 30080 : goto service/ns/web/tcp/80/ipv4 }
-        add element own-ipv4 { 10.200.0.7 . 10.200.0.7 }
-    "#]],
+            delete element refused-ports-ipv4 { tcp . 30080 }
+            add chain service/ns/web/tcp/80/ipv4
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.7 . 8080 dnat ip to chosen
+            add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
+            add element node-ports-ipv4 { tcp . 30080 : goto service/ns/web/tcp/80/ipv4 }
+            add element own-ipv4 { 10.200.0.7 . 10.200.0.7 }
+        "#]],
     );
 }
 
@@ -78,21 +78,21 @@ fn what_is_known_of_clients_is_kept_while_it_is_wanted() {
     check(
         &change(&mut table),
         &expect![[r#"
-        delete element own-ipv4 { 10.200.0.7 . 10.200.0.7 }
-        flush chain service/ns/web/tcp/80/ipv4
-        add rule service/ns/web/tcp/80/ipv4 choose ip saddr map @affinity/ns/web/tcp/80/ipv4 chosen { 10.200.0.8 . 8080 } update @affinity/ns/web/tcp/80/ipv4 { ip saddr timeout 60s : chosen } dnat ip to chosen
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.8 . 8080 } delete @affinity/ns/web/tcp/80/ipv4 { ip saddr : chosen } update @affinity/ns/web/tcp/80/ipv4 { ip saddr timeout 60s : chosen } dnat ip to chosen
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.8 . 8080 } dnat ip to chosen
-    "#]],
+            delete element own-ipv4 { 10.200.0.7 . 10.200.0.7 }
+            flush chain service/ns/web/tcp/80/ipv4
+            add rule service/ns/web/tcp/80/ipv4 choose ip saddr map @affinity/ns/web/tcp/80/ipv4 chosen { 10.200.0.8 . 8080 } update @affinity/ns/web/tcp/80/ipv4 { ip saddr timeout 60s : chosen } dnat ip to chosen
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.8 . 8080 delete @affinity/ns/web/tcp/80/ipv4 { ip saddr : chosen } update @affinity/ns/web/tcp/80/ipv4 { ip saddr timeout 60s : chosen } dnat ip to chosen
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.8 . 8080 dnat ip to chosen
+        "#]],
     );
     table.set_service(name("web"), &[port(&ADDRESS, &["10.200.0.8"])]);
     check(
         &change(&mut table),
         &expect![[r#"
-        flush chain service/ns/web/tcp/80/ipv4
-        add rule service/ns/web/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.8 . 8080 } dnat ip to chosen
-        delete set affinity/ns/web/tcp/80/ipv4
-    "#]],
+            flush chain service/ns/web/tcp/80/ipv4
+            add rule service/ns/web/tcp/80/ipv4 choose 10.200.0.8 . 8080 dnat ip to chosen
+            delete set affinity/ns/web/tcp/80/ipv4
+        "#]],
     );
 }
 
@@ -119,12 +119,12 @@ fn an_address_goes_from_one_service_to_another() {
     check(
         &change(&mut table),
         &expect![[r#"
-        delete element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
-        add chain service/ns/heir/tcp/80/ipv4
-        add rule service/ns/heir/tcp/80/ipv4 choose numgen random mod 1 map { 0 : 10.200.0.2 . 8080 } dnat ip to chosen
-        add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/heir/tcp/80/ipv4 }
-        delete chain service/ns/web/tcp/80/ipv4
-    "#]],
+            delete element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/web/tcp/80/ipv4 }
+            add chain service/ns/heir/tcp/80/ipv4
+            add rule service/ns/heir/tcp/80/ipv4 choose 10.200.0.2 . 8080 dnat ip to chosen
+            add element services-ipv4 { 10.201.0.9 . tcp . 80 : goto service/ns/heir/tcp/80/ipv4 }
+            delete chain service/ns/web/tcp/80/ipv4
+        "#]],
     );
 }
 
