@@ -7,7 +7,7 @@ use apimachinery::Status;
 use ipnet::IpNet;
 use podspec::json::{list, text};
 use serde_json::{Value, json};
-use store::Tx;
+use store::{Store, Tx};
 
 use crate::change::key_of;
 use crate::kinds::Kind;
@@ -49,7 +49,8 @@ pub(crate) struct Ranges {
 
 impl Network {
     /// As it stands in the store; `since` is when it became so.
-    pub(crate) fn to_object(&self, since: &str) -> Value {
+    #[must_use]
+    pub fn to_object(&self, since: &str) -> Value {
         let (status, reason) = match self.lacks {
             Some(_) => ("False", "NotServed"),
             None => ("True", "Served"),
@@ -66,12 +67,28 @@ impl Network {
     }
 }
 
+/// Whether Services lead anywhere, as the engine has said.
+#[must_use]
+pub fn is_served(store: &Store) -> bool {
+    Ranges::of_store(store).lacks.is_none()
+}
+
 impl Ranges {
     /// As the store says in this write.
     pub(crate) fn read(view: &Tx<'_>) -> Self {
-        let found = Kind::find("networking.k8s.io", "v1", "servicecidrs")
-            .and_then(|kind| view.get(&key_of(kind, "", SERVICE_CIDR)))
-            .and_then(|object| objects::value(&object).ok());
+        let kind = Kind::find("networking.k8s.io", "v1", "servicecidrs");
+        let found = kind.and_then(|kind| view.get(&key_of(kind, "", SERVICE_CIDR)));
+        Self::of(found.and_then(|object| objects::value(&object).ok()).as_ref())
+    }
+
+    /// As the store says now.
+    fn of_store(store: &Store) -> Self {
+        let kind = Kind::find("networking.k8s.io", "v1", "servicecidrs");
+        let found = kind.and_then(|kind| store.get(&key_of(kind, "", SERVICE_CIDR)));
+        Self::of(found.and_then(|object| objects::value(&object).ok()).as_ref())
+    }
+
+    fn of(found: Option<&Value>) -> Self {
         let Some(found) = found else {
             return Self { services: Vec::new(), lacks: Some(NO_NETWORK.to_owned()) };
         };

@@ -9,6 +9,7 @@ use crate::env_file;
 use crate::error::ConfigError;
 use crate::expansion::expand;
 use crate::objects::{ObjectData, Objects};
+use crate::services;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -19,8 +20,8 @@ pub(crate) struct Variable {
     pub(crate) value: String,
 }
 
-/// The container's own variables: those of whole objects, then those of `env`. References in written values are
-/// replaced: each sees the final values of those before it, and nothing of the image's. A name that comes again
+/// The container's own variables: those of whole objects, then those of `env`, then those that tell of Services. References in written values are
+/// replaced: each sees the final values of those before it and of Services, and nothing of the image's. A name that comes again
 /// replaces the value.
 pub(crate) fn container_env(
     pod: &Pod,
@@ -29,6 +30,7 @@ pub(crate) fn container_env(
     node: &NodeFacts,
     objects: &Objects,
 ) -> Result<Vec<Variable>, ConfigError> {
+    let told = services::variables(pod, objects.services());
     let mut resolved: Vec<Variable> = Vec::with_capacity(container.env.len());
     for from in &container.env_from {
         let Some(data) = find(&from.object, objects)? else { continue };
@@ -39,8 +41,8 @@ pub(crate) fn container_env(
         }
     }
     for var in &container.env {
-        let lookup =
-            |name: &str| resolved.iter().find(|known| known.name == name).map(|known| known.value.as_str());
+        let known = |name: &str| resolved.iter().chain(&told).find(|known| known.name == name);
+        let lookup = |name: &str| known(name).map(|known| known.value.as_str());
         let value = match &var.source {
             EnvSource::Value(value) => expand(value, lookup),
             EnvSource::Downward(wanted) => downward::value(wanted, pod, Some(container), node, &facts.ips)?,
@@ -54,6 +56,11 @@ pub(crate) fn container_env(
             },
         };
         set(&mut resolved, &var.name, value);
+    }
+    for variable in told {
+        if !resolved.iter().any(|known| known.name == variable.name) {
+            resolved.push(variable);
+        }
     }
     Ok(resolved)
 }

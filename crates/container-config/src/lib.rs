@@ -22,6 +22,7 @@ mod qos;
 mod resources;
 mod sandbox;
 mod seccomp;
+mod services;
 mod signal;
 mod user;
 
@@ -45,4 +46,5 @@ pub use qos::{QosClass, qos_class};
 pub use resources::{pod_memory_limit_bytes, pod_resource_limits, pod_resources, resource_limits_in};
 pub use sandbox::{SandboxError, pod_cgroup, sandbox_config, shared_cgroups, shims_cgroup, shm_of, shm_path};
 pub use seccomp::{Verdict as SyscallVerdict, runtime_default_verdicts};
+pub use services::{NamedPort, ServiceAddress};
 pub use signal::signal_name;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use podspec::source::{EnvSource, FileKey, ObjectKind, ObjectRef, Projection};
 use podspec::{Container, Volume, VolumeSource};
 
+use crate::services::ServiceAddress;
+
 /// What a config map or a secret holds.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ObjectData {
@@ -32,6 +34,7 @@ pub struct Objects {
     seccomp_profile: Option<Result<String, String>>,
     /// By volume and path.
     files: BTreeMap<(String, String), FileContent>,
+    services: Vec<ServiceAddress>,
 }
 
 impl Objects {
@@ -42,6 +45,15 @@ impl Objects {
     /// The text of the container's `localhostProfile`, or why it could not be read.
     pub fn set_seccomp_profile(&mut self, profile: Result<String, String>) {
         self.seccomp_profile = Some(profile);
+    }
+
+    /// Services of the pod's namespace, and the API's.
+    pub fn set_services(&mut self, services: Vec<ServiceAddress>) {
+        self.services = services;
+    }
+
+    pub(crate) fn services(&self) -> &[ServiceAddress] {
+        &self.services
     }
 
     pub fn insert_file(&mut self, file: &FileKey, content: FileContent) {

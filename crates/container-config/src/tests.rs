@@ -20,7 +20,7 @@ use crate::objects::Objects;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:App:/srv/app:/bin/sh\nbroken line\n";
 const GROUP: &str = "root:x:0:\nwheel:x:10:root,app\napp:x:1001:app\naudio:x:29:pulse,app\n";
 
-fn container(name: &str) -> Container {
+pub(crate) fn container(name: &str) -> Container {
     admitted(name).spec.containers.remove(0)
 }
 
@@ -53,7 +53,7 @@ fn mount(volume: &str, path: &str) -> VolumeMount {
     }
 }
 
-fn image() -> ImageConfig {
+pub(crate) fn image() -> ImageConfig {
     ImageConfig {
         id: "localhost/host@sha256:00".to_owned(),
         env: vec!["PATH=/usr/bin:/bin".to_owned()],
@@ -67,7 +67,7 @@ fn image() -> ImageConfig {
     }
 }
 
-fn facts() -> SandboxFacts {
+pub(crate) fn facts() -> SandboxFacts {
     let file = |name: &str| PathBuf::from("/pods/0b6e1a52").join(name);
     SandboxFacts {
         hostname: "web".to_owned(),
@@ -84,7 +84,7 @@ fn facts() -> SandboxFacts {
     }
 }
 
-fn node() -> NodeFacts {
+pub(crate) fn node() -> NodeFacts {
     NodeFacts {
         name: "box".to_owned(),
         addresses: vec!["192.0.2.7".parse().unwrap()],

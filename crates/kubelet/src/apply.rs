@@ -254,6 +254,8 @@ impl<N: Node> Effects<N> {
         for file in files_of_variables(container) {
             objects.insert_file(file, self.read_file(file).await);
         }
+        let services = self.node.objects().services(&pod.pod.namespace).await;
+        objects.set_services(services.map_err(|PortError(why)| why)?);
         if let SeccompProfile::Localhost(name) = &container.security.seccomp {
             objects.set_seccomp_profile(self.node.seccomp_profile(name));
         }

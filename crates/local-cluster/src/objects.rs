@@ -7,15 +7,18 @@ use std::sync::{Arc, OnceLock};
 use apiserver::auth::{Binding, TokenRequest, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use container_config::ObjectData;
+use container_config::{NamedPort, ObjectData, ServiceAddress};
 use podspec::json::{list, text};
 use podspec::source::{ObjectKind, TokenProjection};
-use podspec::{HostPathType, Pod};
+use podspec::{HostPathType, Pod, PortProtocol};
 use ports::{Answer, ClaimedVolume, ObjectReader, PortError, Token};
 use serde_json::Value;
 use store::{Object, ObjectKey, Resource, Store};
 
 use crate::sink::wall_now;
+
+/// The Service of the API, by namespace and name.
+const API: (&str, &str) = ("default", "kubernetes");
 
 /// The store, and who signs for the API server.
 pub struct StoreObjects {
@@ -68,6 +71,19 @@ impl StoreObjects {
         })
     }
 
+    fn services_of(&self, namespace: &str) -> Vec<ServiceAddress> {
+        if !apiserver::network::is_served(&self.store) {
+            return Vec::new();
+        }
+        let services = Resource::new("services");
+        let mut found = self.store.list(services, Some(namespace), None, None, |_| true).objects;
+        let (of_api, api) = API;
+        if namespace != of_api {
+            found.extend(self.store.get(&ObjectKey::new(services, of_api, api)));
+        }
+        found.iter().filter_map(|object| address(&apiserver::objects::value(object).ok()?)).collect()
+    }
+
     fn issue(&self, pod: &Pod, wanted: &TokenProjection) -> Result<Token, PortError> {
         let get = |resource, name: &str| {
             self.store.get(&ObjectKey::new(Resource::new(resource), &*pod.namespace, name))
@@ -95,6 +111,28 @@ impl StoreObjects {
     }
 }
 
+/// `None` for a Service without an address of its own.
+fn address(service: &Value) -> Option<ServiceAddress> {
+    let (metadata, spec) = (&service["metadata"], &service["spec"]);
+    let port = |port: &Value| {
+        Some(NamedPort {
+            name: text(port, "name").to_owned(),
+            protocol: match text(port, "protocol") {
+                "UDP" => PortProtocol::Udp,
+                "SCTP" => PortProtocol::Sctp,
+                _ => PortProtocol::Tcp,
+            },
+            port: u16::try_from(port["port"].as_u64()?).ok()?,
+        })
+    };
+    Some(ServiceAddress {
+        namespace: text(metadata, "namespace").to_owned(),
+        name: text(metadata, "name").to_owned(),
+        address: Some(text(spec, "clusterIP")).filter(|ip| !["", "None"].contains(ip))?.to_owned(),
+        ports: list(spec, "ports").iter().filter_map(port).collect(),
+    })
+}
+
 impl ObjectReader for StoreObjects {
     fn read<'a>(
         &'a self,
@@ -110,6 +148,10 @@ impl ObjectReader for StoreObjects {
 
     fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume> {
         Box::pin(async move { self.claimed(pod, claim, ephemeral) })
+    }
+
+    fn services<'a>(&'a self, namespace: &'a str) -> Answer<'a, Vec<ServiceAddress>> {
+        Box::pin(async move { Ok(self.services_of(namespace)) })
     }
 
     fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token> {
@@ -155,9 +197,10 @@ fn content(kind: ObjectKind, object: &Object) -> Result<ObjectData, PortError> {
 mod tests {
     use apiserver::auth::Tokens;
     use apiserver::kinds::Kind;
+    use apiserver::network::Network;
     use apiserver::objects;
-    use podspec::IDENTITY_BYTES;
     use podspec::source::{ObjectKind, TokenProjection};
+    use podspec::{IDENTITY_BYTES, PortProtocol};
     use ports::ObjectReader as _;
     use serde_json::{Value, json};
     use store::{Durability, Options, Place, Store};
@@ -165,7 +208,7 @@ mod tests {
     use super::StoreObjects;
 
     async fn put(store: &Store, plural: &str, object: Value) {
-        let kind = Kind::find("", "v1", plural).unwrap();
+        let kind = Kind::all().iter().find(|kind| kind.plural == plural).unwrap();
         let mut object = object;
         let written =
             store.write(Durability::Lazy, move |tx| Ok::<_, ()>(objects::put(tx, kind, &mut object)));
@@ -190,6 +233,37 @@ mod tests {
         put(&store, "secrets", json!({"metadata": metadata("bad"), "data": {"pw": "!"}})).await;
         let error = reader.read("a", ObjectKind::Secret, "bad").await.unwrap_err();
         assert!(error.0.contains("data[pw] is not base64"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn services_are_those_of_the_namespace_and_the_api_where_there_are_any() {
+        let store = Store::open(Place::Memory, Options { index: objects::index_stored }).unwrap();
+        let reader = StoreObjects::new(store.clone());
+        let service = |namespace: &str, name: &str, ip: &str| {
+            let ports = json!([{"name": "p", "port": 53, "protocol": "UDP"}]);
+            json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"clusterIP": ip, "ports": ports}})
+        };
+        for (namespace, name, ip) in [
+            ("a", "db", "10.0.0.2"),
+            ("a", "headless", "None"),
+            ("a", "named", ""),
+            ("b", "other", "10.0.0.3"),
+            ("default", "kubernetes", "10.0.0.1"),
+            ("default", "web", "10.0.0.4"),
+        ] {
+            put(&store, "services", service(namespace, name, ip)).await;
+        }
+        let names = async |namespace: &str| -> Vec<String> {
+            let found = reader.services(namespace).await.unwrap();
+            found.into_iter().map(|service| service.name).collect()
+        };
+        assert!(names("a").await.is_empty());
+        let ranges = Network::default().to_object("2026-01-01T00:00:00Z");
+        put(&store, "servicecidrs", ranges).await;
+        assert_eq!(names("a").await, ["db", "kubernetes"]);
+        assert_eq!(names("default").await, ["kubernetes", "web"]);
+        let db = reader.services("a").await.unwrap().remove(0);
+        assert_eq!((db.address.as_str(), db.ports[0].protocol), ("10.0.0.2", PortProtocol::Udp));
     }
 
     #[tokio::test]

@@ -69,6 +69,9 @@ pub struct PodSpec {
     pub fs_group_trusts_root: bool,
     /// `serviceAccountName`; empty where nobody gave the pod one.
     pub service_account: String,
+    /// `enableServiceLinks`: variables tell of the Services of the namespace.
+    #[serde(default = "on")]
+    pub service_links: bool,
     pub host_aliases: Vec<HostAlias>,
     /// `readinessGates`: the condition types that somebody else has to set before the pod is ready.
     pub readiness_gates: Vec<String>,
@@ -82,6 +85,11 @@ pub struct PodSpec {
     /// `os.name`, where somebody says.
     #[serde(default)]
     pub os: Option<String>,
+}
+
+/// What a record of a version without the field means.
+fn on() -> bool {
+    true
 }
 
 /// In the units of [`Resources`].

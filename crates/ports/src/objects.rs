@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_config::ObjectData;
+use container_config::{ObjectData, ServiceAddress};
 use podspec::source::{ObjectKind, TokenProjection};
 use podspec::{HostPathType, Pod};
 
@@ -51,6 +51,9 @@ pub trait ObjectReader: Send + Sync + fmt::Debug + 'static {
     /// The volume that a claim in the pod's namespace is bound to.
     fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume>;
 
+    /// The Services with an address of a namespace, and that of the API; none where nothing leads to them.
+    fn services<'a>(&'a self, namespace: &'a str) -> Answer<'a, Vec<ServiceAddress>>;
+
     /// A new token of the pod's account that ends with the pod.
     fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token>;
 }
@@ -68,6 +71,10 @@ impl ObjectReader for NoObjects {
 
     fn claim<'a>(&'a self, _: &'a Pod, _: &'a str, _: bool) -> Answer<'a, ClaimedVolume> {
         Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
+    }
+
+    fn services<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<ServiceAddress>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn token<'a>(&'a self, _: &'a Pod, _: &'a TokenProjection) -> Answer<'a, Token> {

@@ -111,7 +111,7 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("dnsConfig", Nested(&POD_DNS_CONFIG)),
         ok("readinessGates", List(&Nested(&POD_READINESS_GATE))),
         ok("runtimeClassName", STRING),
-        unread("enableServiceLinks", BOOL, "there are no Services, so there are no variables to set"),
+        ok("enableServiceLinks", BOOL),
         ok("preemptionPolicy", STRING),
         when("overhead", QUANTITIES, "for cpu and memory; not yet: other resources"),
         ok("topologySpreadConstraints", List(&Nested(&TOPOLOGY_SPREAD_CONSTRAINT))),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use container_config::{NodeFacts, ObjectData};
+use container_config::{NodeFacts, ObjectData, ServiceAddress};
 use podspec::source::{KeyToPath, ObjectKind, ObjectRef, Projected, Projection, TokenProjection};
 use podspec::{Pod, Volume, VolumeSource};
 use ports::{Answer, ClaimedVolume, ObjectReader, PodContext, PortError, Token, VolumeService as _};
@@ -38,6 +38,10 @@ impl ObjectReader for Held {
 
     fn claim<'a>(&'a self, _: &'a Pod, claim: &'a str, _: bool) -> Answer<'a, ClaimedVolume> {
         Box::pin(async move { Err(PortError(format!("persistentvolumeclaims \"{claim}\" not found"))) })
+    }
+
+    fn services<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<ServiceAddress>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn token<'a>(&'a self, _: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token> {
