@@ -201,7 +201,7 @@ fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
     let (image, _) = tokio.block_on(node.images().ensure("localhost/host", PullPolicy::Never))?;
     let spec = &pod.spec;
     let of_host = || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
-    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, of_host);
+    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, &[], of_host);
     let etc = dir.join("etc");
     let volumes = spec.volumes.iter().map(|volume| match &volume.source {
         VolumeSource::HostPath { path, .. } => Ok((volume.name.to_string(), PathBuf::from(path))),

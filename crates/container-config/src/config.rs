@@ -60,6 +60,8 @@ pub struct NodeFacts {
     pub name: String,
     /// Of the machine itself, IPv4 first.
     pub addresses: Vec<IpAddr>,
+    /// Whom pods ask for names of the cluster; none: nobody.
+    pub cluster_dns: Vec<IpAddr>,
     pub cpu_milli: u64,
     /// Of the file system that holds the pods.
     pub storage_bytes: u64,

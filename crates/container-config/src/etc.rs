@@ -6,9 +6,8 @@ use std::fmt::Write;
 use podspec::Pod;
 use podspec::spec::HostAlias;
 
-use crate::dns::resolv_conf;
+use crate::dns::{CLUSTER_DOMAIN, resolv_conf};
 
-const CLUSTER_DOMAIN: &str = "cluster.local";
 /// Linux' `__NEW_UTS_LEN`.
 const KERNEL_HOSTNAME_BYTES_MAX: usize = 64;
 
@@ -20,11 +19,17 @@ pub struct EtcFiles {
     pub resolv_conf: String,
 }
 
-/// `ips` are the pod's; `of_host` reads the machine's own files, which a pod on its network has too.
-pub fn etc_files(pod: &Pod, ips: &[IpAddr], of_host: impl FnOnce() -> EtcFiles) -> EtcFiles {
+/// `ips` are the pod's, `cluster_dns` whom it asks for names of the cluster; `of_host` reads the machine's own files, which
+/// a pod on its network has too.
+pub fn etc_files(
+    pod: &Pod,
+    ips: &[IpAddr],
+    cluster_dns: &[IpAddr],
+    of_host: impl FnOnce() -> EtcFiles,
+) -> EtcFiles {
     let spec = &pod.spec;
     let of_host = of_host();
-    let resolv_conf = resolv_conf(spec, || of_host.resolv_conf);
+    let resolv_conf = resolv_conf(pod, cluster_dns, has_network(pod, ips), || of_host.resolv_conf);
     if spec.host_network {
         let hosts = host_network_hosts(&of_host.hosts, &spec.host_aliases);
         return EtcFiles { hosts, hostname: of_host.hostname, resolv_conf };
@@ -36,6 +41,12 @@ pub fn etc_files(pod: &Pod, ips: &[IpAddr], of_host: impl FnOnce() -> EtcFiles) 
     // One that is too long has no sandbox.
     let hostname = kernel_hostname(pod).unwrap_or_else(|_| spec.hostname.clone());
     EtcFiles { hosts: pod_hosts(ips, &names, &spec.host_aliases), hostname, resolv_conf }
+}
+
+/// Whether a pod with these addresses reaches anybody but itself.
+#[must_use]
+pub fn has_network(pod: &Pod, ips: &[IpAddr]) -> bool {
+    pod.spec.host_network || ips.iter().any(|ip| !ip.is_loopback())
 }
 
 /// The pod's name in the cluster's domain.
@@ -154,9 +165,13 @@ mod tests {
         let mut pod = crate::tests::pod(Vec::new());
         (pod.namespace, pod.spec.hostname) = ("prod".to_owned(), "web-0".to_owned());
         pod.spec.hostname_as_fqdn = true;
-        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "web-0", "without a subdomain");
+        assert_eq!(
+            etc_files(&pod, &ips(&["10.0.0.7"]), &[], of_host).hostname,
+            "web-0",
+            "without a subdomain"
+        );
         pod.spec.subdomain = "web".to_owned();
-        let files = etc_files(&pod, &ips(&["10.0.0.7"]), of_host);
+        let files = etc_files(&pod, &ips(&["10.0.0.7"]), &[], of_host);
         assert!(
             files.hosts.ends_with("\n10.0.0.7\tweb-0.web.prod.svc.cluster.local\tweb-0\n"),
             "{}",
@@ -164,9 +179,9 @@ mod tests {
         );
         assert_eq!(files.hostname, "web-0.web.prod.svc.cluster.local");
         pod.spec.hostname_as_fqdn = false;
-        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "web-0");
+        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), &[], of_host).hostname, "web-0");
         pod.spec.host_network = true;
-        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), of_host).hostname, "box");
+        assert_eq!(etc_files(&pod, &ips(&["10.0.0.7"]), &[], of_host).hostname, "box");
     }
 
     #[test]

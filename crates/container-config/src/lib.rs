@@ -36,8 +36,9 @@ pub use config::{
     SandboxConfig, SandboxFacts, SockFilter, Tmpfs, VolumeImages,
 };
 pub use container::container_config;
+pub use dns::{CLUSTER_DOMAIN, DnsWarning, dns_warnings};
 pub use error::ConfigError;
-pub use etc::{EtcFiles, HostnameTooLong, etc_files};
+pub use etc::{EtcFiles, HostnameTooLong, etc_files, has_network};
 pub use files::{File, Files, Tokens, projected_files};
 pub use objects::{
     FileContent, ObjectData, Objects, files_of_variables, not_found, objects_of_variables, objects_of_volume,

@@ -88,6 +88,7 @@ pub(crate) fn node() -> NodeFacts {
     NodeFacts {
         name: "box".to_owned(),
         addresses: vec!["192.0.2.7".parse().unwrap()],
+        cluster_dns: Vec::new(),
         cpu_milli: 4_000,
         storage_bytes: 100 << 30,
         memory_bytes: 16 << 30,

@@ -13,5 +13,5 @@ mod tests;
 mod upstream;
 mod zone;
 
-pub use server::{Config, Running, StartError, start};
+pub use server::{ListenError, Listening, Running};
 pub use zone::{Endpoint, LeadsTo, Port, Service, Zone};

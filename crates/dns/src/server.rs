@@ -36,82 +36,83 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 /// After an error of accept or of receiving, as when descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a server needs.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Addresses of this machine, on which pods reach it.
-    pub addresses: Vec<IpAddr>,
-    /// Other addresses that lead here: who is asked for the names of others must not be among them.
-    pub led_here: Vec<IpAddr>,
-    pub zone: Zone,
-    /// Which resolvers are asked for the names of others, as the machine's `/etc/resolv.conf` says it.
-    pub resolv_conf: PathBuf,
-}
-
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ListenError {
     #[error("cannot listen for DNS on {address}: see whether a program holds every port of the machine")]
     Listen { address: IpAddr, source: io::Error },
+}
+
+/// Sockets at which questions wait until they are served.
+#[derive(Debug)]
+pub struct Listening {
+    addresses: Vec<IpAddr>,
+    port: u16,
+    sockets: Vec<Sockets>,
 }
 
 /// A server until it is dropped.
 #[derive(Debug)]
 pub struct Running {
-    port: u16,
     _tasks: JoinSet<()>,
 }
 
-impl Running {
-    /// Which port of its addresses it has: 53, or another where that is in use.
+impl Listening {
+    /// On addresses of this machine, on port 53, or on another where that is in use.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn on(addresses: &[IpAddr]) -> Result<Self, ListenError> {
+        listen(addresses, Some(PORT)).await
+    }
+
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
-}
 
-/// Listens; when this returns, questions are answered.
-///
-/// # Errors
-/// No port is free.
-pub async fn start(config: Config) -> Result<Running, StartError> {
-    let own = config.addresses.iter().chain(&config.led_here).copied().collect();
-    let forwarder = Forwarder::new(Resolvers::new(config.resolv_conf, own));
-    serve(&config.addresses, Some(PORT), Answers::new(config.zone, forwarder)).await
-}
-
-/// On `wanted`, or on any port.
-pub(crate) async fn serve(
-    addresses: &[IpAddr],
-    wanted: Option<u16>,
-    answers: Answers,
-) -> Result<Running, StartError> {
-    let (port, sockets) = listen(addresses, wanted).await?;
-    let answers = Arc::new(answers);
-    let streams = Arc::new(Streams::default());
-    let mut tasks = JoinSet::new();
-    for Sockets { datagrams, streams: listener } in sockets {
-        tasks.spawn(serve_datagrams(datagrams, answers.clone()));
-        tasks.spawn(accept(listener, answers.clone(), streams.clone()));
+    /// Answers. `resolv_conf` says which resolvers are asked for the names of others; those that are this server itself,
+    /// or have one of the addresses that are `led_here`, are not.
+    #[must_use]
+    pub fn serve(self, zone: Zone, resolv_conf: PathBuf, led_here: &[IpAddr]) -> Running {
+        let own = self.addresses.iter().chain(led_here).copied().collect();
+        let forwarder = Forwarder::new(Resolvers::new(resolv_conf, own));
+        self.answer(Answers::new(zone, forwarder))
     }
-    Ok(Running { port, _tasks: tasks })
+
+    pub(crate) fn answer(self, answers: Answers) -> Running {
+        let answers = Arc::new(answers);
+        let streams = Arc::new(Streams::default());
+        let mut tasks = JoinSet::new();
+        for Sockets { datagrams, streams: listener } in self.sockets {
+            tasks.spawn(serve_datagrams(datagrams, answers.clone()));
+            tasks.spawn(accept(listener, answers.clone(), streams.clone()));
+        }
+        Running { _tasks: tasks }
+    }
 }
 
+#[derive(Debug)]
 struct Sockets {
     datagrams: UdpSocket,
     streams: TcpListener,
 }
 
-/// Sockets of every address on one port.
-async fn listen(addresses: &[IpAddr], wanted: Option<u16>) -> Result<(u16, Vec<Sockets>), StartError> {
-    let Some(&first) = addresses.first() else { return Ok((PORT, Vec::new())) };
+/// Sockets of every address on one port: `wanted`, or any.
+pub(crate) async fn listen(addresses: &[IpAddr], wanted: Option<u16>) -> Result<Listening, ListenError> {
+    let addresses = addresses.to_vec();
+    let Some(&first) = addresses.first() else {
+        return Ok(Listening { addresses, port: PORT, sockets: Vec::new() });
+    };
     let mut tries = 0;
     loop {
         let port = match wanted.filter(|_| tries == 0) {
             Some(port) => port,
-            None => free_port(first).await.map_err(|source| StartError::Listen { address: first, source })?,
+            None => {
+                free_port(first).await.map_err(|source| ListenError::Listen { address: first, source })?
+            }
         };
-        match listen_on(addresses, port).await {
-            Ok(sockets) => return Ok((port, sockets)),
+        match listen_on(&addresses, port).await {
+            Ok(sockets) => return Ok(Listening { addresses, port, sockets }),
             Err(error) if tries == PORTS_MAX => return Err(error),
             Err(_) => tries += 1,
         }
@@ -122,10 +123,10 @@ async fn free_port(address: IpAddr) -> io::Result<u16> {
     Ok(UdpSocket::bind((address, 0)).await?.local_addr()?.port())
 }
 
-async fn listen_on(addresses: &[IpAddr], port: u16) -> Result<Vec<Sockets>, StartError> {
+async fn listen_on(addresses: &[IpAddr], port: u16) -> Result<Vec<Sockets>, ListenError> {
     let mut sockets = Vec::new();
     for &address in addresses {
-        let failed = |source| StartError::Listen { address, source };
+        let failed = |source| ListenError::Listen { address, source };
         let at = SocketAddr::new(address, port);
         let datagrams = UdpSocket::bind(at).await.map_err(failed)?;
         let streams = TcpListener::bind(at).await.map_err(failed)?;

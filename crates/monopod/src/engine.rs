@@ -2,14 +2,13 @@
 //! are kept, and in whether pods end with it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use apiserver::admission::mount_tokens;
 use apiserver::controllers::{self, Controllers};
-use apiserver::network::Network;
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
@@ -26,12 +25,8 @@ use tokio::task::AbortHandle;
 
 use crate::network::{Opened, PodNetworkPlan};
 use crate::outcome;
+use crate::services::{Following, Services};
 
-/// Of the Service `default/kubernetes`: the first of the range that most clusters have.
-const SERVICE_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
-/// Why there can be no Services.
-const NOT_ROUTED: &str = "nothing routes to Services yet: use the address of the pod, or kubectl port-forward; containers of one pod \
-    reach each other on localhost";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What an engine is to be.
@@ -68,6 +63,7 @@ pub(crate) struct Engine {
     inheriting: Inheriting,
     pressure: PressureSettings,
     pod_network: Opened,
+    following: Option<Following>,
     bound: bool,
 }
 
@@ -83,6 +79,7 @@ pub(crate) struct Live {
     roles: Option<AbortHandle>,
     /// The network that ends with the engine.
     ends_network: Option<Opened>,
+    following: Option<Following>,
     _cluster: LocalCluster<Node>,
 }
 
@@ -93,9 +90,10 @@ impl Engine {
         let data_dir = paths.data_dir.clone();
         let pod_network = plan.network.open(&paths).await?;
         let machine = machine(&data_dir, &pod_network).context("cannot find out what this machine has")?;
+        let services = Services::open(&pod_network).await;
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(
-            identity(&machine, plan.pod_processes_max),
+            identity(&machine, services.cluster_dns(), plan.pod_processes_max),
             Arc::clone(&objects) as Arc<dyn ObjectReader>,
             pod_network.as_port(),
         ));
@@ -116,24 +114,16 @@ impl Engine {
             pki: plan.pki,
             node_name: machine.name.clone(),
             node_addresses: machine.addresses.clone(),
-            service_addresses: vec![SERVICE_ADDRESS],
-            pod_addresses: Vec::new(),
+            service_addresses: vec![services.api_address()],
+            pod_addresses: services.gateways(),
             version: VERSION,
         };
         let server = Server::start(config).await?;
         objects.sign_with(server.pki.tokens.clone());
-        let endpoints = server.address.map(|address| (address.ip(), address.port()));
-        let controlled = controllers::Settings {
-            store: store.clone(),
-            node_name: machine.name.clone(),
-            claims_dir: plan.claims,
-            ca: server.pki.ca.clone(),
-            service_address: SERVICE_ADDRESS,
-            network: Network { lacks: Some(pod_network.lacks(NOT_ROUTED)), ..Network::default() },
-            endpoints: endpoints.into_iter().collect(),
-        };
+        let controlled = controlled(&store, &machine, plan.claims, &server, &services);
         let made = controllers::bootstrap(&controlled).await;
         made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
+        let following = services.follow(&store, &machine.name).await;
         if !plan.bound {
             make_roles(&store).await;
         }
@@ -153,6 +143,7 @@ impl Engine {
             inheriting,
             pressure,
             pod_network,
+            following,
             bound: plan.bound,
         })
     }
@@ -170,6 +161,7 @@ impl Engine {
             inheriting,
             pressure,
             pod_network,
+            following,
             bound,
         } = self;
         let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
@@ -201,6 +193,7 @@ impl Engine {
             controllers,
             roles,
             ends_network: bound.then_some(pod_network),
+            following,
             _cluster,
         }
     }
@@ -218,12 +211,33 @@ impl Live {
         }
         self.server.shutdown().await;
         self.controllers.stop().await;
+        drop(self.following);
         if let Some(network) = &self.ends_network {
             network.remove();
         }
         let store = self.store;
         // An error says that the process is ending anyway.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+fn controlled(
+    store: &Store,
+    machine: &Machine,
+    claims_dir: PathBuf,
+    server: &Running,
+    services: &Services,
+) -> controllers::Settings {
+    // Where pods do not reach it, it is where others do.
+    let endpoints = server.for_pods.iter().copied().chain(server.address).next();
+    controllers::Settings {
+        store: store.clone(),
+        node_name: machine.name.clone(),
+        claims_dir,
+        ca: server.pki.ca.clone(),
+        service_address: services.api_address(),
+        network: services.to_api(),
+        endpoints: endpoints.iter().map(|address| (address.ip(), address.port())).collect(),
     }
 }
 
@@ -243,10 +257,11 @@ fn machine(data_dir: &Path, pod_network: &Opened) -> io::Result<Machine> {
     Ok(machine)
 }
 
-fn identity(machine: &Machine, pod_processes_max: Option<u64>) -> Identity {
+fn identity(machine: &Machine, cluster_dns: Vec<IpAddr>, pod_processes_max: Option<u64>) -> Identity {
     Identity {
         name: machine.name.clone(),
         addresses: machine.addresses.clone(),
+        cluster_dns,
         storage_bytes: machine.storage_bytes,
         pod_processes_max,
     }

@@ -12,6 +12,7 @@ mod remedy;
 mod reset;
 mod run;
 mod serve;
+mod services;
 mod signals;
 
 use std::io::{ErrorKind, IsTerminal, Write};

@@ -20,6 +20,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
     Ok(NodeFacts {
         name: rustix::system::uname().nodename().to_string_lossy().to_lowercase(),
         addresses: vec![Ipv4Addr::LOCALHOST.into()],
+        cluster_dns: Vec::new(),
         cpu_milli: std::thread::available_parallelism()?.get() as u64 * 1_000,
         storage_bytes: 0,
         pod_processes_max: None,

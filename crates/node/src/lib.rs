@@ -42,6 +42,8 @@ pub struct Identity {
     pub name: String,
     /// IPv4 first.
     pub addresses: Vec<IpAddr>,
+    /// Whom its pods ask for names of the cluster.
+    pub cluster_dns: Vec<IpAddr>,
     /// What its pods may have of the disk.
     pub storage_bytes: u64,
     /// How many processes and threads each of them may have.
@@ -75,11 +77,16 @@ impl Node {
         objects: Arc<dyn ObjectReader>,
         network: Arc<dyn PodNetwork>,
     ) -> Self {
-        let Identity { name, addresses, storage_bytes, pod_processes_max } = identity;
-        self.facts = NodeFacts { name, addresses, storage_bytes, pod_processes_max, ..self.facts };
+        let Identity { name, addresses, cluster_dns, storage_bytes, pod_processes_max } = identity;
+        self.facts =
+            NodeFacts { name, addresses, cluster_dns, storage_bytes, pod_processes_max, ..self.facts };
         self.volumes = Volumes::new(&self.facts, Arc::clone(&objects));
         self.objects = objects;
-        self.runtime = self.runtime.with_network(Arc::clone(&network), self.facts.addresses.clone());
+        self.runtime = self.runtime.with_network(
+            Arc::clone(&network),
+            self.facts.addresses.clone(),
+            self.facts.cluster_dns.clone(),
+        );
         self.network = network;
         self
     }

@@ -15,10 +15,14 @@ use crate::error::RuntimeError;
 const MODE: u32 = 0o644;
 
 /// Writes the files and says where they are. The volumes are the kubelet's to add.
-pub(crate) fn write(pod: &PodContext, ips: &[IpAddr]) -> Result<SandboxFacts, RuntimeError> {
+pub(crate) fn write(
+    pod: &PodContext,
+    ips: &[IpAddr],
+    cluster_dns: &[IpAddr],
+) -> Result<SandboxFacts, RuntimeError> {
     let dir = pod.pod_dir.join("etc");
     fs::create_dir_all(&dir).map_err(|source| RuntimeError::Directory { path: dir.clone(), source })?;
-    let files = etc_files(&pod.pod, ips, of_host);
+    let files = etc_files(&pod.pod, ips, cluster_dns, of_host);
     let facts = SandboxFacts {
         hostname: files.hostname.clone(),
         etc_hosts: dir.join("hosts"),
@@ -39,8 +43,22 @@ fn of_host() -> EtcFiles {
     EtcFiles {
         hosts: host_file("/etc/hosts"),
         hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        resolv_conf: host_file("/etc/resolv.conf"),
+        resolv_conf: host_resolv_conf(),
     }
+}
+
+/// The resolvers of the machine, as they are asked from elsewhere: systemd-resolved listens on the loopback of the machine
+/// alone, and says in a file of its own whom it asks.
+fn host_resolv_conf() -> String {
+    let text = host_file("/etc/resolv.conf");
+    let is_stub = |line: &str| line.split_whitespace().eq(["nameserver", "127.0.0.53"]);
+    if text.lines().any(is_stub) {
+        let behind = host_file("/run/systemd/resolve/resolv.conf");
+        if !behind.is_empty() {
+            return behind;
+        }
+    }
+    text
 }
 
 /// Empty where the host has no such file.

@@ -47,7 +47,7 @@ impl ShimRuntime {
         let made = match self.launch(pod, attempt, config, netns, &addresses, observer).await {
             Ok(client) => {
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
-                let written = etc::write(pod, &addresses);
+                let written = etc::write(pod, &addresses, &self.cluster_dns);
                 if written.is_err()
                     && let Err(error) = self.stop(pod).await
                 {
@@ -182,7 +182,7 @@ impl ShimRuntime {
                 if !pod.pod.spec.host_network {
                     self.network.adopt(pod).await.map_err(RuntimeError::Network)?;
                 }
-                let facts = etc::write(pod, &snapshot.ips)?;
+                let facts = etc::write(pod, &snapshot.ips, &self.cluster_dns)?;
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
                 Ok(facts)
             }

@@ -39,6 +39,7 @@ pub struct ShimRuntime {
     pub(crate) network: Arc<dyn PodNetwork>,
     /// Of pods on the host's network.
     pub(crate) host_addresses: Vec<IpAddr>,
+    pub(crate) cluster_dns: Vec<IpAddr>,
     pods: Mutex<BTreeMap<PodUid, Entry>>,
 }
 
@@ -57,14 +58,21 @@ impl ShimRuntime {
             launcher: Launcher::new(program),
             network: Arc::new(NoNetwork),
             host_addresses: vec![Ipv4Addr::LOCALHOST.into()],
+            cluster_dns: Vec::new(),
             pods: Mutex::default(),
         }
     }
 
-    /// Before the first pod. Without it pods have nothing but their loopback.
+    /// Before the first pod. Without it pods have nothing but their loopback. `cluster_dns`: whom pods ask for names of
+    /// the cluster.
     #[must_use]
-    pub fn with_network(self, network: Arc<dyn PodNetwork>, host_addresses: Vec<IpAddr>) -> Self {
-        Self { network, host_addresses, ..self }
+    pub fn with_network(
+        self,
+        network: Arc<dyn PodNetwork>,
+        host_addresses: Vec<IpAddr>,
+        cluster_dns: Vec<IpAddr>,
+    ) -> Self {
+        Self { network, host_addresses, cluster_dns, ..self }
     }
 
     /// Makes the pod's directory this engine's. To be called before anything else is written there: should

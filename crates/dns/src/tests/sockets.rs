@@ -15,7 +15,7 @@ use crate::message::{self, kind};
 use crate::name::Name;
 use crate::resolvers::Resolvers;
 use crate::serve::Answers;
-use crate::server::{Running, serve};
+use crate::server::{Running, listen};
 
 const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const SOON: Duration = Duration::from_secs(10);
@@ -103,14 +103,22 @@ fn response(plays: Plays, query: &[u8], by_stream: bool) -> Option<Vec<u8>> {
     Some(answer)
 }
 
-async fn server(resolvers: &[SocketAddr]) -> Running {
-    serve(&[LOCAL], None, Answers::new(zone(), Forwarder::new(Resolvers::of(resolvers)))).await.unwrap()
+struct Server {
+    port: u16,
+    _running: Running,
 }
 
-async fn ask(server: &Running, name: &str) -> String {
+async fn server(resolvers: &[SocketAddr]) -> Server {
+    let listening = listen(&[LOCAL], None).await.unwrap();
+    let port = listening.port();
+    let answers = Answers::new(zone(), Forwarder::new(Resolvers::of(resolvers)));
+    Server { port, _running: listening.answer(answers) }
+}
+
+async fn ask(server: &Server, name: &str) -> String {
     let socket = UdpSocket::bind((LOCAL, 0)).await.unwrap();
     let query = message::query(99, &Name::parse(name).unwrap(), kind::A, None, false);
-    socket.send_to(&query, (LOCAL, server.port())).await.unwrap();
+    socket.send_to(&query, (LOCAL, server.port)).await.unwrap();
     let mut buffer = [0; 2048];
     let length = tokio::time::timeout(SOON, socket.recv(&mut buffer)).await.expect(name).unwrap();
     shown(&buffer[..length])
@@ -196,7 +204,7 @@ async fn streams_and_old_resolvers_are_understood() {
 async fn circles_are_found() {
     let relay = UdpSocket::bind((LOCAL, 0)).await.unwrap();
     let server = server(&[relay.local_addr().unwrap()]).await;
-    let to = SocketAddr::new(LOCAL, server.port());
+    let to = SocketAddr::new(LOCAL, server.port);
     let rounds = Arc::new(AtomicUsize::new(0));
     let counted = rounds.clone();
     tokio::spawn(async move {
@@ -219,7 +227,7 @@ async fn circles_are_found() {
 async fn a_stream_carries_many_questions() {
     let upstream = resolver(Plays::Address { ttl: 60 }).await;
     let server = server(&[upstream.address]).await;
-    let mut stream = TcpStream::connect((LOCAL, server.port())).await.unwrap();
+    let mut stream = TcpStream::connect((LOCAL, server.port)).await.unwrap();
     let mut sent = Vec::new();
     for id in 0..100_u16 {
         let name =
@@ -246,7 +254,7 @@ async fn one_client_does_not_have_all_streams() {
     let server = server(&[]).await;
     let mut streams = Vec::new();
     for _ in 0..32 {
-        streams.push(TcpStream::connect((LOCAL, server.port())).await.unwrap());
+        streams.push(TcpStream::connect((LOCAL, server.port)).await.unwrap());
     }
     let query = message::query(1, &Name::parse("web.prod.svc.cluster.local").unwrap(), kind::A, None, false);
     let mut framed = (query.len() as u16).to_be_bytes().to_vec();
@@ -255,7 +263,7 @@ async fn one_client_does_not_have_all_streams() {
     let last = streams.last_mut().unwrap();
     last.write_all(&framed).await.unwrap();
     last.read_u16().await.unwrap();
-    let mut one_more = TcpStream::connect((LOCAL, server.port())).await.unwrap();
+    let mut one_more = TcpStream::connect((LOCAL, server.port)).await.unwrap();
     let read = tokio::time::timeout(SOON, one_more.read(&mut [0; 1])).await.unwrap();
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
 }

@@ -9,7 +9,7 @@ use crate::message::{self, kind};
 use crate::name::Name;
 use crate::resolvers::Resolvers;
 use crate::serve::Answers;
-use crate::server::serve;
+use crate::server::listen;
 
 /// `cargo test --release -p dns -- --ignored --nocapture speed`: the server on one thread, a client on another that
 /// keeps some questions under way.
@@ -23,8 +23,9 @@ fn questions_a_second() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let answers = Answers::new(zone(), Forwarder::new(Resolvers::of(&[])));
-            let server = serve(&[LOCAL], None, answers).await.unwrap();
-            sender.send(server.port()).unwrap();
+            let listening = listen(&[LOCAL], None).await.unwrap();
+            sender.send(listening.port()).unwrap();
+            let _running = listening.answer(answers);
             std::future::pending::<()>().await;
         });
     });
