@@ -157,6 +157,13 @@ impl Bed {
         command
     }
 
+    /// Containers of podman, as long as its standard input is open.
+    pub(crate) fn podman(&self) -> Command {
+        let mut command = Command::new(self.program());
+        command.arg("podman").arg(&self.dir).stdin(Stdio::piped());
+        command
+    }
+
     /// Writes what the floor makes for the pod: exactly what the engine would.
     pub(crate) fn plan(&self, name: &str, pod: &Value, hold: bool) -> Result<PathBuf> {
         let mut identity = [0; IDENTITY_BYTES];

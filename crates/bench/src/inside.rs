@@ -1,5 +1,10 @@
 //! What runs in the measured containers.
 
+pub(crate) mod agent;
+mod clients;
+mod queries;
+pub(crate) mod servers;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -20,6 +25,8 @@ pub(crate) const SAID: &str = "said";
 pub(crate) const READY: &str = "ready";
 /// What is written at once: as much as a fast program would, and more than a pipe takes.
 const WRITE_BYTES: usize = 128 << 10;
+/// What is written to a connection, and read from it, at once.
+const STREAM_BYTES: usize = 128 << 10;
 
 /// Says when this program began. The clock is the same in every namespace that pods have.
 pub(crate) fn stamp(name: &str, began: i64) -> Result<()> {
@@ -49,6 +56,12 @@ pub(crate) fn describe() -> Result<()> {
     for name in NAMESPACES {
         println!("namespace {name} {}", fs::read_link(format!("/proc/self/ns/{name}"))?.display());
     }
+    for line in fs::read_to_string("/proc/net/dev")?.lines() {
+        if let Some((interface, _)) = line.split_once(':') {
+            println!("interface {}", interface.trim());
+        }
+    }
+    println!("routes {}", fs::read_to_string("/proc/net/route")?.lines().count());
     println!("oom_score_adj {}", fs::read_to_string("/proc/self/oom_score_adj")?.trim());
     for line in fs::read_to_string("/proc/self/limits")?.lines().filter(|line| line.contains("open files")) {
         println!("{line}");

@@ -1,8 +1,9 @@
-//! What a start, a shim, a log line and the API cost, and how late things are. `cargo xtask bench` builds this and the release binary, and
+//! What a start, a shim, a log line, the API and the network cost, and how late things are. `cargo xtask bench` builds this and the release binary, and
 //! runs both.
 //!
-//! One program with three parts: it measures; it is the floor ([`floor`]) that starts are measured beside;
-//! and it is what runs in the containers of both ([`inside`]), so that both start the same program.
+//! One program with four parts: it measures; it is the floor ([`floor`]) that starts are measured beside; it keeps the containers of
+//! podman ([`podman`]) that the network is measured beside; and it is what runs in all their containers ([`inside`]), so that all
+//! start the same program.
 
 mod bed;
 mod engine;
@@ -10,6 +11,7 @@ mod floor;
 mod inside;
 mod machine;
 mod pod;
+mod podman;
 mod report;
 mod stats;
 mod table;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         ["hold", name] => inside::hold(name, began),
         ["describe"] => inside::describe(),
         ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
+        ["agent", name, exchange] => inside::agent::main(name, Path::new(exchange)),
+        ["podman", dir] => podman::main(Path::new(dir)),
         ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
         _ => measure(&args),

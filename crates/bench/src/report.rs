@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
     pub(crate) aims: Vec<Aim>,
+    /// What could not be measured here, and why.
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +59,12 @@ pub(crate) enum Bound {
 impl Report {
     pub(crate) fn new(size: Size) -> Self {
         let quick = size == Size::Quick;
-        Self { machine: Machine::now(), quick, rows: Vec::new(), ratios: Vec::new(), aims: Vec::new() }
+        let (rows, ratios, aims, notes) = Default::default();
+        Self { machine: Machine::now(), quick, rows, ratios, aims, notes }
+    }
+
+    pub(crate) fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
     }
 
     pub(crate) fn add(&mut self, mut row: Row) {

@@ -39,18 +39,19 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
         let [min, median, p90, p99, max] = [min, median, p90, p99, max].map(figure);
         writeln!(out, "{:<48}{n:>6}{min:>10}{median:>10}{p90:>10}{p99:>10}{max:>10}", row.what)?;
     }
-    writeln!(out, "\n{:<48}{:>10}{:>10}", "times the floor", "minima", "medians")?;
+    writeln!(out, "\n{:<56}{:>10}{:>10}", "one divided by the other", "minima", "medians")?;
     for ratio in &report.ratios {
         writeln!(
             out,
-            "{:<48}{:>10.2}{:>10.2}",
+            "{:<56}{:>10.2}{:>10.2}",
             format!("{} / {}", ratio.row, ratio.floor),
             ratio.of_minima,
             ratio.of_medians
         )?;
     }
     writeln!(out, "\naims")?;
-    report.aims.iter().try_for_each(|aim| write_aim(out, report, aim))
+    report.aims.iter().try_for_each(|aim| write_aim(out, report, aim))?;
+    report.notes.iter().try_for_each(|note| writeln!(out, "\n{note}"))
 }
 
 fn write_aim(out: &mut String, report: &Report, aim: &Aim) -> std::fmt::Result {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use tokio::sync::oneshot;
 
 use crate::addresses::{Addresses, Exhausted};
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, MTU};
 use crate::netlink::Netlink;
 
 /// Namespaces that wait for pods.
@@ -260,7 +260,7 @@ impl Worker {
     }
 
     fn make(&mut self, number: u32) -> Result<Ready, MakeError> {
-        namespace::unshare(Namespaces::NET).map_err(|errno| MakeError::Namespace { source: errno.into() })?;
+        unshare()?;
         let opened = opened();
         self.go_home()?;
         let (netns, mut pod) = opened.map_err(MakeError::Enter)?;
@@ -270,7 +270,7 @@ impl Worker {
     }
 
     fn link_into(&mut self, number: u32, netns: &OwnedFd) -> Result<(), MakeError> {
-        namespace::setns(netns.as_fd(), Namespaces::NET).map_err(|errno| MakeError::Enter(errno.into()))?;
+        enter(netns)?;
         let opened = Netlink::open();
         self.go_home()?;
         let mut pod = opened.map_err(MakeError::Enter)?;
@@ -278,16 +278,36 @@ impl Worker {
     }
 
     fn go_home(&mut self) -> Result<(), MakeError> {
-        namespace::setns(self.home.as_fd(), Namespaces::NET).map_err(|errno| {
-            self.is_lost = true;
-            MakeError::Enter(errno.into())
-        })
+        enter(&self.home).inspect_err(|_| self.is_lost = true)
     }
 
     fn link(&self, number: u32) -> Link {
         let Common { gateways, mtu } = self.common.clone();
         Link { addresses: lock(&self.pool).addresses.of(number), gateways, mtu }
     }
+}
+
+/// Makes a network namespace with a link that is of no network, as starts are measured beside it, and leaves this thread in it. The
+/// gateways are addresses of the namespace that it leaves.
+///
+/// # Errors
+/// As for the link of a pod.
+pub fn enter_alone(addresses: Vec<IpAddr>, gateways: Vec<IpAddr>) -> Result<(), MakeError> {
+    let home: OwnedFd = File::open("/proc/thread-self/ns/net").map_err(MakeError::Enter)?.into();
+    let mut host = Netlink::open().map_err(MakeError::Enter)?;
+    unshare()?;
+    let (netns, mut pod) = opened().map_err(MakeError::Enter)?;
+    enter(&home)?;
+    Link { addresses, gateways, mtu: MTU }.make(&mut host, &mut pod, netns.as_fd())?;
+    enter(&netns)
+}
+
+fn unshare() -> Result<(), MakeError> {
+    namespace::unshare(Namespaces::NET).map_err(|errno| MakeError::Namespace { source: errno.into() })
+}
+
+fn enter(netns: &OwnedFd) -> Result<(), MakeError> {
+    namespace::setns(netns.as_fd(), Namespaces::NET).map_err(|errno| MakeError::Enter(errno.into()))
 }
 
 /// The namespace this thread is in, and a connection to it.

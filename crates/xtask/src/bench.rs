@@ -6,14 +6,22 @@ use anyhow::{Result, bail};
 
 use crate::counts::Counts;
 use crate::dist;
-use crate::shell::{is_root, run};
+use crate::shell::{apt_get, is_root, run};
 
 const NEEDS_ROOT: &str = "needs root, as monopod does";
+const INSTALL_PEERS: &str = "--install-peers";
+/// Podman with the parts that its default network needs, by their names in Debian.
+const PEERS: [&str; 6] = ["podman", "netavark", "aardvark-dns", "crun", "conmon", "iptables"];
 
-/// `flags` are those of the program.
+/// `flags` are those of the program, and [`INSTALL_PEERS`].
 pub(crate) fn measure(flags: &[&str]) -> Result<()> {
     if !is_root()? {
         bail!("bench {NEEDS_ROOT}");
+    }
+    let (ours, flags): (Vec<&str>, Vec<&str>) = flags.iter().partition(|flag| **flag == INSTALL_PEERS);
+    if !ours.is_empty() {
+        apt_get("update", &[])?;
+        apt_get("install", &PEERS)?;
     }
     let monopod = dist::build()?;
     run(Command::new(dist::build_package("bench")?).arg(monopod).args(flags))

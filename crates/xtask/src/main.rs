@@ -23,8 +23,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                200 kills of the engine, and `bench --quick`
   ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
-  bench [--quick] [--only PART] [--json FILE]
-               what starts, shims and logs cost, beside the floor (as root); --quick to see that it works
+  bench [--quick] [--only PART] [--json FILE] [--install-peers]
+               what starts, shims, logs and the network cost, beside the floor (as root); --quick to see that it works;
+               --install-peers installs podman from Debian, which the network is measured beside when it is there
   mutants [NAME...]
                break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour
   qemu [MONOPOD E2E]

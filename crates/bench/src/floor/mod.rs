@@ -1,9 +1,10 @@
 //! The floor: what a start costs when nothing is done but what the kernel has to do.
 //!
-//! A program of one process and one thread that makes the namespaces, cgroups and mounts of a pod, sets each
+//! A program of one process and one thread that makes the namespaces, link, cgroups and mounts of a pod, sets each
 //! container's limits, credentials and seccomp filter, and executes its program. All values are those of
 //! [`ContainerConfig`]; nothing is supervised, recorded, logged or checked, and paths are taken as they are. It
-//! shares no code with the shim, so that what the shim does too much shows.
+//! shares no code with the shim, so that what the shim does too much shows. The link alone is the network's own,
+//! made while the start waits for it.
 
 mod file_system;
 mod process;

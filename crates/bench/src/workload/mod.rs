@@ -4,6 +4,7 @@ mod api;
 mod fairness;
 mod logs;
 mod memory;
+mod network;
 mod size;
 mod start;
 mod timing;
@@ -19,12 +20,13 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 5] = [
+const PARTS: [(&str, Measure); 6] = [
     ("starts", starts),
     ("memory", memory::measure),
     ("logs", logs::measure),
     ("api", api::measure),
     ("timing", timing::measure),
+    ("network", network::measure),
 ];
 
 /// Measures everything, or one part. `program` is the release binary.
@@ -149,6 +151,14 @@ impl Size {
         match self {
             Self::Full => (4, Duration::from_secs(40), 40),
             Self::Quick => (1, Duration::from_secs(8), 3),
+        }
+    }
+
+    /// Rounds of connections, how long each kind is measured in one, in milliseconds, and how many bytes go there and back.
+    pub(crate) const fn connections(self) -> (usize, u64, usize) {
+        match self {
+            Self::Full => (9, 1_000, 10_000),
+            Self::Quick => (2, 100, 200),
         }
     }
 }

@@ -20,6 +20,7 @@ const IDLE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(in crate::workload) struct Daemon {
     engine: Engine,
+    root: PathBuf,
     pub(in crate::workload) socket: PathBuf,
     /// From before the process was made until it said that it is ready.
     pub(in crate::workload) ready_ns: i64,
@@ -35,7 +36,12 @@ impl Daemon {
         let mut engine = Engine::start(bed.serve(root).args(args))?;
         engine.wait_line("monopod is ready")?;
         let ready_ns = boot_ns() - engine.began_ns;
-        Ok(Self { engine, socket: Bed::paths(root).run_dir.join("api.sock"), ready_ns })
+        let socket = Bed::paths(root).run_dir.join("api.sock");
+        Ok(Self { engine, root: root.to_owned(), socket, ready_ns })
+    }
+
+    pub(in crate::workload) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(in crate::workload) fn stop(self) -> Result<()> {

@@ -1,0 +1,109 @@
+//! Two containers of podman on its default bridge, in namespaces of their own: what the pod network is measured beside.
+//!
+//! A process of this program makes the namespaces, runs podman in them, and lasts as long as its standard input. Podman has its
+//! storage below the bench's directory, and the network, `/run` and mounts of nobody else.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use linux_sys::namespace::{self, Namespaces};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+
+use crate::pod::{EXCHANGE, PROGRAM};
+
+const PODMAN: &str = "/usr/bin/podman";
+/// The agents' names and the addresses they ask for, which are of the default network.
+pub(crate) const AGENTS: [(&str, &str); 2] = [("podman-one", "10.88.0.11"), ("podman-two", "10.88.0.12")];
+/// Printed when both agents can be told what to do.
+pub(crate) const READY: &str = "podman is ready";
+/// crun refuses a hybrid layout of cgroups whose v2 half has controllers.
+const V2_HALF: &str = "/sys/fs/cgroup/unified";
+/// The containers need none of the host's limits, and this machine may not raise them.
+const LIMITS: [&str; 4] = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+
+/// Podman, if there is one.
+pub(crate) fn is_installed() -> bool {
+    Path::new(PODMAN).is_file()
+}
+
+/// `dir` is the bench's directory.
+pub(crate) fn main(dir: &Path) -> Result<()> {
+    enter()?;
+    let podman = Podman::new(dir)?;
+    let served = podman.start().and_then(|()| {
+        println!("{READY}");
+        Ok(io::stdin().read_to_end(&mut Vec::new())?)
+    });
+    podman.remove().and(served.map(drop))
+}
+
+fn enter() -> Result<()> {
+    namespace::unshare(Namespaces::MOUNT | Namespaces::NET).context("cannot make namespaces")?;
+    namespace::set_loopback_up()?;
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    mount(c"tmpfs", c"/run", c"tmpfs", MountFlags::empty(), c"mode=755").context("cannot cover /run")?;
+    if Path::new(V2_HALF).is_dir() {
+        unmount(V2_HALF, UnmountFlags::DETACH).with_context(|| format!("cannot unmount {V2_HALF}"))?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Podman {
+    bench: PathBuf,
+    dir: PathBuf,
+}
+
+impl Podman {
+    fn new(bench: &Path) -> Result<Self> {
+        let podman = Self { bench: bench.to_owned(), dir: bench.join("podman") };
+        fs::create_dir_all(podman.rootfs()).context("cannot make a root file system")?;
+        fs::copy(bench.join("bench"), podman.rootfs().join(PROGRAM.trim_start_matches('/')))?;
+        Ok(podman)
+    }
+
+    fn rootfs(&self) -> PathBuf {
+        self.dir.join("rootfs")
+    }
+
+    fn start(&self) -> Result<()> {
+        let exchange = format!("{}:{EXCHANGE}", self.bench.join("exchange").display());
+        for (name, address) in AGENTS {
+            let mut run = self.command(&["run", "--detach", "--network", "podman", "--ip", address]);
+            run.args(["--name", name, "--cgroups", "disabled", "--log-driver", "none"]).args(LIMITS);
+            run.args(["--volume", &exchange, "--rootfs"]).arg(self.rootfs());
+            call(run.args([PROGRAM, "agent", name, EXCHANGE]))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<()> {
+        call(&mut self.command(&["rm", "--all", "--force", "--time", "0"]))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut podman = Command::new(PODMAN);
+        for (flag, below) in [
+            ("--root", "storage"),
+            ("--runroot", "run"),
+            ("--tmpdir", "tmp"),
+            ("--network-config-dir", "networks"),
+        ] {
+            podman.arg(flag).arg(self.dir.join(below));
+        }
+        podman.args(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
+        podman.args(args);
+        podman
+    }
+}
+
+/// What it prints is for people when it fails.
+fn call(command: &mut Command) -> Result<()> {
+    let output = command.stdin(std::process::Stdio::null()).output().context("cannot start podman")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "podman failed ({}): {}", output.status, said.trim());
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! One `monopod serve` whose pods are agents, and what is asked of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::agent::Agent;
+use crate::bed::Bed;
+use crate::pod::{self, EXCHANGE};
+use crate::wait::SOON;
+use crate::workload::api::{Client, Daemon, JSON, PODS};
+
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+pub(super) struct Cluster<'a> {
+    pub(super) bed: &'a Bed,
+    pub(super) daemon: Daemon,
+    tokio: Runtime,
+    client: Client,
+}
+
+impl<'a> Cluster<'a> {
+    pub(super) fn start(bed: &'a Bed, args: &[&str]) -> Result<Self> {
+        let tokio = Runtime::new()?;
+        let daemon = Daemon::start_with(bed, &bed.new_cold_root()?, args)?;
+        let client = tokio.block_on(Client::connect(&daemon.socket))?;
+        Ok(Self { bed, daemon, tokio, client })
+    }
+
+    pub(super) fn stop(self) -> Result<()> {
+        drop(self.client);
+        self.daemon.stop()
+    }
+
+    /// The object as it was made.
+    pub(super) fn create(&self, path: &str, object: &Value) -> Result<Value> {
+        let bytes = self.tokio.block_on(self.client.create(path, object))?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    fn ask(&self, method: Method, path: &str, body: &Value) -> Result<()> {
+        let asked = self.client.ask(method, path, JSON, body.to_string().into_bytes());
+        let answer = self.tokio.block_on(asked)?;
+        ensure!(answer.status() == StatusCode::OK, "{path} was answered with {}", answer.status());
+        Ok(())
+    }
+
+    /// Deletes the pod at once, and waits until it is gone.
+    pub(super) fn delete_pod(&self, name: &str) -> Result<()> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+        let path = format!("{PODS}/{name}");
+        self.ask(Method::DELETE, &path, &options)?;
+        until(&format!("the end of {name}"), || {
+            let answer = self.tokio.block_on(self.client.ask(Method::GET, &path, JSON, Vec::new()))?;
+            Ok((answer.status() == StatusCode::NOT_FOUND).then_some(()))
+        })
+    }
+
+    /// A pod that is an agent, as it is to be made.
+    pub(super) fn agent_pod(&self, name: &str, labels: &Value) -> Value {
+        let container = [("agent", vec!["agent", name, EXCHANGE])];
+        let exchange = self.bed.exchange();
+        let mut pod = pod::manifest(name, &self.bed.program(), Some(&exchange), &container);
+        pod["metadata"]["labels"] = labels.clone();
+        // None of them has to wait for room on the node.
+        pod["spec"]["containers"][0]["resources"] = json!({});
+        pod
+    }
+
+    /// The agent of a pod that was made, once it can be told what to do, and its address.
+    pub(super) fn agent(&self, name: &str) -> Result<(Agent, String)> {
+        let agent = Agent::new(&self.bed.exchange(), name);
+        agent.wait()?;
+        let path = format!("{PODS}/{name}");
+        let address = until(&format!("the address of {name}"), || {
+            let pod: Value = serde_json::from_slice(&self.tokio.block_on(self.client.get(&path, JSON))?)?;
+            Ok(pod["status"]["podIP"].as_str().map(str::to_owned))
+        })?;
+        Ok((agent, address))
+    }
+}
+
+/// Looks until there is something.
+pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "{what}: nothing within {} s", SOON.as_secs());
+        std::thread::sleep(LOOK_EVERY);
+    }
+}

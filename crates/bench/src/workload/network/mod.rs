@@ -1,0 +1,78 @@
+//! What the pod network costs and how fast it is.
+
+mod agent;
+mod cluster;
+mod data;
+mod starts;
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::Size;
+use crate::bed::Bed;
+use crate::engine::Engine;
+use crate::podman;
+use crate::report::Report;
+use crate::workload::api::PODS;
+use agent::Agent;
+use cluster::Cluster;
+
+pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
+    starts::measure(bed, size, report)?;
+    let cluster = Cluster::start(bed, &[])?;
+    for name in ["from", "to"] {
+        cluster.create(PODS, &cluster.agent_pod(name, &json!({"app": name})))?;
+    }
+    let (from, _) = cluster.agent("from")?;
+    let (_, address) = cluster.agent("to")?;
+    connections(&cluster, &from, &address, size, report)?;
+    cluster.stop()
+}
+
+fn connections(cluster: &Cluster<'_>, from: &Agent, to: &str, size: Size, report: &mut Report) -> Result<()> {
+    let peers = Peers::start(cluster.bed, report)?;
+    let path = |name, what, to: &str| data::Path { name, what, from: from.clone(), to: to.to_owned() };
+    let mut paths = vec![path("pod", "pod to pod", to)];
+    paths.extend(peers.as_ref().map(Peers::path));
+    data::measure(&paths, size, report)?;
+    peers.map_or(Ok(()), Peers::stop)
+}
+
+/// The containers of podman.
+#[derive(Debug)]
+struct Peers {
+    engine: Engine,
+    from: Agent,
+    to: &'static str,
+}
+
+impl Peers {
+    /// `None` where there is no podman.
+    fn start(bed: &Bed, report: &mut Report) -> Result<Option<Self>> {
+        if !podman::is_installed() {
+            report.note("podman is not installed, so the network has nothing beside it: `--install-peers`");
+            return Ok(None);
+        }
+        let mut engine = Engine::start(&mut bed.podman())?;
+        engine.wait_line(podman::READY)?;
+        let [(from, _), (to, address)] = podman::AGENTS;
+        for name in [from, to] {
+            Agent::new(&bed.exchange(), name).wait()?;
+        }
+        Ok(Some(Self { engine, from: Agent::new(&bed.exchange(), from), to: address }))
+    }
+
+    fn path(&self) -> data::Path {
+        data::Path {
+            name: "podman",
+            what: "two containers of podman",
+            from: self.from.clone(),
+            to: self.to.to_owned(),
+        }
+    }
+
+    fn stop(mut self) -> Result<()> {
+        self.engine.close_stdin();
+        self.engine.finish().map(drop)
+    }
+}
