@@ -103,6 +103,11 @@ enum AttachError {
     Record(#[from] RecordError),
     #[error("cannot put the rules of the pod in force")]
     Rules(#[source] RulesError),
+    #[error(
+        "the pod has host ports or a NetworkPolicy, which need nf_tables, and this machine has none to be used: the \
+         engine's log says why"
+    )]
+    NoRules,
     #[error("the pod has no addresses yet")]
     Unattached,
 }
@@ -283,7 +288,10 @@ impl Network {
         {
             tracing::warn!(pod = %pod.pod.name, "{}", PortError::chain(&error));
         }
-        self.put_rules(&pod.pod, ports, &record.addresses).await
+        if let Err(error) = self.put_rules(&pod.pod, ports, &record.addresses).await {
+            tracing::warn!(pod = %pod.pod.name, "{}", PortError::chain(&error));
+        }
+        Ok(())
     }
 
     fn let_go(&self, uid: &PodUid) {
@@ -311,11 +319,10 @@ impl Network {
         addresses: &[IpAddr],
     ) -> Result<(), AttachError> {
         let policy = self.policies.get().map(|source| source.policy_of(pod, addresses)).unwrap_or_default();
-        let Some(rules) =
-            self.rules.get().filter(|_| !host_ports.is_empty() || policy != PodPolicy::default())
-        else {
+        if host_ports.is_empty() && policy == PodPolicy::default() {
             return Ok(());
-        };
+        }
+        let rules = self.rules.get().ok_or(AttachError::NoRules)?;
         let of_pod = PodRules { uid: pod.uid.clone(), addresses: addresses.to_vec(), host_ports, policy };
         rules.set_pod(of_pod).await.map_err(AttachError::Rules)
     }

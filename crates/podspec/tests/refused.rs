@@ -565,7 +565,7 @@ ports:
 - {containerPort: 65536, name: Http}
 - {containerPort: 80, name: http}
 - {containerPort: 81, name: http}
-- {containerPort: 82, hostPort: 8082, hostIP: 127.0.0.1}
+- {containerPort: 82, hostPort: 8082, hostIP: here}
 - {containerPort: 83, name: a--b-c-d-e-f-g-h}
 ",
         &expect![[r#"
@@ -575,8 +575,7 @@ ports:
             12: spec.containers[0].ports[2].name: Invalid value: "Http": must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)
             12: spec.containers[0].ports[2].containerPort: Invalid value: 65536: must be between 1 and 65535, inclusive
             14: spec.containers[0].ports[4].name: Duplicate value: "http"
-            15: spec.containers[0].ports[5].hostIP: Forbidden: not supported yet: host ports
-            15: spec.containers[0].ports[5].hostPort: Forbidden: not supported yet: host ports (with hostNetwork: true the container listens on the host itself)
+            15: spec.containers[0].ports[5].hostIP: Invalid value: "here": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)
             16: spec.containers[0].ports[6].name: Invalid value: "a--b-c-d-e-f-g-h": must be no more than 15 characters
             16: spec.containers[0].ports[6].name: Invalid value: "a--b-c-d-e-f-g-h": must not contain consecutive hyphens
         "#]],

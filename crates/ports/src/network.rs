@@ -43,9 +43,17 @@ pub struct Attachment {
 pub struct NoNetwork;
 
 impl PodNetwork for NoNetwork {
-    fn attach<'a>(&'a self, _: &'a PodContext) -> Answer<'a, Attachment> {
-        let addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
-        Box::pin(async { Ok(Attachment { netns: None, addresses }) })
+    fn attach<'a>(&'a self, pod: &'a PodContext) -> Answer<'a, Attachment> {
+        let containers = pod.pod.spec.init_containers.iter().chain(&pod.pod.spec.containers);
+        let host_port = containers.flat_map(|container| &container.ports).find_map(|port| port.host_port);
+        let attached = match host_port {
+            None => Ok(Attachment { netns: None, addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)] }),
+            Some(port) => Err(PortError(format!(
+                "hostPort {port} can lead to no pod, for pods have no network here: the engine's log says why; with \
+                 hostNetwork: true the container listens on the host itself"
+            ))),
+        };
+        Box::pin(async { attached })
     }
 
     fn attach_to<'a>(&'a self, _: &'a PodContext, _: OwnedFd) -> Answer<'a, ()> {

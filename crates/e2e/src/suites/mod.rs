@@ -25,6 +25,7 @@ mod ephemeral_storage;
 mod eviction;
 mod examples;
 mod hooks;
+mod host_ports;
 mod image_errors;
 mod images;
 mod impossible;
@@ -78,6 +79,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "volume_mounts", tests: volume_mounts::TESTS },
     Suite { name: "network", tests: network::TESTS },
     Suite { name: "pod_network", tests: pod_network::TESTS },
+    Suite { name: "host_ports", tests: host_ports::TESTS },
     Suite { name: "dns", tests: dns::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },

@@ -72,10 +72,10 @@ pub(crate) static CONTAINER_PORT: Object = Object {
     name: "ContainerPort",
     fields: &[
         ok("name", STRING),
-        when("hostPort", INT32, "with `hostNetwork: true`; not yet otherwise: host ports"),
+        ok("hostPort", INT32),
         ok("containerPort", INT32),
         ok("protocol", STRING),
-        not_yet("hostIP", STRING, "host ports"),
+        ok("hostIP", STRING),
     ],
 };
 

@@ -146,6 +146,11 @@ fn ports(container: &Value, path: &FieldPath, errors: &mut Vec<FieldError>) {
         if let Some(number) = integer(port, "hostPort").filter(|n| *n != 0) {
             invalid(errors, &path.child("hostPort"), number, format::port_number(number));
         }
+        // Kubernetes takes anything, and lets the pod fail on its node.
+        let host_ip = text(port, "hostIP");
+        if !host_ip.is_empty() {
+            invalid(errors, &path.child("hostIP"), host_ip, format::ip_address(host_ip));
+        }
         one_of(errors, &path.child("protocol"), text(port, "protocol"), &["SCTP", "TCP", "UDP"]);
     }
 }

@@ -15,7 +15,6 @@ mod restart;
 mod scheduling;
 mod security;
 mod source;
-mod support;
 mod volume;
 mod windows;
 
@@ -35,7 +34,6 @@ pub(crate) fn validate(pod: &Value, mut structure: Vec<FieldError>) -> Vec<Field
     structure.truncate(ERRORS_MAX);
     metadata::validate(pod, &FieldPath::root().child("metadata"), &mut rules);
     pod::validate(pod, &FieldPath::root().child("spec"), &mut rules);
-    support::validate(pod, &mut rules);
     rules.truncate(ERRORS_MAX);
     // A rule that forbids a field holds in every version of this engine, so it says more than that
     // the field is not supported yet.
