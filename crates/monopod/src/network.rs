@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use kubelet::Paths;
-use network::{Network, Options, Rules, Size, State, Wanted};
+use network::{Network, Options, Size, Wanted};
 use ports::{NoNetwork, PodNetwork, PortError};
 
 use crate::cli;
@@ -56,10 +56,7 @@ impl PodNetworkPlan {
             Err(error) => Err(error),
         };
         match opened {
-            Ok(network) => {
-                enforce(&network).await;
-                Ok(Opened::Open(network))
-            }
+            Ok(network) => Ok(Opened::Open(network)),
             Err(error) if is_asked_for => {
                 Err(error).context("pods cannot have the network that was asked for")
             }
@@ -115,21 +112,6 @@ impl Opened {
 /// Removes every network that no engine has; what could not be removed of them is returned.
 pub(crate) fn clear(data_dir: &Path) -> Vec<anyhow::Error> {
     network::clear(data_dir).into_iter().map(anyhow::Error::msg).collect()
-}
-
-/// Without rules pods reach one another and this machine, and nothing else.
-async fn enforce(network: &Network) {
-    let opened = Rules::open(network.table(), network.ranges());
-    let enforced = match opened {
-        Ok(rules) => {
-            let replaced = rules.replace(State::default()).await;
-            replaced.map(|()| network.enforce_by(rules))
-        }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = enforced {
-        tracing::warn!("pods do not reach the outside, and have no Services: {}", PortError::chain(&error));
-    }
 }
 
 fn warn_all(errors: &[String]) {
