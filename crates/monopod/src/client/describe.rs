@@ -1,6 +1,7 @@
-//! `monopod describe pod`: a pod and its events in words.
+//! `monopod describe`: a pod or a service, and its events, in words.
 
 mod container;
+mod service;
 mod volume;
 
 use apimachinery::duration::age;
@@ -9,7 +10,7 @@ use podspec::WallTime;
 use podspec::json::{fields, integer, list, text};
 use serde_json::Value;
 
-use crate::client::context::{Context, with_query};
+use crate::client::context::{Context, encode, with_query};
 use crate::client::discovery::Discovery;
 use crate::client::events::age as seen;
 use crate::client::failure::{Failure, Result};
@@ -20,6 +21,7 @@ pub(super) const HELP: &str = "\
 Examples:
   monopod describe pod web
   monopod describe pods -l app=web
+  monopod describe service web
   monopod describe pod we                     every pod whose name begins so
 
 Other kinds: monopod get TYPE NAME -o yaml";
@@ -31,7 +33,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 #[derive(Debug, Args)]
 pub(crate) struct Describe {
-    /// pod NAME..., pod/NAME..., or pods alone for all
+    /// pod NAME..., service/NAME..., or pods alone for all
     #[arg(required = true, value_name = "TYPE[/NAME]")]
     arguments: Vec<String>,
     #[command(flatten)]
@@ -43,46 +45,72 @@ pub(crate) struct Describe {
 
 pub(super) async fn describe(options: &Describe, context: &Context) -> Result<()> {
     let discovery = Discovery::ask(context).await?;
-    let mut pods = Vec::new();
+    let mut found: Vec<(What, Value)> = Vec::new();
     for target in targets(&discovery, &options.arguments)? {
-        if target.kind.plural != "pods" || !target.kind.group.is_empty() {
-            return Err(Failure::refused(format!(
-                "only pods are described; `monopod get {} -o yaml` shows all there is",
-                target.kind.qualified()
-            )));
-        }
-        match &target.name {
-            Some(name) => pods.extend(named(context, name).await?),
+        let what = match (target.kind.group.as_str(), target.kind.plural.as_str()) {
+            ("", "pods") => What::Pod,
+            ("", "services") => What::Service,
+            _ => {
+                return Err(Failure::refused(format!(
+                    "only pods and services are described; `monopod get {} -o yaml` shows all there is",
+                    target.kind.qualified()
+                )));
+            }
+        };
+        let objects = match &target.name {
+            Some(name) => named(context, &target.kind.path(Some(&context.namespace)), name).await?,
             None => {
                 let listed = context.get(&options.selector.path(context, target.kind, &[])).await?;
-                pods.extend(list(&listed, "items").to_vec());
+                list(&listed, "items").to_vec()
             }
-        }
+        };
+        found.extend(objects.into_iter().map(|object| (what, object)));
     }
-    if pods.is_empty() {
+    if found.is_empty() {
         print::note(format_args!("No resources found in {} namespace.", context.namespace));
     }
-    for (at, pod) in pods.iter().enumerate() {
-        let about = if options.show_events { Some(events::of_pod(context, pod).await?) } else { None };
+    for (at, (what, object)) in found.iter().enumerate() {
+        let about = if options.show_events { Some(events::of_object(context, object).await?) } else { None };
         let gap = if at > 0 { "\n\n" } else { "" };
-        print::text(&format!("{gap}{}", describe_pod(pod, about.as_deref(), events::now())))?;
+        let said = match what {
+            What::Pod => describe_pod(object, about.as_deref(), events::now()),
+            What::Service => {
+                let slices = slices(context, object).await?;
+                service::describe(object, &slices, about.as_deref(), events::now())
+            }
+        };
+        print::text(&format!("{gap}{said}"))?;
     }
     Ok(())
 }
 
-/// The pod of this name, or else those whose names begin with it.
-async fn named(context: &Context, name: &str) -> Result<Vec<Value>> {
-    match context.pod(&context.namespace, name).await {
-        Ok(pod) => Ok(vec![pod]),
+#[derive(Clone, Copy)]
+enum What {
+    Pod,
+    Service,
+}
+
+/// The object of this name, or else those whose names begin with it.
+async fn named(context: &Context, all: &str, name: &str) -> Result<Vec<Value>> {
+    match context.get(&format!("{all}/{}", encode(name))).await {
+        Ok(object) => Ok(vec![object]),
         Err(missing) if missing.is_not_found() => {
-            let path = format!("/api/v1/namespaces/{}/pods", context.namespace);
-            let listed = context.get(&with_query(&path, &[])).await?;
-            let begins = |pod: &&Value| text(&pod["metadata"], "name").starts_with(name);
+            let listed = context.get(&with_query(all, &[])).await?;
+            let begins = |object: &&Value| text(&object["metadata"], "name").starts_with(name);
             let found: Vec<Value> = list(&listed, "items").iter().filter(begins).cloned().collect();
             if found.is_empty() { Err(missing) } else { Ok(found) }
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Where a service leads.
+async fn slices(context: &Context, service: &Value) -> Result<Vec<Value>> {
+    let metadata = &service["metadata"];
+    let path = format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", text(metadata, "namespace"));
+    let of_it = format!("kubernetes.io/service-name={}", text(metadata, "name"));
+    let listed = context.get(&with_query(&path, &[("labelSelector", &of_it)])).await?;
+    Ok(list(&listed, "items").to_vec())
 }
 
 /// Lines, whose cells are aligned at the end.

@@ -151,8 +151,8 @@ pub(super) fn now() -> WallTime {
 }
 
 /// The events about one pod, the oldest first.
-pub(super) async fn of_pod(context: &Context, pod: &Value) -> Result<Vec<Value>> {
-    let metadata = &pod["metadata"];
+pub(super) async fn of_object(context: &Context, object: &Value) -> Result<Vec<Value>> {
+    let metadata = &object["metadata"];
     let (namespace, name, uid) = (text(metadata, "namespace"), text(metadata, "name"), text(metadata, "uid"));
     let fields =
         format!("involvedObject.name={name},involvedObject.namespace={namespace},involvedObject.uid={uid}");
@@ -164,7 +164,7 @@ pub(super) async fn of_pod(context: &Context, pod: &Value) -> Result<Vec<Value>>
             sort(&mut found);
             Ok(found)
         }
-        // What is asked for is the pod; its events may be closed to whoever asks.
+        // What is asked for is the object; its events may be closed to whoever asks.
         Err(Failure::Api { error: client::ClientError::Status { code: 403, .. }, .. }) => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }

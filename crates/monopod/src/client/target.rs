@@ -105,9 +105,17 @@ pub(super) fn pod_name(argument: &str) -> Result<&str> {
     }
 }
 
+/// The service of `service/NAME`.
+pub(super) fn service_name(argument: &str) -> Option<&str> {
+    match argument.split_once('/') {
+        Some(("service" | "services" | "svc", name)) if !name.is_empty() && !name.contains('/') => Some(name),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{pod_name, targets};
+    use super::{pod_name, service_name, targets};
     use crate::client::discovery::tests::discovery;
 
     #[test]
@@ -142,6 +150,10 @@ mod tests {
         assert_eq!(pod_name("pod/web").unwrap(), "web");
         for wrong in ["", "deployment/web", "pod/", "pod/a/b"] {
             assert!(pod_name(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(service_name("svc/web"), Some("web"));
+        for other in ["web", "pod/web", "svc/", "svc/a/b"] {
+            assert_eq!(service_name(other), None, "{other}");
         }
     }
 }
