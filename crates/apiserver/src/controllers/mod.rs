@@ -12,6 +12,7 @@ mod garbage;
 mod lease;
 mod namespaces;
 mod nodes;
+mod own;
 mod pods;
 mod quotas;
 pub mod recorder;
@@ -89,6 +90,7 @@ impl Controllers {
         tasks.spawn(quotas::run(settings.store.clone()));
         tasks.spawn(aggregation::run(settings.store.clone()));
         tasks.spawn(claims::run(settings.clone()));
+        tasks.spawn(own::run(settings.clone()));
         Self { tasks }
     }
 

@@ -448,3 +448,22 @@ async fn endpoints_of_ones_own_are_mirrored_and_go_with_the_service() {
     bed.until("no slices", |bed| bed.slices("open").is_empty().then_some(())).await;
     assert!(bed.slices("alone").is_empty() && bed.addresses("alone").is_some());
 }
+
+#[tokio::test]
+async fn the_services_of_the_engine_itself_come_back() {
+    let bed = Bed::new().await;
+    for (namespace, name) in [("default", "kubernetes"), ("kube-system", "kube-dns")] {
+        let before = bed.get("", "services", namespace, name).unwrap();
+        bed.delete("", "services", namespace, name, None).await;
+        let again = bed.until(name, |bed| {
+            let service = bed.get("", "services", namespace, name)?;
+            let leads = bed.get("", "endpoints", namespace, name)?;
+            let slice = bed.get("discovery.k8s.io", "endpointslices", namespace, name);
+            (service["metadata"]["uid"] != before["metadata"]["uid"] && slice.is_some())
+                .then_some((service, leads))
+        });
+        let (service, leads) = again.await;
+        assert_eq!(service["spec"], before["spec"]);
+        assert_eq!(list(&leads, "subsets").len(), 1);
+    }
+}
