@@ -171,7 +171,7 @@ impl Network {
         match crate::foreign_drops(&self.ranges) {
             Ok(drops) => drops.iter().for_each(|drop| tracing::warn!("pods are kept from something: {drop}")),
             Err(error) => {
-                tracing::debug!("whether packet filters are in the way of pods is not known: {error}")
+                tracing::debug!("whether packet filters are in the way of pods is not known: {error}");
             }
         }
         match self.maker.ready().await {
