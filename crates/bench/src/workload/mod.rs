@@ -161,4 +161,20 @@ impl Size {
             Self::Quick => (2, 100, 200),
         }
     }
+
+    /// Measured changes of endpoints of each kind.
+    pub(crate) const fn changes(self) -> usize {
+        match self {
+            Self::Full => 40,
+            Self::Quick => 2,
+        }
+    }
+
+    /// Pods and Services that a change of endpoints has nothing to do with.
+    pub(crate) const fn crowd(self) -> (usize, usize) {
+        match self {
+            Self::Full => (250, 50),
+            Self::Quick => (6, 3),
+        }
+    }
 }

@@ -38,8 +38,20 @@ impl Client {
         accept: &str,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>> {
+        self.ask_with(method, path, accept, JSON, body).await
+    }
+
+    /// With a body of another type, as patches are.
+    pub(in crate::workload) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        content: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>> {
         let request = Request::builder().method(method).uri(format!("http://localhost{path}"));
-        let request = request.header(ACCEPT, accept).header(CONTENT_TYPE, JSON);
+        let request = request.header(ACCEPT, accept).header(CONTENT_TYPE, content);
         let mut sender = self.0.clone();
         sender.ready().await?;
         Ok(sender.send_request(request.body(Full::new(body.into()))?).await?)

@@ -1,5 +1,6 @@
 //! One `monopod serve`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::report::{Report, Row};
 use crate::workload::memory::{kb, rollup};
 
 pub(in crate::workload) const RSS_KB_MAX: f64 = 20_000.0;
+/// `USER_HZ`, whatever the kernel's own clock.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// By then a daemon has done what it does after it said that it is ready.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,15 @@ impl Daemon {
 
     pub(in crate::workload) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What it has had of the processors so far.
+    pub(in crate::workload) fn processor_seconds(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.engine.pid()))?;
+        // After the name, which may be anything: the 12th is the time in user mode, the 13th that in the kernel.
+        let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
+        let ticks: f64 = after.split(' ').skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
+        Ok(ticks / TICKS_PER_SECOND)
     }
 
     pub(in crate::workload) fn stop(self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -13,6 +13,9 @@ use crate::pod::{self, EXCHANGE};
 use crate::wait::SOON;
 use crate::workload::api::{Client, Daemon, JSON, PODS};
 
+const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
+pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
+pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
@@ -42,8 +45,24 @@ impl<'a> Cluster<'a> {
         Ok(serde_json::from_slice(&bytes)?)
     }
 
-    fn ask(&self, method: Method, path: &str, body: &Value) -> Result<()> {
-        let asked = self.client.ask(method, path, JSON, body.to_string().into_bytes());
+    pub(super) fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let mut list: Value = serde_json::from_slice(&self.tokio.block_on(self.client.get(path, JSON))?)?;
+        match list["items"].take() {
+            Value::Array(items) => Ok(items),
+            other => bail!("{path} is no list, it has {other}"),
+        }
+    }
+
+    pub(super) fn replace(&self, path: &str, object: &Value) -> Result<()> {
+        self.ask(Method::PUT, path, JSON, object)
+    }
+
+    pub(super) fn patch(&self, path: &str, patch: &Value) -> Result<()> {
+        self.ask(Method::PATCH, path, STRATEGIC_MERGE, patch)
+    }
+
+    fn ask(&self, method: Method, path: &str, content: &str, body: &Value) -> Result<()> {
+        let asked = self.client.ask_with(method, path, JSON, content, body.to_string().into_bytes());
         let answer = self.tokio.block_on(asked)?;
         ensure!(answer.status() == StatusCode::OK, "{path} was answered with {}", answer.status());
         Ok(())
@@ -53,7 +72,7 @@ impl<'a> Cluster<'a> {
     pub(super) fn delete_pod(&self, name: &str) -> Result<()> {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
         let path = format!("{PODS}/{name}");
-        self.ask(Method::DELETE, &path, &options)?;
+        self.ask(Method::DELETE, &path, JSON, &options)?;
         until(&format!("the end of {name}"), || {
             let answer = self.tokio.block_on(self.client.ask(Method::GET, &path, JSON, Vec::new()))?;
             Ok((answer.status() == StatusCode::NOT_FOUND).then_some(()))
@@ -81,6 +100,21 @@ impl<'a> Cluster<'a> {
             Ok(pod["status"]["podIP"].as_str().map(str::to_owned))
         })?;
         Ok((agent, address))
+    }
+
+    /// A Service with a port for each given one, and its address.
+    pub(super) fn service(&self, name: &str, selector: &Value, ports: &[u16]) -> Result<String> {
+        let ports: Vec<Value> =
+            ports.iter().map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
+        let service = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": selector, "ports": ports},
+        });
+        let made = self.create(SERVICES, &service)?;
+        let address = made["spec"]["clusterIP"].as_str().context("a Service without an address")?;
+        Ok(address.to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What connections carry: pod to pod, and between two containers of podman.
+//! What connections carry: pod to pod, pod to Service, and between two containers of podman.
 //!
 //! The same agents everywhere, on the same machine; who is measured takes turns.
 
@@ -39,9 +39,11 @@ pub(super) fn measure(paths: &[Path], size: Size, report: &mut Report) -> Result
     }
     columns.into_iter().flatten().for_each(|row| report.add(row));
     for (kind, _, _) in KINDS {
-        let of = |name: &str| format!("network.{kind}.{name}");
-        if paths.iter().any(|path| path.name == "podman") {
-            report.compare(&of("pod"), &of("podman"), None);
+        for pair in [("pod", "podman"), ("service", "podman"), ("service", "pod")] {
+            let of = |name: &str| format!("network.{kind}.{name}");
+            if paths.iter().any(|path| path.name == pair.1) {
+                report.compare(&of(pair.0), &of(pair.1), None);
+            }
         }
     }
     Ok(())
