@@ -44,7 +44,6 @@ pub(super) fn operations(ranges: &Ranges) -> Vec<Operation> {
         frame.input(),
         frame.gateway(),
         frame.unserved(),
-        frame.output(),
         frame.forward(),
         frame.refuse(),
     ];
@@ -82,10 +81,9 @@ fn chains() -> impl Iterator<Item = Operation> {
     let bases = [
         (names::GUARD, ChainType::Filter, Hook::Prerouting, RAW),
         (names::PREROUTING, ChainType::Nat, Hook::Prerouting, DESTINATION_NAT),
-        (names::OUTPUT_NAT, ChainType::Nat, Hook::Output, DESTINATION_NAT),
+        (names::OUTPUT, ChainType::Nat, Hook::Output, DESTINATION_NAT),
         (names::POSTROUTING, ChainType::Nat, Hook::Postrouting, SOURCE_NAT),
         (names::INPUT, ChainType::Filter, Hook::Input, FILTER),
-        (names::OUTPUT, ChainType::Filter, Hook::Output, FILTER),
         (names::FORWARD, ChainType::Filter, Hook::Forward, FILTER),
     ];
     let plain =
@@ -146,9 +144,9 @@ impl Frame<'_> {
             }
             // These are addresses of this machine, but node ports are not to be found there.
             lines.push((names::PREROUTING, vec![packet.is(), to_service(), accept()]));
-            lines.push((names::OUTPUT_NAT, vec![packet.is(), to_service(), goto(names::SERVICES)]));
+            lines.push((names::OUTPUT, vec![packet.is(), to_service(), goto(names::SERVICES)]));
         }
-        for chain in [names::PREROUTING, names::OUTPUT_NAT] {
+        for chain in [names::PREROUTING, names::OUTPUT] {
             lines.push((chain, vec![to_this_machine(), goto(names::PORTS)]));
         }
         lines
@@ -216,7 +214,7 @@ impl Frame<'_> {
         lines
     }
 
-    /// To this machine itself.
+    /// To this machine itself, also from itself.
     fn input(&self) -> Vec<Line> {
         let mut lines = vec![(names::INPUT, vec![known(), accept()])];
         for gateway in self.ranges.gateways() {
@@ -258,24 +256,6 @@ impl Frame<'_> {
         );
         lines.push((chain, vec![drop()]));
         lines
-    }
-
-    /// From this machine itself: a reset from `input` would not reach its own sockets, while the ICMP message does.
-    fn output(&self) -> Vec<Line> {
-        let reset = |conditions: Vec<Statement>| {
-            let ends = [vec![is_tcp()], conditions, vec![Statement::RejectWithReset]];
-            (names::OUTPUT, ends.concat())
-        };
-        let services = self.ranges.services.iter().map(|range| {
-            let packet = of(range);
-            reset(vec![packet.is(), Statement::Within(packet.destination(), *range)])
-        });
-        let ports = families(self.ranges).map(|family| {
-            let packet = Packet(family);
-            let refused = Statement::In(packet.port(), named(Map::RefusedPorts, family));
-            reset(vec![packet.is(), refused, to_this_machine()])
-        });
-        services.chain(ports).collect()
     }
 
     /// What is translated already: both ends are those that talk.

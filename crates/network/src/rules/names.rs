@@ -10,13 +10,12 @@ use crate::ServiceName;
 pub(super) const POD_INTERFACES: &str = "mp";
 pub(super) const LOOPBACK: &str = "lo";
 
-/// Base chains have the names of their hooks, and of what they do there where there are two.
+/// Base chains have the names of their hooks, but for the first of all.
 pub(super) const GUARD: &str = "guard";
 pub(super) const PREROUTING: &str = "prerouting";
-pub(super) const OUTPUT_NAT: &str = "output-nat";
+pub(super) const OUTPUT: &str = "output";
 pub(super) const POSTROUTING: &str = "postrouting";
 pub(super) const INPUT: &str = "input";
-pub(super) const OUTPUT: &str = "output";
 pub(super) const FORWARD: &str = "forward";
 
 /// From a pod's interface: nothing but what is its own.

@@ -99,64 +99,61 @@ fn what_is_always_there() {
     check(
         &of(&ipv4()),
         &expect![[r#"
-        add map services-ipv4 { type ipv4_addr . inet_proto . inet_service : verdict; }
-        add map node-ports-ipv4 { type inet_proto . inet_service : verdict; }
-        add set refused-ports-ipv4 { type inet_proto . inet_service; }
-        add map host-ports-ipv4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
-        add map host-addresses-ipv4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
-        add set own-ipv4 { type ipv4_addr . ipv4_addr; }
-        add map egress-ipv4 { type ipv4_addr : verdict; }
-        add map ingress-ipv4 { type ipv4_addr : verdict; }
-        add chain guard { type filter hook prerouting priority -305; policy accept; }
-        add chain prerouting { type nat hook prerouting priority -105; policy accept; }
-        add chain output-nat { type nat hook output priority -105; policy accept; }
-        add chain postrouting { type nat hook postrouting priority 95; policy accept; }
-        add chain input { type filter hook input priority -5; policy accept; }
-        add chain output { type filter hook output priority -5; policy accept; }
-        add chain forward { type filter hook forward priority -5; policy accept; }
-        add chain from-pods
-        add chain services
-        add chain ports
-        add chain gateway
-        add chain unserved
-        add chain refuse
-        add rule guard iifname "lo" accept
-        add rule guard iifname "mp0ac8*" goto from-pods
-        add rule guard meta nfproto ipv4 ip saddr 10.200.0.0/16 drop
-        add rule from-pods meta nfproto ipv4 ip daddr 127.0.0.0/8 drop
-        add rule from-pods fib saddr . iif oif missing drop
-        add rule prerouting meta nfproto ipv4 ip daddr 10.201.0.0/16 iifname "mp0ac8*" goto services
-        add rule prerouting meta nfproto ipv4 ip daddr 10.201.0.0/16 accept
-        add rule output-nat meta nfproto ipv4 ip daddr 10.201.0.0/16 goto services
-        add rule prerouting fib daddr type local goto ports
-        add rule output-nat fib daddr type local goto ports
-        add rule services meta nfproto ipv4 ip daddr . meta l4proto . th dport vmap @services-ipv4
-        add rule ports meta nfproto ipv4 choose ip daddr . meta l4proto . th dport map @host-addresses-ipv4 dnat ip to chosen
-        add rule ports meta nfproto ipv4 choose meta l4proto . th dport map @host-ports-ipv4 dnat ip to chosen
-        add rule ports meta nfproto ipv4 meta l4proto . th dport vmap @node-ports-ipv4
-        add rule postrouting meta nfproto ipv4 oifname "mp0ac8*" ip saddr 127.0.0.0/8 snat ip to 10.200.0.1
-        add rule postrouting meta nfproto ipv4 oifname "mp0ac8*" ip saddr . ip daddr @own-ipv4 snat ip to 10.200.0.1
-        add rule postrouting meta nfproto ipv4 ip saddr 10.200.0.0/16 oifname != "mp*" oifname != "lo" masquerade fully-random
-        add rule input ct state established,related accept
-        add rule input meta nfproto ipv4 ip daddr 10.200.0.1 jump gateway
-        add rule input meta nfproto ipv4 ip daddr 10.201.0.0/16 goto unserved
-        add rule input meta nfproto ipv4 meta l4proto . th dport @refused-ports-ipv4 goto refuse
-        add rule input meta nfproto ipv4 ip saddr vmap @egress-ipv4
-        add rule gateway iifname "lo" return
-        add rule gateway iifname "mp0ac8*" return
-        add rule gateway drop
-        add rule unserved iifname "lo" goto refuse
-        add rule unserved iifname "mp0ac8*" goto refuse
-        add rule unserved drop
-        add rule output meta l4proto tcp meta nfproto ipv4 ip daddr 10.201.0.0/16 reject with tcp reset
-        add rule output meta l4proto tcp meta nfproto ipv4 meta l4proto . th dport @refused-ports-ipv4 fib daddr type local reject with tcp reset
-        add rule forward ct state established,related accept
-        add rule forward meta nfproto ipv4 ip saddr . ip daddr @own-ipv4 accept
-        add rule forward meta nfproto ipv4 ip saddr vmap @egress-ipv4
-        add rule forward meta nfproto ipv4 ip daddr vmap @ingress-ipv4
-        add rule refuse meta l4proto tcp reject with tcp reset
-        add rule refuse reject
-    "#]],
+            add map services-ipv4 { type ipv4_addr . inet_proto . inet_service : verdict; }
+            add map node-ports-ipv4 { type inet_proto . inet_service : verdict; }
+            add set refused-ports-ipv4 { type inet_proto . inet_service; }
+            add map host-ports-ipv4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+            add map host-addresses-ipv4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
+            add set own-ipv4 { type ipv4_addr . ipv4_addr; }
+            add map egress-ipv4 { type ipv4_addr : verdict; }
+            add map ingress-ipv4 { type ipv4_addr : verdict; }
+            add chain guard { type filter hook prerouting priority -305; policy accept; }
+            add chain prerouting { type nat hook prerouting priority -105; policy accept; }
+            add chain output { type nat hook output priority -105; policy accept; }
+            add chain postrouting { type nat hook postrouting priority 95; policy accept; }
+            add chain input { type filter hook input priority -5; policy accept; }
+            add chain forward { type filter hook forward priority -5; policy accept; }
+            add chain from-pods
+            add chain services
+            add chain ports
+            add chain gateway
+            add chain unserved
+            add chain refuse
+            add rule guard iifname "lo" accept
+            add rule guard iifname "mp0ac8*" goto from-pods
+            add rule guard meta nfproto ipv4 ip saddr 10.200.0.0/16 drop
+            add rule from-pods meta nfproto ipv4 ip daddr 127.0.0.0/8 drop
+            add rule from-pods fib saddr . iif oif missing drop
+            add rule prerouting meta nfproto ipv4 ip daddr 10.201.0.0/16 iifname "mp0ac8*" goto services
+            add rule prerouting meta nfproto ipv4 ip daddr 10.201.0.0/16 accept
+            add rule output meta nfproto ipv4 ip daddr 10.201.0.0/16 goto services
+            add rule prerouting fib daddr type local goto ports
+            add rule output fib daddr type local goto ports
+            add rule services meta nfproto ipv4 ip daddr . meta l4proto . th dport vmap @services-ipv4
+            add rule ports meta nfproto ipv4 choose ip daddr . meta l4proto . th dport map @host-addresses-ipv4 dnat ip to chosen
+            add rule ports meta nfproto ipv4 choose meta l4proto . th dport map @host-ports-ipv4 dnat ip to chosen
+            add rule ports meta nfproto ipv4 meta l4proto . th dport vmap @node-ports-ipv4
+            add rule postrouting meta nfproto ipv4 oifname "mp0ac8*" ip saddr 127.0.0.0/8 snat ip to 10.200.0.1
+            add rule postrouting meta nfproto ipv4 oifname "mp0ac8*" ip saddr . ip daddr @own-ipv4 snat ip to 10.200.0.1
+            add rule postrouting meta nfproto ipv4 ip saddr 10.200.0.0/16 oifname != "mp*" oifname != "lo" masquerade fully-random
+            add rule input ct state established,related accept
+            add rule input meta nfproto ipv4 ip daddr 10.200.0.1 jump gateway
+            add rule input meta nfproto ipv4 ip daddr 10.201.0.0/16 goto unserved
+            add rule input meta nfproto ipv4 meta l4proto . th dport @refused-ports-ipv4 goto refuse
+            add rule input meta nfproto ipv4 ip saddr vmap @egress-ipv4
+            add rule gateway iifname "lo" return
+            add rule gateway iifname "mp0ac8*" return
+            add rule gateway drop
+            add rule unserved iifname "lo" goto refuse
+            add rule unserved iifname "mp0ac8*" goto refuse
+            add rule unserved drop
+            add rule forward ct state established,related accept
+            add rule forward meta nfproto ipv4 ip saddr . ip daddr @own-ipv4 accept
+            add rule forward meta nfproto ipv4 ip saddr vmap @egress-ipv4
+            add rule forward meta nfproto ipv4 ip daddr vmap @ingress-ipv4
+            add rule refuse meta l4proto tcp reject with tcp reset
+            add rule refuse reject
+        "#]],
     );
     // The second family adds, and changes nothing.
     let (one, both) = (of(&ipv4()), of(&ranges()));
@@ -176,7 +173,7 @@ fn what_is_always_there() {
             add rule guard meta nfproto ipv6 ip6 saddr fd12::/64 drop
             add rule prerouting meta nfproto ipv6 ip6 daddr fd13::/112 iifname "mp0ac8*" goto services
             add rule prerouting meta nfproto ipv6 ip6 daddr fd13::/112 accept
-            add rule output-nat meta nfproto ipv6 ip6 daddr fd13::/112 goto services
+            add rule output meta nfproto ipv6 ip6 daddr fd13::/112 goto services
             add rule services meta nfproto ipv6 ip6 daddr . meta l4proto . th dport vmap @services-ipv6
             add rule ports meta nfproto ipv6 ip6 daddr ::1 accept
             add rule ports meta nfproto ipv6 choose ip6 daddr . meta l4proto . th dport map @host-addresses-ipv6 dnat ip6 to chosen
@@ -188,8 +185,6 @@ fn what_is_always_there() {
             add rule input meta nfproto ipv6 ip6 daddr fd13::/112 goto unserved
             add rule input meta nfproto ipv6 meta l4proto . th dport @refused-ports-ipv6 goto refuse
             add rule input meta nfproto ipv6 ip6 saddr vmap @egress-ipv6
-            add rule output meta l4proto tcp meta nfproto ipv6 ip6 daddr fd13::/112 reject with tcp reset
-            add rule output meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @refused-ports-ipv6 fib daddr type local reject with tcp reset
             add rule forward meta nfproto ipv6 ip6 saddr . ip6 daddr @own-ipv6 accept
             add rule forward meta nfproto ipv6 ip6 saddr vmap @egress-ipv6
             add rule forward meta nfproto ipv6 ip6 daddr vmap @ingress-ipv6"#]],

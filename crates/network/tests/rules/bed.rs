@@ -11,8 +11,8 @@ use linux_sys::namespace::{Namespaces, unshare};
 use network::{PodPolicy, PodRules, Ranges, Rules, RulesError, ServiceName, ServicePort, State};
 use podspec::{PodUid, PortProtocol};
 
-/// What is refused is refused at once; what takes this long was dropped.
-pub(crate) const DROPPED_AFTER: Duration = Duration::from_millis(700);
+/// What is refused is refused at once; what takes this long was dropped. The kernel has tried a second time by then.
+pub(crate) const DROPPED_AFTER: Duration = Duration::from_millis(1200);
 const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) const TABLE: &str = "monopod-test";
@@ -125,12 +125,15 @@ impl Space {
     /// What the server at the other end says, or how the connection failed: `refused`, `dropped`, or something else.
     pub(crate) fn get(&self, to: &str) -> String {
         let to: SocketAddr = to.parse().unwrap();
+        self.run(move || get(to))
+    }
+
+    /// As [`Self::get`], from all side by side.
+    pub(crate) fn get_all<T: AsRef<str>>(&self, to: &[T]) -> Vec<String> {
+        let to: Vec<SocketAddr> = to.iter().map(|to| to.as_ref().parse().unwrap()).collect();
         self.run(move || {
-            let said = TcpStream::connect_timeout(&to, DROPPED_AFTER).and_then(|mut stream| {
-                stream.set_read_timeout(Some(SOON))?;
-                line(&mut stream)
-            });
-            said.unwrap_or_else(|error| outcome(&error))
+            let gets: Vec<_> = to.into_iter().map(|to| thread::spawn(move || get(to))).collect();
+            gets.into_iter().map(|get| get.join().unwrap()).collect()
         })
     }
 
@@ -141,10 +144,16 @@ impl Space {
         stream
     }
 
-    /// As [`Self::get`], by a datagram from a new socket.
+    /// As [`Self::get`], by datagrams from a new socket.
     pub(crate) fn ask(&self, to: &str) -> String {
-        let socket = self.udp(to);
-        exchange(&socket)
+        exchange(&self.udp(to))
+    }
+
+    pub(crate) fn ask_all<T: AsRef<str>>(&self, to: &[T]) -> Vec<String> {
+        let sockets: Vec<UdpSocket> = to.iter().map(|to| self.udp(to.as_ref())).collect();
+        let asks: Vec<_> =
+            sockets.into_iter().map(|socket| thread::spawn(move || exchange(&socket))).collect();
+        asks.into_iter().map(|ask| ask.join().unwrap()).collect()
     }
 
     pub(crate) fn udp(&self, to: &str) -> UdpSocket {
@@ -152,7 +161,7 @@ impl Space {
         self.run(move || {
             let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
             let socket = UdpSocket::bind(any).unwrap();
-            socket.set_read_timeout(Some(DROPPED_AFTER)).unwrap();
+            socket.set_read_timeout(Some(DROPPED_AFTER / 2)).unwrap();
             socket.connect(to).unwrap();
             socket
         })
@@ -169,10 +178,19 @@ pub(crate) fn line(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// A datagram and its answer.
+fn get(to: SocketAddr) -> String {
+    let said = TcpStream::connect_timeout(&to, DROPPED_AFTER).and_then(|mut stream| {
+        stream.set_read_timeout(Some(SOON))?;
+        line(&mut stream)
+    });
+    said.unwrap_or_else(|error| outcome(&error))
+}
+
+/// A datagram and its answer; a second one when there is none.
 pub(crate) fn exchange(socket: &UdpSocket) -> String {
     let mut buffer = [0; 128];
-    let length = socket.send(b"hello").and_then(|_| socket.recv(&mut buffer));
+    let mut once = || socket.send(b"hello").and_then(|_| socket.recv(&mut buffer));
+    let length = once().or_else(|error| if outcome(&error) == "dropped" { once() } else { Err(error) });
     match length {
         Ok(length) => String::from_utf8_lossy(&buffer[..length]).trim_end_matches(" hello").to_owned(),
         Err(error) => outcome(&error),

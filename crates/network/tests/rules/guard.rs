@@ -74,8 +74,18 @@ fn a_pod_does_not_reach_the_loopback_of_the_machine() {
     pod.set("ipv4/conf/all/route_localnet", "1");
     pod.set("ipv4/conf/eth0/route_localnet", "1");
     pod.ip("route del local 127.0.0.1 dev lo table local\nroute del local 127.0.0.0/8 dev lo table local\nroute add 127.0.0.1 via 169.254.1.1 dev eth0 src 10.200.0.2\n");
-    assert_eq!(bed.machine.get("127.0.0.1:81"), "machine from 127.0.0.1");
+    let counted = "table inet seen {\n chain f {\n type filter hook HOOK priority 0;\niifname mp0ac80002 ip daddr 127.0.0.1 counter\n}\n}\n";
+    bed.machine.nft(
+        &counted.replace("seen", "came").replace("HOOK", "prerouting").replace("priority 0", "priority -400"),
+    );
+    bed.machine.nft(&counted.replace("HOOK", "input"));
+    let packets = |table: &str| {
+        let listed = bed.machine.command("nft", &["list", "table", "inet", table]);
+        listed.split("packets ").nth(1).unwrap().split(' ').next().unwrap().parse::<usize>().unwrap()
+    };
     assert_eq!(pod.get("127.0.0.1:81"), "dropped");
+    assert!(packets("came") > 0);
+    assert_eq!(packets("seen"), 0);
 }
 
 #[test]

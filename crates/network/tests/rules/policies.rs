@@ -93,9 +93,8 @@ fn blocks_have_exceptions() {
     bed.policy(0, ingress(allowed));
     let expected = [(1, true, false), (2, false, true), (3, false, true)];
     for (pod, v4, v6) in expected {
-        for (to, may) in [("10.200.0.2:8080", v4), ("[fd12::2]:8080", v6)] {
-            assert_eq!(bed.pods[pod].space.get(to) != "dropped", may, "pod{pod} to {to}");
-        }
+        let answers = bed.pods[pod].space.get_all(&["10.200.0.2:8080", "[fd12::2]:8080"]);
+        assert_eq!([answers[0] != "dropped", answers[1] != "dropped"], [v4, v6], "pod{pod}: {answers:?}");
     }
 }
 
@@ -112,13 +111,11 @@ fn ports_are_those_of_the_pod() {
         bed.policy(pod, allowed);
         let client = &bed.pods[1].space;
         for address in ["10.200.0.2", "[fd12::2]"] {
-            for (port, tcp, udp) in
-                [(8080, false, false), (8081, true, false), (8082, true, false), (9000, false, true)]
-            {
-                let to = format!("{address}:{port}");
-                assert_eq!(client.get(&to) != "dropped", tcp, "{to}");
-                assert_eq!(client.ask(&to) != "dropped", udp, "{to} by UDP");
-            }
+            let to = [8080, 8081, 8082, 9000].map(|port| format!("{address}:{port}"));
+            let passes =
+                |answers: Vec<String>| answers.iter().map(|answer| answer != "dropped").collect::<Vec<_>>();
+            assert_eq!(passes(client.get_all(&to)), [false, true, true, false], "{to:?}");
+            assert_eq!(passes(client.ask_all(&to)), [false, false, false, true], "{to:?} by UDP");
         }
         // Of the pod, not of the Service.
         assert_eq!(client.get("10.201.0.9:80"), "dropped");
@@ -142,7 +139,10 @@ fn where_a_pod_may_connect_to() {
         "10.200.0.1:53",
         "192.168.7.1:81",
     ];
-    let reached = || all.iter().filter(|to| client.get(to) != "dropped").copied().collect::<Vec<_>>();
+    let reached = || -> Vec<&str> {
+        let answers = all.into_iter().zip(client.get_all(&all));
+        answers.filter(|(_, answer)| answer != "dropped").map(|(to, _)| to).collect()
+    };
     assert_eq!(reached(), all);
     bed.policy(0, egress(vec![]));
     assert_eq!(reached(), Vec::<&str>::new());

@@ -49,6 +49,7 @@ fn a_node_port_is_at_every_address() {
     // A Service's address is not a node's.
     assert_eq!(bed.pods[1].space.get("10.201.0.9:30080"), "refused");
     assert_eq!(bed.machine.get("[fd13::9]:30080"), "refused");
+    assert_eq!(bed.outside.get("10.201.0.9:30080"), "dropped");
 }
 
 #[test]
