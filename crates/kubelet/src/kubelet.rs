@@ -1,6 +1,7 @@
 //! The pods of this node: taken in, adopted, deleted, forgotten.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -294,6 +295,11 @@ impl<N: Node> Kubelet<N> {
         if observed.backoff_limits != backoff {
             effects.inbox.observe(Observation::Configured { backoff });
         }
+    }
+
+    /// Whom pods ask for names of the cluster; none: nobody.
+    pub fn cluster_dns(&self) -> &[IpAddr] {
+        &self.node.facts().cluster_dns
     }
 
     pub(crate) fn node(&self) -> &N {

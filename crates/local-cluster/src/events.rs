@@ -1,10 +1,13 @@
 //! A pod's journal as `v1.Event` objects.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use apiserver::objects;
+use container_config::{DnsWarning, dns_warnings, has_network};
 use kubelet::events::{Event, EventSource, EventType};
-use kubelet::{Entry, Node};
+use kubelet::{Entry, Happening, Node};
+use lifecycle::Observation;
 use podspec::Pod;
 use ports::PodContext;
 use serde_json::{Value, json};
@@ -39,6 +42,20 @@ impl EventWriter {
         for event in self.source.events(&self.pod.pod, entry) {
             self.event(shared, &event).await;
         }
+        if let Happening::Observed(Observation::SandboxCreated { ips, .. }) = &entry.what {
+            for DnsWarning { reason, message } in self.of_names(shared, ips) {
+                let event =
+                    Event { at: entry.at, kind: EventType::Warning, reason, message, field_path: None };
+                self.event(shared, &event).await;
+            }
+        }
+    }
+
+    /// What the pod's resolvers lack, which its files were written without.
+    fn of_names<N: Node>(&self, shared: &Shared<N>, ips: &[IpAddr]) -> Vec<DnsWarning> {
+        let pod = &self.pod.pod;
+        let of_host = runtime::host_resolv_conf;
+        dns_warnings(pod, shared.kubelet.cluster_dns(), has_network(pod, ips), of_host)
     }
 
     pub(crate) async fn event<N: Node>(&mut self, shared: &Shared<N>, event: &Event) {

@@ -49,7 +49,8 @@ fn of_host() -> EtcFiles {
 
 /// The resolvers of the machine, as they are asked from elsewhere: systemd-resolved listens on the loopback of the machine
 /// alone, and says in a file of its own whom it asks.
-fn host_resolv_conf() -> String {
+#[must_use]
+pub fn host_resolv_conf() -> String {
     let text = host_file("/etc/resolv.conf");
     let is_stub = |line: &str| line.split_whitespace().eq(["nameserver", "127.0.0.53"]);
     if text.lines().any(is_stub) {

@@ -22,6 +22,7 @@ mod sweep;
 mod users;
 
 pub use claim::{Claim, ClaimError, claim};
+pub use etc::host_resolv_conf;
 pub use image_use::{ImageUse, image_uses};
 pub use inherit::{Inherited, pod_dirs};
 pub use launch::Program;

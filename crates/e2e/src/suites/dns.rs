@@ -16,7 +16,9 @@ pub(crate) const TESTS: &[Test] = tests![
     resolvers_of_the_pod,
     names_of_a_pod,
     names_that_are_too_long,
-    aliases_of_hosts
+    aliases_of_hosts,
+    without_a_network_nobody_is_asked,
+    too_many_resolvers_are_said,
 ];
 
 const NO_RESOLVER: &str = "# This pod has no network beyond its own loopback.\n";
@@ -46,15 +48,26 @@ fn of_host() -> Result<String> {
     fs::read_to_string("/etc/resolv.conf").context("/etc/resolv.conf")
 }
 
+/// The cluster's DNS, with its domains before the host's.
+fn of_cluster(of_host: &str) -> String {
+    let searches = of_host.lines().filter_map(|line| line.strip_prefix("search "));
+    let searches: String = searches.map(|searches| format!(" {}", searches.trim())).collect();
+    format!(
+        "search default.svc.cluster.local svc.cluster.local cluster.local{searches}\n\
+         nameserver 10.201.0.10\noptions ndots:5\n"
+    )
+}
+
 fn whom_each_policy_asks(bed: &Bed) -> Result<()> {
     require_root()?;
     let pods = Pods::start(bed)?;
     let of_host = of_host()?;
+    let of_cluster = of_cluster(&of_host);
     let cases = [
         ("default", json!({"dnsPolicy": "Default"}), of_host.as_str()),
-        ("cluster", json!({"dnsPolicy": "ClusterFirst"}), NO_RESOLVER),
+        ("cluster", json!({"dnsPolicy": "ClusterFirst"}), &of_cluster),
         ("cluster-net", json!({"dnsPolicy": "ClusterFirst", "hostNetwork": true}), &of_host),
-        ("with-host-net", json!({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true}), &of_host),
+        ("with-host-net", json!({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true}), &of_cluster),
         (
             "none",
             json!({"dnsPolicy": "None", "hostNetwork": true, "dnsConfig": {"nameservers": ["192.0.2.1"]}}),
@@ -70,6 +83,27 @@ fn whom_each_policy_asks(bed: &Bed) -> Result<()> {
     pods.finish()
 }
 
+fn without_a_network_nobody_is_asked(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pods = Pods::start_with(bed, &["--no-pod-network"])?;
+    pods.create(&says("alone", &json!({}), "cat /etc/resolv.conf"))?;
+    expect_said(bed, &pods, "alone", NO_RESOLVER)?;
+    pods.finish()
+}
+
+fn too_many_resolvers_are_said(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let pods = Pods::start(bed)?;
+    let config = json!({"nameservers": ["192.0.2.1", "192.0.2.2", "192.0.2.3"]});
+    pods.create(&says("many", &json!({"dnsConfig": config}), "grep -c nameserver /etc/resolv.conf"))?;
+    let event = pods.wait_event("many", "DNSConfigForming ")?;
+    let applied = "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: \
+                   10.201.0.10 192.0.2.1 192.0.2.2";
+    ensure!(event.contains(applied), "{event}");
+    expect_said(bed, &pods, "many", "3\n")?;
+    pods.finish()
+}
+
 fn resolvers_of_the_pod(bed: &Bed) -> Result<()> {
     require_root()?;
     let pods = Pods::start(bed)?;
@@ -79,12 +113,16 @@ fn resolvers_of_the_pod(bed: &Bed) -> Result<()> {
         "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}],
     });
     let own = "search one.example two.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions ndots:2 edns0\n";
+    let cluster = of_cluster(&of_host()?)
+        .replace("\nnameserver 10.201.0.10", " one.example two.example\nnameserver 10.201.0.10")
+        .replace("options", "nameserver 192.0.2.1\nnameserver 2001:db8::1\noptions")
+        .replace("ndots:5", "ndots:2 edns0");
     for policy in ["None", "ClusterFirst", "Default"] {
         let spec = json!({"dnsPolicy": policy, "dnsConfig": config});
         pods.create(&says(&policy.to_lowercase(), &spec, "cat /etc/resolv.conf"))?;
     }
     expect_said(bed, &pods, "none", own)?;
-    expect_said(bed, &pods, "clusterfirst", own)?;
+    expect_said(bed, &pods, "clusterfirst", &cluster)?;
     // The host's come first, and there are three at most.
     let all = said(bed, &pods, "default")?;
     let servers = |text: &str| -> Vec<String> {

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::bed::{Bed, SOON};
 use crate::engine::Finished;
+use crate::outcome::skip;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
@@ -17,6 +18,7 @@ pub(crate) const TESTS: &[Test] = tests![
     sidecar_pod,
     job_with_sidecar,
     shared_network,
+    wait_for_db,
     port_conflict,
     broken_volume_not_defined,
     broken_volume_not_mounted,
@@ -82,6 +84,17 @@ fn job_with_sidecar(bed: &Bed) -> Result<()> {
 fn shared_network(bed: &Bed) -> Result<()> {
     let finished = run(bed, "shared-network.yaml")?;
     finished.expect_code(0)?.expect_line(&["client", "hello from localhost"])?;
+    Ok(())
+}
+
+/// The app begins by itself when the Service leads to a pod that is ready.
+fn wait_for_db(bed: &Bed) -> Result<()> {
+    if !std::path::Path::new("/usr/bin/nc").exists() {
+        return skip("needs nc");
+    }
+    let finished = run(bed, "wait-for-db.yaml")?;
+    finished.expect_code(0)?.expect_line(&["wait-for-db", "waiting for db"])?;
+    finished.expect_line(&["app", "the database says: 42"])?;
     Ok(())
 }
 

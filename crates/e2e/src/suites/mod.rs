@@ -54,6 +54,7 @@ mod resources;
 mod restart_rules;
 mod restarts;
 mod seccomp;
+mod services;
 mod sidecars;
 mod startup_order;
 mod status;
@@ -80,6 +81,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "network", tests: network::TESTS },
     Suite { name: "pod_network", tests: pod_network::TESTS },
     Suite { name: "host_ports", tests: host_ports::TESTS },
+    Suite { name: "services", tests: services::TESTS },
     Suite { name: "dns", tests: dns::TESTS },
     Suite { name: "restarts", tests: restarts::TESTS },
     Suite { name: "hooks", tests: hooks::TESTS },
