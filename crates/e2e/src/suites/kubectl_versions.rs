@@ -38,6 +38,7 @@ const STEPS: &[(u32, &str, Step)] = &[
     (EVER, "apply --server-side", apply_server_side),
     (EVER, "label, annotate and patch", label_annotate_and_patch),
     (EVER, "replace and diff", replace_and_diff),
+    (EVER, "create, expose and delete services", services),
     (EVER, "create a pod, watch and wait", create_watch_and_wait),
     (EVER, "get pods", get_pods),
     (EVER, "logs", logs),
@@ -141,6 +142,22 @@ fn create_typed(_: &Bed, cluster: &Cluster<'_>) -> Result<()> {
     ensure!(cluster.output(&["get", "secret", "hidden", "-o", "jsonpath={.data.k}"])? == "dg==");
     let again = cluster.kubectl(["create", "configmap", "typed"])?;
     again.expect_code(1)?.expect_output("configmaps \"typed\" already exists").map(drop)
+}
+
+fn services(_: &Bed, cluster: &Cluster<'_>) -> Result<()> {
+    cluster.output(&["create", "service", "clusterip", "one", "--tcp=80:8080"])?;
+    cluster.output(&["create", "service", "nodeport", "two", "--tcp=80:8080"])?;
+    cluster.output(&["expose", "service", "one", "--name=three", "--port=81", "--target-port=8080"])?;
+    golden::expect(
+        "NAME   TYPE       CLUSTER-IP  EXTERNAL-IP  PORT(S)    AGE\n\
+         one    ClusterIP  10.{}       <none>       80/TCP     {}\n\
+         two    NodePort   10.{}       <none>       80:{}/TCP  {}\n\
+         three  ClusterIP  10.{}       <none>       81/TCP     {}\n",
+        &cluster.output(&["get", "service", "one", "two", "three"])?,
+    )?;
+    let described = cluster.output(&["describe", "service", "two"])?;
+    ensure!(described.contains("NodePort:"), "{described}");
+    cluster.output(&["delete", "service", "one", "two", "three"]).map(drop)
 }
 
 fn create_token(_: &Bed, cluster: &Cluster<'_>) -> Result<()> {

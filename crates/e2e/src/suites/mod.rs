@@ -55,6 +55,7 @@ mod restart_rules;
 mod restarts;
 mod seccomp;
 mod services;
+mod services_api;
 mod sidecars;
 mod startup_order;
 mod status;
@@ -122,6 +123,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "kubectl", tests: kubectl::TESTS },
     Suite { name: "kubectl_objects", tests: kubectl_objects::TESTS },
     Suite { name: "pod_security", tests: pod_security::TESTS },
+    Suite { name: "services_api", tests: services_api::TESTS },
     Suite { name: "kubectl_streams", tests: kubectl_streams::TESTS },
     Suite { name: "kubectl_versions", tests: kubectl_versions::TESTS },
     Suite { name: "api_hostile", tests: api_hostile::TESTS },

@@ -303,7 +303,8 @@ fn policies_hold_up(bed: &Bed) -> Result<()> {
     ensure!(town.say(&ask(&address, 8080))?.starts_with("none"), "by its own address, too");
     ensure!(town.say_in("one", &ask("127.0.0.1", 8080))? == "one", "a pod reaches itself");
     // A pod that begins is held up from its first packet on.
-    let early = Pod::new("early").app("main", &format!("{} > /trace/early.said; say asked; serve", ask(&address, 8080)));
+    let early = Pod::new("early")
+        .app("main", &format!("{} > /trace/early.said; say asked; serve", ask(&address, 8080)));
     town.cluster.apply_pod(&early)?;
     bed.trace.wait("main asked", SOON)?;
     let said = std::fs::read_to_string(bed.dir().join("trace/early.said"))?;
