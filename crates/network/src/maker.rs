@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -57,7 +58,7 @@ fn hint(error: &io::Error) -> &'static str {
 #[derive(Clone, Debug)]
 pub(crate) struct Common {
     pub(crate) gateways: Vec<IpAddr>,
-    pub(crate) mtu: u32,
+    pub(crate) mtu: Arc<AtomicU32>,
 }
 
 type Answer<T> = oneshot::Sender<Result<T, MakeError>>;
@@ -96,6 +97,7 @@ struct Pool {
 #[derive(Debug)]
 pub(crate) struct Maker {
     pool: Arc<Mutex<Pool>>,
+    mtu: Arc<AtomicU32>,
     jobs: Sender<Job>,
 }
 
@@ -104,11 +106,17 @@ impl Maker {
     pub(crate) fn start(addresses: Addresses, common: Common) -> io::Result<Self> {
         let pool = Arc::new(Mutex::new(Pool { addresses, ready: VecDeque::new() }));
         let (jobs, incoming) = channel();
+        let mtu = Arc::clone(&common.mtu);
         let home = File::open("/proc/thread-self/ns/net")?.into();
         let mut worker =
             Worker { home, host: Netlink::open()?, common, pool: Arc::clone(&pool), is_lost: false };
         thread::Builder::new().name("network".to_owned()).spawn(move || worker.run(&incoming))?;
-        Ok(Self { pool, jobs })
+        Ok(Self { pool, mtu, jobs })
+    }
+
+    /// Of the links that are made from now on.
+    pub(crate) fn set_mtu(&self, mtu: u32) {
+        self.mtu.store(mtu, Ordering::Relaxed);
     }
 
     /// One that waits, or else a new one.
@@ -282,8 +290,9 @@ impl Worker {
     }
 
     fn link(&self, number: u32) -> Link {
-        let Common { gateways, mtu } = self.common.clone();
-        Link { addresses: lock(&self.pool).addresses.of(number), gateways, mtu }
+        let Common { gateways, mtu } = &self.common;
+        let addresses = lock(&self.pool).addresses.of(number);
+        Link { addresses, gateways: gateways.clone(), mtu: mtu.load(Ordering::Relaxed) }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use linux_sys::lock::Lock;
@@ -141,7 +142,8 @@ impl Network {
         };
         let uplinks = forwarding::uplinks(&mut netlink).map_err(NetworkError::Netlink)?;
         forward(&uplinks, &data_dir, &name)?;
-        let common = Common { gateways: record.ranges.gateways(), mtu: mtu(&uplinks) };
+        let mtu = Arc::new(AtomicU32::new(mtu(&uplinks)));
+        let common = Common { gateways: record.ranges.gateways(), mtu };
         let maker = Maker::start(addresses, common).map_err(NetworkError::Start)?;
         let network = Arc::new(Self {
             name,
@@ -227,6 +229,7 @@ impl Network {
         let followed = Netlink::open().and_then(|mut netlink| forwarding::uplinks(&mut netlink));
         let failure = match followed {
             Ok(uplinks) => {
+                self.maker.set_mtu(mtu(&uplinks));
                 let forwarded = forward(&uplinks, &self.data_dir, &self.name);
                 forwarded.err().map(|error| PortError::chain(&error).0)
             }
@@ -378,10 +381,14 @@ fn take_over(
         let NetworkRecord { ranges, table, sysctls, namespace: before } = dated.record;
         if fits(&ranges, wanted) {
             let is_here = dated.of_this_boot && before == namespace;
-            claim::check_again(netlink, &ranges)?;
-            claim::claim(netlink, &ranges, true)?;
             let sysctls = if is_here { sysctls } else { Vec::new() };
-            let record = NetworkRecord { ranges, table, namespace, sysctls };
+            let mut record = NetworkRecord { ranges, table, namespace, sysctls };
+            if !forwarding::has_v6() {
+                tracing::info!("pods that start from now on have no IPv6 addresses: it was switched off");
+                record.ranges.forget_v6();
+            }
+            claim::check_again(netlink, &record.ranges)?;
+            claim::claim(netlink, &record.ranges, true)?;
             record.write(data_dir, name)?;
             return Ok(record);
         }

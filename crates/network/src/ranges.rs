@@ -22,6 +22,13 @@ impl Ranges {
         nth(&self.pods, 1)
     }
 
+    /// Leaves IPv4.
+    pub(crate) fn forget_v6(&mut self) {
+        for ranges in [&mut self.pods, &mut self.services] {
+            ranges.retain(|range| range.addr().is_ipv4());
+        }
+    }
+
     /// Of the Service `default/kubernetes`.
     #[must_use]
     pub fn api(&self) -> Vec<IpAddr> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,8 +62,9 @@ impl Machine {
     }
 
     fn pod(&self, ports: &str) -> PodContext {
-        static NEXT: AtomicU8 = AtomicU8::new(1);
-        let identity = [NEXT.fetch_add(1, Ordering::SeqCst); IDENTITY_BYTES];
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let mut identity = [0; IDENTITY_BYTES];
+        identity[..4].copy_from_slice(&NEXT.fetch_add(1, Ordering::SeqCst).to_ne_bytes());
         let text = format!(
             "{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [{{name: a, image: i, ports: [{ports}]}}]}}}}"
         );
@@ -332,6 +333,53 @@ fn a_machine_without_ipv6_has_pods_without() {
     server.join().unwrap();
     assert!(network.remove().is_empty());
     assert_eq!(ours(), Vec::<String>::new());
+}
+
+/// Those that are freed are given again, over engines that come and go.
+#[test]
+fn no_two_pods_have_one_address() {
+    const STARTS: usize = 300;
+    const LIVING: usize = 20;
+    let Some(machine) = Machine::enter("unique") else { return };
+    let range = ["10.77.0.0/26"];
+    let mut network = machine.open("serve", &range).unwrap();
+    let mut living: std::collections::VecDeque<(PodContext, Vec<IpAddr>, OwnedFd)> = Default::default();
+    let mut given = std::collections::BTreeSet::new();
+    for number in 0..STARTS {
+        let pod = machine.pod("");
+        let (addresses, netns) = machine.attach(&network, &pod);
+        for (_, other, _) in &living {
+            assert_ne!(*other, addresses, "at start {number}");
+        }
+        given.insert(addresses.clone());
+        living.push_back((pod, addresses, netns));
+        if living.len() > LIVING {
+            let (pod, _, netns) = living.pop_front().unwrap();
+            drop(netns);
+            network.release(&pod).unwrap();
+            fs::remove_dir_all(&pod.pod_dir).unwrap();
+        }
+        if number % 60 == 59 {
+            drop(network);
+            network = machine.open("serve", &range).unwrap();
+            for (pod, ..) in &living {
+                machine.runtime.block_on(network.adopt(pod)).unwrap();
+            }
+        }
+    }
+    assert!(given.len() > 50, "{} addresses were used", given.len());
+}
+
+#[test]
+fn ipv6_may_be_switched_off_between_engines() {
+    let Some(machine) = Machine::enter("v6-off") else { return };
+    let network = machine.open("serve", &[]).unwrap();
+    assert_eq!(machine.attach(&network, &machine.pod("")).0.len(), 2);
+    drop(network);
+    fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap();
+    let network = machine.open("serve", &[]).unwrap();
+    assert_eq!(machine.attach(&network, &machine.pod("")).0.len(), 1);
+    assert_eq!(network.remove(), Vec::<String>::new());
 }
 
 #[test]

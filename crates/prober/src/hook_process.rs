@@ -61,7 +61,7 @@ impl Hook {
     fn run(self) -> Result<HookSuccess, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("cannot start the event loop of the hook: {error}"))?;
-        let pod = Pod { ip: self.pod_ip, dial: Loopback };
+        let pod = Pod { ip: self.pod_ip, dial: InPod(self.pod_ip) };
         let done = runtime.block_on(http_hook(&pod, &self.action, self.port, self.timeout));
         // The resolver may still be at work.
         runtime.shutdown_background();
@@ -69,16 +69,19 @@ impl Hook {
     }
 }
 
-/// The network of this process is the pod's.
-struct Loopback;
+/// The network of this process is the pod's, which has this address.
+struct InPod(IpAddr);
 
-impl Dial for Loopback {
+impl Dial for InPod {
     async fn dial(&self, port: u16) -> io::Result<TcpStream> {
-        let first = match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.map_err(|_| first)
+        let mut first = None;
+        for address in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), self.0] {
+            match TcpStream::connect((address, port)).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => _ = first.get_or_insert(error),
+            }
+        }
+        Err(first.unwrap_or_else(|| io::ErrorKind::ConnectionRefused.into()))
     }
 }
 
@@ -95,7 +98,7 @@ mod tests {
     use crate::HookSuccess;
 
     fn arguments(port: &str) -> [OsString; 3] {
-        [port, "10.0.0.1", "20000"].map(OsString::from)
+        [port, "127.0.0.2", "20000"].map(OsString::from)
     }
 
     fn action() -> Vec<u8> {
@@ -123,7 +126,7 @@ mod tests {
         let hook = prepare(arguments(&port.to_string()), &*action()).unwrap();
         assert_eq!(hook.run(), Ok(HookSuccess::default()));
         let head = server.join().unwrap();
-        assert!(head.starts_with(&format!("GET /bye HTTP/1.1\r\nHost: 10.0.0.1:{port}\r\n")), "{head}");
+        assert!(head.starts_with(&format!("GET /bye HTTP/1.1\r\nHost: 127.0.0.2:{port}\r\n")), "{head}");
         // Nobody listens any more.
         let failure = prepare(arguments(&port.to_string()), &*action()).unwrap().run().unwrap_err();
         assert!(failure.ends_with("connect: connection refused"), "{failure}");
