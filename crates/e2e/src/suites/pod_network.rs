@@ -236,12 +236,18 @@ fn runs_side_by_side(bed: &Bed) -> Result<()> {
         .map(|name| bed.start_pod(&Pod::new(name).app(name, script)))
         .collect::<Result<_>>()?;
     for engine in engines {
-        engine.wait(SOON)?.expect_code(0)?;
+        engine.wait(SOON)?.expect_code(0)?.expect_no_output("WARN")?;
     }
     let found = std::fs::read_to_string(bed.dir().join("trace/addresses"))?;
     let addresses: BTreeSet<&str> = found.lines().collect();
     ensure!(addresses.len() == 4, "{found}");
-    let routes = Command::new("ip").args(["route", "show", "table", "all", "proto", "77"]).output()?;
-    ensure!(routes.stdout.is_empty(), "{}", String::from_utf8_lossy(&routes.stdout));
-    Ok(())
+    // Those of links that waited for a pod end with the engine's last descriptors.
+    let mut routes = String::new();
+    wait::until("no route of a run is left", SOON, || {
+        let found =
+            Command::new("ip").args(["route", "show", "table", "all", "proto", "77"]).output().ok()?;
+        routes = String::from_utf8_lossy(&found.stdout).into_owned();
+        routes.is_empty().then_some(())
+    })
+    .with_context(|| routes.clone())
 }

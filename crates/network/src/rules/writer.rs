@@ -123,6 +123,8 @@ impl Writer {
             }
             Wish::Service(name, ports) => self.table.set_service(name, &ports),
             Wish::Pods(pods) => pods.into_iter().for_each(|pod| self.table.set_pod(pod)),
+            // By whom the network is removed.
+            Wish::Again if *lock(&self.shared.has_ended) => {}
             Wish::Again if self.standing == Standing::InForce => {
                 tracing::warn!("table inet {} was deleted by another program: it is made anew", self.name);
                 self.standing = Standing::Wanted;
@@ -142,7 +144,9 @@ impl Writer {
         let has_ended = lock(&shared.has_ended);
         let outcome = if *has_ended { Err(RulesError::Ended) } else { self.put_in_force() };
         drop(has_ended);
-        if let Err(error) = &outcome {
+        if let Err(error) = &outcome
+            && !matches!(error, RulesError::Ended)
+        {
             tracing::warn!("rules are not in force: {error}");
         }
         answers.drain(..).for_each(|answer| say(answer, outcome.clone()));
