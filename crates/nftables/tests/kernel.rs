@@ -1,12 +1,13 @@
 //! What the kernel of this machine takes and gives, in a network namespace of each test's own. Needs root; skipped without.
 
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
 use linux_sys::namespace::{Namespaces, set_loopback_up, unshare};
 use nftables::{
-    Base, Chain, ChainType, Data, Element, Error, Family, Field, Hook, Kind, Lookup, Nftables, Operation,
-    Policy, Rule, Set, Statement, TableGone, Transaction, Value, Verdict,
+    Base, Chain, ChainType, Conntrack, Data, Element, Error, Family, Field, FlowFilter, Hook, Kind, Lookup,
+    Nftables, Operation, Policy, Rule, Set, Statement, TableGone, Transaction, Value, Verdict,
 };
 
 /// Runs `test` on a thread in a network namespace of its own; its panic is the test's.
@@ -238,6 +239,48 @@ fn many_elements_go_in_one_transaction() {
             .commit(&transaction(vec![Operation::AddTable, Operation::AddSet(map.clone()), add]))
             .unwrap();
         assert_eq!(nftables.elements("t", &map).unwrap().len(), 20_000);
+    });
+}
+
+#[test]
+fn flows_are_found_by_their_port_and_forgotten() {
+    in_namespace(|| {
+        // Connections are tracked when a rule asks.
+        let mut nftables = Nftables::open().unwrap();
+        let ask = Statement::HasAny(Field::ConnectionState, 8);
+        let operations = vec![
+            Operation::AddTable,
+            base("in", ChainType::Filter, Hook::Input, Policy::Accept),
+            rule("in", vec![ask, Statement::Do(Verdict::Accept)]),
+        ];
+        nftables.commit(&transaction(operations)).unwrap();
+        let (server, client) =
+            (UdpSocket::bind("127.0.0.1:53").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        let other = UdpSocket::bind("127.0.0.1:54").unwrap();
+        for at in [&server, &other] {
+            client.send_to(b"x", at.local_addr().unwrap()).unwrap();
+        }
+        let mut conntrack = Conntrack::open().unwrap();
+        let mut flows = |port, protocol| {
+            let mut found = conntrack.flows(FlowFilter { family: Family::Ipv4, protocol, port }).unwrap();
+            found.sort();
+            found
+        };
+        let (udp, tcp) = (17, 6);
+        let found = flows(Some(53), udp);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].source, found[0].destination),
+            (client.local_addr().unwrap(), server.local_addr().unwrap())
+        );
+        assert_eq!(found[0].answers, found[0].destination);
+        assert_eq!(flows(None, udp).len(), 2);
+        assert_eq!(flows(Some(53), tcp), []);
+        Conntrack::open().unwrap().delete(&found[0]).unwrap();
+        // It may have ended by itself.
+        Conntrack::open().unwrap().delete(&found[0]).unwrap();
+        assert_eq!(flows(Some(53), udp), []);
+        assert_eq!(flows(None, udp).len(), 1);
     });
 }
 

@@ -70,7 +70,7 @@ impl Rules {
     /// has its name.
     ///
     /// # Errors
-    /// When there is no netfilter to speak to.
+    /// When the kernel lacks something that rules are made of, which is named, or does not let this process.
     pub fn open(table: &str, ranges: &Ranges) -> Result<Self, RulesError> {
         let shared = Arc::new(Shared::default());
         let requests = writer::start(table, ranges.clone(), shared.clone())?;
@@ -78,7 +78,8 @@ impl Rules {
     }
 
     /// Exactly this is in force, from one moment to the next. Connections go on, and clients stay with the endpoints that
-    /// they were with (`sessionAffinity`), also those of an earlier engine's table of the same name.
+    /// they were with (`sessionAffinity`), also those of an earlier engine's table of the same name. Flows of UDP and SCTP
+    /// that would go elsewhere now are forgotten right after.
     ///
     /// # Errors
     /// When the kernel refuses; then everything is as before.

@@ -1,9 +1,11 @@
 //! The thread that owns the table.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::{mem, thread};
 
 use nftables::{Conntrack, Nftables, Operation, Transaction};
+use podspec::PortProtocol;
 use tokio::sync::{mpsc, oneshot};
 
 use super::flows::Flows;
@@ -39,7 +41,8 @@ pub(super) fn start(
     shared: Arc<Shared>,
 ) -> Result<mpsc::Sender<Request>, RulesError> {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let nftables = Nftables::open()?;
+    let mut nftables = Nftables::open()?;
+    nftables.commit(&probe(table, &ranges))?;
     let conntrack = Conntrack::open()?;
     let watch = watch::start(table, nftables.port(), sender.downgrade())?;
     let writer = Writer {
@@ -49,11 +52,34 @@ pub(super) fn start(
         conntrack,
         shared,
         standing: Standing::Unwanted,
+        afterwards: Flows::default(),
         _watch: watch,
     };
     let spawned = thread::Builder::new().name("rules".to_owned()).spawn(move || writer.run(receiver));
     spawned.map_err(|error| RulesError::Thread(Arc::new(error)))?;
     Ok(sender)
+}
+
+/// Everything that rules are made of, made and deleted in one step: nothing comes of it but the kernel's opinion.
+fn probe(table: &str, ranges: &Ranges) -> Transaction {
+    let mut everything = Table::new(ranges.clone());
+    let name = ServiceName { namespace: "probe".to_owned(), name: "probe".to_owned() };
+    let port = ServicePort {
+        addresses: ranges.api(),
+        protocol: PortProtocol::Tcp,
+        port: 1,
+        node_port: None,
+        affinity: Some(Duration::from_secs(1)),
+        endpoints: ranges
+            .gateways()
+            .into_iter()
+            .flat_map(|address| [1, 2].map(|port| (address, port).into()))
+            .collect(),
+    };
+    everything.set_service(name, &[port]);
+    let mut operations = everything.everything();
+    operations.push(Operation::DeleteTable);
+    Transaction { table: format!("{table}-probe"), operations }
 }
 
 struct Writer {
@@ -63,6 +89,8 @@ struct Writer {
     conntrack: Conntrack,
     shared: Arc<Shared>,
     standing: Standing,
+    /// What to look at when everybody has been answered: an engine does not wait for it at its start.
+    afterwards: Flows,
     _watch: watch::Watch,
 }
 
@@ -150,6 +178,8 @@ impl Writer {
             tracing::warn!("rules are not in force: {error}");
         }
         answers.drain(..).for_each(|answer| say(answer, outcome.clone()));
+        let afterwards = mem::take(&mut self.afterwards);
+        self.forget(&afterwards);
     }
 
     /// By what is different; where the kernel refuses that, because others changed the table, by making it anew.
@@ -178,7 +208,7 @@ impl Writer {
         };
         made?;
         self.standing = Standing::InForce;
-        self.forget(&Flows::all(self.table.ranges()));
+        self.afterwards = Flows::all(self.table.ranges());
         Ok(())
     }
 

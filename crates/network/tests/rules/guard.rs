@@ -130,6 +130,27 @@ fn tables_of_others_are_left_as_they_were() {
 }
 
 #[test]
+fn who_may_not_is_told_so_at_once_and_changes_nothing() {
+    let Some(bed) = Bed::new(0) else { return };
+    bed.wait(bed.rules.remove());
+    let before = bed.machine.command("nft", &["list", "ruleset"]);
+    let refused = bed.machine.run(|| {
+        // A thread of its own: what it gives up it does not get back.
+        let opened = std::thread::spawn(|| {
+            let none = rustix::thread::CapabilitySet::empty();
+            let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            Rules::open("monopod-other", &ranges()).map(|_| ()).unwrap_err()
+        });
+        opened.join().unwrap()
+    });
+    assert!(refused.is_lasting(), "{refused}");
+    assert!(refused.to_string().ends_with(": it needs CAP_NET_ADMIN"), "{refused}");
+    bed.machine.run(|| drop(Rules::open("monopod-other", &ranges()).unwrap()));
+    assert_eq!(bed.machine.command("nft", &["list", "ruleset"]), before);
+}
+
+#[test]
 fn a_table_that_is_not_wanted_any_more_stays_away() {
     let Some(bed) = Bed::new(1) else { return };
     let is_there = || bed.machine.command("nft", &["list", "tables"]).contains(TABLE);

@@ -185,6 +185,21 @@ fn udp_leaves_an_endpoint_that_is_gone() {
 }
 
 #[test]
+fn udp_leaves_an_endpoint_that_went_while_there_was_no_engine() {
+    let Some(bed) = Bed::new(2) else { return };
+    for to in WEB {
+        bed.set_service("dns", vec![udp(&[0])]);
+        let socket = bed.machine.udp(to);
+        assert_eq!(exchange(&socket)[..4], *"pod0");
+        let services = vec![(service_name("dns"), vec![udp(&[1])])];
+        bed.wait(bed.rules.replace(State { services, ..bed.state() }));
+        // Answered before that is looked at, but the next change comes after it.
+        bed.set_service("other", vec![service(&["10.201.0.77"], &[0])]);
+        assert_eq!(exchange(&socket)[..4], *"pod1");
+    }
+}
+
+#[test]
 fn connections_outlive_a_new_table() {
     let Some(bed) = Bed::new(2) else { return };
     for to in WEB {
