@@ -15,6 +15,10 @@ use crate::objects;
 
 /// The name of the one ServiceCIDR that is the engine's.
 pub const SERVICE_CIDR: &str = "kubernetes";
+/// Who keeps an IPAddress.
+pub(crate) const ADDRESS_MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
+/// The engine, for Services.
+pub(crate) const ADDRESS_MANAGER: &str = "ipallocator.k8s.io";
 const READY: &str = "Ready";
 /// Where nobody has said what there is, as in a store without an engine.
 const NO_NETWORK: &str = "this engine has no network: use the address of a pod, or kubectl port-forward";

@@ -8,13 +8,16 @@ mod node_ports;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use apimachinery::Status;
 use podspec::json::text;
 use serde_json::Value;
 use store::Tx;
 
 use super::view;
-use crate::network::Ranges;
+use crate::kinds::Kind;
+use crate::network::{ADDRESS_MANAGED_BY, ADDRESS_MANAGER, Ranges};
 use crate::request::Attributes;
 use crate::rules::drop_of_type;
 
@@ -39,7 +42,8 @@ pub(super) fn admit(
         } else {
             Vec::new()
         };
-        addresses::give(service, old, &ranges.services, &others, &mut draw)?;
+        let reserved = reserved(view);
+        addresses::give(service, old, &ranges.services, (&others, &reserved), &mut draw)?;
         node_ports::give(service, old, &others, &mut draw)?;
     }
     if let Some(old) = old {
@@ -54,6 +58,16 @@ fn others(view: &Tx<'_>, namespace: &str, name: &str) -> Vec<Value> {
         (text(&other["metadata"], "namespace"), text(&other["metadata"], "name")) != (namespace, name)
     });
     all
+}
+
+/// Addresses that somebody has taken by an IPAddress of their own.
+fn reserved(view: &Tx<'_>) -> Vec<IpAddr> {
+    let Some(kind) = Kind::find("networking.k8s.io", "v1", "ipaddresses") else { return Vec::new() };
+    let all = view.list(kind.stored(), None);
+    let of_others = all
+        .iter()
+        .filter(|held| held.labels.get(ADDRESS_MANAGED_BY).is_none_or(|manager| manager != ADDRESS_MANAGER));
+    of_others.filter_map(|held| held.key.name.parse().ok()).collect()
 }
 
 fn draw() -> u64 {

@@ -23,7 +23,7 @@ use crate::kinds::{Column, Columns};
 pub use cluster::{CONFIG_MAPS, LEASES, NAMESPACES, SECRETS};
 pub use event::EVENTS;
 pub use metrics::{NODE_METRICS, POD_METRICS};
-pub use network::{NETWORK_POLICIES, SERVICE_CIDRS};
+pub use network::{IP_ADDRESSES, NETWORK_POLICIES, SERVICE_CIDRS};
 pub use node::NODES;
 pub use pod::PODS;
 pub use policy::{PRIORITY_CLASSES, RESOURCE_CLAIMS, RESOURCE_QUOTAS, RESOURCE_SLICES, RUNTIME_CLASSES};

@@ -20,6 +20,23 @@ pub static SERVICE_CIDRS: Printed = Printed {
     },
 };
 
+pub static IP_ADDRESSES: Printed = Printed {
+    columns: const { &[NAME, column("ParentRef", "Whose address it is"), AGE] },
+    cells: |address, now| {
+        let parent = &address["spec"]["parentRef"];
+        let mut shown = text(parent, "resource").to_owned();
+        if !text(parent, "group").is_empty() {
+            shown = format!("{shown}.{}", text(parent, "group"));
+        }
+        for part in
+            ["namespace", "name"].map(|name| text(parent, name)).into_iter().filter(|part| !part.is_empty())
+        {
+            shown = format!("{shown}/{part}");
+        }
+        vec![name(address), or(&shown, "<none>").into(), age(address, now)]
+    },
+};
+
 /// As kubectl prints a label selector: by key, those of `matchLabels` as if they were written so.
 fn selector(selector: &Value) -> String {
     let equal = fields(&selector["matchLabels"]).iter();

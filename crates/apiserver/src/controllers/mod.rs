@@ -3,6 +3,7 @@
 //! Each controller is a task over watches of the store; none asks at intervals. What it writes is observed again after a
 //! power cut, so it is written lazily.
 
+mod addresses;
 mod aggregation;
 mod claims;
 mod endpoints;
@@ -88,6 +89,7 @@ impl Controllers {
         tasks.spawn(pods::run(settings.store.clone(), settings.node_name.clone()));
         tasks.spawn(lease::run(settings.store.clone(), settings.node_name.clone()));
         tasks.spawn(quotas::run(settings.store.clone()));
+        tasks.spawn(addresses::run(settings.store.clone()));
         tasks.spawn(aggregation::run(settings.store.clone()));
         tasks.spawn(claims::run(settings.clone()));
         tasks.spawn(own::run(settings.clone()));

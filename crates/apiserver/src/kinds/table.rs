@@ -127,6 +127,8 @@ const NODE_SUBRESOURCES: &[Subresource] =
 const SERVICE_SUBRESOURCES: &[Subresource] =
     &[sub("proxy", "", "v1", "ServiceProxyOptions", PROXY), sub("status", "", "v1", "Service", STATUS)];
 
+const SERVICE_CIDR_SUBRESOURCES: &[Subresource] = &[sub("status", NETWORKING, "v1", "ServiceCIDR", &[Get])];
+
 const QUOTA_SUBRESOURCES: &[Subresource] = &[sub("status", "", "v1", "ResourceQuota", STATUS)];
 const CLAIM_SUBRESOURCES: &[Subresource] = &[sub("status", "resource.k8s.io", "v1", "ResourceClaim", STATUS)];
 
@@ -295,7 +297,16 @@ pub(super) static KINDS: &[Kind] = &[
         .named("servicecidrs", "servicecidr")
         .stored_as("servicecidrs.networking.k8s.io")
         .of_cluster()
-        .verbs(READ),
+        .verbs(READ)
+        .with(SERVICE_CIDR_SUBRESOURCES),
+    kind(NETWORKING, "v1", "IPAddress")
+        .ruled(&rules::IP_ADDRESSES)
+        .shown(&columns::IP_ADDRESSES)
+        .named("ipaddresses", "ipaddress")
+        .stored_as("ipaddresses.networking.k8s.io")
+        .short(&["ip"])
+        .names(NameRule::PathSegment)
+        .of_cluster(),
     kind(RBAC, "v1", "ClusterRole")
         .ruled(&rules::CLUSTER_ROLES)
         .shown(&columns::NAME_AND_CREATED)

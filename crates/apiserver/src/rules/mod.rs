@@ -6,6 +6,7 @@ mod config;
 mod edit;
 mod endpoints;
 pub mod event;
+mod ip_address;
 mod label_keys;
 mod lease;
 mod namespace;
@@ -31,6 +32,7 @@ pub(crate) use storage::{CLAIM_PROTECTION, DEFAULT_CLASS, VOLUME_PROTECTION, ann
 pub use config::{CONFIG_MAPS, ConfigMaps, SECRETS, SERVICE_ACCOUNTS, Secrets, ServiceAccounts};
 pub use endpoints::{ENDPOINT_SLICES, ENDPOINTS, EndpointSlices, Endpoints};
 pub use event::{EVENTS, Events, NEW_EVENTS};
+pub use ip_address::{IP_ADDRESSES, IpAddresses};
 pub use lease::{LEASES, Leases};
 pub use namespace::{NAMESPACES, Namespaces};
 pub use network_policy::{NETWORK_POLICIES, NetworkPolicies};

@@ -215,6 +215,19 @@ pub fn ip_address(value: &str) -> Vec<String> {
     }
 }
 
+/// An address in the one form that names have it in.
+#[must_use]
+pub fn canonical_ip_address(value: &str) -> Vec<String> {
+    let mut messages = ip_address(value);
+    if let Ok(ip) = value.parse::<IpAddr>()
+        && messages.is_empty()
+        && ip.to_string() != value
+    {
+        messages.push(format!("must be in canonical form ({})", crate::field::quote(&ip.to_string())));
+    }
+    messages
+}
+
 /// Where a service may lead: an address that is somebody's, and neither this machine's alone nor a link's.
 #[must_use]
 pub fn endpoint_address(value: &str) -> Vec<String> {

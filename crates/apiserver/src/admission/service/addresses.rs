@@ -31,13 +31,13 @@ pub(super) fn is_needed(service: &Value, old: Option<&Value>) -> bool {
     ips.len() < list(&service["spec"], "ipFamilies").len() || ips.iter().any(|ip| !had.contains(ip))
 }
 
-/// Completes `clusterIPs`, one for each of `ipFamilies`, none of which is among those of `others`; those of `old` are
+/// Completes `clusterIPs`, one for each of `ipFamilies`, none of which is among those of `others` or `reserved`; those of `old` are
 /// the service's already.
 pub(super) fn give(
     service: &mut Value,
     old: Option<&Value>,
     ranges: &[IpNet],
-    others: &[Value],
+    (others, reserved): (&[Value], &[IpAddr]),
     random: &mut dyn FnMut() -> u64,
 ) -> Result<(), Status> {
     if is_type(service, "ExternalName") || is_headless(service) {
@@ -45,7 +45,8 @@ pub(super) fn give(
     }
     let families = texts(&service["spec"], "ipFamilies").unwrap_or_default();
     let mut ips = texts(&service["spec"], "clusterIPs").unwrap_or_default();
-    let used: BTreeSet<IpAddr> = others.iter().flat_map(addresses_of).collect();
+    let used: BTreeSet<IpAddr> =
+        others.iter().flat_map(addresses_of).chain(reserved.iter().copied()).collect();
     let had = old.map(|old| list(&old["spec"], "clusterIPs")).unwrap_or_default();
     for ip in ips.iter().filter(|ip| !had.iter().any(|had| had == ip.as_str())) {
         asked(ip, ranges, &used).map_err(|why| {

@@ -276,3 +276,20 @@ async fn quotas_count_node_ports_and_load_balancers() {
     bed.patch(&format!("{SERVICES}/two"), "merge-patch+json", &more).await.failure(403);
     assert!(refused(&bed, json!({})).await.contains("exceeded quota"));
 }
+
+#[tokio::test]
+async fn an_address_can_be_kept_from_services() {
+    let bed = Bed::new().await;
+    let addresses = "/apis/networking.k8s.io/v1/ipaddresses";
+    let kept = json!({
+        "metadata": {"name": "10.96.0.80"}, "spec": {"parentRef": {"group": "example.com", "resource": "x", "name": "y"}},
+    });
+    bed.post(addresses, &kept).await.expect(201);
+    assert!(
+        refused(&bed, json!({"clusterIP": "10.96.0.80"})).await.contains("provided IP is already allocated")
+    );
+    bed.delete(&format!("{addresses}/10.96.0.80"), &json!({})).await.expect(200);
+    created(&bed, "web", json!({"clusterIP": "10.96.0.80"})).await;
+    let ranges = bed.get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes/status").await.expect(200);
+    assert_eq!(ranges["kind"], "ServiceCIDR");
+}

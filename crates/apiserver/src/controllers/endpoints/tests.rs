@@ -467,3 +467,21 @@ async fn the_services_of_the_engine_itself_come_back() {
         assert_eq!(list(&leads, "subsets").len(), 1);
     }
 }
+
+#[tokio::test]
+async fn addresses_say_whose_they_are() {
+    let bed = Bed::new().await;
+    let of = |bed: &Bed, ip: &str| bed.get("networking.k8s.io", "ipaddresses", "", ip);
+    let api = bed.until("the address of the API", |bed| of(bed, "10.96.0.1")).await;
+    assert_eq!(api["spec"]["parentRef"]["name"], "kubernetes");
+    let service =
+        json!({"metadata": {"namespace": "default", "name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    let made = bed.create("", "services", service).await;
+    let ip = text(&made["spec"], "clusterIP").to_owned();
+    bed.until("its address", |bed| of(bed, &ip)).await;
+    // Who deletes it takes nothing away.
+    bed.delete("networking.k8s.io", "ipaddresses", "", &ip, None).await;
+    bed.until("its address again", |bed| of(bed, &ip)).await;
+    bed.delete("", "services", "default", "web", None).await;
+    bed.until_gone("networking.k8s.io", "ipaddresses", "", &ip).await;
+}
