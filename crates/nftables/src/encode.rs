@@ -41,6 +41,7 @@ const ELEMENTS_BYTES_MAX: usize = 32 << 10;
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
+    first: u32,
     /// Of the message whose acknowledgement says that all is done.
     pub(crate) last: u32,
     /// The first sequence number of each operation.
@@ -60,12 +61,16 @@ impl Batch {
         }
         let last = encoder.sequence.wrapping_sub(1);
         encoder.bracket(NFNL_MSG_BATCH_END);
-        Self { bytes: encoder.writer.into_bytes(), last, begins }
+        Self { bytes: encoder.writer.into_bytes(), first, last, begins }
     }
 
     /// Which operation the message is of; `None`: the whole.
     pub(crate) fn operation(&self, sequence: u32) -> Option<usize> {
         self.begins.iter().rposition(|begin| sequence.wrapping_sub(*begin) < u32::MAX / 2)
+    }
+
+    pub(crate) fn owns(&self, sequence: u32) -> bool {
+        sequence.wrapping_sub(self.first) < self.next().wrapping_sub(self.first)
     }
 
     /// The sequence number that nothing of it has.

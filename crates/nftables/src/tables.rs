@@ -69,7 +69,8 @@ impl Nftables {
         let mut outcome = Outcome::Unacknowledged;
         let mut buffer = vec![];
         while let Some(bytes) = self.socket.received(&mut buffer)? {
-            for message in messages(bytes) {
+            // Answers to an earlier batch may have been left when there were too many.
+            for message in messages(bytes).filter(|message| batch.owns(message.sequence)) {
                 match (message.outcome(), &outcome) {
                     // The first error is what the others followed from.
                     (None, _) | (Some(_), Outcome::Refused { .. }) => {}
@@ -140,6 +141,8 @@ fn needs(operation: &Operation) -> String {
 #[derive(Debug)]
 pub struct TableGone {
     socket: Socket,
+    /// To look for itself when notifications were lost.
+    reader: Nftables,
     table: String,
 }
 
@@ -150,25 +153,27 @@ impl TableGone {
         /// `NFNLGRP_NFTABLES` is the seventh group.
         const NFTABLES_GROUP: u32 = 1 << 6;
         let socket = Socket::open(NFTABLES_GROUP).map_err(|source| Error::Socket { source })?;
-        Ok(Self { socket, table })
+        Ok(Self { socket, reader: Nftables::open()?, table })
     }
 
     /// Whether it was deleted, by another than the socket `own`, since this was asked last. Does not wait: the
-    /// descriptor is readable when there may be something to say. Notifications that were lost count as a deletion.
+    /// descriptor is readable when there may be something to say. When notifications were lost, as in large
+    /// transactions of anybody, what counts is whether the table is there.
     ///
     /// # Errors
-    /// `recv(2)`'s.
+    /// When the kernel does not tell.
     pub fn is_gone(&mut self, own: u32) -> Result<bool, Error> {
         const DELETED: u16 = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE;
         const NAME: u16 = 1;
-        let mut is_gone = false;
+        let (mut is_gone, mut were_lost) = (false, false);
         let mut buffer = vec![];
         loop {
             let bytes = match self.socket.received(&mut buffer) {
                 Ok(Some(bytes)) => bytes,
+                Ok(None) if were_lost && !is_gone => return Ok(!self.reader.tables()?.contains(&self.table)),
                 Ok(None) => return Ok(is_gone),
                 Err(Errno::NOBUFS) => {
-                    is_gone = true;
+                    were_lost = true;
                     continue;
                 }
                 Err(source) => return Err(Error::Read { what: "read what happens to the tables", source }),

@@ -1,5 +1,6 @@
 //! What the kernel of this machine takes and gives, in a network namespace of each test's own. Needs root; skipped without.
 
+use std::iter::once;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
@@ -297,6 +298,18 @@ fn the_end_of_a_table_by_others_is_noticed() {
         other.commit(&foreign).unwrap();
         other.delete_table("u").unwrap();
         assert!(!watch.is_gone(own.port()).unwrap());
+        // More notifications than it has room for.
+        let chains = (0..30_000).map(|number| chain(&format!("{number}-{}", "x".repeat(200))));
+        let many = Transaction {
+            table: "u".to_owned(),
+            operations: once(Operation::AddTable).chain(chains).collect(),
+        };
+        other.commit(&many).unwrap();
+        assert!(!watch.is_gone(own.port()).unwrap());
+        other.delete_table("t").unwrap();
+        assert!(watch.is_gone(own.port()).unwrap());
+        own.commit(&transaction(vec![Operation::AddTable])).unwrap();
+        other.delete_table("u").unwrap();
         other.delete_table("t").unwrap();
         assert!(watch.is_gone(own.port()).unwrap());
         assert!(!watch.is_gone(own.port()).unwrap());
