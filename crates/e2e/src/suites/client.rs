@@ -82,7 +82,7 @@ fn apply_get_describe(bed: &Bed) -> Result<()> {
     let table = "NAME  READY  STATUS  RESTARTS  AGE\nweb  2/2  Running  0  {}s";
     golden::expect(table, &output(bed, &["get", "pods"])?)?;
     let wide = output(bed, &["get", "pod/web", "-o", "wide", "--show-labels", "--no-headers"])?;
-    golden::expect("web  2/2  Running  0  {}s  127.0.0.1  {}  <none>  <none>  a=b", &wide)?;
+    golden::expect("web  2/2  Running  0  {}s  10.200.0.{}  {}  <none>  <none>  a=b", &wide)?;
     ensure!(output(bed, &["get", "po", "-l", "a=b", "-A", "-o", "name"])? == "pod/web\n");
     ensure!(output(bed, &["get", "po", "-l", "a=c"])?.is_empty());
     let names = output(bed, &["get", "pod", "web", "-o", "jsonpath={.spec.containers[*].name}"])?;
