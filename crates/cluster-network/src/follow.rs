@@ -1,7 +1,7 @@
 //! Follows the store, and tells the rules and the names.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use store::{Change, ChangeKind, Object, Store, Watch};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::policy::PodFacts;
 use crate::state::{Kind, State, Telling};
 
 /// Changes that are looked at before what came of them is told.
@@ -42,8 +43,16 @@ struct Policies {
 impl ClusterNetwork {
     /// Reads all there is, puts it in force at once, and follows from there. Without `rules`, or when the kernel refuses
     /// them, the zone alone is told.
-    pub async fn start(store: &Store, node: &str, zone: Zone, rules: Option<Rules>) -> Started {
-        let policies = Arc::new(Policies { state: Mutex::new(State::new(node)), attached: Notify::new() });
+    /// `dns` is where the engine answers names.
+    pub async fn start(
+        store: &Store,
+        node: &str,
+        dns: &[SocketAddr],
+        zone: Zone,
+        rules: Option<Rules>,
+    ) -> Started {
+        let state = State::new(node, vec![PodFacts::dns(dns)]);
+        let policies = Arc::new(Policies { state: Mutex::new(state), attached: Notify::new() });
         let mut follower = Follower {
             store: store.clone(),
             policies: policies.clone(),

@@ -2,7 +2,7 @@
 //! (<https://kubernetes.io/docs/concepts/services-networking/network-policies/>).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use apimachinery::LabelSelector;
 use ipnet::IpNet;
@@ -89,6 +89,23 @@ impl PodFacts {
             addresses: ips.filter(|ip: &IpAddr| has_own && !ip.is_loopback()).collect(),
             ports: ports.iter().filter_map(|port| named_port(port)).collect(),
             host_ports: ports.iter().filter_map(|port| host_port(port)).collect(),
+        }
+    }
+
+    /// The engine's DNS at these addresses, as the pod that it is in other clusters: policies let pods ask for names by its
+    /// namespace and labels.
+    pub(crate) fn dns(addresses: &[SocketAddr]) -> Self {
+        let port = |name: &str, protocol| {
+            let port = addresses.first()?.port();
+            Some(NamedPort { name: name.to_owned(), protocol, port })
+        };
+        let ports = [port("dns", PortProtocol::Udp), port("dns-tcp", PortProtocol::Tcp)];
+        Self {
+            namespace: "kube-system".to_owned(),
+            labels: BTreeMap::from([("k8s-app".to_owned(), "kube-dns".to_owned())]),
+            addresses: addresses.iter().map(SocketAddr::ip).collect(),
+            ports: ports.into_iter().flatten().collect(),
+            host_ports: Vec::new(),
         }
     }
 

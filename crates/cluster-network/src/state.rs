@@ -17,6 +17,8 @@ type Key = (String, String);
 #[derive(Debug)]
 pub(crate) struct State {
     node: String,
+    /// Where the engine itself is what is a pod elsewhere; policies name it, and none isolates it.
+    own: Vec<PodFacts>,
     services: BTreeMap<Key, Value>,
     /// By the Service whose they are.
     slices: BTreeMap<Key, BTreeMap<String, Value>>,
@@ -86,9 +88,10 @@ impl Kind {
 }
 
 impl State {
-    pub(crate) fn new(node: &str) -> Self {
+    pub(crate) fn new(node: &str, own: Vec<PodFacts>) -> Self {
         Self {
             node: node.to_owned(),
+            own,
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             service_of_slice: BTreeMap::new(),
@@ -262,7 +265,7 @@ impl State {
     }
 
     fn policy_of(&self, pod: &PodFacts) -> PodPolicy {
-        let pods: Vec<&PodFacts> = self.pods.values().collect();
+        let pods: Vec<&PodFacts> = self.pods.values().chain(&self.own).collect();
         policy_of(pod, self.policies.values(), &pods, &self.namespaces)
     }
 

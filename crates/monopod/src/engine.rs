@@ -120,10 +120,8 @@ impl Engine {
         };
         let server = Server::start(config).await?;
         objects.sign_with(server.pki.tokens.clone());
-        let controlled = controlled(&store, &machine, plan.claims, &server, &services);
-        let made = controllers::bootstrap(&controlled).await;
-        made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))?;
-        let following = services.follow(&store, &machine.name).await;
+        let mut controlled = controlled(&store, &machine, plan.claims, &server, &services);
+        let following = begin_services(services, &mut controlled).await?;
         if !plan.bound {
             make_roles(&store).await;
         }
@@ -239,6 +237,25 @@ fn controlled(
         network: services.to_api(),
         endpoints: endpoints.iter().map(|address| (address.ip(), address.port())).collect(),
     }
+}
+
+/// Makes what every cluster has, and puts in force what the store says.
+async fn begin_services(
+    services: Services,
+    controlled: &mut controllers::Settings,
+) -> Result<Option<Following>> {
+    make_basics(controlled).await?;
+    let following = services.follow(&controlled.store, &controlled.node_name).await;
+    if let Some(why) = following.as_ref().and_then(|following| following.lacks.clone()) {
+        controlled.network.lacks = Some(why);
+        make_basics(controlled).await?;
+    }
+    Ok(following)
+}
+
+async fn make_basics(controlled: &controllers::Settings) -> Result<()> {
+    let made = controllers::bootstrap(controlled).await;
+    made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))
 }
 
 async fn make_roles(store: &Store) {

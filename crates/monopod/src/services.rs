@@ -34,6 +34,8 @@ pub(crate) struct Services {
 /// What follows the store; dropped, names are not answered any more, and rules stay as they are.
 #[derive(Debug)]
 pub(crate) struct Following {
+    /// Why there are no Services after all.
+    pub(crate) lacks: Option<String>,
     _cluster: ClusterNetwork,
     _dns: Option<dns::Running>,
 }
@@ -106,18 +108,25 @@ impl Services {
         let network = self.network?;
         let ranges = self.ranges.pods.iter().chain(&self.ranges.services).copied().collect();
         let zone = Zone::new(CLUSTER_DOMAIN, ranges)?;
-        let started = ClusterNetwork::start(store, node_name, zone.clone(), self.rules.clone()).await;
-        if let Some(error) = started.failure {
-            tracing::error!(
-                "Services lead nowhere and NetworkPolicies hold nobody up: the kernel refuses their rules: {}",
-                PortError::chain(&error).0
-            );
-        } else if let Some(rules) = self.rules {
-            network.enforce_by(rules);
-            network.follow_policies(started.network.policies());
+        let port = self.dns.as_ref().map(Listening::port);
+        let at = self.ranges.gateways().into_iter().zip(port.into_iter().cycle());
+        let at: Vec<SocketAddr> = at.map(|(gateway, port)| SocketAddr::new(gateway, port)).collect();
+        let started = ClusterNetwork::start(store, node_name, &at, zone.clone(), self.rules.clone()).await;
+        let lacks = started.failure.map(|error| {
+            format!("the kernel refuses the rules of Services and policies: {}", PortError::chain(&error).0)
+        });
+        match (&lacks, self.rules) {
+            (Some(why), _) => {
+                tracing::error!("Services lead nowhere and NetworkPolicies hold nobody up: {why}")
+            }
+            (None, Some(rules)) => {
+                network.enforce_by(rules);
+                network.follow_policies(started.network.policies());
+            }
+            (None, None) => {}
         }
         let led_here = self.ranges.dns();
         let dns = self.dns.map(|dns| dns.serve(zone, PathBuf::from(RESOLV_CONF), &led_here));
-        Some(Following { _cluster: started.network, _dns: dns })
+        Some(Following { lacks, _cluster: started.network, _dns: dns })
     }
 }

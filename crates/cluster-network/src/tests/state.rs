@@ -4,6 +4,7 @@ use network::PodRules;
 use serde_json::json;
 
 use super::{endpoint, pod, policy, service, shown, shown_policy, slice};
+use crate::policy::PodFacts;
 use crate::state::{Kind, State, Telling};
 
 fn told(state: &mut State) -> Vec<String> {
@@ -26,7 +27,7 @@ fn namespace(name: &str, team: &str) -> serde_json::Value {
 
 /// Two Services with an endpoint each, three pods.
 fn state() -> State {
-    let mut state = State::new("box");
+    let mut state = State::new("box", vec![PodFacts::dns(&["10.200.0.1:53".parse().unwrap()])]);
     let ready = json!({"ready": true});
     for name in ["prod", "infra"] {
         state.present(Kind::Namespaces, namespace(name, name));
@@ -186,5 +187,29 @@ fn what_failed_is_told_again() {
     let gone = state.tellings();
     state.again(&gone[0]);
     assert_eq!(told(&mut state), ["uid-db gone"]);
+    assert!(told(&mut state).is_empty());
+}
+
+/// As policies of other clusters let pods ask for names.
+#[test]
+fn policies_name_the_engines_dns() {
+    let mut state = state();
+    told(&mut state);
+    let system = json!({"metadata": {"name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"}}});
+    state.present(Kind::Namespaces, system);
+    let to = json!([{
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }]);
+    let egress = json!([{"to": to, "ports": [{"port": 53, "protocol": "UDP"}, {"port": "dns-tcp"}]}]);
+    let spec =
+        json!({"podSelector": {"matchLabels": {"app": "db"}}, "policyTypes": ["Egress"], "egress": egress});
+    state.present(Kind::Policies, policy("names", spec));
+    let expected = "uid-db: egress 10.200.0.1 Udp 53-53, 10.200.0.1 Tcp 53-53";
+    assert_eq!(told(&mut state), ["kube-system true", expected]);
+    // What isolates its namespace does not isolate it.
+    let mut deny = policy("deny", json!({"podSelector": {}}));
+    deny["metadata"]["namespace"] = "kube-system".into();
+    state.present(Kind::Policies, deny);
     assert!(told(&mut state).is_empty());
 }

@@ -316,6 +316,18 @@ fn policies_hold_up(bed: &Bed) -> Result<()> {
     town.apply(&policy("allow", &allow))?;
     town.wait(&ask("web", 80), "one")?;
     ensure!(town.say_in("early", &ask(&address, 8080))?.starts_with("none"), "only those that are named");
+    // Names only, as policies of other clusters say it; then nothing at all.
+    let to = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    });
+    let names = json!([{"to": [to], "ports": [{"port": 53, "protocol": "UDP"}]}]);
+    let client = json!({"matchLabels": {"app": "client"}});
+    let egress = json!({"podSelector": client, "policyTypes": ["Egress"], "egress": names});
+    town.apply(&policy("names", &egress))?;
+    town.wait(&ask("web", 80), "none: Connection")?;
+    town.apply(&policy("names", &json!({"podSelector": client, "policyTypes": ["Egress"], "egress": []})))?;
+    town.wait(&ask("web", 80), "none: Temporary failure in name resolution")?;
     town.cluster.output(&["delete", "networkpolicy", "--all"])?;
     town.wait(&ask(&address, 8080), "one")?;
     let said = wait::until("all are let in", SOON, || {
