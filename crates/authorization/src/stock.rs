@@ -157,6 +157,7 @@ fn view() -> Value {
         rule("discovery.k8s.io", &["endpointslices"], &READ),
         rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &READ),
         rule("batch", &["cronjobs", "jobs"], &READ),
+        rule("networking.k8s.io", &["networkpolicies"], &READ),
         rule(
             "resource.k8s.io",
             &["resourceclaims", "resourceclaims/status", "resourceclaimtemplates"],
@@ -175,6 +176,7 @@ fn edit() -> Value {
         {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": WRITE},
         rule("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"], &WRITE),
         rule("batch", &["cronjobs", "jobs"], &WRITE),
+        rule("networking.k8s.io", &["networkpolicies"], &WRITE),
         rule("coordination.k8s.io", &["leases"], &READ_WRITE),
         rule("resource.k8s.io", &["resourceclaims", "resourceclaimtemplates"], &WRITE),
     ])
