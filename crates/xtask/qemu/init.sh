@@ -12,9 +12,11 @@ if [ "$1" != moved ]; then
         /newroot/sys /newroot/run /newroot/tmp /newroot/var /newroot/root
     $bb cp -a /bin/busybox /bin/monopod /bin/container-cases /bin/e2e /newroot/usr/bin/
     $bb cp -a /examples /modules /init /newroot/
+    $bb cp -a /perl/. /newroot/usr/
     $bb ln -s usr/bin /newroot/bin
     $bb ln -s usr/sbin /newroot/sbin
     $bb ln -s usr/lib /newroot/lib
+    $bb ln -s usr/lib64 /newroot/lib64
     exec $bb switch_root /newroot /bin/busybox sh /init moved
 fi
 
@@ -172,7 +174,8 @@ check devices devices
 check interrupted interrupted
 check killed killed
 suites attacks::confined attacks::open memory_of_processes a_crowd_of an_image_with_links \
-    files_that_are_hard limits_are_in_the_cgroup resize:: eviction::
+    files_that_are_hard limits_are_in_the_cgroup resize:: eviction:: \
+    pod_network::pods_reach host_ports::lead_to_the_pod host_ports::in_use_by_a_process host_ports::two_pods
 check nothing-left clean
 check no-cgroup-left test ! -d /sys/fs/cgroup/monopod
 echo "RESULTS COMPLETE"

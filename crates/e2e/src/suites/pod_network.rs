@@ -13,6 +13,7 @@ use crate::pod::Pod;
 use crate::pods::Pods;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
+use crate::suites::user_namespaces::require_id_maps;
 use crate::wait;
 
 pub(crate) const TESTS: &[Test] = tests![
@@ -96,6 +97,7 @@ fn pods_reach_one_another_and_the_machine(bed: &Bed) -> Result<()> {
 
 fn users_of_their_own_have_a_network(bed: &Bed) -> Result<()> {
     require_perl()?;
+    require_id_maps()?;
     let pods = Pods::start(bed)?;
     pods.create(&Pod::new("server").app("main", SERVE))?;
     bed.trace.wait("main listening", SOON)?;

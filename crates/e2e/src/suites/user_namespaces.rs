@@ -33,7 +33,7 @@ pub(crate) const TESTS: &[Test] = tests![
 
 const MAP: &str = "tr -s ' ' < /proc/self/uid_map | cut -d' ' -f3";
 
-fn require_id_maps() -> Result<()> {
+pub(super) fn require_id_maps() -> Result<()> {
     require_root()?;
     if tmpfs_maps_ids() { Ok(()) } else { skip("tmpfs shows other ids from Linux 6.3 on") }
 }

@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use crate::counts::Counts;
 use crate::qemu::archive::Archive;
 use crate::qemu::modules;
-use crate::qemu::packages::Parts;
+use crate::qemu::packages::{LOADER, Parts, Perl};
 use crate::shell::{run, workspace_root};
 
 /// The whole guest, emulated, on a busy machine.
-const DEADLINE_SECONDS: &str = "600";
+const DEADLINE_SECONDS: &str = "750";
 /// The guest's lines that are results: `RESULT passed|failed|skipped NAME`.
 const RESULT: &str = "RESULT ";
 const END: &str = "RESULTS COMPLETE";
@@ -30,9 +30,8 @@ pub(super) struct Programs {
 
 /// Writes the guest's first file system and names its file.
 pub(super) fn initramfs(dir: &Path, programs: &Programs, parts: &Parts) -> Result<PathBuf> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let mut archive = Archive::default();
-    for directory in ["dev", "bin", "examples", "modules"] {
+    for directory in ["dev", "bin", "examples", "modules", "perl", "perl/bin", "perl/lib", "perl/lib64"] {
         archive.directory(directory);
     }
     archive.device("dev/console", 5, 1);
@@ -45,12 +44,50 @@ pub(super) fn initramfs(dir: &Path, programs: &Programs, parts: &Parts) -> Resul
         // The guest loads them in the order of their names.
         archive.program(&format!("modules/{n:02}-{}.ko", module.name), &module.bytes);
     }
+    add_perl(&mut archive, &parts.perl)?;
     for name in ["co-located.yaml", "init.yaml", "sidecar.yaml", "job-with-sidecar.yaml"] {
         archive.program(&format!("examples/{name}"), &read(&workspace_root().join("examples").join(name))?);
     }
     let path = dir.join("initramfs");
     fs::write(&path, archive.finish())?;
     Ok(path)
+}
+
+/// As it is to be below `/usr`.
+fn add_perl(archive: &mut Archive, perl: &Perl) -> Result<()> {
+    const LIBRARIES: &str = "perl/lib/x86_64-linux-gnu";
+    archive.directory(LIBRARIES);
+    archive.program("perl/bin/perl", &read(&perl.program)?);
+    archive.program(&format!("perl/lib64/{LOADER}"), &read(&perl.loader)?);
+    for library in &perl.libraries {
+        archive.program(&below(LIBRARIES, library)?, &read(library)?);
+    }
+    add_tree(archive, &perl.modules, LIBRARIES)
+}
+
+/// The directory with all that is in it, below another one.
+fn add_tree(archive: &mut Archive, tree: &Path, place: &str) -> Result<()> {
+    let place = below(place, tree)?;
+    archive.directory(&place);
+    for entry in fs::read_dir(tree).with_context(|| format!("cannot read {}", tree.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            add_tree(archive, &path, &place)?;
+        } else {
+            archive.program(&below(&place, &path)?, &read(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// The same file name in another place.
+fn below(place: &str, path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(format!("{place}/{}", name.with_context(|| format!("{} has no name", path.display()))?))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Starts the guest and counts what it reports; an end without the last line is a failure.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::shell::run;
 
 /// What pods need of the kernel that this kernel does not have in itself: layers, and the pod network with its rules.
-const WANTED: [&str; 14] = [
+const WANTED: [&str; 12] = [
     "overlay",
     "veth",
     "dummy",
@@ -19,8 +19,6 @@ const WANTED: [&str; 14] = [
     "nft_chain_nat",
     "nft_ct",
     "nft_fib_inet",
-    "nft_hash",
-    "nft_limit",
     "nft_masq",
     "nft_nat",
     "nft_numgen",

@@ -13,6 +13,10 @@ const QEMU_PROGRAM: &str = "qemu-system-x86_64";
 /// Names the package of the newest kernel in its dependencies.
 const KERNEL: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "busybox-static";
+/// What containers of the suites are written in, and the libraries that it needs.
+const PERL: [&str; 3] = ["perl-base", "libc6", "libcrypt1"];
+
+pub(super) const LOADER: &str = "ld-linux-x86-64.so.2";
 
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -20,6 +24,17 @@ pub(super) struct Parts {
     pub(super) busybox: PathBuf,
     /// The tree of the kernel's modules.
     pub(super) modules: PathBuf,
+    pub(super) perl: Perl,
+}
+
+#[derive(Debug)]
+pub(super) struct Perl {
+    pub(super) program: PathBuf,
+    /// The tree of its own modules.
+    pub(super) modules: PathBuf,
+    /// The program that loads it and its libraries, by the names that it knows.
+    pub(super) loader: PathBuf,
+    pub(super) libraries: Vec<PathBuf>,
 }
 
 /// Fetches what is not in `dir` yet.
@@ -38,7 +53,19 @@ pub(super) fn fetch(dir: &Path) -> Result<Parts> {
         |what: &str| format!("no {what} in {}: remove the folder and try again", unpacked.display());
     let kernel = find(&unpacked.join("boot"), "vmlinuz").with_context(|| missing("kernel"))?;
     let busybox = find(&unpacked, "busybox").with_context(|| missing("busybox"))?;
-    Ok(Parts { kernel, busybox, modules: unpacked.join("lib/modules") })
+    let perl = perl(&unpacked).with_context(|| missing("perl"))?;
+    Ok(Parts { kernel, busybox, modules: unpacked.join("lib/modules"), perl })
+}
+
+fn perl(unpacked: &Path) -> Option<Perl> {
+    let libraries = ["libc.so.6", "libm.so.6", "libcrypt.so.1"];
+    let modules = unpacked.join("usr/lib/x86_64-linux-gnu/perl-base");
+    Some(Perl {
+        program: find(&unpacked.join("usr/bin"), "perl")?,
+        modules: modules.is_dir().then_some(modules)?,
+        loader: find(unpacked, LOADER)?,
+        libraries: libraries.iter().map(|name| find(unpacked, name)).collect::<Option<_>>()?,
+    })
 }
 
 fn unpack(dir: &Path, unpacked: &Path) -> Result<()> {
@@ -48,7 +75,7 @@ fn unpack(dir: &Path, unpacked: &Path) -> Result<()> {
     let debs = dir.join("debs");
     fs::create_dir_all(&debs)?;
     let mut download = Command::new("apt-get");
-    download.current_dir(&debs).args(["download", "-q", "-o", RETRIES, &kernel, BUSYBOX]);
+    download.current_dir(&debs).args(["download", "-q", "-o", RETRIES, &kernel, BUSYBOX]).args(PERL);
     // Without this, apt warns that its own user may not write here.
     run(download.args(["-o", "APT::Sandbox::User=root"]))?;
     // Under another name until it is whole.
