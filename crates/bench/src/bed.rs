@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::engine::Engine;
 use crate::floor::Plan;
+use crate::podman;
 
 /// On a disk, as pods are by default, and where only root can have put anything.
 const DIR: &str = "/var/lib/monopod-bench";
@@ -64,6 +65,7 @@ impl Bed {
             reset.arg("--root").arg(&root).arg("reset").stdin(Stdio::null());
             Engine::start_into(&mut reset, Stdio::null())?.finish()?;
         }
+        podman::clear()?;
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
             if path.ends_with(LOCK) || kept == Some(path.as_path()) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use linux_sys::cgroup::Hierarchies;
 use linux_sys::namespace::{self, Namespaces};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 
@@ -21,6 +22,11 @@ pub(crate) const AGENTS: [(&str, &str); 2] = [("podman-one", "10.88.0.11"), ("po
 pub(crate) const READY: &str = "podman is ready";
 /// crun refuses a hybrid layout of cgroups whose v2 half has controllers.
 const V2_HALF: &str = "/sys/fs/cgroup/unified";
+/// Of the containers, beside that of monopod.
+const CGROUP: &str = "monopod-bench";
+/// What a pod's container has that requests [`CPU_MILLIS`]: each has as much of a busy machine as the other.
+const CPU_SHARES: u32 = 512;
+pub(crate) const CPU_MILLIS: u32 = 500;
 /// The containers need none of the host's limits, and this machine may not raise them.
 const LIMITS: [&str; 4] = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
 
@@ -38,6 +44,14 @@ pub(crate) fn main(dir: &Path) -> Result<()> {
         Ok(io::stdin().read_to_end(&mut Vec::new())?)
     });
     podman.remove().and(served.map(drop))
+}
+
+/// Ends what a bench that was killed has left.
+pub(crate) fn clear() -> Result<()> {
+    match Hierarchies::detect()?.group(CGROUP).remove().into_iter().next() {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
 }
 
 fn enter() -> Result<()> {
@@ -73,15 +87,17 @@ impl Podman {
         let exchange = format!("{}:{EXCHANGE}", self.bench.join("exchange").display());
         for (name, address) in AGENTS {
             let mut run = self.command(&["run", "--detach", "--network", "podman", "--ip", address]);
-            run.args(["--name", name, "--cgroups", "disabled", "--log-driver", "none"]).args(LIMITS);
+            run.args(["--name", name, "--log-driver", "none", "--cgroups", "no-conmon"]).args(LIMITS);
+            run.args(["--cgroup-parent", CGROUP, "--cpu-shares", &CPU_SHARES.to_string()]);
             run.args(["--volume", &exchange, "--rootfs"]).arg(self.rootfs());
             call(run.args([PROGRAM, "agent", name, EXCHANGE]))?;
         }
         Ok(())
     }
 
+    /// With the group, which podman leaves.
     fn remove(&self) -> Result<()> {
-        call(&mut self.command(&["rm", "--all", "--force", "--time", "0"]))
+        call(&mut self.command(&["rm", "--all", "--force", "--time", "0"])).and(clear())
     }
 
     fn command(&self, args: &[&str]) -> Command {

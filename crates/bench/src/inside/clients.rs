@@ -1,12 +1,13 @@
 //! What an agent does when it is told to. Each waits for one thing at a time.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use linux_sys::clock::boot_ns;
+use rustix::net::sockopt::set_socket_linger;
 
 use super::STREAM_BYTES;
 use super::servers::{ECHO_PORT, NAME_PORT, SINK_PORT};
@@ -46,7 +47,7 @@ pub(super) fn echo(address: IpAddr, count: usize) -> Result<Vec<f64>> {
     Ok(vec![median, p99])
 }
 
-/// Connections one after another, each until the other side has ended it. How many, and nanoseconds.
+/// Connections one after another, each until the other side has said its name. How many, and nanoseconds.
 pub(super) fn connect(address: IpAddr, time: Duration) -> Result<Vec<f64>> {
     let (mut count, began) = (0, Instant::now());
     while began.elapsed() < time {
@@ -87,11 +88,15 @@ pub(super) fn refused(address: IpAddr) -> Result<Vec<f64>> {
     }
 }
 
+/// Reset once it was said: connections that are over would be remembered for minutes by both sides and on the way, until there
+/// is no port or no room for another one.
 fn name_of(address: IpAddr) -> Result<String> {
+    let stream = dial(address, NAME_PORT)?;
     let mut name = String::new();
-    dial(address, NAME_PORT)?.read_to_string(&mut name)?;
-    ensure!(!name.is_empty(), "{address} did not say its name");
-    Ok(name)
+    BufReader::new(&stream).read_line(&mut name)?;
+    set_socket_linger(&stream, Some(Duration::ZERO))?;
+    let name = name.strip_suffix('\n').with_context(|| format!("{address} did not say its name"))?;
+    Ok(name.to_owned())
 }
 
 fn dial(address: IpAddr, port: u16) -> Result<TcpStream> {

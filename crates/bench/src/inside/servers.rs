@@ -12,12 +12,12 @@ use super::STREAM_BYTES;
 pub(crate) const SINK_PORT: u16 = 7001;
 /// Sends back each byte.
 pub(crate) const ECHO_PORT: u16 = 7002;
-/// Says the agent's name and ends.
+/// Says the agent's name in a line.
 pub(crate) const NAME_PORT: u16 = 7003;
 
 /// Each serves in a thread of its own.
 pub(super) fn start(name: &str) -> Result<()> {
-    let name = name.as_bytes().to_vec();
+    let name = format!("{name}\n").into_bytes();
     serve(SINK_PORT, |stream| drop(thread::spawn(move || sink(stream))))?;
     serve(ECHO_PORT, |stream| drop(thread::spawn(move || echo(stream))))?;
     serve(NAME_PORT, move |stream| {

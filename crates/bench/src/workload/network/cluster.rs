@@ -79,7 +79,7 @@ impl<'a> Cluster<'a> {
         })
     }
 
-    /// A pod that is an agent, as it is to be made.
+    /// A pod that is an agent, as it is to be made, with nothing promised of the processors.
     pub(super) fn agent_pod(&self, name: &str, labels: &Value) -> Value {
         let container = [("agent", vec!["agent", name, EXCHANGE])];
         let exchange = self.bed.exchange();

@@ -24,7 +24,10 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     starts::measure(bed, size, report)?;
     let cluster = Cluster::start(bed, &[])?;
     for name in ["from", "to", "other"] {
-        cluster.create(PODS, &cluster.agent_pod(name, &json!({"app": name})))?;
+        let mut pod = cluster.agent_pod(name, &json!({"app": name}));
+        let cpu = format!("{}m", podman::CPU_MILLIS);
+        pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": cpu}});
+        cluster.create(PODS, &pod)?;
     }
     let (from, _) = cluster.agent("from")?;
     let (to, address) = cluster.agent("to")?;
