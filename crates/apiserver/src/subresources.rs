@@ -34,6 +34,10 @@ pub(crate) async fn answer(
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
         Method::DELETE => Verb::Delete,
+        // Only a proxy passes it on; RBAC has no verb for it.
+        Method::OPTIONS if subresource.name == "proxy" => {
+            return proxy::answer(call, kind, &resource, request).await;
+        }
         _ => return Err(Status::method_not_allowed()),
     };
     if !subresource.verbs.contains(&verb) {

@@ -30,6 +30,7 @@ pub use grpc::grpc_health;
 pub use hook::{HookSuccess, http_hook};
 pub use hook_process::{USAGE as HOOK_USAGE, run_hook_process};
 pub use probe::{http_get, tcp_connect};
+pub use tls::trusting as trusting_tls;
 
 /// What the requests call themselves: the version of the kubelet they are like.
 const KUBERNETES_VERSION: &str = "1.36";

@@ -13,6 +13,12 @@ use crate::tap::Head;
 pub(crate) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
+/// For HTTP/1.1 over a connection that leads to a container and nobody else.
+#[must_use]
+pub fn trusting() -> Arc<ClientConfig> {
+    config(false)
+}
+
 /// A probe takes HTTP/2 when it is offered, a hook does not.
 pub(crate) fn config(speaks_http2: bool) -> Arc<ClientConfig> {
     static PLAIN: OnceLock<Arc<ClientConfig>> = OnceLock::new();

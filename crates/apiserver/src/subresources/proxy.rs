@@ -12,12 +12,14 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use podspec::json::{list, text};
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use store::{ObjectKey, Resource as Stored};
+use tokio_rustls::TlsConnector;
 
 use super::{container, stream};
 use crate::api::Call;
-use crate::backend::PodTarget;
+use crate::backend::{Connection, PodTarget};
 use crate::body::{self, Body};
 use crate::change;
 use crate::kinds::Kind;
@@ -44,7 +46,7 @@ pub(super) async fn answer(
     } else {
         of_service(call, kind, resource, &name)?
     };
-    pass(call, pod, port, &resource.rest, request).await
+    pass(call, pod, port, name.is_https, &resource.rest, request).await
 }
 
 /// Relative links of a page need the slash at its end.
@@ -82,9 +84,10 @@ async fn node(
     Ok(response)
 }
 
-/// `NAME`, `NAME:PORT`, `http:NAME:PORT`.
+/// `NAME`, `NAME:PORT`, `http:NAME:PORT`, `https:NAME:PORT`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name<'a> {
+    pub(super) is_https: bool,
     pub(super) name: &'a str,
     /// A number, or the name of a port; may be empty.
     pub(super) port: &'a str,
@@ -94,13 +97,11 @@ impl<'a> Name<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, Status> {
         let parts: Vec<&str> = text.split(':').collect();
         match parts[..] {
-            [name] => Ok(Self { name, port: "" }),
-            [name, port] | ["" | "http", name, port] => Ok(Self { name, port }),
-            ["https", ..] => Err(Status::bad_request(
-                "https to a pod is not supported, since nothing says which certificate it should have: use http, or port-forward",
-            )),
+            [name] => Ok(Self { is_https: false, name, port: "" }),
+            [name, port] | ["" | "http", name, port] => Ok(Self { is_https: false, name, port }),
+            ["https", name, port] => Ok(Self { is_https: true, name, port }),
             _ => Err(Status::bad_request(format!(
-                "invalid name {text:?}: use NAME, NAME:PORT or http:NAME:PORT"
+                "invalid name {text:?}: use NAME, NAME:PORT, http:NAME:PORT or https:NAME:PORT"
             ))),
         }
     }
@@ -177,6 +178,7 @@ async fn pass(
     call: &Call<'_>,
     pod: PodTarget,
     port: u16,
+    is_https: bool,
     path: &str,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
@@ -188,7 +190,13 @@ async fn pass(
     let target = format!("/{path}{query}").parse::<PathAndQuery>();
     let target =
         target.map_err(|error| Status::bad_request(format!("the path cannot be sent on: {error}")))?;
+    let name = pod.name.clone();
     let connection = call.api.backend.dial_address(pod, port).await.map_err(|error| unreachable(&error))?;
+    let connection = if is_https {
+        secure(connection, name).await.map_err(|error| unreachable(&error))?
+    } else {
+        connection
+    };
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection))
         .await
         .map_err(|error| unreachable(&error))?;
@@ -213,6 +221,14 @@ async fn pass(
     let mut answer = answer.map(|body| body.map_err(io::Error::other).boxed_unsync());
     strip(answer.headers_mut());
     Ok(answer)
+}
+
+/// TLS with whoever answers: nothing says which certificate a pod should have, and the connection leads to no other.
+async fn secure(connection: Box<dyn Connection>, name: String) -> io::Result<Box<dyn Connection>> {
+    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+    let connecting = TlsConnector::from(prober::trusting_tls()).connect(name, connection);
+    let connected = tokio::time::timeout(ANSWER_TIME, connecting).await.map_err(io::Error::from)??;
+    Ok(Box::new(connected))
 }
 
 /// Removes what is about the connection, not about the message.

@@ -4,10 +4,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::Method;
+use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 use streams::ExitReport;
 use streams::client::{ExecStreams, PortForward, Target, exec};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio_rustls::TlsAcceptor;
 
 use super::container;
 use super::proxy::Name;
@@ -54,11 +56,12 @@ impl NodeBackend for Echo {
 
     fn dial(&self, _: PodTarget, port: u16) -> Answer<'_, Box<dyn Connection>> {
         Box::pin(async move {
-            if port != 80 {
-                return Err(BackendError::Internal("connection refused".to_owned()));
-            }
             let (near, far) = duplex(4096);
-            tokio::spawn(answer_http(far));
+            match port {
+                80 => tokio::spawn(answer_http(far)),
+                443 => tokio::spawn(async move { answer_http(tls().accept(far).await.unwrap()).await }),
+                _ => return Err(BackendError::Internal("connection refused".to_owned())),
+            };
             Ok(Box::new(near) as Box<dyn Connection>)
         })
     }
@@ -72,7 +75,7 @@ impl NodeBackend for Echo {
 }
 
 /// Answers one request with its own first line, and ends.
-async fn answer_http(mut stream: DuplexStream) {
+async fn answer_http(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut read = Vec::new();
     let mut chunk = [0; 1024];
     while !read.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -88,6 +91,16 @@ async fn answer_http(mut stream: DuplexStream) {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
+}
+
+/// As somebody of whom nobody has heard.
+fn tls() -> TlsAcceptor {
+    let own = rcgen::generate_simple_self_signed(["nobody".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key);
+    TlsAcceptor::from(Arc::new(config.unwrap()))
 }
 
 /// A bed with the running pod `p` on its node.
@@ -316,6 +329,11 @@ async fn pages_behind_pods_and_nodes() {
         .call(Method::GET, &format!("{PODS}/p:80/proxy/a/b?c=d"), &[("authorization", "Basic x")], "")
         .await;
     assert_eq!(&proxied.body[..], b"GET /a/b?c=d HTTP/1.1 false");
+    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS] {
+        let proxied = bed.call(method.clone(), &format!("{PODS}/https:p:443/proxy/"), &[], "").await;
+        assert_eq!(String::from_utf8_lossy(&proxied.body), format!("{method} / HTTP/1.1 false"));
+    }
+    bed.call(Method::OPTIONS, &format!("{PODS}/p/status"), &[], "").await.failure(405);
     let moved = bed.get(&format!("{PODS}/p/proxy")).await;
     assert_eq!(
         (moved.code, &moved.headers["location"]),
@@ -326,6 +344,7 @@ async fn pages_behind_pods_and_nodes() {
     let node = bed.get("/api/v1/nodes/node-1:10250/proxy/stats/summary?only=cpu").await;
     assert_eq!(&node.body[..], b"stats/summary?only=cpu");
     bed.get("/api/v1/nodes/none/proxy/pods").await.failure(404);
-    assert_eq!(Name::parse("http:p:web").ok(), Some(Name { name: "p", port: "web" }));
-    assert!(Name::parse("https:p:443").is_err());
+    assert_eq!(Name::parse("http:p:web").ok(), Some(Name { is_https: false, name: "p", port: "web" }));
+    assert_eq!(Name::parse("https:p:443").ok(), Some(Name { is_https: true, name: "p", port: "443" }));
+    assert!(Name::parse("ftp:p:21").is_err());
 }
