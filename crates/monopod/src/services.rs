@@ -117,7 +117,7 @@ impl Services {
         });
         match (&lacks, self.rules) {
             (Some(why), _) => {
-                tracing::error!("Services lead nowhere and NetworkPolicies hold nobody up: {why}")
+                tracing::error!("Services lead nowhere and NetworkPolicies hold nobody up: {why}");
             }
             (None, Some(rules)) => {
                 network.enforce_by(rules);
