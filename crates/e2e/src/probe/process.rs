@@ -50,8 +50,11 @@ pub(super) fn limits() -> Value {
 
 pub(super) fn attributes() -> Value {
     let name = rustix::system::uname();
-    let all: Vec<String> =
-        std::env::vars_os().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+    // Where the API is only containers of a cluster are told.
+    let all: Vec<String> = std::env::vars_os()
+        .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"KUBERNETES_"))
+        .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+        .collect();
     let stat = text("/proc/self/stat");
     // After the name, which may hold anything, from the third field on.
     let fields: Vec<&str> = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ').collect();
