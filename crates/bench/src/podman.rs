@@ -22,6 +22,7 @@ pub(crate) const AGENTS: [(&str, &str); 2] = [("podman-one", "10.88.0.11"), ("po
 pub(crate) const READY: &str = "podman is ready";
 /// crun refuses a hybrid layout of cgroups whose v2 half has controllers.
 const V2_HALF: &str = "/sys/fs/cgroup/unified";
+const CGROUPS: &str = "/sys/fs/cgroup";
 /// Of the containers, beside that of monopod.
 const CGROUP: &str = "monopod-bench";
 /// What a pod's container has that requests [`CPU_MILLIS`]: each has as much of a busy machine as the other.
@@ -48,10 +49,17 @@ pub(crate) fn main(dir: &Path) -> Result<()> {
 
 /// Ends what a bench that was killed has left.
 pub(crate) fn clear() -> Result<()> {
-    match Hierarchies::detect()?.group(CGROUP).remove().into_iter().next() {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
+    if let Some(error) = Hierarchies::detect()?.group(CGROUP).remove().into_iter().next() {
+        return Err(error.into());
     }
+    // Podman makes it in hierarchies that monopod has nothing to do with, too.
+    for hierarchy in fs::read_dir(CGROUPS).with_context(|| format!("cannot read {CGROUPS}"))? {
+        let group = hierarchy?.path().join(CGROUP);
+        if group.is_dir() {
+            fs::remove_dir(&group).with_context(|| format!("cannot remove {}", group.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn enter() -> Result<()> {
