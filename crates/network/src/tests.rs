@@ -18,7 +18,7 @@ use crate::claim::{Size, Wanted};
 use crate::netlink::Netlink;
 use crate::record::{self, NetworkRecord};
 use crate::route::{self, Found, PROTOCOL};
-use crate::{Network, NetworkError, Options, clear, link};
+use crate::{Network, NetworkError, Options, PodPolicy, PolicySource, Rules, clear, link};
 
 const SOON: Duration = Duration::from_secs(10);
 const PORT: u16 = 8080;
@@ -319,6 +319,34 @@ mod host_port {
         let address = address.map(|text| text.parse().unwrap());
         crate::HostPort { address, protocol: PortProtocol::Tcp, host_port, pod_port: 80 }
     }
+}
+
+/// Lets nobody out.
+#[derive(Debug)]
+struct NobodyOut;
+
+impl PolicySource for NobodyOut {
+    fn policy_of(&self, _: &Pod, _: &[IpAddr]) -> PodPolicy {
+        PodPolicy { ingress: None, egress: Some(Vec::new()) }
+    }
+}
+
+#[test]
+fn a_pod_is_under_its_policy_as_soon_as_it_has_a_link() {
+    let Some(machine) = Machine::enter("policy") else { return };
+    let network = machine.open("serve", &[]).unwrap();
+    network.enforce_by(Rules::open(network.table(), network.ranges()).unwrap());
+    let (free, held) = (machine.pod(""), machine.pod(""));
+    let (of_free, netns_free) = machine.attach(&network, &free);
+    network.follow_policies(Arc::new(NobodyOut));
+    let (_, netns_held) = machine.attach(&network, &held);
+    for at in of_free {
+        let _listens = within(netns_free.as_fd(), || TcpListener::bind(SocketAddr::new(at, PORT)).unwrap());
+        let asked = || TcpStream::connect_timeout(&SocketAddr::new(at, PORT), Duration::from_millis(300));
+        assert_eq!(within(netns_held.as_fd(), asked).unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+        within(netns_free.as_fd(), asked).unwrap();
+    }
+    assert_eq!(network.remove(), Vec::<String>::new());
 }
 
 #[test]

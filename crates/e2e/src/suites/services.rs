@@ -302,13 +302,22 @@ fn policies_hold_up(bed: &Bed) -> Result<()> {
     town.wait(&ask("web", 80), "none")?;
     ensure!(town.say(&ask(&address, 8080))?.starts_with("none"), "by its own address, too");
     ensure!(town.say_in("one", &ask("127.0.0.1", 8080))? == "one", "a pod reaches itself");
-    // A pod that begins is held up from its first packet on.
+    // A pod that begins is held up from its first packet on, also when nobody but itself is isolated.
+    town.serve(&server("open", "open", true))?;
+    let open = ask(&town.get("pod", "open", ".status.podIP")?, 8080);
+    let alone = json!({"podSelector": {"matchLabels": {"app": "early"}}, "policyTypes": ["Egress"]});
+    town.apply(&policy("early", &alone))?;
     let early = Pod::new("early")
-        .app("main", &format!("{} > /trace/early.said; say asked; serve", ask(&address, 8080)));
+        .labels(&json!({"app": "early"}))
+        .app("main", &format!("{open} > /trace/early.said; say asked; serve"));
     town.cluster.apply_pod(&early)?;
     bed.trace.wait("main asked", SOON)?;
     let said = std::fs::read_to_string(bed.dir().join("trace/early.said"))?;
     ensure!(said.starts_with("none"), "{said}");
+    town.cluster.output(&["delete", "networkpolicy", "early"])?;
+    let said =
+        wait::until("it is let out", SOON, || town.say_in("early", &open).ok().filter(|said| said == "open"));
+    said?;
     let allow = json!({
         "podSelector": {"matchLabels": {"app": "web"}},
         "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "client"}}}], "ports": [{"port": 8080}]}],
