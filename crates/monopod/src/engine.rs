@@ -14,8 +14,8 @@ use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
 use lifecycle::{BackoffLimits, Rejection};
 use local_cluster::{
-    Backend, Inheriting, LocalCluster, Machine, PressureSettings, PressureWatch, Settings, StoreObjects,
-    Thresholds, write_node,
+    Backend, Inheriting, LocalCluster, Machine, NodeEvent, PressureSettings, PressureWatch, Settings,
+    StoreObjects, Thresholds, node_event, write_node,
 };
 use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
@@ -23,7 +23,7 @@ use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
 use tokio::task::AbortHandle;
 
-use crate::network::{Opened, PodNetworkPlan};
+use crate::network::{Opened, PodNetworkPlan, Trouble};
 use crate::outcome;
 use crate::services::{Following, Services};
 
@@ -130,6 +130,8 @@ impl Engine {
         let pressure = PressureSettings { thresholds, node_name, data_dir };
         let settings = Settings { machine, version, removes: !plan.bound };
         write_node(&store, &settings).await;
+        let troubles = pod_network.troubles(controlled.network.lacks.as_deref());
+        tell(&store, &settings.machine.name, troubles).await;
         let controllers = Controllers::start(&controlled);
         Ok(Self {
             node,
@@ -256,6 +258,15 @@ async fn begin_services(
 async fn make_basics(controlled: &controllers::Settings) -> Result<()> {
     let made = controllers::bootstrap(controlled).await;
     made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))
+}
+
+/// In the log, and where `kubectl describe node` shows it.
+async fn tell(store: &Store, node: &str, troubles: Vec<Trouble>) {
+    for Trouble { reason, about, message } in troubles {
+        tracing::warn!("{message}");
+        let event = NodeEvent { is_warning: true, reason, about: &about, message: &message };
+        node_event(store, node, event).await;
+    }
 }
 
 async fn make_roles(store: &Store) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use kubelet::Paths;
-use network::{Network, Options, Size, Wanted};
+use network::{ForeignDrop, Network, Options, Size, Wanted, foreign_drops};
 use ports::{NoNetwork, PodNetwork, PortError};
 
 use crate::cli;
@@ -27,6 +27,19 @@ pub(crate) enum Opened {
     Open(Arc<Network>),
     /// Pods have their loopback, and why.
     None(String),
+    /// Pods have their loopback, as was asked for.
+    Declined,
+}
+
+/// Something with the network that whoever keeps the machine has to see to.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// Of the event about the node.
+    pub(crate) reason: &'static str,
+    /// What it is about, for the event's name.
+    pub(crate) about: String,
+    /// With what to do.
+    pub(crate) message: String,
 }
 
 impl PodNetworkPlan {
@@ -34,7 +47,7 @@ impl PodNetworkPlan {
     pub(crate) async fn open(&self, paths: &Paths) -> Result<Opened> {
         let Self { name, size, options } = self;
         if options.no_pod_network {
-            return Ok(Opened::None("the engine was started with --no-pod-network".to_owned()));
+            return Ok(Opened::Declined);
         }
         let wanted =
             Wanted { pods: options.pod_cidr.clone(), services: options.service_cidr.clone(), size: *size };
@@ -60,11 +73,7 @@ impl PodNetworkPlan {
             Err(error) if is_asked_for => {
                 Err(error).context("pods cannot have the network that was asked for")
             }
-            Err(error) => {
-                let why = PortError::chain(&error).0;
-                tracing::warn!("pods have no network but their own loopback: {why}");
-                Ok(Opened::None(why))
-            }
+            Err(error) => Ok(Opened::None(PortError::chain(&error).0)),
         }
     }
 }
@@ -73,7 +82,7 @@ impl Opened {
     pub(crate) fn as_port(&self) -> Arc<dyn PodNetwork> {
         match self {
             Self::Open(network) => Arc::clone(network) as Arc<dyn PodNetwork>,
-            Self::None(_) => Arc::new(NoNetwork),
+            Self::None(_) | Self::Declined => Arc::new(NoNetwork),
         }
     }
 
@@ -81,15 +90,47 @@ impl Opened {
     pub(crate) fn lacks(&self, missing: &str) -> String {
         match self {
             Self::Open(_) => missing.to_owned(),
-            Self::None(why) => format!("pods have no network but their own loopback: {why}"),
+            Self::None(why) => alone(why),
+            Self::Declined => alone("the engine was started with --no-pod-network"),
         }
+    }
+
+    /// What pods do not have that they would have by default, and which packet filters of others are in their way.
+    /// `lacks`: why there are no Services.
+    pub(crate) fn troubles(&self, lacks: Option<&str>) -> Vec<Trouble> {
+        let network = match self {
+            Self::Open(network) => network,
+            Self::None(why) => {
+                return vec![Trouble {
+                    reason: "NetworkNotReady",
+                    about: "pods".to_owned(),
+                    message: alone(why),
+                }];
+            }
+            Self::Declined => return Vec::new(),
+        };
+        let drops = foreign_drops(network.ranges()).unwrap_or_else(|error| {
+            tracing::debug!("whether packet filters are in the way of pods is not known: {error}");
+            Vec::new()
+        });
+        let obstructed = |drop: ForeignDrop| Trouble {
+            reason: "NetworkObstructed",
+            about: format!("{}.{}", drop.table, drop.chain).to_lowercase(),
+            message: format!("pods are kept from something: {drop}"),
+        };
+        let services = lacks.map(|why| Trouble {
+            reason: "NetworkNotReady",
+            about: "services".to_owned(),
+            message: format!("there are no Services, host ports and NetworkPolicies: {why}"),
+        });
+        services.into_iter().chain(drops.into_iter().map(obstructed)).collect()
     }
 
     /// The ranges of pods on this node; none without a network.
     pub(crate) fn pod_ranges(&self) -> Vec<IpNet> {
         match self {
             Self::Open(network) => network.ranges().pods.clone(),
-            Self::None(_) => Vec::new(),
+            Self::None(_) | Self::Declined => Vec::new(),
         }
     }
 
@@ -97,7 +138,7 @@ impl Opened {
     pub(crate) fn gateways(&self) -> Vec<IpAddr> {
         match self {
             Self::Open(network) => network.ranges().gateways(),
-            Self::None(_) => Vec::new(),
+            Self::None(_) | Self::Declined => Vec::new(),
         }
     }
 
@@ -112,6 +153,10 @@ impl Opened {
 /// Removes every network that no engine has; what could not be removed of them is returned.
 pub(crate) fn clear(data_dir: &Path) -> Vec<anyhow::Error> {
     network::clear(data_dir).into_iter().map(anyhow::Error::msg).collect()
+}
+
+fn alone(why: &str) -> String {
+    format!("pods have no network but their own loopback: {why}")
 }
 
 fn warn_all(errors: &[String]) {

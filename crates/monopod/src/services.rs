@@ -45,7 +45,7 @@ impl Services {
     pub(crate) async fn open(opened: &Opened) -> Self {
         let network = match opened {
             Opened::Open(network) => Arc::clone(network),
-            Opened::None(_) => {
+            Opened::None(_) | Opened::Declined => {
                 let ranges = Ranges { pods: Vec::new(), services: Vec::new() };
                 return Self { network: None, ranges, rules: None, lacks: Some(opened.lacks("")), dns: None };
             }
@@ -53,11 +53,7 @@ impl Services {
         let ranges = network.ranges().clone();
         let (rules, lacks) = match Rules::open(network.table(), &ranges) {
             Ok(rules) => (Some(rules), None),
-            Err(error) => {
-                let why = PortError::chain(&error).0;
-                tracing::warn!("there are no Services and no NetworkPolicies: {why}");
-                (None, Some(why))
-            }
+            Err(error) => (None, Some(PortError::chain(&error).0)),
         };
         let dns = match Listening::on(&ranges.gateways()).await {
             Ok(listening) => Some(listening),
@@ -115,15 +111,9 @@ impl Services {
         let lacks = started.failure.map(|error| {
             format!("the kernel refuses the rules of Services and policies: {}", PortError::chain(&error).0)
         });
-        match (&lacks, self.rules) {
-            (Some(why), _) => {
-                tracing::error!("Services lead nowhere and NetworkPolicies hold nobody up: {why}");
-            }
-            (None, Some(rules)) => {
-                network.enforce_by(rules);
-                network.follow_policies(started.network.policies());
-            }
-            (None, None) => {}
+        if let (None, Some(rules)) = (&lacks, self.rules) {
+            network.enforce_by(rules);
+            network.follow_policies(started.network.policies());
         }
         let led_here = self.ranges.dns();
         let dns = self.dns.map(|dns| dns.serve(zone, PathBuf::from(RESOLV_CONF), &led_here));

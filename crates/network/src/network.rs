@@ -160,8 +160,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Follows the default routes of the machine, within a tokio runtime, makes sure that a namespace can be made, and
-    /// says which packet filters of others are in the way.
+    /// Follows the default routes of the machine, within a tokio runtime, and makes sure that a namespace can be made.
     ///
     /// # Errors
     /// When none can.
@@ -169,12 +168,6 @@ impl Network {
         match Watch::start(Arc::downgrade(self)) {
             Ok(watch) => _ = self.watch.set(watch),
             Err(error) => tracing::warn!("default routes that come later are not seen: {error}"),
-        }
-        match crate::foreign_drops(&self.ranges) {
-            Ok(drops) => drops.iter().for_each(|drop| tracing::warn!("pods are kept from something: {drop}")),
-            Err(error) => {
-                tracing::debug!("whether packet filters are in the way of pods is not known: {error}");
-            }
         }
         match self.maker.ready().await {
             Ok(ready) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use nftables::{Base, Chain, ChainType, Hook, Nftables, Operation, Policy, Transaction};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, SOON};
@@ -23,6 +24,7 @@ pub(crate) const TESTS: &[Test] = tests![
     ranges_are_what_was_asked_for,
     nothing_is_left_of_it,
     without_a_network_pods_have_their_loopback,
+    what_is_in_the_way_is_said,
     runs_side_by_side,
 ];
 
@@ -180,10 +182,11 @@ fn ranges_are_what_was_asked_for(bed: &Bed) -> Result<()> {
 /// Routes, rules, interfaces and parameters of this machine.
 fn machine() -> Result<String> {
     let script = "ip -o link | cut -d' ' -f2; ip route show table all; ip -6 route show table all | grep -v ^multicast; \
-                  nft list ruleset; grep . /proc/sys/net/ipv4/conf/*/forwarding /proc/sys/net/ipv6/conf/*/forwarding \
+                  grep . /proc/sys/net/ipv4/conf/*/forwarding /proc/sys/net/ipv6/conf/*/forwarding \
                   /proc/sys/net/ipv6/conf/*/force_forwarding";
     let output = Command::new("sh").args(["-c", script]).output()?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let rules = Nftables::open()?.chain_names()?;
+    Ok(format!("{}{rules:?}", String::from_utf8_lossy(&output.stdout)))
 }
 
 fn nothing_is_left_of_it(bed: &Bed) -> Result<()> {
@@ -206,6 +209,7 @@ fn nothing_is_left_of_it(bed: &Bed) -> Result<()> {
     let during = machine()?;
     ensure!(during.contains("unreachable 10.200.0.0/16"), "{during}");
     ensure!(during.contains("up0/forwarding:1"), "{during}");
+    ensure!(during.contains("monopod-serve"), "{during}");
     bed.run_pod(&Pod::new("two").app("main", "true"))?.expect_code(0)?;
     cluster.finish()?;
     let mut after = String::new();
@@ -226,6 +230,46 @@ fn without_a_network_pods_have_their_loopback(bed: &Bed) -> Result<()> {
     let ip = cluster.output(&["get", "pod", "alone", "-o", "jsonpath={.status.podIPs[*].ip}"])?;
     ensure!(ip == "127.0.0.1", "{ip}");
     ensure!(machine()? == before, "nothing of the machine changes");
+    cluster.finish()
+}
+
+/// No range is free, and a filter of somebody else's is in the way of those that have one.
+fn what_is_in_the_way_is_said(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let taken = "for range in 10.0.0.0/8 172.16.0.0/12 198.18.0.0/15; do ip route add unreachable $range || exit 1; done";
+    if !Command::new("sh").args(["-c", taken]).status()?.success() {
+        return skip("needs ip (iproute2)");
+    }
+    let cluster = Cluster::start(bed)?;
+    let event = |reason: &str| {
+        let field = format!("reason={reason}");
+        let path = "jsonpath={.items[*].involvedObject.kind}: {.items[*].message}";
+        cluster.output(&["get", "events", "-n", "default", "--field-selector", &field, "-o", path])
+    };
+    let said = event("NetworkNotReady")?;
+    ensure!(said.starts_with("Node: ") && said.contains("--pod-cidr"), "{said}");
+    cluster.apply_pod(&Pod::new("alone").app("main", "serve"))?;
+    cluster.wait_ready("alone")?;
+    let refused = cluster.kubectl(["create", "service", "clusterip", "web", "--tcp", "80"])?;
+    refused.expect_code(1)?.expect_output("--pod-cidr")?;
+    cluster.finish()?;
+    ensure!(Command::new("ip").args(["route", "flush", "table", "main"]).status()?.success());
+    let chain = Chain {
+        name: "FORWARD".to_owned(),
+        base: Some(Base {
+            chain_type: ChainType::Filter,
+            hook: Hook::Forward,
+            priority: 0,
+            policy: Policy::Drop,
+        }),
+    };
+    let operations = vec![Operation::AddTable, Operation::AddChain(chain)];
+    Nftables::open()?.commit(&Transaction { table: "others".to_owned(), operations })?;
+    let cluster = Cluster::start(bed)?;
+    let path = "jsonpath={.items[*].message}";
+    let field = "--field-selector=reason=NetworkObstructed";
+    let said = cluster.output(&["get", "events", "-n", "default", field, "-o", path])?;
+    ensure!(said.contains("others") && said.contains("FORWARD"), "{said}");
     cluster.finish()
 }
 

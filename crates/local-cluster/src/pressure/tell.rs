@@ -1,15 +1,11 @@
 //! What the node says of itself: its conditions, and events about it.
 
-use std::convert::Infallible;
-
-use apiserver::kinds::Kind;
-use apiserver::objects;
 use podspec::WallTime;
 use scheduler::pressure::Pressure;
-use serde_json::{Value, json};
-use store::{Durability, ObjectKey, Store};
+use serde_json::Value;
+use store::Store;
 
-use crate::random;
+use crate::node_event::{NodeEvent, change, node_event};
 use crate::sink::wall_now;
 
 /// A kubelet's words for a condition that holds, or does not.
@@ -60,14 +56,23 @@ pub(super) async fn conditions(store: &Store, node: &str, before: &[Pressure], h
         let holds = held.contains(&pressure);
         if before.contains(&pressure) != holds {
             let reason = words(pressure, holds).event;
-            event(store, node, false, reason, &format!("Node {node} status is now: {reason}")).await;
+            let message = format!("Node {node} status is now: {reason}");
+            let about = reason.to_lowercase();
+            node_event(
+                store,
+                node,
+                NodeEvent { is_warning: false, reason, about: &about, message: &message },
+            )
+            .await;
         }
     }
 }
 
 /// Before the node evicts.
 pub(super) async fn reclaiming(store: &Store, node: &str, resource: &str) {
-    event(store, node, true, "EvictionThresholdMet", &format!("Attempting to reclaim {resource}")).await;
+    let message = format!("Attempting to reclaim {resource}");
+    let reason = "EvictionThresholdMet";
+    node_event(store, node, NodeEvent { is_warning: true, reason, about: resource, message: &message }).await;
 }
 
 fn with_conditions(mut node: Value, held: &[Pressure], now: WallTime) -> Value {
@@ -89,59 +94,6 @@ fn with_conditions(mut node: Value, held: &[Pressure], now: WallTime) -> Value {
         condition["lastHeartbeatTime"] = now.as_str().into();
     }
     node
-}
-
-/// The same words again are counted.
-async fn event(store: &Store, node: &str, is_warning: bool, reason: &'static str, message: &str) {
-    let now = wall_now().rfc3339_seconds();
-    let resource = message.rsplit(' ').next().unwrap_or_default().to_lowercase();
-    let name = format!("{node}.{}.{resource}", reason.to_lowercase());
-    let new = json!({
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": name, "namespace": "default", "uid": random::uid(), "creationTimestamp": now},
-        // A kubelet knows its node by no other uid, and clients look for this one.
-        "involvedObject": {"kind": "Node", "apiVersion": "v1", "name": node, "uid": node},
-        "reason": reason,
-        "message": message,
-        "source": {"component": "kubelet", "host": node},
-        "firstTimestamp": now,
-        "lastTimestamp": now,
-        "count": 1,
-        "type": if is_warning { "Warning" } else { "Normal" },
-        "eventTime": null,
-        "reportingComponent": "kubelet",
-        "reportingInstance": node,
-    });
-    change(store, "events", "default", &name, move |held| {
-        let Some(mut held) = held else { return Some(new) };
-        held["count"] = held["count"].as_i64().unwrap_or(0).saturating_add(1).into();
-        held["lastTimestamp"] = new["lastTimestamp"].clone();
-        Some(held)
-    })
-    .await;
-}
-
-async fn change(
-    store: &Store,
-    plural: &str,
-    namespace: &str,
-    name: &str,
-    change: impl FnOnce(Option<Value>) -> Option<Value> + Send + 'static,
-) {
-    let Some(kind) = Kind::find("", "v1", plural) else { return };
-    let key = ObjectKey::new(kind.stored(), namespace, name);
-    let called = key.to_string();
-    let written = store.write(Durability::Lazy, move |tx| {
-        let held = tx.get(&key).and_then(|object| objects::value(&object).ok());
-        if let Some(mut object) = change(held) {
-            objects::put(tx, kind, &mut object);
-        }
-        Ok::<_, Infallible>(())
-    });
-    if let Err(error) = written.await {
-        tracing::error!("{called} does not say how the node is: {error}");
-    }
 }
 
 #[cfg(test)]
