@@ -15,6 +15,8 @@ use serde_json::Value;
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// A Service with this label is somebody else's to lead anywhere.
 const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+/// Endpoints in a slice with this label are for names alone.
+const HEADLESS: &str = "service.kubernetes.io/headless";
 /// Of `sessionAffinity: ClientIP`.
 const AFFINITY_SECONDS: u64 = 10_800;
 
@@ -28,13 +30,15 @@ pub(crate) fn ports(service: &Value, slices: &[&Value], node: &str) -> Vec<Servi
     if addresses.is_empty() {
         return Vec::new();
     }
+    let led_to = |slice: &&&Value| slice["metadata"]["labels"].get(HEADLESS).is_none();
+    let slices: Vec<&Value> = slices.iter().filter(led_to).copied().collect();
     let mut ports = Vec::new();
     for port in list(spec, "ports") {
         let Some(number) = number(port, "port") else { continue };
         let protocol = protocol(port);
         let endpoints = |policy: &str| {
             let only_on = (text(spec, policy) == "Local").then_some(node);
-            endpoints(text(port, "name"), protocol, slices, only_on)
+            endpoints(text(port, "name"), protocol, &slices, only_on)
         };
         let inside = ServicePort {
             addresses: addresses.clone(),

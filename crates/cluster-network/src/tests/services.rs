@@ -57,6 +57,15 @@ fn ports_are_found_by_name_and_protocol() {
 }
 
 #[test]
+fn slices_for_names_alone_lead_nowhere() {
+    let one = json!([endpoint("10.200.0.1", json!({"ready": true}))]);
+    let mut slice = slice("a", "web", one);
+    slice["metadata"]["labels"]["service.kubernetes.io/headless"] = "".into();
+    assert_eq!(lead(json!({}), std::slice::from_ref(&slice)), "10.201.0.7 Tcp 80 ->");
+    assert_eq!(names(&service("web", json!({})), &[&slice]).endpoints.len(), 1);
+}
+
+#[test]
 fn slices_of_all_writers_and_families_add_up() {
     let ready = json!({"ready": true});
     let both = json!({"clusterIPs": ["10.201.0.7", "fd00:1::7"]});
