@@ -1,5 +1,7 @@
 //! HTTP to a port of a pod, to one behind a service, and to the node's own pages.
 
+mod links;
+
 use std::io;
 use std::time::Duration;
 
@@ -187,6 +189,8 @@ async fn pass(
     };
     let host = format!("{}:{port}", pod.name);
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let own_path =
+        request.uri().path().strip_suffix(path).unwrap_or_default().trim_end_matches('/').to_owned();
     let target = format!("/{path}{query}").parse::<PathAndQuery>();
     let target =
         target.map_err(|error| Status::bad_request(format!("the path cannot be sent on: {error}")))?;
@@ -220,7 +224,7 @@ async fn pass(
     let answer = sent.map_err(|_| unreachable(&"no answer in time"))?.map_err(|error| unreachable(&error))?;
     let mut answer = answer.map(|body| body.map_err(io::Error::other).boxed_unsync());
     strip(answer.headers_mut());
-    Ok(answer)
+    Ok(links::rewrite(answer, &own_path, &host))
 }
 
 /// TLS with whoever answers: nothing says which certificate a pod should have, and the connection leads to no other.
