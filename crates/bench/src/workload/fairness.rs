@@ -43,13 +43,17 @@ pub(crate) fn check(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Sorted, for mounts are made in another order; namespaces are the host's or others.
+/// Of the variables that say where the API is.
+const ONLY_OF_A_CLUSTER: &str = "environment KUBERNETES_";
+
+/// Sorted, for mounts are made in another order; namespaces are the host's or others. Nobody tells the floor of an API.
 fn normal(lines: impl Iterator<Item = String>) -> Result<Vec<String>> {
     let mut own = Vec::new();
     for name in NAMESPACES {
         let namespace = fs::read_link(format!("/proc/self/ns/{name}")).context("cannot read a namespace")?;
         own.push(namespace.display().to_string());
     }
+    let lines = lines.filter(|line| !line.starts_with(ONLY_OF_A_CLUSTER));
     let lines = lines.map(|line| match line.strip_prefix("namespace ") {
         Some(namespace) if own.iter().any(|own| namespace.ends_with(own)) => {
             format!("{namespace} is the host's")
