@@ -56,10 +56,21 @@ pub(crate) fn clear() -> Result<()> {
     for hierarchy in fs::read_dir(CGROUPS).with_context(|| format!("cannot read {CGROUPS}"))? {
         let group = hierarchy?.path().join(CGROUP);
         if group.is_dir() {
-            fs::remove_dir(&group).with_context(|| format!("cannot remove {}", group.display()))?;
+            remove_groups(&group)?;
         }
     }
     Ok(())
+}
+
+/// With the groups in it, which are empty. Their files are the kernel's, and go with them.
+fn remove_groups(group: &Path) -> Result<()> {
+    for entry in fs::read_dir(group).with_context(|| format!("cannot read {}", group.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            remove_groups(&path)?;
+        }
+    }
+    fs::remove_dir(group).with_context(|| format!("cannot remove {}", group.display()))
 }
 
 fn enter() -> Result<()> {
