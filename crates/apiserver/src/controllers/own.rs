@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use apimachinery::Status;
 use serde_json::{Value, json};
-use store::Store;
+use store::{ObjectKey, Store};
 use tokio::task::JoinSet;
 
 use super::Settings;
@@ -37,6 +37,9 @@ pub(super) async fn run(settings: Settings) {
     let kinds = [kind("", "services"), kind("", "endpoints"), kind("discovery.k8s.io", "endpointslices")];
     let mut tasks = JoinSet::new();
     let mut feed = merged(&settings.store, kinds.into_iter(), &mut tasks);
+    let (namespace, name) = NAMES[0];
+    // What went before anybody looked is told by nobody.
+    log(PART, &ObjectKey::new(kind("", "services").stored(), namespace, name), make(&settings).await);
     while let Some((_, seen)) = feed.recv().await {
         let Seen::Gone(object) = seen else { continue };
         let name = (object.key.namespace.as_str(), object.key.name.as_str());

@@ -23,11 +23,16 @@ pub(super) struct Bed {
 
 impl Bed {
     pub(super) async fn new() -> Self {
+        Self::start(&Self::settings().await)
+    }
+
+    /// Of a server whose controllers have yet to start.
+    pub(super) async fn settings() -> Settings {
         let store = Store::open(Place::Memory, Options { index: index_stored }).unwrap();
         let address = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
         let settings = Settings {
             claims_dir: std::env::temp_dir().join("monopod-no-claims"),
-            store: store.clone(),
+            store,
             node_name: "here".to_owned(),
             ca: "CERTIFICATE".to_owned(),
             service_address: address,
@@ -43,8 +48,11 @@ impl Bed {
         };
         bootstrap(&settings).await.unwrap();
         bootstrap_roles(&settings.store).await.unwrap();
-        let controllers = Controllers::start(&settings);
-        Self { store, _controllers: controllers }
+        settings
+    }
+
+    pub(super) fn start(settings: &Settings) -> Self {
+        Self { store: settings.store.clone(), _controllers: Controllers::start(settings) }
     }
 
     pub(super) fn get(&self, group: &str, plural: &str, namespace: &str, name: &str) -> Option<Value> {

@@ -1,11 +1,13 @@
 use podspec::json::{list, text};
 use serde_json::{Value, json};
+use store::ObjectKey;
 
 use super::pods::Endpoint;
 use super::reconcile::{Group, Template, Write, plan};
 use super::{mirror, slices, subsets};
+use crate::change::DeleteOptions;
 use crate::controllers::tests::Bed;
-use crate::controllers::write::kind;
+use crate::controllers::write::{kind, remove};
 
 fn pod(name: &str, ip: &str) -> Value {
     json!({
@@ -466,6 +468,16 @@ async fn the_services_of_the_engine_itself_come_back() {
         assert_eq!(service["spec"], before["spec"]);
         assert_eq!(list(&leads, "subsets").len(), 1);
     }
+}
+
+#[tokio::test]
+async fn what_the_engine_lost_before_its_controllers_started_comes_back() {
+    let settings = Bed::settings().await;
+    let services = kind("", "services");
+    let key = ObjectKey::new(services.stored(), "default", "kubernetes");
+    remove(&settings.store, "test", services, &key, DeleteOptions::default()).await.unwrap();
+    let bed = Bed::start(&settings);
+    bed.until("the service", |bed| bed.get("", "services", "default", "kubernetes")).await;
 }
 
 #[tokio::test]
