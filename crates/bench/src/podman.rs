@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::namespace::{self, Namespaces};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use crate::pod::{EXCHANGE, PROGRAM};
 
@@ -23,6 +23,9 @@ pub(crate) const READY: &str = "podman is ready";
 /// crun refuses a hybrid layout of cgroups whose v2 half has controllers.
 const V2_HALF: &str = "/sys/fs/cgroup/unified";
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// `linux/magic.h`
+const CGROUP_SUPER_MAGIC: i64 = 0x27_e0eb;
+const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
 /// Of the containers, beside that of monopod.
 const CGROUP: &str = "monopod-bench";
 /// What a pod's container has that requests [`CPU_MILLIS`]: each has as much of a busy machine as the other.
@@ -55,11 +58,17 @@ pub(crate) fn clear() -> Result<()> {
     // Podman makes it in hierarchies that monopod has nothing to do with, too.
     for hierarchy in fs::read_dir(CGROUPS).with_context(|| format!("cannot read {CGROUPS}"))? {
         let group = hierarchy?.path().join(CGROUP);
-        if group.is_dir() {
+        if group.is_dir() && is_of_cgroups(&group)? {
             remove_groups(&group)?;
         }
     }
     Ok(())
+}
+
+/// Not below what covers [`V2_HALF`], where crun makes directories and files that go with the namespace.
+fn is_of_cgroups(path: &Path) -> Result<bool> {
+    let kind = rustix::fs::statfs(path).with_context(|| format!("cannot look at {}", path.display()))?.f_type;
+    Ok([CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&kind))
 }
 
 /// With the groups in it, which are empty. Their files are the kernel's, and go with them.
@@ -79,7 +88,8 @@ fn enter() -> Result<()> {
     mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount(c"tmpfs", c"/run", c"tmpfs", MountFlags::empty(), c"mode=755").context("cannot cover /run")?;
     if Path::new(V2_HALF).is_dir() {
-        unmount(V2_HALF, UnmountFlags::DETACH).with_context(|| format!("cannot unmount {V2_HALF}"))?;
+        mount(c"tmpfs", V2_HALF, c"tmpfs", MountFlags::empty(), c"mode=755")
+            .with_context(|| format!("cannot cover {V2_HALF}"))?;
     }
     Ok(())
 }
