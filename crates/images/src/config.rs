@@ -4,8 +4,8 @@
 use container_config::ImageConfig;
 use serde::{Deserialize, Deserializer};
 
-use crate::digest::Digest;
 use crate::store::{CONFIG_BYTES_MAX, ConfigError, LAYERS_MAX};
+use registry::Digest;
 
 /// What monopod reads of it. Whatever may be absent may also be null.
 #[derive(Clone, PartialEq, Eq, Debug)]

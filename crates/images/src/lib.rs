@@ -3,13 +3,11 @@
 
 mod archive;
 mod config;
-mod digest;
 mod filesystem;
 mod host;
 mod import;
 mod layer;
 mod load;
-mod reference;
 mod store;
 mod stored;
 mod tar_writer;
@@ -23,13 +21,13 @@ use podspec::PullPolicy;
 use ports::{ImageError, ImageService, PortError};
 
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
-pub use digest::Digest;
+
 pub use filesystem::unfit_for_layers;
 use host::HostImage;
 pub use host::HostImageError;
 pub use import::{Applets, AppletsError, ElfError, ImportError, ImportOptions, ImportedProcess};
 pub use layer::{LayerError, Refusal};
-pub use reference::{ParseError, Reference};
+pub use registry::{Digest, ParseError, Reference};
 pub use store::{
     ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, RemoveError, Removed,
     SelectError, Store, StoreError,

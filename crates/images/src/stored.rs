@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::ImageConfig;
 
-use crate::digest::Digest;
 use crate::filesystem::unfit_for_layers;
-use crate::reference::Reference;
 use crate::store::{Index, Stamp, Store, StoreError};
+use registry::Digest;
+use registry::Reference;
 
 #[derive(Debug)]
 pub(crate) struct StoredImages {

@@ -7,7 +7,7 @@ use super::error::ArchiveError;
 use super::found::{FoundImage, FoundLayer, called, parse_config, read_file, read_json};
 use super::members::Members;
 use crate::config::Platform;
-use crate::digest::Digest;
+use registry::Digest;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::Digest;
 use crate::store::{ConfigError, StoreError};
+use registry::Digest;
 
 use super::members::{MEMBER_NAMES_BYTES_MAX, MEMBERS_MAX};
 use super::{ARCHIVE_BYTES_MAX, BLOB_JSON_BYTES_MAX, DESCRIPTORS_MAX, INDEX_DEPTH_MAX};

@@ -10,7 +10,7 @@ use super::error::ArchiveError;
 use super::members::Members;
 use super::oci::blob;
 use crate::config::OciConfig;
-use crate::digest::Digest;
+use registry::Digest;
 
 /// Its configuration was read and is what was promised; its layers are yet to be read.
 #[derive(Clone, PartialEq, Eq, Debug)]

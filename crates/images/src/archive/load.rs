@@ -9,10 +9,10 @@ use super::found::{FoundImage, FoundLayer};
 use super::members::Members;
 use super::{ARCHIVE_BYTES_MAX, docker, oci, tar_index};
 use crate::config::Platform;
-use crate::digest::{Digest, Hashing};
 use crate::layer;
-use crate::reference::Reference;
 use crate::store::{Adding, Displaced, NewImage, Store};
+use registry::Reference;
+use registry::{Digest, Hashing};
 
 const BUFFER_BYTES: usize = 256 << 10;
 /// How compressed files begin: gzip, zstd, xz, bzip2.

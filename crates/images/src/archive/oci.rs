@@ -9,7 +9,7 @@ use super::found::{FoundImage, FoundLayer, called, parse_config, read_blob, read
 use super::members::Members;
 use super::{DESCRIPTORS_MAX, INDEX_DEPTH_MAX};
 use crate::config::Platform;
-use crate::digest::Digest;
+use registry::Digest;
 
 pub(super) const INDEX: &str = "index.json";
 /// The full name, as containerd and Docker write it.

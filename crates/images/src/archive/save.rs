@@ -9,10 +9,10 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::{docker, oci};
-use crate::digest::Digest;
 use crate::layer::{self, LayerError};
 use crate::store::{LayerRecord, SelectError, Store, StoreError, chain_ids};
 use crate::tar_writer::TarWriter;
+use registry::Digest;
 
 const FILE_MODE: u32 = 0o644;
 

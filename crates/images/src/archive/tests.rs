@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{ArchiveError, INDEX_DEPTH_MAX, LoadOptions, Loaded, SaveError, SaveFormat, Source};
 use crate::config::Platform;
-use crate::digest::Digest;
 use crate::host::tests::Directory;
-use crate::reference::Reference;
 use crate::store::{PodImages, Store};
+use registry::Digest;
+use registry::Reference;
 
 mod hostile;
 

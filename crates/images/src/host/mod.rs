@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::ImageConfig;
 
-use crate::digest::Digest;
 use crate::filesystem::unfit_for_layers;
 use fingerprint::Fingerprint;
+use registry::Digest;
 use skeleton::Skeleton;
 use source::Source;
 use store::Store;

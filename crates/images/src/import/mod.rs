@@ -20,10 +20,10 @@ pub use elf::ElfError;
 
 use crate::archive::{Loaded, Source};
 use crate::config::Platform;
-use crate::digest::Digest;
 use crate::layer::{self, LayerError};
-use crate::reference::Reference;
 use crate::store::{Adding, Displaced, LivingPods, NewImage, Store, StoreError};
+use registry::Digest;
+use registry::Reference;
 
 const BUFFER_BYTES: usize = 256 << 10;
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{Applets, ImportError, ImportOptions, ImportedProcess, elf};
 use crate::archive::{Loaded, Source};
 use crate::host::tests::Directory;
-use crate::reference::Reference;
 use crate::store::Store;
+use registry::Reference;
 
 struct Bed {
     directory: Directory,

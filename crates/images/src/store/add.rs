@@ -12,9 +12,9 @@ use super::index::Entry;
 use super::layers::{LayerRecord, chain_id};
 use super::staging::Staging;
 use super::{CONFIG_BYTES_MAX, Store, files};
-use crate::digest::Digest;
 use crate::filesystem::unfit_for_layers;
 use crate::layer;
+use registry::Digest;
 
 /// As long as it is there, nothing that is in the store goes away.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use super::error::StoreError;
 use super::index::Entry;
 use super::staging::Staging;
 use super::{Store, chain_ids, files};
-use crate::digest::Digest;
 use crate::host::{self, State};
+use registry::Digest;
 
 /// What a living pod has of images.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -104,7 +104,7 @@ impl PodImages {
     /// Whether a container of the pod may be made from the image of this full name.
     pub(crate) fn is_from(&self, name: &str) -> bool {
         let full =
-            |written: &String| crate::Reference::parse(written).is_ok_and(|full| full.to_string() == name);
+            |written: &String| registry::Reference::parse(written).is_ok_and(|full| full.to_string() == name);
         self.names.iter().any(full)
     }
 }

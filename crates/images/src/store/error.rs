@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{CONFIG_BYTES_MAX, LAYERS_MAX};
-use crate::digest::Digest;
+use registry::Digest;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::files;
-use crate::digest::Digest;
-use crate::reference::Reference;
+use registry::Digest;
+use registry::Reference;
 
 /// Some ten thousand names.
 const INDEX_BYTES_MAX: u64 = 4 << 20;
@@ -102,9 +102,9 @@ mod tests {
     use std::fs;
 
     use super::{Entry, Index, read, update};
-    use crate::digest::Digest;
     use crate::host::tests::Directory;
-    use crate::reference::Reference;
+    use registry::Digest;
+    use registry::Reference;
 
     fn entry(text: &str) -> Entry {
         Entry { image: Digest::of(text.as_bytes()), digests: vec![Digest::of(b"manifest")] }

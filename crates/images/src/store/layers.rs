@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::{Store, files};
-use crate::digest::Digest;
+use registry::Digest;
 
 const RECORD_BYTES_MAX: u64 = 4096;
 
@@ -60,7 +60,7 @@ pub(crate) fn chain_id(parent: Option<Digest>, diff_id: Digest) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::chain_ids;
-    use crate::digest::Digest;
+    use registry::Digest;
 
     #[test]
     fn a_chain_names_a_layer_and_all_below_it() {

@@ -7,8 +7,8 @@ use super::error::StoreError;
 use super::select::{SelectError, select};
 use super::{Store, chain_ids};
 use crate::config::OciConfig;
-use crate::digest::Digest;
 use crate::host::{self, State};
+use registry::Digest;
 
 /// A name and the image it leads to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

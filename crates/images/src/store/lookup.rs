@@ -7,7 +7,7 @@ use container_config::{ImageConfig, Layer};
 use super::error::StoreError;
 use super::{CONFIG_BYTES_MAX, Store, chain_ids, files, merged};
 use crate::config::OciConfig;
-use crate::digest::Digest;
+use registry::Digest;
 
 /// Of `/etc/passwd` and of `/etc/group`.
 const ACCOUNTS_BYTES_MAX: u64 = 1 << 20;

@@ -29,7 +29,7 @@ pub use remove::{RemoveError, Removed};
 pub use select::SelectError;
 pub(crate) use select::Selected;
 
-use crate::digest::Digest;
+use registry::Digest;
 
 /// The store of one data directory. Cheap: it holds nothing but the path.
 #[derive(Clone, Debug)]

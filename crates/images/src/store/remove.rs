@@ -5,8 +5,8 @@ use super::collect::{LivingPods, PodImages};
 use super::error::StoreError;
 use super::index::{Entry, Index};
 use super::select::{SelectError, Selected, select};
-use crate::digest::Digest;
 use crate::host;
+use registry::Digest;
 
 /// What was taken away.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,8 +2,8 @@
 
 use super::error::StoreError;
 use super::index::Index;
-use crate::digest::Digest;
-use crate::reference::Reference;
+use registry::Digest;
+use registry::Reference;
 
 /// Of an image ID, so that a short word is not taken for one.
 const ID_DIGITS_MIN: usize = 4;

@@ -86,19 +86,27 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Hashes what is read through it.
-pub(crate) struct Hashing<R> {
+pub struct Hashing<R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
 }
 
+impl<R> fmt::Debug for Hashing<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashing").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 impl<R: Read> Hashing<R> {
-    pub(crate) fn new(inner: R) -> Self {
+    #[must_use]
+    pub fn new(inner: R) -> Self {
         Self { inner, hash: Sha256::new(), bytes: 0 }
     }
 
     /// The digest and the number of the bytes read.
-    pub(crate) fn finish(self) -> (Digest, u64) {
+    #[must_use]
+    pub fn finish(self) -> (Digest, u64) {
         (Digest(self.hash.finalize().into()), self.bytes)
     }
 }

@@ -79,7 +79,8 @@ impl Reference {
     }
 
     /// Whether it is `localhost/host`, which nothing else may be called.
-    pub(crate) fn is_built_in(&self) -> bool {
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
         self.is("localhost", "host")
     }
 

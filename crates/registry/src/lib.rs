@@ -1,0 +1,9 @@
+//! What registries of images are spoken to with, by the OCI distribution specification
+//! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>). Nothing here knows of a store
+//! (docs/adr/0013-images-are-pulled-straight-into-layers.md).
+
+mod digest;
+mod reference;
+
+pub use digest::{Digest, Hashing};
+pub use reference::{ParseError, Reference};
