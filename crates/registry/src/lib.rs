@@ -2,8 +2,12 @@
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>). Nothing here knows of a store
 //! (docs/adr/0013-images-are-pulled-straight-into-layers.md).
 
+mod credentials;
 mod digest;
+mod hosts;
 mod reference;
 
+pub use credentials::{Candidate, Credential, CredentialSource};
 pub use digest::{Digest, Hashing};
+pub use hosts::{Endpoint, Header, Hosts, HostsError, Identity, Tls};
 pub use reference::{ParseError, Reference};
