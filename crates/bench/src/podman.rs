@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -105,6 +106,9 @@ impl Podman {
         let podman = Self { bench: bench.to_owned(), dir: bench.join("podman") };
         fs::create_dir_all(podman.rootfs()).context("cannot make a root file system")?;
         fs::copy(bench.join("bench"), podman.rootfs().join(PROGRAM.trim_start_matches('/')))?;
+        for link in ["lib", "lib64"] {
+            symlink(format!("usr/{link}"), podman.rootfs().join(link)).context("cannot link libraries")?;
+        }
         Ok(podman)
     }
 
@@ -118,7 +122,8 @@ impl Podman {
             let mut run = self.command(&["run", "--detach", "--network", "podman", "--ip", address]);
             run.args(["--name", name, "--log-driver", "none", "--cgroups", "no-conmon"]).args(LIMITS);
             run.args(["--cgroup-parent", CGROUP, "--cpu-shares", &CPU_SHARES.to_string()]);
-            run.args(["--volume", &exchange, "--rootfs"]).arg(self.rootfs());
+            // With the libraries of a debug build.
+            run.args(["--volume", "/usr:/usr:ro", "--volume", &exchange, "--rootfs"]).arg(self.rootfs());
             call(run.args([PROGRAM, "agent", name, EXCHANGE]))?;
         }
         Ok(())
