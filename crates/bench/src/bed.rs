@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use container_config::{
@@ -16,7 +17,7 @@ use linux_sys::lock::{Lock, try_exclusive};
 use linux_sys::remove_tree::remove_tree;
 use node::{Node, Program};
 use podspec::{IDENTITY_BYTES, Pod, PullPolicy, VolumeSource};
-use ports::{ImageService, Paths};
+use ports::{ImageRequest, ImageService, NoObserver, Paths};
 use serde_json::Value;
 
 use crate::engine::Engine;
@@ -207,7 +208,8 @@ impl Drop for Bed {
 fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
     let node = Node::new(paths.clone(), Program::default())?;
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-    let (image, _) = tokio.block_on(node.images().ensure("localhost/host", PullPolicy::Never))?;
+    let request = ImageRequest { image: "localhost/host", policy: PullPolicy::Never, secrets: &[] };
+    let (image, _) = tokio.block_on(node.images().ensure(&request, Arc::new(NoObserver)))?;
     let spec = &pod.spec;
     let of_host = || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
     let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, &[], of_host);

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 /// What an image says of the containers made from it (the OCI image config), and where its files are.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ImageConfig {
-    /// `status.imageID`.
+    /// What the node knows it by.
     pub id: String,
+    /// `REPOSITORY@DIGEST` in the registry it came from, if it came from one: `status.imageID`. Else that is its id.
+    #[serde(default)]
+    pub repo_digest: Option<String>,
     pub entrypoint: Vec<String>,
     pub cmd: Vec<String>,
     /// `NAME=value`.

@@ -18,7 +18,10 @@ use std::sync::Arc;
 use container_config::ImageConfig;
 use lifecycle::Pulled;
 use podspec::PullPolicy;
-use ports::{ImageError, ImageService, PortError};
+use ports::{
+    FileSystemBytes, ImageError, ImageOnNode, ImageRequest, ImageService, PortError, PullObserver, Reclaim,
+    Reclaimed,
+};
 
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 
@@ -83,9 +86,10 @@ impl Images {
 impl ImageService for Images {
     async fn ensure(
         &self,
-        image: &str,
-        policy: PullPolicy,
+        request: &ImageRequest<'_>,
+        _: Arc<dyn PullObserver>,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
+        let ImageRequest { image, policy, secrets: _ } = *request;
         let reference = Reference::parse(image).map_err(|error| invalid_name(image, &error))?;
         if reference.is_built_in() {
             return match self.built_in(image, &reference).await {
@@ -117,6 +121,21 @@ impl ImageService for Images {
         let host = self.host.as_ref().ok_or_else(absent)?;
         let found = host.inspect(image_id).map_err(|error| inspect_failed(image_id, &error))?;
         found.ok_or_else(absent)
+    }
+
+    async fn reclaim(&self, _: Reclaim) -> Result<Reclaimed, PortError> {
+        Err(PortError("this monopod removes no images by itself".to_owned()))
+    }
+
+    async fn file_system(&self) -> Result<FileSystemBytes, PortError> {
+        self.stored.file_system().map_err(|error| PortError::chain(&error))
+    }
+
+    async fn list(&self) -> Result<Vec<ImageOnNode>, PortError> {
+        let stored = Arc::clone(&self.stored);
+        let listed = tokio::task::spawn_blocking(move || stored.on_node()).await;
+        let listed = listed.map_err(|error| PortError::chain(&error))?;
+        listed.map_err(|error| PortError::chain(&error))
     }
 }
 

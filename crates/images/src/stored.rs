@@ -1,9 +1,11 @@
 //! Images of the store, as pods ask for them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::ImageConfig;
+use ports::{FileSystemBytes, ImageOnNode};
 
 use crate::filesystem::unfit_for_layers;
 use crate::store::{Index, Stamp, Store, StoreError};
@@ -70,6 +72,30 @@ impl StoredImages {
             Some(config) => Ok(Some(config)),
             None => self.read(image),
         }
+    }
+
+    /// Where the store is or will be.
+    pub(crate) fn file_system(&self) -> io::Result<FileSystemBytes> {
+        let mut directory = self.store.directory();
+        let stat = loop {
+            match (rustix::fs::statvfs(directory), directory.parent()) {
+                (Err(rustix::io::Errno::NOENT), Some(parent)) => directory = parent,
+                (stat, _) => break stat?,
+            }
+        };
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(FileSystemBytes { capacity: bytes(stat.f_blocks), available: bytes(stat.f_bavail) })
+    }
+
+    /// The images that have names, without the built-in one, which takes no room.
+    pub(crate) fn on_node(&self) -> Result<Vec<ImageOnNode>, StoreError> {
+        let mut images: BTreeMap<String, ImageOnNode> = BTreeMap::new();
+        for listed in self.store.list(&[])? {
+            let Some(bytes) = listed.size_bytes else { continue };
+            let image = images.entry(listed.id).or_insert(ImageOnNode { names: Vec::new(), bytes });
+            image.names.push(listed.name);
+        }
+        Ok(images.into_values().collect())
     }
 
     fn read(&self, image: Digest) -> Result<Option<Arc<ImageConfig>>, StoreError> {

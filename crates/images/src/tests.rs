@@ -1,9 +1,12 @@
 //! Pull policies and the errors of images that are not there.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use container_config::ImageConfig;
+use lifecycle::Pulled;
 use podspec::PullPolicy;
-use ports::ImageService as _;
+use ports::{ImageError, ImageRequest, ImageService as _, NoObserver};
 
 use super::Images;
 use super::{Applets, ImportOptions, ImportedProcess, Reference, Source, Store};
@@ -11,9 +14,17 @@ use crate::host::tests::Directory;
 
 const POLICIES: [PullPolicy; 3] = [PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never];
 
+async fn ensure(
+    images: &Images,
+    image: &str,
+    policy: PullPolicy,
+) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
+    images.ensure(&ImageRequest { image, policy, secrets: &[] }, Arc::new(NoObserver)).await
+}
+
 /// `reason: message`
 async fn refusal(images: &Images, image: &str, policy: PullPolicy) -> String {
-    let error = images.ensure(image, policy).await.expect_err("no such image");
+    let error = ensure(images, image, policy).await.expect_err("no such image");
     format!("{}: {}", error.reason, error.message)
 }
 
@@ -57,10 +68,10 @@ async fn the_built_in_image_is_present_under_every_policy_and_never_pulled() {
     let Some(directory) = Directory::for_layers() else { return };
     let images = Images::new(directory.path(), true);
     for policy in POLICIES {
-        let (config, pulled) = images.ensure("localhost/host", policy).await.expect("present");
+        let (config, pulled) = ensure(&images, "localhost/host", policy).await.expect("present");
         assert_eq!(pulled, None);
         assert!(config.id.starts_with("localhost/host@sha256:"), "{}", config.id);
-        let by_digest = images.ensure(&config.id, policy).await.expect("present by its digest");
+        let by_digest = ensure(&images, &config.id, policy).await.expect("present by its digest");
         assert_eq!(by_digest.0, config);
         assert_eq!(images.inspect(&config.id).await.expect("present"), config);
     }
@@ -98,14 +109,14 @@ async fn images_of_the_store_are_there_unless_they_are_to_be_pulled() {
     assert!(refusal(&images, "localhost/a:1", PullPolicy::IfNotPresent).await.contains("monopod image load"));
     let store = with_two_images(&directory);
     for policy in POLICIES {
-        let (config, pulled) = images.ensure("localhost/a:1", policy).await.expect("present");
+        let (config, pulled) = ensure(&images, "localhost/a:1", policy).await.expect("present");
         assert_eq!((config.cmd.as_slice(), pulled), (&["a".to_owned()][..], None));
         assert_eq!(images.inspect(&config.id).await.expect("present"), config);
-        let again = images.ensure("localhost/a:1", policy).await.expect("present").0;
-        assert!(std::sync::Arc::ptr_eq(&config, &again), "nothing is read again");
+        let again = ensure(&images, "localhost/a:1", policy).await.expect("present").0;
+        assert!(Arc::ptr_eq(&config, &again), "nothing is read again");
     }
-    let (config, _) = images.ensure("b", PullPolicy::IfNotPresent).await.expect("present");
-    assert_eq!(images.ensure("docker.io/library/b", PullPolicy::Never).await.expect("present").0, config);
+    let (config, _) = ensure(&images, "b", PullPolicy::IfNotPresent).await.expect("present");
+    assert_eq!(ensure(&images, "docker.io/library/b", PullPolicy::Never).await.expect("present").0, config);
     assert_eq!(
         refusal(&images, "b", PullPolicy::Always).await,
         "ErrImagePull: failed to pull image \"docker.io/library/b:latest\": this monopod cannot pull from \
@@ -116,5 +127,5 @@ async fn images_of_the_store_are_there_unless_they_are_to_be_pulled() {
     assert!(refusal(&images, "b", PullPolicy::Never).await.starts_with("ErrImageNeverPull"), "seen at once");
     let gone = images.inspect(&config.id).await.expect_err("removed");
     assert_eq!(gone.reason, "ImageInspectError");
-    assert!(images.ensure("localhost/a:1", PullPolicy::Never).await.is_ok());
+    assert!(ensure(&images, "localhost/a:1", PullPolicy::Never).await.is_ok());
 }

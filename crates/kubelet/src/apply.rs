@@ -14,8 +14,8 @@ use lifecycle::{Action, Observation};
 use podspec::source::FileKey;
 use podspec::{Container, ContainerName, PullPolicy, SeccompProfile};
 use ports::{
-    ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError, StartedContainer,
-    VolumeService,
+    ImageRequest, ImageService, NoObserver, Observer, PodContext, PortError, RuntimeService,
+    StartContainerError, StartedContainer, VolumeService,
 };
 
 use crate::Node;
@@ -166,7 +166,8 @@ impl<N: Node> Effects<N> {
     }
 
     async fn ensure_image(&self, container: ContainerName, image: &str, policy: PullPolicy) -> Observation {
-        let ensured = self.node.images().ensure(image, policy).await;
+        let request = ImageRequest { image, policy, secrets: &[] };
+        let ensured = self.node.images().ensure(&request, Arc::new(NoObserver)).await;
         let image = image.to_owned();
         match ensured {
             Ok((config, pulled)) => {

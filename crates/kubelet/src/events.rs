@@ -166,15 +166,16 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
 
 fn image_ready(container: &ContainerName, pulled: Option<&Pulled>, out: &mut Events<'_>) {
     let image = out.image(container);
-    let Some(Pulled { took, bytes }) = pulled else {
+    let Some(Pulled { took, waited, bytes }) = pulled else {
         let message =
             format!("Container image \"{image}\" already present on machine and can be accessed by the pod");
         return out.normal(container, "Pulled", message);
     };
     out.normal(container, "Pulling", format!("Pulling image \"{image}\""));
-    let took = go_duration(*took);
     let message = format!(
-        "Successfully pulled image \"{image}\" in {took} ({took} including waiting). Image size: {bytes} bytes."
+        "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {bytes} bytes.",
+        go_duration(*took),
+        go_duration(took.saturating_add(*waited)),
     );
     out.normal(container, "Pulled", message);
 }

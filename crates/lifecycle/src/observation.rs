@@ -132,10 +132,15 @@ pub enum Observation {
     },
 }
 
-/// An image that was not there and had to be fetched.
+/// An image that was asked for in its registry, and fetched as far as it was not there.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pulled {
+    /// The pull itself.
     pub took: Duration,
+    /// Before it began: for others, or for a place among those that pull.
+    #[serde(default)]
+    pub waited: Duration,
+    /// Of the whole image.
     pub bytes: u64,
 }
 

@@ -1,6 +1,7 @@
 //! What the kubelet needs from the world, in CRI's words. Implementations hold no policy: they do
 //! what they are told and say what happened.
 
+mod images;
 mod network;
 mod objects;
 mod paths;
@@ -13,10 +14,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use container_config::{ContainerConfig, ImageConfig, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs};
-use lifecycle::{Exit, Observation, ProcessUser, Pulled};
-use podspec::{ContainerName, Moment, Pod, PullPolicy, Volume, VolumeName};
+use container_config::{ContainerConfig, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs};
+use lifecycle::{Exit, Observation, ProcessUser};
+use podspec::{ContainerName, Moment, Pod, Volume, VolumeName};
 
+pub use images::{
+    FileSystemBytes, ImageError, ImageOnNode, ImageRequest, ImageService, LayerProgress, NoObserver,
+    PullObserver, PullProgress, PullSecret, PullSecretKind, Reclaim, Reclaimed,
+};
 pub use network::{Attachment, NoNetwork, PodNetwork};
 pub use objects::{Answer, ClaimedVolume, NoObjects, ObjectReader, Token};
 pub use paths::Paths;
@@ -200,27 +205,6 @@ pub trait RuntimeService: Send + Sync + 'static {
 
     /// Removes the pod's directories and logs. Idempotent; the sandbox is stopped before.
     fn remove_pod(&self, pod: &Arc<PodContext>) -> impl Future<Output = Result<(), PortError>> + Send;
-}
-
-/// Why an image is not there: `reason` is the container's `waiting.reason`.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ImageError {
-    /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, `ImageInspectError`.
-    pub reason: &'static str,
-    pub message: String,
-}
-
-pub trait ImageService: Send + Sync + 'static {
-    /// Makes an image present as `policy` allows; says what was fetched for it, if anything.
-    fn ensure(
-        &self,
-        image: &str,
-        policy: PullPolicy,
-    ) -> impl Future<Output = Result<(Arc<ImageConfig>, Option<Pulled>), ImageError>> + Send;
-
-    /// A present image by its id.
-    fn inspect(&self, image_id: &str) -> impl Future<Output = Result<Arc<ImageConfig>, ImageError>> + Send;
 }
 
 pub trait VolumeService: Send + Sync + 'static {

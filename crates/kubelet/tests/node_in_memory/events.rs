@@ -68,7 +68,11 @@ fn every_event_has_the_kubelets_words() {
             container: "side".into(),
             image: "image".into(),
             image_id: "id".into(),
-            pulled: Some(Pulled { took: Duration::from_millis(1_250), bytes: 42 }),
+            pulled: Some(Pulled {
+                took: Duration::from_millis(1_250),
+                waited: Duration::from_millis(250),
+                bytes: 42,
+            }),
         }),
         image_failed("ErrImageNeverPull"),
         image_failed("InvalidImageName"),
@@ -136,7 +140,7 @@ fn every_event_has_the_kubelets_words() {
         W FailedMount - MountVolume.SetUp failed for volume "v" : why
         W FailedCreatePodSandBox - Failed to create pod sandbox: why
         N Pulling spec.initContainers{side} Pulling image "img"
-        N Pulled spec.initContainers{side} Successfully pulled image "img" in 1.25s (1.25s including waiting). Image size: 42 bytes.
+        N Pulled spec.initContainers{side} Successfully pulled image "img" in 1.25s (1.5s including waiting). Image size: 42 bytes.
         W ErrImageNeverPull spec.containers{main} Container image "img" is not present with pull policy of Never
         W Failed spec.containers{main} Error: ErrImageNeverPull
         W InspectFailed spec.containers{main} why

@@ -16,13 +16,11 @@ use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
 };
-use podspec::{
-    BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, PullPolicy, Volume, VolumeName, WallTime,
-};
+use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, Volume, VolumeName, WallTime};
 use ports::{
-    Clock, ExecIo, ExecResult, ExecSession, ImageError, ImageService, NoObjects, ObjectReader, Observer,
-    PodContext, PortError, RuntimeService, SessionError, StartContainerError, StartedContainer, Streams,
-    VolumeService,
+    Clock, ExecIo, ExecResult, ExecSession, FileSystemBytes, ImageError, ImageOnNode, ImageRequest,
+    ImageService, NoObjects, ObjectReader, Observer, PodContext, PortError, PullObserver, Reclaim, Reclaimed,
+    RuntimeService, SessionError, StartContainerError, StartedContainer, Streams, VolumeService,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -393,9 +391,10 @@ impl FakeNode {
 impl ImageService for FakeNode {
     async fn ensure(
         &self,
-        image: &str,
-        _: PullPolicy,
+        request: &ImageRequest<'_>,
+        _: Arc<dyn PullObserver>,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
+        let image = request.image;
         self.begin(format!("image {image}")).await;
         Ok((self.inspect(image).await?, None))
     }
@@ -406,6 +405,18 @@ impl ImageService for FakeNode {
             return Err(ImageError { reason: "ErrImageNeverPull", message });
         }
         Ok(Arc::new(ImageConfig { id: image_id.to_owned(), cmd: vec!["true".into()], ..Default::default() }))
+    }
+
+    async fn reclaim(&self, _: Reclaim) -> Result<Reclaimed, PortError> {
+        Ok(Reclaimed::default())
+    }
+
+    async fn file_system(&self) -> Result<FileSystemBytes, PortError> {
+        Ok(FileSystemBytes { capacity: 1 << 30, available: 1 << 30 })
+    }
+
+    async fn list(&self) -> Result<Vec<ImageOnNode>, PortError> {
+        Ok(Vec::new())
     }
 }
 

@@ -244,7 +244,9 @@ impl Draft<'_> {
                 let why = with_remedy("FailedCreatePodSandBox", message);
                 self.pod("sandbox_failed", Tone::Bad, format!("cannot make its sandbox: {why}"));
             }
-            Observation::ImageReady { container, pulled: Some(Pulled { took, bytes }), .. } => {
+            Observation::ImageReady {
+                container, pulled: Some(Pulled { took, bytes, waited: _ }), ..
+            } => {
                 let text = format!("image pulled in {} ({bytes} bytes)", short_duration(*took));
                 self.container(container, "image_pulled", Tone::Plain, text);
             }
