@@ -8,6 +8,8 @@ mod host;
 mod import;
 mod layer;
 mod load;
+mod manifest;
+mod platform;
 mod store;
 mod stored;
 mod tar_writer;

@@ -7,7 +7,8 @@ use crate::store::{ConfigError, StoreError};
 use registry::Digest;
 
 use super::members::{MEMBER_NAMES_BYTES_MAX, MEMBERS_MAX};
-use super::{ARCHIVE_BYTES_MAX, BLOB_JSON_BYTES_MAX, DESCRIPTORS_MAX, INDEX_DEPTH_MAX};
+use super::{ARCHIVE_BYTES_MAX, BLOB_JSON_BYTES_MAX};
+use crate::manifest::{DESCRIPTORS_MAX, INDEX_DEPTH_MAX};
 
 /// Names from the archive are quoted: they may hold anything.
 #[derive(Debug, thiserror::Error)]

@@ -74,6 +74,7 @@ impl Store {
             config: image.config_bytes,
             names: image.names,
             digests: image.digests,
+            pulled: None,
         });
         let displaced = adding.publish(&new.collect::<Vec<_>>())?;
         Ok((loaded, displaced))

@@ -6,7 +6,6 @@ mod found;
 mod load;
 mod members;
 mod oci;
-mod platform;
 mod save;
 mod tar_index;
 
@@ -18,10 +17,6 @@ pub use save::{SaveError, SaveFormat};
 const ARCHIVE_BYTES_MAX: u64 = 256 << 30;
 /// Of an index, a manifest or a configuration; the field's tools have the same limit.
 const BLOB_JSON_BYTES_MAX: u64 = 4 << 20;
-/// In all indexes of an archive.
-const DESCRIPTORS_MAX: usize = 10_000;
-/// How many indexes may be above a manifest, `index.json` not counted.
-const INDEX_DEPTH_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
-
 use super::error::ArchiveError;
 use super::found::{FoundImage, FoundLayer, called, parse_config, read_blob, read_json};
 use super::members::Members;
-use super::{DESCRIPTORS_MAX, INDEX_DEPTH_MAX};
 use crate::config::Platform;
+use crate::manifest::{DESCRIPTORS_MAX, Descriptor, Document, INDEX_DEPTH_MAX, LayerRole, Role};
 use registry::Digest;
 
 pub(super) const INDEX: &str = "index.json";
@@ -16,35 +14,6 @@ pub(super) const INDEX: &str = "index.json";
 pub(super) const NAME: &str = "io.containerd.image.name";
 /// By the specification a tag alone; others write a full name.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// What BuildKit says about an image, beside it.
-const ATTESTATION: &str = "vnd.docker.reference.type";
-
-/// The media types of indexes and of manifests.
-pub(super) const INDEXES: [&str; 2] =
-    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
-pub(super) const MANIFESTS: [&str; 2] =
-    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
-const OLD_MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v1+";
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: Option<String>,
-    digest: String,
-    size: u64,
-    platform: Option<Platform>,
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-/// An index or a manifest: some indexes have no media type.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    manifests: Option<Vec<Descriptor>>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-}
-
 /// A manifest and how it was come to.
 #[derive(Clone, Debug)]
 struct Candidate {
@@ -93,19 +62,14 @@ impl Walk<'_> {
         if self.count > DESCRIPTORS_MAX {
             return Err(ArchiveError::TooManyDescriptors);
         }
-        let is_attestation =
-            descriptor.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(ATTESTATION));
-        let media_type = descriptor.media_type.as_deref().unwrap_or_default();
-        if media_type.starts_with(OLD_MANIFESTS) {
-            return Err(ArchiveError::OldManifest { file: descriptor.digest });
-        }
-        let is_index = INDEXES.contains(&media_type);
-        if is_attestation || !(is_index || media_type.is_empty() || MANIFESTS.contains(&media_type)) {
-            return Ok(());
-        }
-        if !is_index {
-            found.push(Candidate { manifest: descriptor, above });
-            return Ok(());
+        match descriptor.role() {
+            Role::OldManifest => return Err(ArchiveError::OldManifest { file: descriptor.digest }),
+            Role::Other => return Ok(()),
+            Role::Manifest => {
+                found.push(Candidate { manifest: descriptor, above });
+                return Ok(());
+            }
+            Role::Index => {}
         }
         if above.len() >= INDEX_DEPTH_MAX {
             return Err(ArchiveError::IndexTooDeep);
@@ -133,13 +97,13 @@ fn choose(
     let mut fitting = Vec::new();
     let mut platforms = BTreeSet::new();
     for candidate in candidates {
-        let declared = candidate.manifest.platform.clone().filter(|platform| !platform.os.is_empty());
         // What is for another platform need not be in the archive.
+        let declared = candidate.manifest.declared_platform();
         if let Some(platform) = declared.filter(|platform| !platform.fits(host)) {
             platforms.insert(platform.to_string());
             continue;
         }
-        let variant = candidate.manifest.platform.clone().unwrap_or_default().variant;
+        let variant = candidate.manifest.variant().to_owned();
         let image = read_manifest(members, names.to_vec(), candidate)?;
         if image.config.platform.fits(host) {
             fitting.push((variant, image));
@@ -178,10 +142,8 @@ fn read_manifest(
 
 fn layer(descriptor: Descriptor) -> Result<FoundLayer, ArchiveError> {
     let (digest, file) = blob(&descriptor.digest)?;
-    let media_type = descriptor.media_type.unwrap_or_default();
-    // Compression is told from the bytes.
-    let is_tar = media_type.contains(".tar") && !media_type.ends_with("+encrypted");
-    if !(is_tar || media_type.is_empty()) {
+    if descriptor.layer_role() == LayerRole::Other {
+        let media_type = descriptor.media_type.unwrap_or_default();
         return Err(ArchiveError::LayerType { file, media_type });
     }
     Ok(FoundLayer { file, digest: Some(digest), bytes: Some(descriptor.size) })

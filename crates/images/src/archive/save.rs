@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{docker, oci};
 use crate::layer::{self, LayerError};
+use crate::manifest;
 use crate::store::{LayerRecord, SelectError, Store, StoreError, chain_ids};
 use crate::tar_writer::TarWriter;
 use registry::Digest;
@@ -113,7 +114,7 @@ impl Store {
         let mut manifests = Vec::new();
         for image in images {
             let manifest = text(&manifest(image));
-            let descriptor = descriptor(oci::MANIFESTS[0], Digest::of(&manifest), manifest.len() as u64);
+            let descriptor = descriptor(manifest::MANIFESTS[0], Digest::of(&manifest), manifest.len() as u64);
             for name in &image.names {
                 let mut named = descriptor.clone();
                 named["annotations"] = json!({oci::NAME: name, oci::REF_NAME: name});
@@ -121,7 +122,7 @@ impl Store {
             }
             manifests.push(manifest);
         }
-        let index = json!({"schemaVersion": 2, "mediaType": oci::INDEXES[0], "manifests": descriptors});
+        let index = json!({"schemaVersion": 2, "mediaType": manifest::INDEXES[0], "manifests": descriptors});
         tar.file("oci-layout", FILE_MODE, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         tar.file(oci::INDEX, FILE_MODE, &text(&index))?;
         for bytes in manifests.iter().chain(images.iter().map(|image| &image.config)) {
@@ -161,7 +162,7 @@ fn manifest(image: &Image) -> Value {
     };
     json!({
         "schemaVersion": 2,
-        "mediaType": oci::MANIFESTS[0],
+        "mediaType": manifest::MANIFESTS[0],
         "config": descriptor("application/vnd.oci.image.config.v1+json", image.id, image.config.len() as u64),
         "layers": image.layers.iter().map(layer).collect::<Vec<_>>(),
     })

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{ArchiveError, INDEX_DEPTH_MAX, LoadOptions, Loaded, SaveError, SaveFormat, Source};
+use super::{ArchiveError, LoadOptions, Loaded, SaveError, SaveFormat, Source};
 use crate::config::Platform;
 use crate::host::tests::Directory;
+use crate::manifest::INDEX_DEPTH_MAX;
 use crate::store::{PodImages, Store};
 use registry::Digest;
 use registry::Reference;

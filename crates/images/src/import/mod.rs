@@ -129,7 +129,7 @@ impl Store {
         let config = config(&options.process.or(files.process), diff_id).to_string().into_bytes();
         let names = vec![options.name.to_string()];
         let loaded = Loaded { id: Digest::of(&config), names: names.clone() };
-        let displaced = adding.publish(&[NewImage { config, names, digests: Vec::new() }])?;
+        let displaced = adding.publish(&[NewImage { config, names, digests: Vec::new(), pulled: None }])?;
         Ok((loaded, displaced))
     }
 }

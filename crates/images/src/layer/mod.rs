@@ -30,9 +30,7 @@ pub use error::{LayerError, Refusal};
 pub(crate) use pack::pack;
 pub(crate) use repack::repack;
 pub(crate) use settle::settle;
-#[cfg(test)]
-pub(crate) use unpack::Unpacked;
-pub(crate) use unpack::{Limits, unpack};
+pub(crate) use unpack::{Limits, Unpacked, unpack};
 
 /// How many bytes are read or copied at once.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -30,6 +30,10 @@ pub(crate) struct Entry {
     /// Of the manifest it came with and of the indexes above that; `REPOSITORY@DIGEST` is one of these.
     #[serde(default)]
     pub(crate) digests: Vec<Digest>,
+    /// What a registry answered with when it was asked for this name: one of `digests`. None of an image that was
+    /// loaded or imported, which no registry may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pulled: Option<Digest>,
 }
 
 /// Which file it was that was read: a rename makes it another one.
@@ -107,7 +111,7 @@ mod tests {
     use registry::Reference;
 
     fn entry(text: &str) -> Entry {
-        Entry { image: Digest::of(text.as_bytes()), digests: vec![Digest::of(b"manifest")] }
+        Entry { image: Digest::of(text.as_bytes()), digests: vec![Digest::of(b"manifest")], pulled: None }
     }
 
     #[test]

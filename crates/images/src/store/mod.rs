@@ -15,6 +15,7 @@ mod merged;
 mod remove;
 mod select;
 mod staging;
+mod unpacked;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
