@@ -1,9 +1,32 @@
-//! Which endpoints stand for the host of a reference: mirrors and the host itself, as `hosts.toml` of containerd
-//! has them, with CAs and client certificates also where docker and podman look for them.
+//! Which endpoints stand for the host of a reference, by the configuration that is there for containerd, docker
+//! and podman. Two questions, and each is answered by the first directory that says something about it:
+//!
+//! * *Who is asked?* `DIR/HOST/hosts.toml`; when no directory has one for this host, `DIR/_default/hosts.toml`; else the
+//!   host itself. HOST is written `x.io_5000_` or `x.io:5000` when there is a port.
+//! * *Who is trusted as the one that is asked?* `ca` and `client` of its entry in `hosts.toml`; else `*.crt`, and `NAME.cert` with
+//!   `NAME.key`, in `DIR/HOST/`, where HOST is the one that is asked: a mirror's are in a directory of the mirror's.
+//!
+//! So a `hosts.toml` for containerd does not hide the CA that was put down for docker. The roots of the system are always
+//! trusted, too. All is read anew for each pull; what is wrong in it is an error for this one host.
+
+mod certificates;
+mod duration;
+mod file;
+mod url;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use certificates::{CertificateFiles, is_absent, read_ca, read_identity, read_small, unreadable};
+use file::{Entry, HostsFile};
+use url::Url;
+
+const HOSTS_TOML_BYTES_MAX: u64 = 256 << 10;
+const DEFAULT_DIRECTORY: &str = "_default";
+const DOCKER_HUB: &str = "docker.io";
+/// Who answers for it.
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 
 /// The directories of this machine's configuration of registries; read anew for each pull.
 #[derive(Clone, Debug)]
@@ -78,32 +101,130 @@ pub struct HostsError {
 }
 
 impl Hosts {
-    /// Of the first of `dirs` on.
+    /// What an earlier one of `dirs` says counts.
     #[must_use]
     pub fn new(dirs: Vec<PathBuf>) -> Self {
         Self { dirs }
     }
 
-    /// The endpoints for the images of `domain`, in the order in which they are to be asked: mirrors, then
-    /// the host itself, which is registry-1.docker.io for docker.io.
+    /// The endpoints for the images of `domain`, the host of a reference, in the order in which they are to
+    /// be asked: mirrors, then the host itself, which is registry-1.docker.io for docker.io. Reads a few small
+    /// files.
     ///
     /// # Errors
     /// When what is configured for this host cannot be used.
     pub fn endpoints(&self, domain: &str) -> Result<Vec<Endpoint>, HostsError> {
-        debug_assert!(self.dirs.len() < 64, "directories are the engine's own");
-        let host = if domain == "docker.io" { "registry-1.docker.io" } else { domain };
-        Ok(vec![Endpoint {
-            url: format!("https://{host}/v2"),
-            can_resolve: true,
-            can_pull: true,
-            or_plain_http: is_loopback(domain),
-            tls: Tls::default(),
-            headers: vec![],
-            is_mirror: false,
-            namespace: None,
-            connect_timeout: None,
-        }])
+        let Some(file) = self.hosts_file(domain)? else {
+            return Ok(vec![self.host_itself(domain, None)?]);
+        };
+        let mirrors = file.mirrors.iter().map(|(url, entry)| self.endpoint(domain, url, entry, true));
+        let mut endpoints = mirrors.collect::<Result<Vec<_>, _>>()?;
+        endpoints.push(match &file.server {
+            Some(server) => self.endpoint(domain, server, &file.own, false)?,
+            None => self.host_itself(domain, Some(&file.own))?,
+        });
+        Ok(endpoints)
     }
+
+    fn host_itself(&self, domain: &str, entry: Option<&Entry>) -> Result<Endpoint, HostsError> {
+        let host = if domain == DOCKER_HUB { DOCKER_HUB_HOST } else { domain };
+        let mut endpoint =
+            self.endpoint(domain, &Url::of_host(host), entry.unwrap_or(&Entry::EVERYTHING), false)?;
+        endpoint.or_plain_http = is_loopback(domain);
+        Ok(endpoint)
+    }
+
+    fn endpoint(
+        &self,
+        domain: &str,
+        url: &Url,
+        entry: &Entry,
+        is_mirror: bool,
+    ) -> Result<Endpoint, HostsError> {
+        let is_hub = domain == DOCKER_HUB && url.authority == DOCKER_HUB_HOST;
+        let namespace = (url.authority != domain && !is_hub).then(|| domain.to_owned());
+        Ok(Endpoint {
+            url: url.api(entry.override_path),
+            can_resolve: entry.can_resolve,
+            can_pull: entry.can_pull,
+            or_plain_http: false,
+            tls: if url.is_tls { self.tls(url, entry, is_hub)? } else { Tls::default() },
+            headers: entry.headers.clone(),
+            is_mirror,
+            namespace,
+            connect_timeout: entry.connect_timeout,
+        })
+    }
+
+    fn tls(&self, url: &Url, entry: &Entry, is_hub: bool) -> Result<Tls, HostsError> {
+        let mut found = None;
+        if entry.ca.is_empty() && entry.client.is_none() {
+            found = self.certificates(&url.authority)?;
+            if found.is_none() && is_hub {
+                found = self.certificates(DOCKER_HUB)?;
+            }
+        }
+        let CertificateFiles { ca, client } = found.unwrap_or_default();
+        Ok(Tls {
+            ca: read_ca(if entry.ca.is_empty() { &ca } else { &entry.ca })?,
+            identity: entry.client.as_ref().or(client.as_ref()).map(read_identity).transpose()?,
+            skip_verify: entry.skip_verify,
+        })
+    }
+
+    fn certificates(&self, host: &str) -> Result<Option<CertificateFiles>, HostsError> {
+        for directory in self.directories(&spellings(host)) {
+            if let Some(found) = certificates::find(&directory)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hosts_file(&self, domain: &str) -> Result<Option<HostsFile>, HostsError> {
+        let default = [DEFAULT_DIRECTORY.to_owned()];
+        for directory in self.directories(&spellings(domain)).chain(self.directories(&default)) {
+            let path = directory.join("hosts.toml");
+            if let Some(text) = read_text(&path)? {
+                return HostsFile::parse(&path, &text).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn directories(&self, names: &[String]) -> impl Iterator<Item = PathBuf> {
+        let directories: Vec<_> =
+            self.dirs.iter().flat_map(|dir| names.iter().map(|name| dir.join(name))).collect();
+        directories.into_iter()
+    }
+}
+
+/// `None` when it is not there, or has nothing in it.
+fn read_text(path: &Path) -> Result<Option<String>, HostsError> {
+    match path.symlink_metadata() {
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+        Ok(_) => {}
+    }
+    let bytes = read_small(path, HOSTS_TOML_BYTES_MAX)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let problem = || "is not UTF-8".to_owned();
+    let text = String::from_utf8(bytes);
+    text.map(Some).map_err(|_| HostsError { path: path.to_owned(), line: None, problem: problem() })
+}
+
+/// The names a directory of a host may have; the first wins. None for what is no host, whatever directory
+/// that might lead to.
+fn spellings(host: &str) -> Vec<String> {
+    if !crate::reference::is_domain(host) {
+        return vec![];
+    }
+    let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let underscored = port.filter(|(name, _)| !name.starts_with('[') || name.ends_with(']'));
+    let underscored = underscored.map(|(name, port)| format!("{name}_{port}_"));
+    underscored.into_iter().chain([host.to_owned()]).collect()
 }
 
 /// `localhost`, or an address of the loopback, with or without a port.
@@ -116,24 +237,4 @@ fn is_loopback(domain: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Hosts;
-
-    #[test]
-    fn without_configuration_a_host_stands_for_itself() {
-        for (domain, url, or_plain_http) in [
-            ("docker.io", "https://registry-1.docker.io/v2", false),
-            ("ghcr.io", "https://ghcr.io/v2", false),
-            ("x.io:5000", "https://x.io:5000/v2", false),
-            ("localhost:5000", "https://localhost:5000/v2", true),
-            ("127.9.0.1:5000", "https://127.9.0.1:5000/v2", true),
-            ("[::1]:5000", "https://[::1]:5000/v2", true),
-            ("[::2]", "https://[::2]/v2", false),
-            ("127.0.0.1.evil.io", "https://127.0.0.1.evil.io/v2", false),
-        ] {
-            let endpoints = Hosts::new(vec![]).endpoints(domain).unwrap();
-            assert_eq!(endpoints.len(), 1, "{domain}");
-            assert_eq!((endpoints[0].url.as_str(), endpoints[0].or_plain_http), (url, or_plain_http));
-        }
-    }
-}
+mod tests;

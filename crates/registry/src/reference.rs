@@ -123,7 +123,7 @@ fn split_suffix(text: &str, separator: char) -> (&str, Option<&str>) {
 }
 
 /// Host name or IPv4 address, or IPv6 address in brackets, with an optional port.
-fn is_domain(domain: &str) -> bool {
+pub(crate) fn is_domain(domain: &str) -> bool {
     let (host, port) = match domain.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((address, port)) => {
             let is_address =
