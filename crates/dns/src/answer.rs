@@ -2,10 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, NS, PTR, SOA, SRV, TXT};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use podspec::PortProtocol;
 
-use crate::message::{Code, Data, INTERNET, Record, kind};
-use crate::name::Name;
+use crate::name;
 use crate::zone::{Endpoint, Held, LeadsTo, Port, Service, Zone};
 
 /// Of every record of the zone, in seconds: as long as what has changed may still be believed.
@@ -32,16 +34,16 @@ pub(crate) enum Answer {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Records {
-    pub(crate) code: Code,
+    pub(crate) code: ResponseCode,
     pub(crate) answers: Vec<Record>,
     pub(crate) additional: Vec<Record>,
     /// What says how long a name or record that is not there may be remembered as such.
-    pub(crate) negative: Option<Record>,
+    pub(crate) negative: Vec<Record>,
 }
 
 /// Answers to `name`. `turn` says which of several equal records comes first.
-pub(crate) fn answer(zone: &Zone, name: &Name, class: u16, wanted: u16, turn: usize) -> Answer {
-    if class != INTERNET {
+pub(crate) fn answer(zone: &Zone, name: &Name, class: DNSClass, wanted: RecordType, turn: usize) -> Answer {
+    if class != DNSClass::IN {
         return Answer::Refused;
     }
     let held = zone.read();
@@ -55,11 +57,11 @@ pub(crate) fn answer(zone: &Zone, name: &Name, class: u16, wanted: u16, turn: us
                 return Answer::Records(records);
             }
             Looked::Alias(target) if aliases.len() < ALIASES_MAX => {
-                aliases.push(record(&name, Data::Cname(target.clone())));
+                aliases.push(record(&name, RData::CNAME(CNAME(target.clone()))));
                 name = target;
             }
             Looked::Alias(_) => {
-                let records = Records { code: Code::ServerFailure, ..Records::of(aliases) };
+                let records = Records { code: ResponseCode::ServFail, ..Records::of(aliases) };
                 return Answer::Records(records);
             }
             Looked::Elsewhere if aliases.is_empty() => return Answer::Elsewhere,
@@ -76,7 +78,7 @@ enum Looked {
 
 impl Records {
     fn of(answers: Vec<Record>) -> Self {
-        Self { code: Code::NoError, answers, additional: Vec::new(), negative: None }
+        Self { code: ResponseCode::NoError, answers, additional: Vec::new(), negative: Vec::new() }
     }
 }
 
@@ -84,7 +86,7 @@ struct Look<'a> {
     zone: &'a Zone,
     held: &'a Held,
     name: &'a Name,
-    wanted: u16,
+    wanted: RecordType,
     turn: usize,
 }
 
@@ -99,7 +101,7 @@ impl Look<'_> {
         let Some(texts) = texts else { return self.no_such_name() };
         match texts[..] {
             [] => self.apex(),
-            ["dns-version"] => self.some(kind::TXT, Data::Txt(SCHEMA)),
+            ["dns-version"] => self.some(RecordType::TXT, RData::TXT(TXT::new(vec![SCHEMA.to_owned()]))),
             ["svc" | "pod"] => self.nothing(),
             [namespace, "svc" | "pod"] if self.held.has_namespace(namespace) => self.nothing(),
             [address, namespace, "pod"] if self.held.has_namespace(namespace) => self.pod(address),
@@ -118,9 +120,9 @@ impl Look<'_> {
 
     /// The labels before the domain's.
     fn labels_below(&self) -> Option<Vec<&[u8]>> {
-        let labels: Vec<&[u8]> = self.name.labels().collect();
-        let below = labels.len().checked_sub(self.zone.domain.labels().count())?;
-        let is_below = labels[below..].iter().copied().eq(self.zone.domain.labels());
+        let labels: Vec<&[u8]> = self.name.iter().collect();
+        let below = labels.len().checked_sub(self.zone.domain.iter().count())?;
+        let is_below = labels[below..].iter().copied().eq(self.zone.domain.iter());
         is_below.then(|| labels[..below].to_vec())
     }
 
@@ -138,17 +140,17 @@ impl Look<'_> {
     }
 
     fn apex(&self) -> Looked {
-        let Some(server) = self.zone.service_name("kube-system", "kube-dns") else { return self.nothing() };
+        let server = &self.zone.server;
         match self.wanted {
-            kind::SOA => Looked::Found(Records::of(vec![self.soa(&self.zone.domain)])),
-            kind::NS => {
-                let mut records = Records::of(vec![record(self.name, Data::Ns(server.clone()))]);
+            RecordType::SOA => Looked::Found(Records::of(vec![self.soa(&self.zone.domain)])),
+            RecordType::NS => {
+                let mut records = Records::of(vec![record(self.name, RData::NS(NS(server.clone())))]);
                 if let Some(service) = self.held.service("kube-system", "kube-dns") {
-                    records.additional = addresses(&server, service.cluster_ips().iter());
+                    records.additional = addresses(server, service.cluster_ips().iter());
                 }
                 Looked::Found(records)
             }
-            kind::ANY => self.everything(),
+            RecordType::ANY => self.everything(),
             _ => self.nothing(),
         }
     }
@@ -168,33 +170,33 @@ impl Look<'_> {
     }
 
     fn reverse(&self, reverse: &Reverse) -> Looked {
-        let zone = Name::parse(reverse.zone).unwrap_or_else(|| self.zone.domain.clone());
         let absent = |code| {
-            let negative = Some(self.soa(&zone));
+            let zone = name::parse(reverse.zone).unwrap_or_else(|| self.zone.domain.clone());
+            let negative = vec![self.soa(&zone)];
             Looked::Found(Records { code, negative, ..Records::of(Vec::new()) })
         };
         let Some(address) = reverse.address else { return Looked::Elsewhere };
         let names: Vec<&Name> = self.held.names_of(address).collect();
         match (names.is_empty(), self.held.is_ours(address)) {
-            (true, true) => absent(Code::NoSuchName),
+            (true, true) => absent(ResponseCode::NXDomain),
             (true, false) => Looked::Elsewhere,
-            _ if self.wanted == kind::PTR => {
-                let records = names.iter().map(|&name| record(self.name, Data::Ptr(name.clone())));
+            _ if self.wanted == RecordType::PTR => {
+                let records = names.iter().map(|&name| record(self.name, RData::PTR(PTR(name.clone()))));
                 Looked::Found(Records::of(records.collect()))
             }
-            _ if self.wanted == kind::ANY => self.everything(),
-            _ => absent(Code::NoError),
+            _ if self.wanted == RecordType::ANY => self.everything(),
+            _ => absent(ResponseCode::NoError),
         }
     }
 
     /// The addresses of the family that is asked for.
     fn addresses<'a>(&self, all: impl Iterator<Item = &'a IpAddr>) -> Looked {
         let wanted = |ip: &&IpAddr| match self.wanted {
-            kind::A => ip.is_ipv4(),
-            kind::AAAA => ip.is_ipv6(),
+            RecordType::A => ip.is_ipv4(),
+            RecordType::AAAA => ip.is_ipv6(),
             _ => false,
         };
-        if self.wanted == kind::ANY {
+        if self.wanted == RecordType::ANY {
             return self.everything();
         }
         let mut answers = addresses(self.name, all.filter(wanted));
@@ -206,40 +208,44 @@ impl Look<'_> {
         Looked::Found(Records::of(answers))
     }
 
-    fn some(&self, of: u16, data: Data) -> Looked {
+    fn some(&self, of: RecordType, data: RData) -> Looked {
         match self.wanted {
             wanted if wanted == of => Looked::Found(Records::of(vec![record(self.name, data)])),
-            kind::ANY => self.everything(),
+            RecordType::ANY => self.everything(),
             _ => self.nothing(),
         }
     }
 
     /// A question for everything is answered with next to nothing (RFC 8482), so nobody is flooded with answers.
     fn everything(&self) -> Looked {
-        Looked::Found(Records::of(vec![record(self.name, Data::Hinfo("RFC8482"))]))
+        Looked::Found(Records::of(vec![record(
+            self.name,
+            RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new())),
+        )]))
     }
 
     fn nothing(&self) -> Looked {
-        if self.wanted == kind::ANY {
+        if self.wanted == RecordType::ANY {
             return self.everything();
         }
-        self.negative(Code::NoError)
+        self.negative(ResponseCode::NoError)
     }
 
     fn no_such_name(&self) -> Looked {
-        self.negative(Code::NoSuchName)
+        self.negative(ResponseCode::NXDomain)
     }
 
-    fn negative(&self, code: Code) -> Looked {
-        let negative = Some(self.soa(&self.zone.domain));
+    fn negative(&self, code: ResponseCode) -> Looked {
+        let negative = vec![self.soa(&self.zone.domain)];
         Looked::Found(Records { code, negative, ..Records::of(Vec::new()) })
     }
 
     fn soa(&self, owner: &Name) -> Record {
-        let domain = &self.zone.domain;
-        let named = |label| domain.under(label).unwrap_or_else(|| domain.clone());
-        let server = self.zone.service_name("kube-system", "kube-dns").unwrap_or_else(|| named("ns"));
-        record(owner, Data::Soa { server, contact: named("hostmaster"), serial: self.zone.serial() })
+        let Zone { server, contact, .. } = self.zone;
+        let serial = self.zone.serial();
+        // Nobody transfers the zone; the last is how long a name that is not there may be remembered.
+        let soa = SOA::new(server.clone(), contact.clone(), serial, 7_200, 1_800, 86_400, TTL);
+        record(owner, RData::SOA(soa))
     }
 }
 
@@ -253,14 +259,16 @@ impl Service {
 
     fn find(&self, look: &Look<'_>, name: &Name) -> Looked {
         match &self.leads_to {
-            LeadsTo::Elsewhere(target) => match Name::parse(target) {
-                Some(target) if look.wanted == kind::CNAME => look.some(kind::CNAME, Data::Cname(target)),
-                Some(_) if look.wanted == kind::ANY => look.everything(),
+            LeadsTo::Elsewhere(target) => match name::parse(target) {
+                Some(target) if look.wanted == RecordType::CNAME => {
+                    look.some(RecordType::CNAME, RData::CNAME(CNAME(target)))
+                }
+                Some(_) if look.wanted == RecordType::ANY => look.everything(),
                 Some(target) => Looked::Alias(target),
                 None => look.no_such_name(),
             },
             LeadsTo::Endpoints if self.endpoints.is_empty() => look.no_such_name(),
-            _ if look.wanted == kind::SRV => self.ports_found(look, name, |_| true),
+            _ if look.wanted == RecordType::SRV => self.ports_found(look, name, |_| true),
             LeadsTo::Addresses(addresses) => look.addresses(addresses.iter()),
             LeadsTo::Endpoints => look.addresses(self.endpoints.iter().map(|endpoint| &endpoint.address)),
         }
@@ -290,7 +298,7 @@ impl Service {
             return look.no_such_name();
         }
         match look.wanted {
-            kind::SRV => self.ports_found(look, name, is_meant),
+            RecordType::SRV => self.ports_found(look, name, is_meant),
             _ => look.nothing(),
         }
     }
@@ -300,7 +308,7 @@ impl Service {
         let mut found: Vec<(Name, u16, Vec<IpAddr>)> = Vec::new();
         if let LeadsTo::Endpoints = self.leads_to {
             for endpoint in &self.endpoints {
-                let Some(target) = name.under(&endpoint.label()) else { continue };
+                let Some(target) = name::under(name, &endpoint.label()) else { continue };
                 for port in endpoint.ports.iter().filter(|port| is_meant(port)) {
                     match found.iter_mut().find(|(known, number, _)| (known, *number) == (&target, port.port))
                     {
@@ -323,7 +331,7 @@ impl Service {
             records.additional.extend(
                 more.into_iter().filter(|more| !records.additional.contains(more)).collect::<Vec<_>>(),
             );
-            records.answers.push(record(look.name, Data::Srv { weight, port, target }));
+            records.answers.push(record(look.name, RData::SRV(SRV::new(0, weight, port, target))));
         }
         Looked::Found(records)
     }
@@ -345,14 +353,14 @@ fn is_called(protocol: PortProtocol, text: &str) -> bool {
     name == text
 }
 
-fn record(owner: &Name, data: Data) -> Record {
-    Record { owner: owner.clone(), ttl: TTL, data }
+fn record(owner: &Name, data: RData) -> Record {
+    Record::from_rdata(owner.clone(), TTL, data)
 }
 
 fn addresses<'a>(owner: &Name, all: impl Iterator<Item = &'a IpAddr>) -> Vec<Record> {
     let data = |ip: &IpAddr| match *ip {
-        IpAddr::V4(ip) => Data::A(ip),
-        IpAddr::V6(ip) => Data::Aaaa(ip),
+        IpAddr::V4(ip) => RData::A(A(ip)),
+        IpAddr::V6(ip) => RData::AAAA(AAAA(ip)),
     };
     all.map(|ip| record(owner, data(ip))).collect()
 }
@@ -365,7 +373,7 @@ struct Reverse {
 
 /// The address that a name below `in-addr.arpa` or `ip6.arpa` is of.
 fn reverse(name: &Name) -> Option<Reverse> {
-    let labels: Vec<&[u8]> = name.labels().collect();
+    let labels: Vec<&[u8]> = name.iter().collect();
     match labels[..] {
         [ref digits @ .., b"in-addr", b"arpa"] => {
             let octet = |label: &&[u8]| std::str::from_utf8(label).ok()?.parse::<u8>().ok();

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::message::{self, HEADER_BYTES, Record, RecordAt, Records, Section, kind};
-use crate::name::Name;
+use hickory_proto::op::{Header, Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+
+use crate::message;
 
 /// Answers that are kept are at most twice as many.
 const GENERATION_MAX: usize = 1_024;
@@ -18,97 +21,90 @@ const KEPT_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub(crate) name: Name,
-    pub(crate) kind: u16,
+    pub(crate) kind: RecordType,
     pub(crate) dnssec: bool,
     pub(crate) checking_disabled: bool,
 }
 
-/// An answer of a resolver, without what EDNS added to it.
+/// An answer of a resolver. It is kept as it came, which is a tenth of what it is when it is read.
 #[derive(Debug)]
 pub(crate) struct Response {
     body: Vec<u8>,
-    records: Vec<RecordAt>,
+    code: ResponseCode,
+    is_truncated: bool,
     came: Instant,
     lasts: Duration,
 }
 
 impl Response {
     /// `None`: it cannot be read, or is not an answer to this question.
-    pub(crate) fn read(mut body: Vec<u8>, key: &Key, now: Instant) -> Option<Self> {
-        let (name, end) = Name::read(&body, HEADER_BYTES)?;
-        let is_plain = end - HEADER_BYTES == name.wire().len();
-        let is_asked = (&name, message::word(&body, end)) == (&key.name, key.kind);
-        if !message::is_response(&body) || message::word(&body, 4) != 1 || !is_plain || !is_asked {
+    pub(crate) fn read(body: Vec<u8>, key: &Key, now: Instant) -> Option<Self> {
+        let message = read(&body)?;
+        let question = message.queries.first()?;
+        if (&question.name, question.query_type) != (&key.name, key.kind) {
             return None;
         }
-        body.get(..end + 4)?;
-        let mut records = Vec::new();
-        let mut additional = 0;
-        for record in Records::new(&body, end + 4) {
-            let record = record?;
-            if record.kind == kind::OPT {
-                break;
-            }
-            additional += u16::from(record.section == Section::Additional);
-            records.push(record);
-        }
-        // Whatever follows the OPT record nobody needs.
-        body.truncate(records.last().map_or(end + 4, |record| record.end));
-        message::set(&mut body, Section::Additional as usize, additional);
-        let lasts = lasts(&body, &records);
-        Some(Self { body, records, came: now, lasts })
+        let (code, is_truncated) = (message.response_code, message.truncation);
+        Some(Self { lasts: lasts(&message), body, code, is_truncated, came: now })
     }
 
-    pub(crate) fn code(&self) -> u16 {
-        message::code_of(&self.body)
+    pub(crate) fn code(&self) -> ResponseCode {
+        self.code
     }
 
     pub(crate) fn is_truncated(&self) -> bool {
-        message::is_truncated(&self.body)
+        self.is_truncated
     }
 
-    /// The message with the time that is left of each record, and where its answers end.
-    pub(crate) fn aged(&self, now: Instant) -> (Vec<u8>, Vec<usize>) {
-        let age = self.age(now);
-        let mut body = self.body.clone();
-        let mut ends = Vec::new();
-        for record in &self.records {
-            let ttl = record.ttl.saturating_sub(age);
-            body[record.ttl_at..record.ttl_at + 4].copy_from_slice(&ttl.to_be_bytes());
-            if record.section == Section::Answer {
-                ends.push(record.end);
+    /// The message with the time that is left of each record.
+    pub(crate) fn message(&self, now: Instant) -> Option<Message> {
+        let age = u32::try_from(now.saturating_duration_since(self.came).as_secs()).unwrap_or(u32::MAX);
+        let mut message = read(&self.body)?;
+        for section in [&mut message.answers, &mut message.authorities, &mut message.additionals] {
+            for record in section {
+                record.decrement_ttl(age);
             }
         }
-        (body, ends)
-    }
-
-    /// The records of a section.
-    pub(crate) fn records(&self, section: Section, now: Instant) -> impl Iterator<Item = Record> {
-        let age = self.age(now);
-        let records = self.records.iter().filter(move |record| record.section == section);
-        records.filter_map(move |record| record.record(&self.body, record.ttl.saturating_sub(age)))
-    }
-
-    fn age(&self, now: Instant) -> u32 {
-        u32::try_from(now.saturating_duration_since(self.came).as_secs()).unwrap_or(u32::MAX)
+        Some(message)
     }
 }
 
+fn read(body: &[u8]) -> Option<Message> {
+    let mut decoder = BinDecoder::new(body);
+    let Header { metadata, counts } = Header::read(&mut decoder).ok()?;
+    let mut message = Message::new(metadata.id, MessageType::Response, metadata.op_code);
+    if metadata.message_type != MessageType::Response {
+        return None;
+    }
+    message.metadata = metadata;
+    message.add_query(message::question(&mut decoder, &counts)?);
+    let mut records = |count: u16, is_additional| {
+        Message::read_records(&mut decoder, count.into(), is_additional, OpCode::Query).ok()
+    };
+    message.answers = records(counts.answers, false)?.0;
+    message.authorities = records(counts.authorities, false)?.0;
+    // A record after the OPT record has to be readable, too.
+    let (additionals, edns, _) = records(counts.additionals, true)?;
+    message.additionals = additionals;
+    if let Some(edns) = edns {
+        message.metadata.response_code = ResponseCode::from(edns.rcode_high(), message.response_code.low());
+    }
+    Some(message)
+}
+
 /// The least of what its records say; of a negative one, what its SOA record says (RFC 2308).
-fn lasts(body: &[u8], records: &[RecordAt]) -> Duration {
-    const NO_SUCH_NAME: u16 = 3;
-    let code = message::code_of(body);
-    let has_answers = records.iter().any(|record| record.section == Section::Answer);
-    let seconds = if code == 0 && has_answers {
-        records.iter().map(|record| record.ttl).min()
-    } else if code == 0 || code == NO_SUCH_NAME {
-        let soa = records.iter().find(|record| record.kind == kind::SOA);
-        soa.and_then(|soa| {
-            let minimum = body.get(soa.data..soa.end)?.last_chunk::<4>()?;
-            Some(soa.ttl.min(u32::from_be_bytes(*minimum)))
-        })
-    } else {
-        None
+fn lasts(message: &Message) -> Duration {
+    let seconds = match message.response_code {
+        ResponseCode::NoError if !message.answers.is_empty() => {
+            message.all_sections().map(|record| record.ttl).min()
+        }
+        ResponseCode::NoError | ResponseCode::NXDomain => {
+            message.all_sections().find_map(|record| match &record.data {
+                RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+                _ => None,
+            })
+        }
+        _ => None,
     };
     Duration::from_secs(seconds.unwrap_or(0).into()).min(KEPT_MAX)
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RecordType};
 use tokio::sync::watch;
 
 use crate::cache::{Cache, Key, Response};
-use crate::message::kind;
-use crate::name::Name;
 use crate::resolvers::{List, Resolvers};
 use crate::upstream;
 
@@ -16,8 +16,6 @@ use crate::upstream;
 const QUESTIONS_MAX: usize = 512;
 /// How long a resolver may take for the first try and the second. Clients give up after five seconds.
 const TRIES: [Duration; 2] = [Duration::from_millis(1_000), Duration::from_millis(1_500)];
-const NO_ERROR: u16 = 0;
-const NO_SUCH_NAME: u16 = 3;
 /// Nobody reads the same line more often.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -115,7 +113,7 @@ impl Forwarder {
                 match tokio::time::timeout(patience, upstream::ask(resolver.address, key)).await {
                     Ok(Ok(response)) => {
                         resolver.answered();
-                        if matches!(response.code(), NO_ERROR | NO_SUCH_NAME) {
+                        if matches!(response.code(), ResponseCode::NoError | ResponseCode::NXDomain) {
                             return Ok(Arc::new(response));
                         }
                         said = Some(response);
@@ -136,7 +134,7 @@ impl Forwarder {
     fn look_for_circles(self: &Arc<Self>, list: &Arc<List>) {
         for (index, resolver) in list.resolvers.iter().enumerate() {
             let Some(name) = list.probe(index) else { continue };
-            let key = Key { name, kind: kind::HINFO, dnssec: false, checking_disabled: false };
+            let key = Key { name, kind: RecordType::HINFO, dnssec: false, checking_disabled: false };
             let address = resolver.address;
             tokio::spawn(async move {
                 // What is answered does not matter, only who is asked.

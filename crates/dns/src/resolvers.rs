@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use hickory_proto::rr::Name;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use crate::name::Name;
+use crate::name;
 
 /// As many as C libraries ask.
 const RESOLVERS_MAX: usize = 3;
@@ -100,7 +101,7 @@ impl Resolvers {
         let mut random = [0; 8];
         // getrandom(2) gives so few bytes whole once the kernel has any, which it had long before this program.
         let _ = getrandom(&mut random, GetRandomFlags::empty());
-        let probe = Name::parse(&format!("{:016x}.loop", u64::from_be_bytes(random)));
+        let probe = name::parse(&format!("{:016x}.loop", u64::from_be_bytes(random)));
         List { resolvers: addresses.into_iter().map(Resolver::new).collect(), probe }
     }
 }
@@ -108,7 +109,7 @@ impl Resolvers {
 impl List {
     /// The name that shows whether what this resolver is asked comes back.
     pub(crate) fn probe(&self, index: usize) -> Option<Name> {
-        self.probe.as_ref()?.under(&index.to_string())
+        name::under(self.probe.as_ref()?, &index.to_string())
     }
 
     /// The resolver through which this question of ours came back.
@@ -179,7 +180,7 @@ impl Resolvers {
         let resolvers = Self::new(PathBuf::from("/nonexistent"), Vec::new());
         let list = List {
             resolvers: addresses.iter().copied().map(Resolver::new).collect(),
-            probe: Name::parse("0123456789abcdef.loop"),
+            probe: name::parse("0123456789abcdef.loop"),
         };
         *resolvers.known.lock().unwrap() = Some((None, Arc::new(list)));
         resolvers

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, Record};
+
 use crate::answer::{Answer, Records, answer};
 use crate::cache::{Key, Response};
 use crate::forward::{Forwarder, NoAnswer};
-use crate::message::{self, Code, MESSAGE_BYTES_MAX, NoQuery, Query, Record, Reply, Section};
-use crate::name::Name;
+use crate::message::{MESSAGE_BYTES_MAX, NoQuery, Query};
 use crate::zone::Zone;
 
 /// Answers messages, whichever way they came.
@@ -45,20 +47,18 @@ impl Answers {
         let query = match Query::read(message) {
             Ok(query) => query,
             Err(NoQuery::Ignored) => return Handled::Ignored,
-            Err(NoQuery::Answered { id, flags, code }) => {
-                return Handled::Answer(message::refusal(id, flags, code));
-            }
+            Err(NoQuery::Answered(answer)) => return Handled::Answer(answer),
         };
         let bytes_max = way.bytes_max(&query);
         match self.look(&query) {
-            Answer::Records(records) => Handled::Answer(write(&query, &records, bytes_max)),
-            Answer::Refused => Handled::Answer(failure(&query, Code::Refused)),
+            Answer::Records(records) => Handled::Answer(write(&query, records, bytes_max)),
+            Answer::Refused => Handled::Answer(failure(&query, ResponseCode::Refused)),
             Answer::Elsewhere => match self.forwarder.cached(&key(&query, &query.name)) {
                 Some(response) => Handled::Answer(relay(&query, &response, bytes_max)),
                 None => Handled::Wait,
             },
             Answer::Alias { aliases, name } => match self.forwarder.cached(&key(&query, &name)) {
-                Some(response) => Handled::Answer(behind(&query, &aliases, Ok(response), bytes_max)),
+                Some(response) => Handled::Answer(behind(&query, aliases, Ok(response), bytes_max)),
                 None => Handled::Wait,
             },
         }
@@ -69,27 +69,27 @@ impl Answers {
         let query = Query::read(message).ok()?;
         let bytes_max = way.bytes_max(&query);
         match self.look(&query) {
-            Answer::Records(records) => Some(write(&query, &records, bytes_max)),
-            Answer::Refused => Some(failure(&query, Code::Refused)),
+            Answer::Records(records) => Some(write(&query, records, bytes_max)),
+            Answer::Refused => Some(failure(&query, ResponseCode::Refused)),
             Answer::Elsewhere => match self.forwarder.resolve(&key(&query, &query.name)).await {
                 Ok(response) => Some(relay(&query, &response, bytes_max)),
-                Err(NoAnswer) => Some(failure(&query, Code::ServerFailure)),
+                Err(NoAnswer) => Some(failure(&query, ResponseCode::ServFail)),
             },
             Answer::Alias { aliases, name } => {
                 let outcome = self.forwarder.resolve(&key(&query, &name)).await;
-                Some(behind(&query, &aliases, outcome, bytes_max))
+                Some(behind(&query, aliases, outcome, bytes_max))
             }
         }
     }
 
-    fn look(&self, query: &Query<'_>) -> Answer {
+    fn look(&self, query: &Query) -> Answer {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        answer(&self.zone, &query.name, query.class, query.kind, turn)
+        answer(&self.zone, &query.name, query.question.query_class, query.kind(), turn)
     }
 }
 
 impl Way {
-    fn bytes_max(self, query: &Query<'_>) -> usize {
+    fn bytes_max(self, query: &Query) -> u16 {
         match self {
             Self::Datagram => query.datagram_bytes_max(),
             Self::Stream => MESSAGE_BYTES_MAX,
@@ -99,60 +99,52 @@ impl Way {
 
 /// That too much is being asked at once.
 pub(crate) fn too_much(message: &[u8]) -> Option<Vec<u8>> {
-    Some(failure(&Query::read(message).ok()?, Code::ServerFailure))
+    Some(failure(&Query::read(message).ok()?, ResponseCode::ServFail))
 }
 
-fn key(query: &Query<'_>, name: &Name) -> Key {
+fn key(query: &Query, name: &Name) -> Key {
     let (dnssec, checking_disabled) = (query.wants_dnssec(), query.checking_disabled());
-    Key { name: name.clone(), kind: query.kind, dnssec, checking_disabled }
+    Key { name: name.clone(), kind: query.kind(), dnssec, checking_disabled }
 }
 
-fn failure(query: &Query<'_>, code: Code) -> Vec<u8> {
-    Reply::new(query, code, false, MESSAGE_BYTES_MAX).finish()
+fn failure(query: &Query, code: ResponseCode) -> Vec<u8> {
+    query.reply(code, false).encode(query, MESSAGE_BYTES_MAX)
 }
 
-fn relay(query: &Query<'_>, response: &Response, bytes_max: usize) -> Vec<u8> {
-    let (body, ends) = response.aged(Instant::now());
-    message::relayed(query, &body, &ends, bytes_max)
-}
-
-fn write(query: &Query<'_>, records: &Records, bytes_max: usize) -> Vec<u8> {
-    let mut reply = Reply::new(query, records.code, true, bytes_max);
-    push(&mut reply, Section::Answer, &records.answers);
-    if let Some(negative) = &records.negative {
-        reply.push(Section::Authority, negative);
+fn relay(query: &Query, response: &Response, bytes_max: u16) -> Vec<u8> {
+    match response.message(Instant::now()) {
+        Some(message) => query.relay(message).encode(query, bytes_max),
+        None => failure(query, ResponseCode::ServFail),
     }
-    push(&mut reply, Section::Additional, &records.additional);
-    reply.finish()
+}
+
+fn write(query: &Query, records: Records, bytes_max: u16) -> Vec<u8> {
+    let mut reply = query.reply(records.code, true);
+    reply.answers = records.answers;
+    reply.authorities = records.negative;
+    reply.additionals = records.additional;
+    reply.encode(query, bytes_max)
 }
 
 /// What stands behind names of ours that lead elsewhere.
 fn behind(
-    query: &Query<'_>,
-    aliases: &[Record],
+    query: &Query,
+    aliases: Vec<Record>,
     outcome: Result<Arc<Response>, NoAnswer>,
-    bytes_max: usize,
+    bytes_max: u16,
 ) -> Vec<u8> {
-    let code = match &outcome {
-        Ok(response) if response.code() == Code::NoError as u16 => Code::NoError,
-        Ok(response) if response.code() == Code::NoSuchName as u16 => Code::NoSuchName,
-        _ => Code::ServerFailure,
-    };
-    let mut reply = Reply::new(query, code, true, bytes_max);
-    push(&mut reply, Section::Answer, aliases);
-    if let Ok(response) = outcome {
-        let now = Instant::now();
-        for section in [Section::Answer, Section::Authority] {
-            for record in response.records(section, now) {
-                reply.push(section, &record);
-            }
+    let said = outcome.ok().and_then(|response| response.message(Instant::now()));
+    let code = match &said {
+        Some(said) if matches!(said.response_code, ResponseCode::NoError | ResponseCode::NXDomain) => {
+            said.response_code
         }
+        _ => ResponseCode::ServFail,
+    };
+    let mut reply = query.reply(code, true);
+    reply.answers = aliases;
+    if let Some(said) = said {
+        reply.answers.extend(said.answers);
+        reply.authorities = said.authorities;
     }
-    reply.finish()
-}
-
-fn push(reply: &mut Reply, section: Section, records: &[Record]) {
-    for record in records {
-        reply.push(section, record);
-    }
+    reply.encode(query, bytes_max)
 }

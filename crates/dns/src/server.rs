@@ -138,7 +138,7 @@ async fn listen_on(addresses: &[IpAddr], port: u16) -> Result<Vec<Sockets>, List
 async fn serve_datagrams(socket: UdpSocket, answers: Arc<Answers>) {
     let socket = Arc::new(socket);
     let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-    let mut buffer = vec![0; MESSAGE_BYTES_MAX];
+    let mut buffer = vec![0; MESSAGE_BYTES_MAX.into()];
     loop {
         let (message, peer) = match socket.recv_from(&mut buffer).await {
             Ok((length, peer)) => (&buffer[..length], peer),

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
+use hickory_proto::op::ResponseCode;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
@@ -11,15 +12,12 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::cache::{Key, Response};
 use crate::message;
 
-const CODE_MALFORMED: u16 = 1;
-const CODE_NOT_IMPLEMENTED: u16 = 4;
-
 /// What the resolver says: by datagram, or by stream when that is not enough. It waits as long as it is let.
 pub(crate) async fn ask(resolver: SocketAddr, key: &Key) -> io::Result<Response> {
     let answer = by_datagram(resolver, key, Some(key.dnssec)).await?;
     // A resolver that has never heard of EDNS says so.
     let answer = match answer.code() {
-        CODE_MALFORMED | CODE_NOT_IMPLEMENTED => by_datagram(resolver, key, None).await?,
+        ResponseCode::FormErr | ResponseCode::NotImp => by_datagram(resolver, key, None).await?,
         _ => answer,
     };
     if answer.is_truncated() { by_stream(resolver, key).await } else { Ok(answer) }
@@ -36,7 +34,7 @@ async fn by_datagram(resolver: SocketAddr, key: &Key, edns: Option<bool>) -> io:
     socket.connect(resolver).await?;
     let id = random_id();
     socket.send(&message::query(id, &key.name, key.kind, edns, key.checking_disabled)).await?;
-    let mut buffer = vec![0; message::MESSAGE_BYTES_MAX];
+    let mut buffer = vec![0; message::MESSAGE_BYTES_MAX.into()];
     loop {
         let length = socket.recv(&mut buffer).await?;
         if let Some(response) = answer_to(id, &buffer[..length], key) {
@@ -59,7 +57,7 @@ async fn by_stream(resolver: SocketAddr, key: &Key) -> io::Result<Response> {
 
 /// What is no answer to this question is as if it had not come.
 fn answer_to(id: u16, message: &[u8], key: &Key) -> Option<Response> {
-    if message.len() < message::HEADER_BYTES || message::word(message, 0) != id {
+    if message.len() < message::HEADER_BYTES || message[..2] != id.to_be_bytes() {
         return None;
     }
     Response::read(message.to_vec(), key, Instant::now())

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use hickory_proto::rr::Name;
 use ipnet::IpNet;
 use podspec::PortProtocol;
 
-use crate::name::Name;
+use crate::name;
 
 /// A Service, as far as names are concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +58,9 @@ impl Endpoint {
 #[derive(Clone, Debug)]
 pub struct Zone {
     pub(crate) domain: Name,
+    /// Who answers for it, and whom to write to.
+    pub(crate) server: Name,
+    pub(crate) contact: Name,
     held: Arc<RwLock<Held>>,
     serial: Arc<AtomicU32>,
 }
@@ -77,9 +81,11 @@ impl Zone {
     /// `None`: `domain` is no domain.
     #[must_use]
     pub fn new(domain: &str, ranges: Vec<IpNet>) -> Option<Self> {
-        let domain = Name::parse(domain).filter(|domain| domain.labels().next().is_some())?;
+        let domain = name::parse(domain).filter(|domain| !domain.is_root())?;
         let held = Held { ranges, ..Held::default() };
-        Some(Self { domain, held: Arc::new(RwLock::new(held)), serial: Arc::default() })
+        let server = name::parse(&format!("kube-dns.kube-system.svc.{domain}"))?;
+        let contact = name::under(&domain, "hostmaster")?;
+        Some(Self { domain, server, contact, held: Arc::new(RwLock::new(held)), serial: Arc::default() })
     }
 
     /// What a Service's names lead to from now on; `None` when it is gone. Costs what this Service costs.
@@ -132,7 +138,7 @@ impl Zone {
     /// The name of a Service.
     pub(crate) fn service_name(&self, namespace: &str, name: &str) -> Option<Name> {
         let labels = [name, namespace, "svc"];
-        Name::of(labels.iter().map(|label| label.as_bytes()).chain(self.domain.labels()))
+        name::of(labels.iter().map(|label| label.as_bytes()).chain(self.domain.iter()))
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Held> {
@@ -145,7 +151,8 @@ impl Zone {
         match &service.leads_to {
             LeadsTo::Addresses(addresses) => addresses.iter().map(|ip| (*ip, whole.clone())).collect(),
             LeadsTo::Endpoints => {
-                let name = |endpoint: &Endpoint| Some((endpoint.address, whole.under(&endpoint.label())?));
+                let name =
+                    |endpoint: &Endpoint| Some((endpoint.address, name::under(&whole, &endpoint.label())?));
                 service.endpoints.iter().filter_map(name).collect()
             }
             LeadsTo::Elsewhere(_) => Vec::new(),

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use hickory_proto::op;
+use hickory_proto::rr::RecordType;
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::shown::shown;
 use super::zone;
 use crate::forward::Forwarder;
-use crate::message::{self, kind};
-use crate::name::Name;
+use crate::message;
+use crate::name;
 use crate::resolvers::Resolvers;
 use crate::serve::Answers;
 use crate::server::{Running, listen};
@@ -45,7 +48,7 @@ async fn resolver(plays: Plays) -> Resolver {
         let mut buffer = [0; 2048];
         loop {
             let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
-            if matches!(said(&buffer[..length]).as_deref(), Some(name) if !name.ends_with(".loop")) {
+            if matches!(said(&buffer[..length]), Some((name, _)) if !name.ends_with(".loop.")) {
                 counted.fetch_add(1, Ordering::SeqCst);
             }
             if let Some(answer) = response(plays, &buffer[..length], false) {
@@ -66,12 +69,15 @@ async fn resolver(plays: Plays) -> Resolver {
     Resolver { address, asked }
 }
 
-fn said(query: &[u8]) -> Option<String> {
-    Some(Name::read(query, 12)?.0.to_string())
+/// The name that is asked for, and where the question ends.
+fn said(query: &[u8]) -> Option<(String, usize)> {
+    let mut decoder = BinDecoder::new(query).clone(12);
+    let question = op::Query::read(&mut decoder).ok()?;
+    Some((question.name.to_ascii(), decoder.index()))
 }
 
 fn response(plays: Plays, query: &[u8], by_stream: bool) -> Option<Vec<u8>> {
-    let end = Name::skip(query, 12)? + 4;
+    let (_, end) = said(query)?;
     let mut answer = query[..end].to_vec();
     answer[2] |= 0x80;
     answer[6..12].fill(0);
@@ -117,7 +123,7 @@ async fn server(resolvers: &[SocketAddr]) -> Server {
 
 async fn ask(server: &Server, name: &str) -> String {
     let socket = UdpSocket::bind((LOCAL, 0)).await.unwrap();
-    let query = message::query(99, &Name::parse(name).unwrap(), kind::A, None, false);
+    let query = message::query(99, &name::parse(name).unwrap(), RecordType::A, None, false);
     socket.send_to(&query, (LOCAL, server.port)).await.unwrap();
     let mut buffer = [0; 2048];
     let length = tokio::time::timeout(SOON, socket.recv(&mut buffer)).await.expect(name).unwrap();
@@ -144,8 +150,8 @@ async fn many_who_wait_are_one_question() {
     let upstream = resolver(Plays::Address { ttl: 0 }).await;
     let server = Arc::new(server(&[upstream.address]).await);
     let forwarder = Arc::new(Forwarder::new(Resolvers::of(&[upstream.address])));
-    let name = Name::parse("many.example.com").unwrap();
-    let key = crate::cache::Key { name, kind: kind::A, dnssec: false, checking_disabled: false };
+    let name = name::parse("many.example.com").unwrap();
+    let key = crate::cache::Key { name, kind: RecordType::A, dnssec: false, checking_disabled: false };
     let all = (0..50).map(|_| {
         let (forwarder, key) = (forwarder.clone(), key.clone());
         tokio::spawn(async move { forwarder.resolve(&key).await.is_ok() })
@@ -232,7 +238,7 @@ async fn a_stream_carries_many_questions() {
     for id in 0..100_u16 {
         let name =
             if id % 2 == 0 { format!("x{id}.example.com") } else { "web.prod.svc.cluster.local".to_owned() };
-        let query = message::query(id, &Name::parse(&name).unwrap(), kind::A, None, false);
+        let query = message::query(id, &name::parse(&name).unwrap(), RecordType::A, None, false);
         sent.extend((query.len() as u16).to_be_bytes());
         sent.extend(query);
     }
@@ -256,7 +262,8 @@ async fn one_client_does_not_have_all_streams() {
     for _ in 0..32 {
         streams.push(TcpStream::connect((LOCAL, server.port)).await.unwrap());
     }
-    let query = message::query(1, &Name::parse("web.prod.svc.cluster.local").unwrap(), kind::A, None, false);
+    let query =
+        message::query(1, &name::parse("web.prod.svc.cluster.local").unwrap(), RecordType::A, None, false);
     let mut framed = (query.len() as u16).to_be_bytes().to_vec();
     framed.extend(query);
     // The last is served, so all before it have been accepted.
