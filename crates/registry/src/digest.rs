@@ -39,6 +39,10 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    pub(crate) fn of_hash(hash: Sha256) -> Self {
+        Self(hash.finalize().into())
+    }
+
     /// 64 lower-case digits.
     #[must_use]
     pub fn hex(&self) -> String {
@@ -107,7 +111,7 @@ impl<R: Read> Hashing<R> {
     /// The digest and the number of the bytes read.
     #[must_use]
     pub fn finish(self) -> (Digest, u64) {
-        (Digest(self.hash.finalize().into()), self.bytes)
+        (Digest::of_hash(self.hash), self.bytes)
     }
 }
 

@@ -1,0 +1,271 @@
+//! HTTP: one request to one endpoint, through proxies and redirects, until there is the head of an answer.
+
+mod names;
+mod proxies;
+mod redirect;
+mod tls;
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use reqwest::{Response, Url};
+
+use crate::client::{Environment, Limits};
+use crate::error::Problem;
+use crate::hosts::{Endpoint, Tls};
+
+use names::Names;
+use proxies::Proxies;
+use redirect::Next;
+use tls::Roots;
+
+pub(crate) use redirect::same_origin;
+
+const REDIRECTS_MAX: usize = 8;
+/// Sets of connections with the same TLS; there are as many as hosts that are configured.
+const CLIENTS_MAX: usize = 64;
+const PLAIN_ORIGINS_MAX: usize = 256;
+const IDLE_PER_HOST_MAX: usize = 8;
+const IDLE: Duration = Duration::from_secs(30);
+const HEADERS_MAX: usize = 128;
+const HEADER_BYTES_MAX: u32 = 64 << 10;
+/// What may be on its way in one stream and in one connection of HTTP/2.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const USER_AGENT: &str = concat!("monopod/", env!("CARGO_PKG_VERSION"));
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    /// For the host of `url` alone, as the headers of the endpoint are.
+    pub(crate) authorization: Option<HeaderValue>,
+    pub(crate) body: Option<Bytes>,
+}
+
+impl Question {
+    pub(crate) fn get(url: Url) -> Self {
+        Self { method: Method::GET, url, headers: HeaderMap::new(), authorization: None, body: None }
+    }
+}
+
+pub(crate) struct Transport {
+    names: Arc<Names>,
+    proxies: Arc<Proxies>,
+    roots: Roots,
+    limits: Limits,
+    clients: Mutex<Vec<(Key, reqwest::Client)>>,
+    /// Those of the loopback that do not speak TLS.
+    plain: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    tls: Tls,
+    connect_timeout: Duration,
+}
+
+impl Transport {
+    pub(crate) fn new(environment: &Environment<'_>, limits: Limits) -> Result<Self, String> {
+        Ok(Self {
+            names: Arc::default(),
+            proxies: Arc::new(Proxies::new(environment)?),
+            roots: Roots::new(environment),
+            limits,
+            clients: Mutex::default(),
+            plain: Mutex::default(),
+        })
+    }
+
+    /// The head of the answer, whatever its status; redirects have been followed.
+    pub(crate) async fn send(&self, endpoint: &Endpoint, question: &Question) -> Result<Response, Problem> {
+        let origin = question.url.origin().ascii_serialization();
+        let mut question = question.clone();
+        if endpoint.or_plain_http && question.url.scheme() == "https" {
+            if !self.is_plain(&origin) {
+                match self.follow(endpoint, &question).await {
+                    Err(Problem::PlainHttp | Problem::Connect(_)) => {}
+                    other => return other,
+                }
+            }
+            let secure = question.url.clone();
+            // A port that was not given is that of the other scheme.
+            if question.url.set_scheme("http").is_err() {
+                return Err(Problem::Configuration(format!("{secure} cannot be asked in plain HTTP")));
+            }
+            let answer = self.follow(endpoint, &question).await?;
+            self.remember_plain(origin);
+            return Ok(answer);
+        }
+        self.follow(endpoint, &question).await
+    }
+
+    fn is_plain(&self, origin: &str) -> bool {
+        self.plain.lock().unwrap_or_else(PoisonError::into_inner).contains(origin)
+    }
+
+    fn remember_plain(&self, origin: String) {
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if plain.len() >= PLAIN_ORIGINS_MAX {
+            plain.clear();
+        }
+        plain.insert(origin);
+    }
+
+    async fn follow(&self, endpoint: &Endpoint, question: &Question) -> Result<Response, Problem> {
+        let first = question.url.clone();
+        let mut url = first.clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.once(endpoint, question, &first, &url).await?;
+            match redirect::next(&url, response.status().as_u16(), response.headers().get(header::LOCATION))?
+            {
+                Next::Answer => return Ok(response),
+                Next::Follow(next) => url = next,
+            }
+        }
+        Err(Problem::Redirect(format!(
+            "the registry redirects more than {REDIRECTS_MAX} times, at last to {}",
+            shown(&url)
+        )))
+    }
+
+    async fn once(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+        first: &Url,
+        url: &Url,
+    ) -> Result<Response, Problem> {
+        let at_home = same_origin(first, url);
+        let client = self.client(endpoint, first.host_str() == url.host_str()).await?;
+        let mut request = reqwest::Request::new(question.method.clone(), url.clone());
+        *request.headers_mut() = question.headers.clone();
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if at_home {
+            own_headers(endpoint, request.headers_mut())?;
+            if let Some(authorization) = &question.authorization {
+                request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+            }
+        }
+        if let Some(body) = &question.body {
+            *request.body_mut() = Some(body.clone().into());
+        }
+        let answer = tokio::time::timeout(self.limits.stall, client.execute(request)).await;
+        let answer = answer.map_err(|_| Problem::Stalled(self.limits.stall))?;
+        answer.map_err(|error| self.problem(&error))
+    }
+
+    /// With `own`, as the host of the endpoint is to be spoken to; else without what is its alone.
+    async fn client(&self, endpoint: &Endpoint, own: bool) -> Result<reqwest::Client, Problem> {
+        let mut tls = endpoint.tls.clone();
+        if !own {
+            tls.identity = None;
+        }
+        let key = Key { tls, connect_timeout: endpoint.connect_timeout.unwrap_or(self.limits.connect) };
+        let known = |clients: &[(Key, reqwest::Client)]| {
+            clients.iter().find(|(own, _)| *own == key).map(|(_, client)| client.clone())
+        };
+        if let Some(client) = known(&self.clients.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(client);
+        }
+        let tls = tls::config(&key.tls, &self.roots).await.map_err(Problem::Configuration)?;
+        let client = self.build(tls, key.connect_timeout)?;
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= CLIENTS_MAX {
+            clients.clear();
+        }
+        clients.push((key, client.clone()));
+        Ok(client)
+    }
+
+    fn build(&self, tls: rustls::ClientConfig, connect: Duration) -> Result<reqwest::Client, Problem> {
+        let proxies = Arc::clone(&self.proxies);
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .dns_resolver(Arc::clone(&self.names))
+            .no_proxy()
+            .proxy(reqwest::Proxy::custom(move |url| proxies.of(url).cloned()))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .connect_timeout(connect)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .http1_max_headers(HEADERS_MAX)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .build()
+            .map_err(|error| Problem::Configuration(innermost(&error)))
+    }
+
+    fn problem(&self, error: &reqwest::Error) -> Problem {
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return tls::problem(tls, &self.roots);
+        }
+        if error.is_connect() {
+            // A server that speaks plain HTTP may as well hang up on a handshake.
+            let hung_up =
+                find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+            return if hung_up { Problem::PlainHttp } else { Problem::Connect(innermost(error)) };
+        }
+        Problem::Cut(innermost(error))
+    }
+}
+
+fn own_headers(endpoint: &Endpoint, headers: &mut HeaderMap) -> Result<(), Problem> {
+    for own in &endpoint.headers {
+        let wrong =
+            |_| Problem::Configuration(format!("the header {:?} in hosts.toml cannot be sent", own.name));
+        let name =
+            HeaderName::try_from(own.name.as_str()).map_err(|error| wrong(http::Error::from(error)))?;
+        let mut value =
+            HeaderValue::try_from(own.value.as_str()).map_err(|error| wrong(http::Error::from(error)))?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(())
+}
+
+/// Without what may be secret in it.
+pub(crate) fn shown(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+/// The reason without what wraps it, which names URLs.
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
+    let mut source = error.source();
+    let mut text =
+        if error.is_timeout() { "it takes too long".to_owned() } else { "the request failed".to_owned() };
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    text
+}
+
+fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // An io::Error gives the source of what it wraps, not what it wraps.
+        if let Some(found) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<E>())
+        {
+            return Some(found);
+        }
+        source = error.source();
+    }
+    None
+}

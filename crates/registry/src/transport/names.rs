@@ -1,0 +1,140 @@
+//! Names of hosts: /etc/hosts, then the servers of /etc/resolv.conf, both read anew when they have changed. A static
+//! program cannot ask the C library, which loads modules for this.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::system_conf::parse_resolv_conf;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+const HOSTS: &str = "/etc/hosts";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Default)]
+pub(super) struct Names {
+    /// With the text of the file it was made of.
+    resolver: Mutex<Option<(Vec<u8>, TokioResolver)>>,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.known(name.as_str());
+        Box::pin(async move {
+            let addresses: Vec<IpAddr> = match found? {
+                Found::Addresses(addresses) => addresses,
+                Found::Ask(resolver) => {
+                    let lookup = resolver.lookup_ip(name.as_str()).await;
+                    let lookup = lookup
+                        .map_err(|error| format!("the name {} cannot be resolved: {error}", name.as_str()))?;
+                    lookup.iter().collect()
+                }
+            };
+            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+enum Found {
+    Addresses(Vec<IpAddr>),
+    Ask(Box<TokioResolver>),
+}
+
+impl Names {
+    fn known(&self, name: &str) -> Result<Found, Failure> {
+        // Without the file there are no entries.
+        let hosts = read(Path::new(HOSTS)).unwrap_or_default();
+        let addresses = in_hosts(&String::from_utf8_lossy(&hosts), name);
+        if !addresses.is_empty() {
+            return Ok(Found::Addresses(addresses));
+        }
+        let bare = name.trim_end_matches('.').to_ascii_lowercase();
+        if bare == "localhost" || bare.ends_with(".localhost") {
+            return Ok(Found::Addresses(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+        }
+        self.resolver()
+            .map(|resolver| Found::Ask(Box::new(resolver)))
+            .map_err(|why| format!("{RESOLV_CONF} says no server to ask for names: {why}").into())
+    }
+
+    fn resolver(&self) -> Result<TokioResolver, Failure> {
+        let text = read(Path::new(RESOLV_CONF))?;
+        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, resolver)) = resolver.as_ref().filter(|(own, _)| *own == text) {
+            return Ok(resolver.clone());
+        }
+        let (config, mut options) = parse_resolv_conf(&text)?;
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.use_hosts_file = ResolveHosts::Never;
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        let made = builder.build()?;
+        *resolver = Some((text, made.clone()));
+        Ok(made)
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// `ADDRESS NAME...` in each line (hosts(5)).
+fn in_hosts(text: &str, name: &str) -> Vec<IpAddr> {
+    let name = name.trim_end_matches('.');
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let address = words.next().and_then(|word| word.parse().ok());
+        if let Some(address) =
+            address.filter(|_| words.any(|own| own.trim_end_matches('.').eq_ignore_ascii_case(name)))
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Names, in_hosts};
+
+    #[test]
+    fn the_file_of_hosts_counts() {
+        let text = "127.0.0.1 localhost\n# 9.9.9.9 a.b\n 10.0.0.1\tRegistry.Local reg # old: c\nnonsense a\n::1 reg\n10.0.0.1 reg\n";
+        for (name, expected) in [
+            ("registry.local", vec!["10.0.0.1"]),
+            ("registry.local.", vec!["10.0.0.1"]),
+            ("reg", vec!["10.0.0.1", "::1"]),
+            ("a.b", vec![]),
+            ("a", vec![]),
+            ("c", vec![]),
+            ("10.0.0.1", vec![]),
+        ] {
+            let found: Vec<String> = in_hosts(text, name).iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn localhost_is_asked_of_nobody() {
+        for name in ["localhost", "LOCALHOST.", "registry.localhost"] {
+            let found = Names::default().known(name).unwrap();
+            assert!(
+                matches!(found, Found::Addresses(addresses) if addresses.iter().all(|address| address.is_loopback()))
+            );
+        }
+    }
+}
