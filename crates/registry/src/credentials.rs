@@ -1,7 +1,25 @@
 //! Who a registry is asked as: the credentials of the node, and those of pull secrets
 //! (<https://kubernetes.io/docs/concepts/containers/images/#using-a-private-registry>).
+//!
+//! Nothing that is told of what went wrong has a credential in it, nor the words of a file or a program that may have one.
+
+mod file;
+mod helper;
+mod keys;
+mod node;
+mod secrets;
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::Reference;
+
+pub use node::NodeCredentials;
+pub use secrets::{SecretData, SecretKind, of_secrets};
+
+/// How many credentials of pull secrets, and how many of the node, are tried at most.
+pub const CANDIDATES_MAX: usize = 16;
 
 /// Its Debug hides what is secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,9 +76,67 @@ impl Candidate {
     }
 }
 
+/// Something about credentials that did not work. The pull goes on without.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    #[error("cannot read the credentials in {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {problem}", path.display())]
+    File { path: PathBuf, problem: String },
+    #[error("docker-credential-{name}, which {} names for {server}: {problem}", path.display())]
+    Helper { name: String, path: PathBuf, server: String, problem: String },
+    #[error("the pull secret {namespace}/{name} {problem}")]
+    Secret { namespace: String, name: String, problem: String },
+}
+
+/// All that may be tried for an image, in order: what the secrets have, what the node has, anonymous.
+/// Helpers may take their ten seconds; what is wrong is told and stops nothing.
+pub async fn candidates(
+    secrets: &[SecretData],
+    node: &NodeCredentials,
+    reference: &Reference,
+) -> (Vec<Candidate>, Vec<CredentialsError>) {
+    let (mut candidates, mut errors) = of_secrets(secrets, reference);
+    let (of_node, flaws) = node.candidates(reference).await;
+    candidates.extend(of_node);
+    candidates.push(Candidate::anonymous());
+    errors.extend(flaws);
+    (candidates, errors)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Credential;
+    use super::{
+        Candidate, Credential, CredentialSource, NodeCredentials, SecretData, SecretKind, candidates,
+    };
+    use crate::Reference;
+
+    #[tokio::test]
+    async fn secrets_are_tried_first_and_nobody_last() {
+        let file = std::env::temp_dir().join(format!("monopod-candidates-{}.json", std::process::id()));
+        std::fs::write(&file, r#"{"auths":{"x.io":{"username":"node"}}}"#).unwrap();
+        let variables = [("REGISTRY_AUTH_FILE".to_owned(), file.display().to_string())].into();
+        let secret = SecretData {
+            namespace: "ns".into(),
+            name: "s".into(),
+            uid: "u".into(),
+            kind: SecretKind::DockerCfg,
+            bytes: br#"{"x.io":{"username":"secret"}}"#.to_vec(),
+        };
+        let node = NodeCredentials::new(variables, "");
+        let (found, errors) = candidates(&[secret], &node, &Reference::parse("x.io/a").unwrap()).await;
+        std::fs::remove_file(&file).unwrap();
+        assert!(errors.is_empty(), "{errors:?}");
+        let sources: Vec<_> = found.iter().map(|candidate| &candidate.source).collect();
+        assert!(
+            matches!(
+                sources[..],
+                [CredentialSource::Secret { .. }, CredentialSource::Node, CredentialSource::Anonymous]
+            ),
+            "{sources:?}"
+        );
+        assert_eq!(found.last(), Some(&Candidate::anonymous()));
+    }
 
     #[test]
     fn what_is_printed_is_no_secret() {

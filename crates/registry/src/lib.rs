@@ -11,7 +11,10 @@ mod reference;
 mod transport;
 
 pub use client::{Blob, Client, Environment, Limits, Manifest, Repository, Target};
-pub use credentials::{Candidate, Credential, CredentialSource};
+pub use credentials::{
+    CANDIDATES_MAX, Candidate, Credential, CredentialSource, CredentialsError, NodeCredentials, SecretData,
+    SecretKind, candidates, of_secrets,
+};
 pub use digest::{Digest, Hashing};
 pub use error::{Error, Kind};
 pub use hosts::{Endpoint, Header, Hosts, HostsError, Identity, Tls};
