@@ -51,7 +51,7 @@ impl Services {
             }
         };
         let ranges = network.ranges().clone();
-        let (rules, lacks) = match Rules::open(network.table(), &ranges) {
+        let (rules, lacks) = match Rules::open(network.table(), &ranges, network.claimed()) {
             Ok(rules) => (Some(rules), None),
             Err(error) => (None, Some(PortError::chain(&error).0)),
         };

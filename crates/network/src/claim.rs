@@ -36,6 +36,15 @@ pub enum Size {
     Small,
 }
 
+/// When a network's ranges became its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claimed {
+    /// By this engine, a moment ago: there is no pod and no Service yet that anybody could have a connection to.
+    Now,
+    /// An engine before this one may have led connections.
+    Before,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     #[error("cannot read the routes of this machine")]

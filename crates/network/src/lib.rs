@@ -19,7 +19,7 @@ mod sweep;
 mod tests;
 mod uplinks;
 
-pub use claim::{ClaimError, Size, Wanted};
+pub use claim::{ClaimError, Claimed, Size, Wanted};
 pub use host_port::of as host_ports;
 pub use link::LinkError;
 pub use maker::{MakeError, enter_alone};

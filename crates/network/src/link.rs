@@ -8,8 +8,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use ipnet::IpNet;
 use rustix::io::Errno;
 
-use crate::netlink::{AF_INET6, CREATE, EXCLUSIVE, Netlink, REPLACE, Request};
+use crate::netlink::{AF_INET6, Netlink, Request};
 use crate::route::{Kind, LOOPBACK_INDEX, Route, family, octets};
+use nftables::netlink::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE};
 
 /// What pods send to whatever is not themselves.
 pub(crate) const GATEWAYS: [IpAddr; 2] =
@@ -152,20 +153,21 @@ impl Link {
     }
 
     fn pair(&self, name: &str, netns: BorrowedFd<'_>) -> Request {
-        let request = Request::new(NEW_LINK, CREATE | EXCLUSIVE, &[0; LINK_HEAD_BYTES])
+        let request = Request::new(NEW_LINK, NLM_F_CREATE | NLM_F_EXCL, &[0; LINK_HEAD_BYTES])
             .text(NAME, name)
             .attribute(ADDRESS, &HOST_ADDRESS)
             .number(LINK_MTU, self.mtu);
         request.nested(LINK_INFO, |info| {
-            info.text(INFO_KIND, "veth").nested(INFO_DATA, |data| {
+            info.text(INFO_KIND, "veth");
+            info.nested(INFO_DATA, |data| {
                 data.nested(VETH_PEER, |peer| {
-                    peer.raw(&[0; LINK_HEAD_BYTES])
-                        .text(NAME, POD_INTERFACE)
-                        .attribute(ADDRESS, &self.pod_hardware_address())
-                        .number(LINK_MTU, self.mtu)
-                        .attribute(NETNS_FD, &netns.as_raw_fd().to_ne_bytes())
-                })
-            })
+                    peer.raw(&[0; LINK_HEAD_BYTES]);
+                    peer.text(NAME, POD_INTERFACE);
+                    peer.bytes(ADDRESS, &self.pod_hardware_address());
+                    peer.native_u32(LINK_MTU, self.mtu);
+                    peer.bytes(NETNS_FD, &netns.as_raw_fd().to_ne_bytes());
+                });
+            });
         })
     }
 
@@ -229,8 +231,8 @@ pub(crate) fn remove(host: &mut Netlink, name: &str) -> Result<(), LinkError> {
 
 /// The names of the interfaces that links have on the host.
 pub(crate) fn names(host: &mut Netlink) -> Result<Vec<String>, LinkError> {
-    let request = Request::new(LINK_GET, crate::netlink::DUMP, &[0; LINK_HEAD_BYTES]);
-    let replies = host.ask(request, true).map_err(LinkError::of("list the machine's interfaces"))?;
+    let request = Request::new(LINK_GET, NLM_F_DUMP, &[0; LINK_HEAD_BYTES]);
+    let replies = host.ask(&request, true).map_err(LinkError::of("list the machine's interfaces"))?;
     let name = |reply: &crate::netlink::Reply| {
         let value = reply.attributes(LINK_HEAD_BYTES).find(|(kind, _)| *kind == NAME)?.1;
         Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned())
@@ -242,7 +244,7 @@ pub(crate) fn names(host: &mut Netlink) -> Result<Vec<String>, LinkError> {
 pub(crate) fn describe(host: &mut Netlink, index: u32) -> Option<(String, u32)> {
     let mut head = [0; LINK_HEAD_BYTES];
     head[4..8].copy_from_slice(&index.to_ne_bytes());
-    let replies = host.ask(Request::new(LINK_GET, 0, &head), false).ok()?;
+    let replies = host.ask(&Request::new(LINK_GET, 0, &head), false).ok()?;
     let reply = replies.first()?;
     let mut found = (None, None);
     for (kind, value) in reply.attributes(LINK_HEAD_BYTES) {
@@ -257,7 +259,8 @@ pub(crate) fn describe(host: &mut Netlink, index: u32) -> Option<(String, u32)> 
 
 pub(crate) fn index(netlink: &mut Netlink, name: &str) -> Result<u32, LinkError> {
     let request = Request::new(LINK_GET, 0, &[0; LINK_HEAD_BYTES]).text(NAME, name);
-    let replies = netlink.ask(request, false).map_err(LinkError::of(format!("find the interface {name}")))?;
+    let replies =
+        netlink.ask(&request, false).map_err(LinkError::of(format!("find the interface {name}")))?;
     let head = replies.first().and_then(|reply| reply.head(LINK_HEAD_BYTES));
     let index = head.and_then(|head| head[4..8].first_chunk().map(|bytes| u32::from_ne_bytes(*bytes)));
     index.ok_or(Errno::NODEV).map_err(LinkError::of(format!("find the interface {name}")))
@@ -276,14 +279,14 @@ fn up(index: u32, has_v6: bool) -> Vec<Request> {
     let mut head = [0; LINK_HEAD_BYTES];
     head[4..8].copy_from_slice(&index.to_ne_bytes());
     let silent = Request::new(LINK_SET, 0, &head).nested(AF_SPEC, |spec| {
-        spec.nested(u16::from(AF_INET6), |v6| v6.attribute(ADDRESS_GENERATION, &[ADDRESS_GENERATION_NONE]))
+        spec.nested(u16::from(AF_INET6), |v6| v6.bytes(ADDRESS_GENERATION, &[ADDRESS_GENERATION_NONE]));
     });
     has_v6.then_some(silent).into_iter().chain([set_up(index)]).collect()
 }
 
 /// A whole one, of nobody else on the link.
 pub(crate) fn add_address(index: u32, address: IpAddr) -> Request {
-    address_request(NEW_ADDRESS, CREATE | REPLACE, index, address)
+    address_request(NEW_ADDRESS, NLM_F_CREATE | NLM_F_REPLACE, index, address)
 }
 
 pub(crate) fn remove_address(index: u32, address: IpAddr) -> Request {
@@ -303,7 +306,7 @@ fn neighbour(index: u32, address: IpAddr, hardware: [u8; 6]) -> Request {
     head.extend_from_slice(&index.to_ne_bytes());
     head.extend_from_slice(&PERMANENT.to_ne_bytes());
     head.extend_from_slice(&[0, 0]);
-    Request::new(NEW_NEIGHBOUR, CREATE | REPLACE, &head)
+    Request::new(NEW_NEIGHBOUR, NLM_F_CREATE | NLM_F_REPLACE, &head)
         .attribute(NEIGHBOUR_DESTINATION, &octets(address))
         .attribute(NEIGHBOUR_ADDRESS, &hardware)
 }

@@ -15,7 +15,7 @@ use ports::{Answer, Attachment, PodContext, PodNetwork, PortError};
 use shim_protocol::RecordError;
 
 use crate::addresses::Addresses;
-use crate::claim::{self, ClaimError, Wanted};
+use crate::claim::{self, ClaimError, Claimed, Wanted};
 use crate::forwarding::{self, Uplink};
 use crate::host_port::{self, HostPortError};
 use crate::link::{self, LinkError};
@@ -77,6 +77,7 @@ pub struct Network {
     name: String,
     data_dir: PathBuf,
     ranges: Ranges,
+    claimed: Claimed,
     table: String,
     maker: Maker,
     pods: Mutex<BTreeMap<PodUid, Held>>,
@@ -129,9 +130,12 @@ impl Network {
         }
         let mut netlink = Netlink::open().map_err(NetworkError::Netlink)?;
         let pods = record::pods(&pods_dir);
-        let opened = take_over(&mut netlink, &name, &wanted, &data_dir, &pods)
-            .and_then(|record| Ok((addresses(&mut netlink, &name, &record.ranges, pods)?, record)));
-        let ((addresses, held), record) = match opened {
+        let opened =
+            take_over(&mut netlink, &name, &wanted, &data_dir, &pods).and_then(|(record, claimed)| {
+                let addresses = addresses(&mut netlink, &name, &record.ranges, pods)?;
+                Ok((addresses, record, claimed))
+            });
+        let ((addresses, held), record, claimed) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 if !record::path(&data_dir, &name).exists() {
@@ -149,6 +153,7 @@ impl Network {
             name,
             data_dir,
             ranges: record.ranges,
+            claimed,
             table: record.table,
             maker,
             pods: Mutex::new(held),
@@ -183,6 +188,11 @@ impl Network {
     #[must_use]
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
+    }
+
+    #[must_use]
+    pub fn claimed(&self) -> Claimed {
+        self.claimed
     }
 
     /// The name of its table of rules.
@@ -368,7 +378,7 @@ fn take_over(
     wanted: &Wanted,
     data_dir: &Path,
     pods: &[(PodUid, Result<PodRecord, RecordError>)],
-) -> Result<NetworkRecord, NetworkError> {
+) -> Result<(NetworkRecord, Claimed), NetworkError> {
     let namespace = record::namespace().map_err(NetworkError::Netlink)?;
     if let Some(dated) = NetworkRecord::read(data_dir, name)? {
         let NetworkRecord { ranges, table, sysctls, namespace: before } = dated.record;
@@ -383,7 +393,7 @@ fn take_over(
             claim::check_again(netlink, &record.ranges)?;
             claim::claim(netlink, &record.ranges, true)?;
             record.write(data_dir, name)?;
-            return Ok(record);
+            return Ok((record, Claimed::Before));
         }
         let is_used = |(_, record): &(PodUid, Result<PodRecord, RecordError>)| {
             record.as_ref().is_ok_and(|record| record.network == name)
@@ -401,7 +411,7 @@ fn take_over(
             tracing::warn!("something of the network's earlier ranges is left: {error}");
         }
     }
-    make(netlink, name, wanted, data_dir, namespace)
+    Ok((make(netlink, name, wanted, data_dir, namespace)?, Claimed::Now))
 }
 
 fn make(

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use rustix::io::Errno;
 
-use crate::netlink::{AF_INET, AF_INET6, CREATE, DUMP, EXCLUSIVE, Netlink, REPLACE, Reply, Request};
+use crate::netlink::{AF_INET, AF_INET6, Netlink, Reply, Request};
+use nftables::netlink::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE};
 
 /// Who made a route (`rtm_protocol`): a number that nobody else is known to use. `ip route` shows it as `proto 77`.
 pub(crate) const PROTOCOL: u8 = 77;
@@ -61,12 +62,12 @@ impl Route {
 
     /// Fails with `EEXIST` where there is one to the same destination.
     pub(crate) fn create(&self) -> Request {
-        self.request(NEW_ROUTE, CREATE | EXCLUSIVE)
+        self.request(NEW_ROUTE, NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// In place of one to the same destination.
     pub(crate) fn put(&self) -> Request {
-        self.request(NEW_ROUTE, CREATE | REPLACE)
+        self.request(NEW_ROUTE, NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Fails with `ESRCH` where there is none of ours.
@@ -119,7 +120,7 @@ pub(crate) fn all(netlink: &mut Netlink) -> Result<Vec<Found>, Errno> {
     for family in [AF_INET, AF_INET6] {
         let mut head = [0; HEAD_BYTES];
         head[0] = family;
-        match netlink.ask(Request::new(ROUTE_GET, DUMP, &head), true) {
+        match netlink.ask(&Request::new(ROUTE_GET, NLM_F_DUMP, &head), true) {
             Ok(replies) => found.extend(replies.iter().filter_map(parse)),
             // The kernel has no IPv6.
             Err(Errno::OPNOTSUPP | Errno::AFNOSUPPORT) if family == AF_INET6 => {}

@@ -335,7 +335,7 @@ impl PolicySource for NobodyOut {
 fn a_pod_is_under_its_policy_as_soon_as_it_has_a_link() {
     let Some(machine) = Machine::enter("policy") else { return };
     let network = machine.open("serve", &[]).unwrap();
-    network.enforce_by(Rules::open(network.table(), network.ranges()).unwrap());
+    network.enforce_by(Rules::open(network.table(), network.ranges(), network.claimed()).unwrap());
     let (free, held) = (machine.pod(""), machine.pod(""));
     let (of_free, netns_free) = machine.attach(&network, &free);
     network.follow_policies(Arc::new(NobodyOut));

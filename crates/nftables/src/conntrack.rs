@@ -5,15 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
-use crate::attributes::{Attributes, Header, NLM_F_ACK, Writer, messages};
 use crate::dump::complete;
 use crate::error::Error;
-use crate::socket::Socket;
+use crate::netlink::{Attributes, Header, NLM_F_ACK, Writer, messages};
+use crate::socket::{Socket, head};
 use crate::statement::Family;
 
 const NFNL_SUBSYS_CTNETLINK: u16 = 1;
 const IPCTNL_MSG_CT_GET: u16 = 1;
 const IPCTNL_MSG_CT_DELETE: u16 = 2;
+
+const ANY_FAMILY: u8 = 0;
 
 const TUPLE_ORIGINAL: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
@@ -63,6 +65,17 @@ impl Conntrack {
         Ok(Self { socket })
     }
 
+    /// All there are of the protocols with ports, as far as `wanted` wants them. In one walk: the kernel has none that
+    /// is for some protocols of both families.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn all(&mut self, wanted: impl Fn(&Flow) -> bool) -> Result<Vec<Flow>, Error> {
+        let kind = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
+        let read = |_: u8, attributes: Attributes<'_>| Flow::read(attributes).filter(&wanted);
+        complete(&mut self.socket, "list connections", kind, ANY_FAMILY, |_| {}, read)
+    }
+
     /// # Errors
     /// When the kernel does not tell.
     pub fn flows(&mut self, filter: FlowFilter) -> Result<Vec<Flow>, Error> {
@@ -82,14 +95,10 @@ impl Conntrack {
         let failed = |source| Error::Connection { flow: flow.to_string(), source };
         let sequence = self.socket.sequence();
         let mut writer = Writer::default();
-        let header = Header {
-            kind: NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE,
-            flags: NLM_F_ACK,
-            sequence,
-            family: Family::of(flow.source.ip()).number(),
-            resource: 0,
-        };
-        writer.message(header, |writer| {
+        let header =
+            Header { kind: NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE, flags: NLM_F_ACK, sequence };
+        let family = Family::of(flow.source.ip());
+        writer.message(header, &head(family.number(), 0), |writer| {
             let tuple = Tuple { protocol: flow.protocol, source: flow.source, destination: flow.destination };
             writer.nested(TUPLE_ORIGINAL, |writer| tuple.write(writer));
             writer.u32(ID, flow.id);

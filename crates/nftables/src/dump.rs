@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::attributes::{Attributes, Writer};
 use crate::encode::{NFNL_SUBSYS_NFTABLES, NFPROTO_INET};
 use crate::error::Error;
+use crate::netlink::{Attributes, Writer};
 use crate::object::{Data, Datum, Element, Hook, Set};
-use crate::socket::{DUMP_TRIES_MAX, Dump, Socket};
+use crate::socket::{DUMP_TRIES_MAX, Dump, Socket, attributes_of, family_of};
 use crate::tables::Nftables;
 use crate::value::separate;
 
@@ -127,7 +127,8 @@ pub(crate) fn complete<T>(
     request: impl Fn(&mut Writer),
     read: impl Fn(u8, Attributes<'_>) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
-    let listed = socket.dump(kind, family, request, |message| read(message.family(), message.attributes()));
+    let listed =
+        socket.dump(kind, family, request, |message| read(family_of(message), attributes_of(message)));
     match listed.map_err(|source| Error::Read { what, source })? {
         (found, Dump::Complete) => Ok(found),
         (_, Dump::Unsteady) => Err(Error::Unsteady { what, tries: DUMP_TRIES_MAX }),

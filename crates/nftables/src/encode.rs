@@ -1,8 +1,9 @@
 //! Transactions as messages.
 
-use crate::attributes::{Header, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Writer};
 use crate::expression::{SetName, behind, is_interval, write as write_statement, write_value, write_verdict};
+use crate::netlink::{Header, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Writer};
 use crate::object::{Base, Chain, Data, Datum, Element, Operation, Set, Transaction};
+use crate::socket::head;
 use crate::statement::{Lookup, Rule};
 use crate::value::{Kind, concatenate, length, number};
 
@@ -90,9 +91,8 @@ struct Encoder<'a> {
 
 impl Encoder<'_> {
     fn bracket(&mut self, kind: u16) {
-        let header =
-            Header { kind, flags: 0, sequence: self.sequence, family: 0, resource: NFNL_SUBSYS_NFTABLES };
-        self.writer.message(header, |_| {});
+        let header = Header { kind, flags: 0, sequence: self.sequence };
+        self.writer.message(header, &head(0, NFNL_SUBSYS_NFTABLES), |_| {});
         self.sequence = self.sequence.wrapping_add(1);
     }
 
@@ -100,9 +100,9 @@ impl Encoder<'_> {
     fn message(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Writer)) {
         const TABLE: u16 = 1;
         let kind = NFNL_SUBSYS_NFTABLES << 8 | kind;
-        let header = Header { kind, flags, sequence: self.sequence, family: NFPROTO_INET, resource: 0 };
+        let header = Header { kind, flags, sequence: self.sequence };
         let table = self.table;
-        self.writer.message(header, |writer| {
+        self.writer.message(header, &head(NFPROTO_INET, 0), |writer| {
             writer.text(TABLE, table);
             body(writer);
         });

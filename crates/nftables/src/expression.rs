@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 
-use crate::attributes::Writer;
 use crate::field::Field;
+use crate::netlink::Writer;
 use crate::statement::{Family, Lookup, Statement, Verdict};
 use crate::value::{Kind, REGISTER_BYTES, Value, concatenate};
 

@@ -10,13 +10,13 @@
 //! What messages look like: `linux/netfilter/nf_tables.h`, `linux/netfilter/nfnetlink_conntrack.h` and
 //! <https://docs.kernel.org/netlink/specs/nftables.html>.
 
-mod attributes;
 mod conntrack;
 mod dump;
 mod encode;
 mod error;
 mod expression;
 mod field;
+pub mod netlink;
 mod object;
 mod socket;
 mod statement;

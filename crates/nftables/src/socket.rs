@@ -6,7 +6,7 @@ use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
-use crate::attributes::{Header, Message, NLM_F_DUMP, NLM_F_DUMP_INTR, Writer, messages};
+use crate::netlink::{Attributes, Header, Message, NLM_F_DUMP, NLM_F_DUMP_INTR, Writer, messages};
 
 /// A datagram of a dump is at most 32 KiB long; a notification fits, too.
 const RECEIVED_BYTES_MAX: usize = 64 << 10;
@@ -14,6 +14,20 @@ const RECEIVED_BYTES_MAX: usize = 64 << 10;
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 /// A dump that was disturbed is begun again so many times.
 pub(crate) const DUMP_TRIES_MAX: u32 = 8;
+
+/// `struct nfgenmsg`, with which every message of netfilter begins.
+pub(crate) fn head(family: u8, resource: u16) -> [u8; 4] {
+    let [high, low] = resource.to_be_bytes();
+    [family, 0, high, low]
+}
+
+pub(crate) fn family_of(message: &Message<'_>) -> u8 {
+    message.head().map_or(0, |[family]| *family)
+}
+
+pub(crate) fn attributes_of<'a>(message: &Message<'a>) -> Attributes<'a> {
+    message.attributes(head(0, 0).len())
+}
 
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -96,8 +110,8 @@ impl Socket {
         for _ in 0..DUMP_TRIES_MAX {
             let sequence = self.sequence;
             let mut writer = Writer::default();
-            let header = Header { kind, flags: NLM_F_DUMP, sequence, family, resource: 0 };
-            writer.message(header, &request);
+            let header = Header { kind, flags: NLM_F_DUMP, sequence };
+            writer.message(header, &head(family, 0), &request);
             self.send(&writer.into_bytes(), sequence.wrapping_add(1))?;
             let (found, steady) = self.answers(sequence, &read)?;
             if steady {

@@ -4,11 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::io::Errno;
 
-use crate::attributes::messages;
 use crate::encode::{Batch, NFNL_SUBSYS_NFTABLES, NFPROTO_INET, NFT_MSG_DELTABLE};
 use crate::error::Error;
+use crate::netlink::messages;
 use crate::object::{Chain, Operation, Transaction};
-use crate::socket::Socket;
+use crate::socket::{Socket, attributes_of, family_of};
 
 /// A socket to the tables of the network namespace in which it was opened.
 #[derive(Debug)]
@@ -181,8 +181,8 @@ impl TableGone {
             is_gone |= messages(bytes).any(|message| {
                 message.kind == DELETED
                     && message.port != own
-                    && message.family() == NFPROTO_INET
-                    && message.attributes().text(NAME) == Some(&self.table)
+                    && family_of(&message) == NFPROTO_INET
+                    && attributes_of(&message).text(NAME) == Some(&self.table)
             });
         }
     }

@@ -261,7 +261,12 @@ fn flows_are_found_by_their_port_and_forgotten() {
         for at in [&server, &other] {
             client.send_to(b"x", at.local_addr().unwrap()).unwrap();
         }
+        let (server6, client6) = (UdpSocket::bind("[::1]:53").unwrap(), UdpSocket::bind("[::1]:0").unwrap());
+        client6.send_to(b"x", server6.local_addr().unwrap()).unwrap();
         let mut conntrack = Conntrack::open().unwrap();
+        assert_eq!(conntrack.all(|flow| flow.protocol == 17).unwrap().len(), 3);
+        assert_eq!(conntrack.all(|flow| flow.destination.is_ipv6()).unwrap().len(), 1);
+        assert_eq!(conntrack.all(|flow| flow.protocol == 6).unwrap(), []);
         let mut flows = |port, protocol| {
             let mut found = conntrack.flows(FlowFilter { family: Family::Ipv4, protocol, port }).unwrap();
             found.sort();

@@ -24,9 +24,12 @@ enum Entrance {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Targets(BTreeMap<(u8, Entrance), BTreeSet<SocketAddr>>);
 
-/// Which connections to look at.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Flows(Vec<FlowFilter>);
+/// Which connections to look at. For each filter, and for all, the kernel walks all that it has, which takes milliseconds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Flows {
+    All,
+    Of(Vec<FlowFilter>),
+}
 
 const PROTOCOLS: [PortProtocol; 2] = [PortProtocol::Udp, PortProtocol::Sctp];
 
@@ -83,13 +86,18 @@ impl Targets {
 }
 
 impl Flows {
-    /// All of the network's families.
-    pub(super) fn all(ranges: &Ranges) -> Self {
-        let families = ranges.pods.iter().map(|range| Family::of(range.addr()));
-        let filters = families.flat_map(|family| {
-            PROTOCOLS.map(|protocol| FlowFilter { family, protocol: protocol_number(protocol), port: None })
-        });
-        Self(filters.collect())
+    /// Those that may be wrong under the first table of a network whose ranges were nobody's before: what was sent to
+    /// addresses of others, such as the machine's own.
+    pub(super) fn of_new_network(targets: &Targets, ranges: &Ranges) -> Self {
+        let is_ours = |entrance: &Entrance| match entrance {
+            Entrance::At(at) => ranges.services.iter().any(|range| range.contains(&at.ip())),
+            Entrance::Port(..) => false,
+        };
+        let mut outside = targets.clone();
+        outside.0.retain(|(_, entrance), _| !is_ours(entrance));
+        let mut flows = Self::default();
+        flows.compare(&Targets::default(), &outside);
+        flows
     }
 
     /// Notes where a change from some targets to others makes connections wrong: those to endpoints that are gone, and
@@ -110,7 +118,7 @@ impl Flows {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        *self == Self::default()
     }
 
     /// Forgets those of them that `targets` outdate; how many they were.
@@ -120,10 +128,19 @@ impl Flows {
         targets: &Targets,
         ranges: &Ranges,
     ) -> Result<usize, Error> {
+        let is_outdated = |flow: &Flow| targets.outdate(flow, ranges);
         let mut outdated = BTreeSet::new();
-        for filter in &self.0 {
-            outdated
-                .extend(conntrack.flows(*filter)?.into_iter().filter(|flow| targets.outdate(flow, ranges)));
+        match self {
+            Self::All => {
+                let numbers = PROTOCOLS.map(protocol_number);
+                let is_meant = |flow: &Flow| numbers.contains(&flow.protocol) && is_outdated(flow);
+                outdated.extend(conntrack.all(is_meant)?);
+            }
+            Self::Of(filters) => {
+                for filter in filters {
+                    outdated.extend(conntrack.flows(*filter)?.into_iter().filter(is_outdated));
+                }
+            }
         }
         outdated.iter().try_for_each(|flow| conntrack.delete(flow))?;
         Ok(outdated.len())
@@ -135,8 +152,16 @@ impl Flows {
             Entrance::Port(family, port) => (family, port),
         };
         let filter = FlowFilter { family, protocol, port: Some(port) };
-        if !self.0.contains(&filter) {
-            self.0.push(filter);
+        match self {
+            Self::Of(filters) if !filters.contains(&filter) => filters.push(filter),
+            Self::Of(_) | Self::All => {}
         }
+    }
+}
+
+/// None.
+impl Default for Flows {
+    fn default() -> Self {
+        Self::Of(Vec::new())
     }
 }

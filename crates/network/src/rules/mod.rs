@@ -26,7 +26,7 @@ use nftables::Nftables;
 use podspec::PodUid;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{PodRules, Ranges, ServiceName, ServicePort};
+use crate::{Claimed, PodRules, Ranges, ServiceName, ServicePort};
 
 pub use error::RulesError;
 pub use foreign::{ForeignDrop, Way, foreign_drops};
@@ -71,9 +71,9 @@ impl Rules {
     ///
     /// # Errors
     /// When the kernel lacks something that rules are made of, which is named, or does not let this process.
-    pub fn open(table: &str, ranges: &Ranges) -> Result<Self, RulesError> {
+    pub fn open(table: &str, ranges: &Ranges, claimed: Claimed) -> Result<Self, RulesError> {
         let shared = Arc::new(Shared::default());
-        let requests = writer::start(table, ranges.clone(), shared.clone())?;
+        let requests = writer::start(table, ranges.clone(), claimed, shared.clone())?;
         Ok(Self { requests, shared })
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::flows::Flows;
 use super::table::Table;
 use super::{RulesError, Shared, State, WAITING_MAX, lock, watch};
-use crate::{PodRules, Ranges, ServiceName, ServicePort};
+use crate::{Claimed, PodRules, Ranges, ServiceName, ServicePort};
 
 /// So many requests are one transaction at most.
 const TOGETHER_MAX: usize = 64;
@@ -38,6 +38,7 @@ pub(super) enum Wish {
 pub(super) fn start(
     table: &str,
     ranges: Ranges,
+    claimed: Claimed,
     shared: Arc<Shared>,
 ) -> Result<mpsc::Sender<Request>, RulesError> {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
@@ -52,6 +53,7 @@ pub(super) fn start(
         conntrack,
         shared,
         standing: Standing::Unwanted,
+        claimed,
         afterwards: Flows::default(),
         _watch: watch,
     };
@@ -89,6 +91,8 @@ struct Writer {
     conntrack: Conntrack,
     shared: Arc<Shared>,
     standing: Standing,
+    /// As to the first table; whoever makes another one anew has had one.
+    claimed: Claimed,
     /// What to look at when everybody has been answered: an engine does not wait for it at its start.
     afterwards: Flows,
     _watch: watch::Watch,
@@ -208,7 +212,10 @@ impl Writer {
         };
         made?;
         self.standing = Standing::InForce;
-        self.afterwards = Flows::all(self.table.ranges());
+        self.afterwards = match mem::replace(&mut self.claimed, Claimed::Before) {
+            Claimed::Now => Flows::of_new_network(&self.table.targets(), self.table.ranges()),
+            Claimed::Before => Flows::All,
+        };
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use linux_sys::namespace::{Namespaces, unshare};
-use network::{PodPolicy, PodRules, Ranges, Rules, RulesError, ServiceName, ServicePort, State};
+use network::{Claimed, PodPolicy, PodRules, Ranges, Rules, RulesError, ServiceName, ServicePort, State};
 use podspec::{PodUid, PortProtocol};
 
 /// What is refused is refused at once; what takes this long was dropped. The kernel has tried a second time by then.
@@ -222,6 +222,13 @@ pub(crate) struct Pod {
 impl Bed {
     /// With so many pods, `pod0` and on, which serve at port 8080. `None` when this machine does not let us, which is said.
     pub(crate) fn new(pods: usize) -> Option<Self> {
+        let bed = Self::without_table(pods, Claimed::Before)?;
+        // Pods of which there is nothing to say are not said.
+        bed.wait(bed.rules.replace(State::default()));
+        Some(bed)
+    }
+
+    pub(crate) fn without_table(pods: usize, claimed: Claimed) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             println!("Skipped(needs root)");
             return None;
@@ -253,13 +260,11 @@ impl Bed {
         ));
         machine.set("ipv4/conf/up0/forwarding", "1");
         machine.set("ipv6/conf/all/forwarding", "1");
-        let rules = machine.run(|| Rules::open(TABLE, &ranges())).unwrap();
+        let rules = machine.run(move || Rules::open(TABLE, &ranges(), claimed)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut bed = Self { machine, outside, pods: vec![], rules, runtime };
         outside_serves(&bed.outside);
         (0..pods).for_each(|_| bed.add_pod());
-        // Pods of which there is nothing to say are not said.
-        bed.wait(bed.rules.replace(State::default()));
         Some(bed)
     }
 

@@ -1,6 +1,6 @@
 //! Who may send what, and what of others is left as it was.
 
-use network::{Rules, RulesError, State, foreign_drops};
+use network::{Claimed, Rules, RulesError, State, foreign_drops};
 
 use crate::bed::{
     Bed, DROPPED_AFTER, GATEWAY, GATEWAY6, MACHINE, OUTSIDE, Space, TABLE, exchange, pod_address, ranges,
@@ -140,13 +140,13 @@ fn who_may_not_is_told_so_at_once_and_changes_nothing() {
             let none = rustix::thread::CapabilitySet::empty();
             let sets = rustix::thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
             rustix::thread::set_capabilities(None, sets).unwrap();
-            Rules::open("monopod-other", &ranges()).map(|_| ()).unwrap_err()
+            Rules::open("monopod-other", &ranges(), Claimed::Now).map(|_| ()).unwrap_err()
         });
         opened.join().unwrap()
     });
     assert!(refused.is_lasting(), "{refused}");
     assert!(refused.to_string().ends_with(": it needs CAP_NET_ADMIN"), "{refused}");
-    bed.machine.run(|| drop(Rules::open("monopod-other", &ranges()).unwrap()));
+    bed.machine.run(|| drop(Rules::open("monopod-other", &ranges(), Claimed::Now).unwrap()));
     assert_eq!(bed.machine.command("nft", &["list", "ruleset"]), before);
 }
 

@@ -1,6 +1,6 @@
 //! Ports of the machine: node ports and host ports.
 
-use network::{HostPort, PodRules, ServicePort};
+use network::{Claimed, HostPort, PodRules, ServicePort, State};
 use podspec::PortProtocol;
 
 use crate::bed::{Bed, GATEWAY, GATEWAY6, MACHINE, OUTSIDE, OUTSIDE6, exchange, pod_address, service};
@@ -128,6 +128,26 @@ fn a_host_port_passes_from_pod_to_pod() {
     assert_eq!(exchange(&socket), format!("pod0 from {OUTSIDE}"));
     bed.wait(bed.rules.remove_pod(bed.pods[0].rules.uid.clone()));
     assert_eq!(exchange(&socket), "refused");
+}
+
+/// The first table of a network has no connections of pods to look at, but those of the machine.
+#[test]
+fn what_was_sent_before_there_was_a_network_goes_to_its_host_ports() {
+    for claimed in [Claimed::Now, Claimed::Before] {
+        let Some(bed) = Bed::without_table(1, claimed) else { return };
+        // Connections are tracked when a rule asks, as another program's may.
+        bed.machine.nft(
+            "table inet other { chain in { type filter hook input priority 0; ct state new accept; }; }",
+        );
+        let socket = bed.outside.udp("192.168.7.1:8088");
+        assert_eq!(exchange(&socket), "refused");
+        let pod =
+            PodRules { host_ports: vec![host_port(None, PortProtocol::Udp)], ..bed.pods[0].rules.clone() };
+        bed.wait(bed.rules.replace(State { pods: vec![pod], services: vec![] }));
+        // Answered before that is looked at, but the next change comes after it.
+        bed.set_service("other", vec![service(&["10.201.0.77"], &[0])]);
+        assert_eq!(exchange(&socket), format!("pod0 from {OUTSIDE}"), "{claimed:?}");
+    }
 }
 
 #[test]

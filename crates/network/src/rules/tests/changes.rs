@@ -6,6 +6,7 @@ use expect_test::expect;
 use podspec::PortProtocol;
 
 use super::{change, check, host_port, name, pod, port, ranges, table, uid};
+use crate::rules::flows::Flows;
 use crate::rules::table::Table;
 use crate::{Allowed, Peers, PodPolicy, PodRules, ServicePort};
 
@@ -243,4 +244,18 @@ fn flows_are_looked_at_where_they_may_be_wrong() {
     assert!(table.change().flows.is_empty());
     table.remove_pod(&uid(0));
     assert!(!table.change().flows.is_empty());
+}
+
+#[test]
+fn a_new_network_looks_at_no_flows_of_its_own_addresses() {
+    let udp =
+        |node_port| ServicePort { protocol: PortProtocol::Udp, node_port, ..port(&ADDRESS, &["10.200.0.7"]) };
+    let flows = |port| {
+        let table = with_service(port);
+        Flows::of_new_network(&table.targets(), table.ranges())
+    };
+    assert!(flows(udp(None)).is_empty());
+    assert!(!flows(udp(Some(30_053))).is_empty());
+    let outside = ServicePort { addresses: vec!["192.0.2.7".parse().unwrap()], ..udp(None) };
+    assert!(!flows(outside).is_empty());
 }
