@@ -1,6 +1,7 @@
 //! Images: those of the store, `localhost/host`, which is built in, and the errors of all others, by pull
 //! policy (<https://kubernetes.io/docs/concepts/containers/images/>).
 
+mod access;
 mod archive;
 mod config;
 mod filesystem;
@@ -25,6 +26,7 @@ use ports::{
     Reclaimed,
 };
 
+pub use access::Verdict;
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 
 pub use filesystem::unfit_for_layers;

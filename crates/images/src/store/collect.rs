@@ -90,7 +90,8 @@ impl Store {
         let trash = Staging::new(&self.staging_dir())?;
         // Layers last: as long as a configuration is there, so are its layers.
         remove_others(&self.configs_dir(), images, &trash)?;
-        remove_others(&self.layers_dir(), &layers, &trash)
+        remove_others(&self.layers_dir(), &layers, &trash)?;
+        self.forget_access(images)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Whatever becomes a path here is a digest that was checked or a number.
 
+mod access;
 mod add;
 mod collect;
 mod error;
