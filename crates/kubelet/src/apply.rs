@@ -12,14 +12,17 @@ use container_config::{
 };
 use lifecycle::{Action, Observation};
 use podspec::source::FileKey;
-use podspec::{Container, ContainerName, PullPolicy, SeccompProfile};
+use podspec::{Container, ContainerName, SeccompProfile};
 use ports::{
-    ImageRequest, ImageService, NoObserver, Observer, PodContext, PortError, RuntimeService,
-    StartContainerError, StartedContainer, VolumeService,
+    ImageService, Observer, PodContext, PortError, RuntimeService, StartContainerError, StartedContainer,
+    VolumeService,
 };
+
+use tokio::sync::watch;
 
 use crate::Node;
 use crate::inbox::Inbox;
+use crate::pulls::Pulls;
 
 /// As much as a config map holds.
 const ENV_FILE_BYTES_MAX: usize = 1 << 20;
@@ -31,6 +34,8 @@ pub(crate) struct Effects<N: Node> {
     /// As it is now.
     pod: Mutex<Arc<PodContext>>,
     pub(crate) inbox: Arc<Inbox<N>>,
+    /// Of which its images are being pulled.
+    pub(crate) pulls: watch::Sender<Pulls>,
     /// Counts changes of what the pod names.
     changes: AtomicU64,
     /// Of the newest sandbox; absent before there was one.
@@ -39,7 +44,8 @@ pub(crate) struct Effects<N: Node> {
 
 impl<N: Node> Effects<N> {
     pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>) -> Self {
-        Self { node, pod: Mutex::new(pod), inbox, changes: AtomicU64::new(0), facts: Mutex::default() }
+        let (pulls, _) = watch::channel(Pulls::new());
+        Self { node, pod: Mutex::new(pod), inbox, pulls, changes: AtomicU64::new(0), facts: Mutex::default() }
     }
 
     /// The pod as it is now.
@@ -63,7 +69,7 @@ impl<N: Node> Effects<N> {
             Action::SetUpVolumes => self.set_up_volumes().await,
             Action::CreateSandbox { attempt } => self.create_sandbox(attempt).await,
             Action::EnsureImage { container, image, policy } => {
-                self.ensure_image(container, &image, policy).await
+                self.ensure_image(container, image, policy).await
             }
             Action::StartContainer { container, attempt, run: _, image_id, volume_images } => {
                 self.start_container(container, attempt, &image_id, &volume_images).await
@@ -163,23 +169,6 @@ impl<N: Node> Effects<N> {
             .map(|volume| (volume.name.to_string(), self.node.volumes().host_path(&pod, volume)))
             .collect();
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(facts));
-    }
-
-    async fn ensure_image(&self, container: ContainerName, image: &str, policy: PullPolicy) -> Observation {
-        let request = ImageRequest { image, policy, secrets: &[] };
-        let ensured = self.node.images().ensure(&request, Arc::new(NoObserver)).await;
-        let image = image.to_owned();
-        match ensured {
-            Ok((config, pulled)) => {
-                Observation::ImageReady { container, image, image_id: config.id.clone(), pulled }
-            }
-            Err(error) => Observation::ImageFailed {
-                container,
-                image,
-                reason: error.reason.to_owned(),
-                message: error.message,
-            },
-        }
     }
 
     async fn start_container(

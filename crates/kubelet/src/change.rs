@@ -31,6 +31,8 @@ fn fixed(pod: &Pod) -> Pod {
     spec.termination_grace_period = Duration::ZERO;
     spec.ephemeral_containers.clear();
     spec.resources = None;
+    // A pod that an earlier version wrote down has none.
+    spec.image_pull_secrets.clear();
     let without = |container: &mut Container| {
         container.image.clear();
         container.resources = Resources::default();

@@ -3,15 +3,19 @@
 //! people match on them. Counting repeated events is the business of whoever stores them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lifecycle::{
-    Action, Decision, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
-    StopReason, Verdict, Wait,
+    Action, Decision, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
+    StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::time::go_duration;
-use podspec::{Container, ContainerKind, ContainerName, Moment, Pod};
+use podspec::{ContainerKind, ContainerName, Moment, Pod};
 
 use crate::journal::{Entry, Happening};
+
+/// The reason of an event whose later ones take the place of the earlier ones, since they only say how far it is.
+pub const PULL_PROGRESS: &str = "PullProgress";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EventType {
@@ -111,8 +115,8 @@ impl EventSource {
                     format!("Back-off restarting failed container {name} in pod {pod}_{namespace}({uid})");
                 out.warning(name, "BackOff", message);
             }
-            (Some(name), Verdict::Wait(Wait::ImagePullBackOff { .. })) => {
-                out.normal(name, "BackOff", format!("Back-off pulling image \"{}\"", out.image(name)));
+            (Some(name), Verdict::Wait(Wait::ImagePullBackOff { image, .. })) => {
+                out.of_image(name, image).normal("BackOff", format!("Back-off pulling image \"{image}\""));
                 out.warning(name, "Failed", "Error: ImagePullBackOff".to_owned());
             }
             _ => {}
@@ -141,10 +145,10 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
         Observation::SandboxCreateFailed { message, .. } => {
             out.pod_warning("FailedCreatePodSandBox", format!("Failed to create pod sandbox: {message}"));
         }
-        Observation::ImageReady { container, pulled, .. } => image_ready(container, pulled.as_ref(), out),
-        Observation::ImageFailed { container, reason, message, .. } => {
-            image_failed(container, reason, message, out);
-        }
+        Observation::ImagePulling { .. }
+        | Observation::ImageProgress { .. }
+        | Observation::ImageReady { .. }
+        | Observation::ImageFailed { .. } => image_events(observation, out),
         Observation::ContainerCreateFailed { container, message, .. } => {
             out.warning(container, "Failed", format!("Error: {message}"));
         }
@@ -164,38 +168,78 @@ fn failure_events(observation: &Observation, out: &mut Events<'_>) {
     }
 }
 
-fn image_ready(container: &ContainerName, pulled: Option<&Pulled>, out: &mut Events<'_>) {
-    let image = out.image(container);
-    let Some(Pulled { took, waited, bytes }) = pulled else {
-        let message =
-            format!("Container image \"{image}\" already present on machine and can be accessed by the pod");
-        return out.normal(container, "Pulled", message);
-    };
-    out.normal(container, "Pulling", format!("Pulling image \"{image}\""));
-    let message = format!(
-        "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {bytes} bytes.",
-        go_duration(*took),
-        go_duration(took.saturating_add(*waited)),
-    );
-    out.normal(container, "Pulled", message);
+fn image_events(observation: &Observation, out: &mut Events<'_>) {
+    match observation {
+        Observation::ImagePulling { container, image } => {
+            out.of_image(container, image).normal("Pulling", format!("Pulling image \"{image}\""));
+        }
+        Observation::ImageProgress { container, image, progress } => {
+            let PullAmount { bytes, bytes_done, layers, layers_done } = *progress;
+            let (done, all) = (binary(bytes_done), binary(bytes));
+            let message =
+                format!("Pulling image \"{image}\": {done} of {all} in {layers_done} of {layers} layers");
+            out.of_image(container, image).normal(PULL_PROGRESS, message);
+        }
+        Observation::ImageReady { container, image, pulled, .. } => {
+            let message = match pulled {
+                None => format!(
+                    "Container image \"{image}\" already present on machine and can be accessed by the pod"
+                ),
+                Some(Pulled { took, waited, bytes }) => format!(
+                    "Successfully pulled image \"{image}\" in {} ({} including waiting). Image size: {bytes} bytes.",
+                    go_duration(to_millis(*took)),
+                    go_duration(to_millis(took.saturating_add(*waited))),
+                ),
+            };
+            out.of_image(container, image).normal("Pulled", message);
+        }
+        Observation::ImageFailed { container, image, reason, message } => {
+            image_failed(container, image, reason, message, out);
+        }
+        _ => {}
+    }
 }
 
-fn image_failed(container: &ContainerName, reason: &str, message: &str, out: &mut Events<'_>) {
-    let image = out.image(container);
+fn image_failed(container: &ContainerName, image: &str, reason: &str, message: &str, out: &mut Events<'_>) {
+    let mut of_image = out.of_image(container, image);
     match reason {
-        "ErrImageNeverPull" => {
-            let message = format!("Container image \"{image}\" is not present with pull policy of Never");
-            out.warning(container, "ErrImageNeverPull", message);
+        "ErrImageNeverPull" => of_image.warning("ErrImageNeverPull", message.to_owned()),
+        "InvalidImageName" | "ImageInspectError" => of_image.warning("InspectFailed", message.to_owned()),
+        // CRI's own errors name themselves.
+        "RegistryUnavailable" | "SignatureValidationFailed" => {
+            of_image.warning("Failed", format!("Failed to pull image \"{image}\": {reason}: {message}"));
         }
-        "InvalidImageName" | "ImageInspectError" => {
-            out.warning(container, "InspectFailed", message.to_owned());
-        }
-        _ => {
-            out.normal(container, "Pulling", format!("Pulling image \"{image}\""));
-            out.warning(container, "Failed", format!("Failed to pull image \"{image}\": {message}"));
-        }
+        _ => of_image.warning("Failed", format!("Failed to pull image \"{image}\": {message}")),
     }
     out.warning(container, "Failed", format!("Error: {reason}"));
+}
+
+/// As a kubelet does with what it has measured.
+fn to_millis(took: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// `1.5 GiB`, `120 MiB`: below ten with a tenth.
+#[must_use]
+pub fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_024 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 0;
+    // In tenths of the unit, rounded; a number of four digits is one of the next.
+    let tenths = |unit: usize| {
+        let size = 1u128 << (10 * (unit + 1));
+        (u128::from(bytes) * 10 + size / 2) / size
+    };
+    while unit + 1 < UNITS.len() && tenths(unit) >= 10_000 {
+        unit += 1;
+    }
+    let tenths = tenths(unit);
+    match tenths {
+        0..100 => format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]),
+        _ => format!("{} {}", (tenths + 5) / 10, UNITS[unit]),
+    }
 }
 
 fn probed(container: &ContainerName, probe: ProbeKind, outcome: &ProbeOutcome, out: &mut Events<'_>) {
@@ -279,7 +323,25 @@ impl<'a> Events<'a> {
         Some(format!("spec.{list}{{{container}}}"))
     }
 
-    fn image(&self, container: &ContainerName) -> &'a str {
-        self.pod.spec.container(container).map_or("", |container: &Container| container.image.as_str())
+    /// Of a container's own image it is told with the container, of a volume's with the pod alone.
+    fn of_image(&mut self, container: &ContainerName, image: &str) -> ImageEvents<'_, 'a> {
+        let own = self.pod.spec.container(container).is_some_and(|container| container.image == image);
+        let field_path = self.field_path(container).filter(|_| own);
+        ImageEvents { events: self, field_path }
+    }
+}
+
+struct ImageEvents<'e, 'a> {
+    events: &'e mut Events<'a>,
+    field_path: Option<String>,
+}
+
+impl ImageEvents<'_, '_> {
+    fn normal(&mut self, reason: &'static str, message: String) {
+        self.events.push(EventType::Normal, reason, message, self.field_path.clone());
+    }
+
+    fn warning(&mut self, reason: &'static str, message: String) {
+        self.events.push(EventType::Warning, reason, message, self.field_path.clone());
     }
 }

@@ -17,6 +17,7 @@ use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
 use crate::inbox::Inbox;
 use crate::journal::{Entry, Journal, JournalError, Past};
+use crate::pulls::Pulls;
 use crate::status::PodView;
 use crate::worker::Worker;
 use crate::{Node, change};
@@ -57,6 +58,8 @@ pub struct Subscription {
     pub entries: broadcast::Receiver<Arc<Entry>>,
     /// The newest status; `None` before the first plan.
     pub view: watch::Receiver<Option<PodView>>,
+    /// The pulls under way for it.
+    pub pulls: watch::Receiver<Pulls>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -323,7 +326,8 @@ impl<N: Node> Kubelet<N> {
         let pod = effects.pod();
         let uid = pod.pod.uid.clone();
         // Before the worker runs, so that the subscriber misses nothing.
-        let subscription = Subscription { pod, entries: entries.subscribe(), view: view.clone() };
+        let pulls = effects.pulls.subscribe();
+        let subscription = Subscription { pod, entries: entries.subscribe(), view: view.clone(), pulls };
         let worker = tokio::spawn(worker.run()).abort_handle();
         self.pods().insert(uid, PodHandle { effects: Arc::clone(effects), worker, entries, view });
         subscription
@@ -345,7 +349,12 @@ impl<N: Node> Drop for Kubelet<N> {
 
 impl<N: Node> PodHandle<N> {
     fn subscribe(&self) -> Subscription {
-        Subscription { pod: self.effects.pod(), entries: self.entries.subscribe(), view: self.view.clone() }
+        Subscription {
+            pod: self.effects.pod(),
+            entries: self.entries.subscribe(),
+            view: self.view.clone(),
+            pulls: self.effects.pulls.subscribe(),
+        }
     }
 }
 

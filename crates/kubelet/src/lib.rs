@@ -14,6 +14,7 @@ mod handlers;
 mod inbox;
 pub mod journal;
 mod kubelet;
+mod pulls;
 pub mod render;
 pub mod resize;
 mod sessions;
@@ -24,6 +25,7 @@ pub use checkpoint::{CheckpointError, load_pod};
 pub use journal::{Entry, Happening, JournalError};
 pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Settings, Subscription, UpdatePodError};
 pub use ports::Paths;
+pub use pulls::Pulls;
 pub use status::PodView;
 
 use container_config::NodeFacts;

@@ -7,6 +7,7 @@ use lifecycle::{
     Condition, ConditionKind, ContainerState, ContainerStatus, Exit, ExitReason, Phase, ProcessUser,
 };
 use podspec::{Container, ContainerKind, Moment, OtherResources, Pod, Resources};
+use registry::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::status::PodView;
@@ -96,7 +97,8 @@ fn render_container(pod: &Pod, status: &ContainerStatus) -> Value {
     out.insert("lastState".into(), last.unwrap_or_else(|| json!({})));
     out.insert("ready".into(), json!(status.ready));
     out.insert("restartCount".into(), json!(status.restart_count));
-    out.insert("image".into(), json!(status.image));
+    let full = (!status.container_id.is_empty()).then(|| Reference::parse(&status.image).ok()).flatten();
+    out.insert("image".into(), full.map_or_else(|| json!(status.image), |full| json!(full.to_string())));
     out.insert("imageID".into(), json!(status.image_id));
     if !status.container_id.is_empty() {
         out.insert("containerID".into(), json!(status.container_id));

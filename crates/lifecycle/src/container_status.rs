@@ -51,7 +51,7 @@ pub(crate) fn container_status(
             .unwrap_or(&container.image)
             .clone(),
         resources: attempt.and_then(resize::given),
-        image_id: attempt.map(|a| a.image_id.clone()).unwrap_or_default(),
+        image_id: attempt.map(|a| a.repo_digest.as_ref().unwrap_or(&a.image_id).clone()).unwrap_or_default(),
         user: attempt.and_then(|a| a.user.clone()),
         container_id: attempt.map(container_id).unwrap_or_default(),
     }

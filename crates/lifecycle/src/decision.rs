@@ -51,6 +51,8 @@ pub enum Wait {
     },
     ImagePull,
     ImagePullBackOff {
+        #[serde(default)]
+        image: String,
         until: BootTime,
         delay: Duration,
     },

@@ -58,8 +58,8 @@ impl Observed {
             | Observation::SandboxLost { .. }
             | Observation::SandboxStopped { .. } => self.observe_sandbox(observation, at),
             Observation::Adopted(snapshot) => self.adopt(spec, snapshot, at),
-            Observation::ImageReady { container, image, image_id, .. } => {
-                self.image_ready(spec, container, image, image_id);
+            Observation::ImageReady { container, image, image_id, repo_digest, pulled: _ } => {
+                self.image_ready(spec, container, image, (image_id, repo_digest.as_ref()));
             }
             Observation::ImageFailed { container: _, image, reason, message } => {
                 self.image_failed(spec, image, reason, message, at);
@@ -85,7 +85,11 @@ impl Observed {
                 let done = HookState::Done { at: at.boot, failure: failure.clone() };
                 self.update(container, *attempt, |a| *a.hook_mut(*hook) = done);
             }
-            Observation::HookWarned { .. } | Observation::Evicted { .. } | Observation::Rejected { .. } => {}
+            Observation::HookWarned { .. }
+            | Observation::ImagePulling { .. }
+            | Observation::ImageProgress { .. }
+            | Observation::Evicted { .. }
+            | Observation::Rejected { .. } => {}
             Observation::ProbeFinished { container, attempt, probe, outcome } => {
                 self.probed(spec, container, *attempt, (*probe, outcome), at);
             }
@@ -149,7 +153,7 @@ impl Observed {
     fn change_spec(&mut self, spec: &PodSpec, at: Moment) {
         self.pulls.retain(|image, _| spec.names_image(image));
         for container in self.containers.values_mut() {
-            container.image_id = None;
+            (container.image_id, container.repo_digest) = (None, None);
             // What could not be given may be something else now.
             let current = container.current.as_mut();
             if let Some(attempt) = current.filter(|a| matches!(a.resize, ResizeState::Failed { .. })) {
@@ -235,12 +239,20 @@ impl Observed {
     }
 
     /// Of an image that the container does not have any more nothing follows for it.
-    fn image_ready(&mut self, spec: &PodSpec, name: &ContainerName, image: &str, image_id: &str) {
+    fn image_ready(
+        &mut self,
+        spec: &PodSpec,
+        name: &ContainerName,
+        image: &str,
+        (image_id, repo_digest): (&str, Option<&String>),
+    ) {
         self.pulls.remove(image);
         let Some(container) = spec.container(name) else { return };
         let resolved = || image_id.to_owned();
         if container.image == image {
-            self.containers.entry(name.clone()).or_default().image_id = Some(resolved());
+            let container = self.containers.entry(name.clone()).or_default();
+            container.image_id = Some(resolved());
+            container.repo_digest = repo_digest.cloned();
         }
         if spec.volume_images(container).any(|(of_volume, _)| of_volume == image) {
             let images = &mut self.containers.entry(name.clone()).or_default().volume_images;

@@ -109,6 +109,7 @@ impl Observed {
         let container = self.containers.entry(name.clone()).or_default();
         container.image_id = None;
         container.volume_images.clear();
+        attempt.repo_digest = container.repo_digest.take();
         container.outgoing = container.previous.take();
         if let Some(spec) = spec.container(name) {
             spec.image.clone_into(&mut attempt.image);
@@ -134,6 +135,7 @@ impl Attempt {
             id: String::new(),
             image_id: image_id.to_owned(),
             image: String::new(),
+            repo_digest: None,
             volume_images: BTreeMap::new(),
             user: None,
             resources: Resources::default(),

@@ -40,7 +40,7 @@ pub use action::Action;
 pub use admission::{Rejection, RejectionReason, rejection};
 pub use backoff::{BACKOFF_INITIAL, BACKOFF_MAX, BackoffLimits};
 pub use decision::{Decision, StopPodReason, Verdict, Wait};
-pub use observation::{Hook, Observation, ProbeKind, ProbeOutcome, Pulled};
+pub use observation::{Hook, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled};
 pub use observed::{
     Attempt, AttemptState, Backoff, ConditionSince, ContainerObserved, ContainerRecord, Deletion, Eviction,
     Exit, ExitReason, Finished, HookState, Observed, ProbeState, ProbeVerdict, ProcessUser, PullFailure,

@@ -67,11 +67,25 @@ pub enum Observation {
     },
     /// A new engine found the sandbox alive.
     Adopted(SandboxSnapshot),
+    /// A registry is asked for an image. It changes nothing: the image is awaited either way.
+    ImagePulling {
+        container: ContainerName,
+        image: String,
+    },
+    /// A pull is still going on. It changes nothing, either.
+    ImageProgress {
+        container: ContainerName,
+        image: String,
+        progress: PullAmount,
+    },
     ImageReady {
         container: ContainerName,
         /// As the action named it: the container may have another by now.
         image: String,
         image_id: String,
+        /// `REPOSITORY@DIGEST`, of an image that came from a registry.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        repo_digest: Option<String>,
         pulled: Option<Pulled>,
     },
     ImageFailed {
@@ -142,6 +156,15 @@ pub struct Pulled {
     pub waited: Duration,
     /// Of the whole image.
     pub bytes: u64,
+}
+
+/// How far a pull is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct PullAmount {
+    pub bytes: u64,
+    pub bytes_done: u64,
+    pub layers: usize,
+    pub layers_done: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

@@ -148,6 +148,9 @@ pub enum SandboxState {
 pub struct ContainerObserved {
     /// The image resolved for the next start; taken by that start.
     pub image_id: Option<String>,
+    /// As in [`Attempt`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repo_digest: Option<String>,
     /// And those of its volumes, by what the pod calls them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volume_images: BTreeMap<String, String>,
@@ -192,7 +195,7 @@ pub enum PullState {
         failure: Option<PullFailure>,
     },
     Failed {
-        /// `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName`, ...
+        /// `ErrImagePull`, `RegistryUnavailable`, `ErrImageNeverPull`, `InvalidImageName`, ...
         reason: String,
         message: String,
         at: Moment,
@@ -219,6 +222,9 @@ pub struct Attempt {
     /// The image as the spec named it when the attempt was begun.
     #[serde(default)]
     pub image: String,
+    /// `REPOSITORY@DIGEST` of its image, when that came from a registry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repo_digest: Option<String>,
     /// As in [`ContainerObserved`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volume_images: BTreeMap<String, String>,

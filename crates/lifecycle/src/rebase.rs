@@ -162,7 +162,16 @@ impl Times for SandboxState {
 
 impl Times for ContainerObserved {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
-        let Self { image_id: _, volume_images: _, current, previous, outgoing, start_error, backoff } = self;
+        let Self {
+            image_id: _,
+            repo_digest: _,
+            volume_images: _,
+            current,
+            previous,
+            outgoing,
+            start_error,
+            backoff,
+        } = self;
         current.visit(with);
         previous.visit(with);
         outgoing.visit(with);
@@ -180,6 +189,7 @@ impl Times for Attempt {
             id: _,
             image_id: _,
             image: _,
+            repo_digest: _,
             volume_images: _,
             user: _,
             resources: _,

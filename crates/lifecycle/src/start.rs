@@ -107,7 +107,7 @@ fn ensure_image(
         draft.due(at.boot.after(PULL_ERROR_SHOWN));
         let until = at.boot.after(*delay);
         let wait = if backs_off(reason) {
-            Wait::ImagePullBackOff { until, delay: *delay }
+            Wait::ImagePullBackOff { image: image.to_owned(), until, delay: *delay }
         } else {
             Wait::CreateRetry { until }
         };

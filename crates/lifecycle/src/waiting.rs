@@ -92,11 +92,22 @@ fn pull_trouble(view: &View<'_>, image: &str) -> Option<(String, String)> {
             (reason, message, view.now.boot >= at.boot.after(start::PULL_ERROR_SHOWN))
         }
     };
+    let message = pull_message(image, reason, message);
     if backing_off && start::backs_off(reason) {
         let message = format!("Back-off pulling image \"{image}\": {reason}: {message}");
         return Some(("ImagePullBackOff".to_owned(), message));
     }
-    Some((reason.clone(), message.clone()))
+    Some((reason.clone(), message))
+}
+
+/// CRI's own errors are told in words, others as they are.
+fn pull_message(image: &str, reason: &str, message: &str) -> String {
+    let why = match reason {
+        "RegistryUnavailable" => "the registry is unavailable",
+        "SignatureValidationFailed" => "the signature validation failed",
+        _ => return message.to_owned(),
+    };
+    format!("image pull failed for {image} because {why}: {message}")
 }
 
 fn start_trouble(attempt: &Attempt) -> Option<(String, String)> {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use lifecycle::{
-    Action, ContainerRecord, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeKind, ProbeOutcome,
-    SandboxSnapshot, SandboxState, VolumesState, plan,
+    Action, ContainerRecord, ContainerState, Exit, ExitReason, Hook, Observation, Observed, Phase, ProbeKind,
+    ProbeOutcome, SandboxSnapshot, SandboxState, VolumesState, plan,
 };
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, PodSpec, WallTime};
 
@@ -176,6 +176,7 @@ fn a_removal_that_died_with_its_sandbox_is_due_in_the_next() {
         container: main.clone(),
         image: "image".to_owned(),
         image_id: "image".to_owned(),
+        repo_digest: None,
         pulled: None,
     };
     let started = Observation::ContainerStarted {
@@ -246,9 +247,13 @@ fn what_failed_for_want_of_an_object_is_tried_at_once_when_it_is_there() {
             observed.issue(&spec, &action, at(1));
             let news = match action {
                 Action::CreateSandbox { attempt } => Observation::SandboxCreated { attempt, ips: Vec::new() },
-                Action::EnsureImage { container, image, .. } => {
-                    Observation::ImageReady { container, image, image_id: "i".to_owned(), pulled: None }
-                }
+                Action::EnsureImage { container, image, .. } => Observation::ImageReady {
+                    container,
+                    image,
+                    image_id: "i".to_owned(),
+                    repo_digest: None,
+                    pulled: None,
+                },
                 Action::StartContainer { container, attempt, .. } => Observation::ContainerCreateFailed {
                     container,
                     attempt,
@@ -267,6 +272,86 @@ fn what_failed_for_want_of_an_object_is_tried_at_once_when_it_is_there() {
     assert!(matches!(actions.as_slice(), [Action::EnsureImage { .. }]), "{actions:?}");
 }
 
+/// As it is said while a failed pull is waited out, and of what kind it is.
+#[test]
+fn a_failed_pull_is_told_in_the_kubelets_words() {
+    let spec = pod();
+    for (reason, shown, later) in [
+        ("ErrImagePull", "why", "ErrImagePull: why"),
+        (
+            "RegistryUnavailable",
+            "image pull failed for image because the registry is unavailable: why",
+            "RegistryUnavailable: image pull failed for image because the registry is unavailable: why",
+        ),
+        (
+            "SignatureValidationFailed",
+            "image pull failed for image because the signature validation failed: why",
+            "SignatureValidationFailed: image pull failed for image because the signature validation failed: why",
+        ),
+    ] {
+        let mut observed = Observed::default();
+        let container = ContainerName::new("main");
+        let (image, message) = ("image".to_owned(), "why".to_owned());
+        let pulling = Observation::ImagePulling { container: container.clone(), image: image.clone() };
+        let failed = Observation::ImageFailed { container, image, reason: reason.to_owned(), message };
+        for observation in [Observation::Accepted, Observation::VolumesReady, pulling, failed] {
+            observed.observe(&spec, &observation, at(0));
+        }
+        let waiting = |seconds| match &plan(&spec, &observed, at(seconds)).status.containers[0].state {
+            ContainerState::Waiting { reason, message } => {
+                (reason.clone(), message.clone().unwrap_or_default())
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(waiting(0), (reason.to_owned(), shown.to_owned()));
+        let backing_off = format!("Back-off pulling image \"image\": {later}");
+        assert_eq!(waiting(2), ("ImagePullBackOff".to_owned(), backing_off));
+    }
+}
+
+/// The digest in the registry belongs to the attempt that was made from it, and what an earlier version wrote has none.
+#[test]
+fn an_image_of_a_registry_has_its_digest_for_an_id() {
+    let spec = pod();
+    let main = ContainerName::new("main");
+    let mut observed = running_second_attempt(&spec);
+    let id = |observed: &Observed| plan(&spec, observed, at(70)).status.containers[0].image_id.clone();
+    assert_eq!(id(&observed), "image");
+    observed.observe(
+        &spec,
+        &Observation::ContainerExited { container: main.clone(), attempt: 1, exit: exit(1) },
+        at(20),
+    );
+    let repo_digest = Some("example.com/image@sha256:abc".to_owned());
+    let (image, image_id) = ("image".to_owned(), "image".to_owned());
+    let ready =
+        Observation::ImageReady { container: main.clone(), image, image_id, repo_digest, pulled: None };
+    observed.observe(&spec, &ready, at(60));
+    assert_eq!(id(&observed), "image", "of the attempt that is shown");
+    for action in plan(&spec, &observed, at(60)).actions {
+        observed.issue(&spec, &action, at(60));
+    }
+    let (id_of_attempt, started) = ("main-2".to_owned(), at(60));
+    let started = Observation::ContainerStarted {
+        container: main.clone(),
+        attempt: 2,
+        id: id_of_attempt,
+        started,
+        user: None,
+    };
+    observed.observe(&spec, &started, at(60));
+    assert_eq!(id(&observed), "example.com/image@sha256:abc");
+    assert_eq!(
+        observed.containers[&main].current.as_ref().unwrap().image_id,
+        "image",
+        "what is in use is known by it"
+    );
+    let mut old = serde_json::to_value(&observed).unwrap();
+    let attempt = old["containers"]["main"]["current"].as_object_mut().unwrap();
+    assert!(attempt.remove("repo_digest").is_some());
+    assert_eq!(id(&serde_json::from_value(old).unwrap()), "image");
+}
+
 fn running_second_attempt(spec: &PodSpec) -> Observed {
     let main = ContainerName::new("main");
     let mut observed = Observed::default();
@@ -280,6 +365,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
                 container: main.clone(),
                 image: "image".to_owned(),
                 image_id: "image".to_owned(),
+                repo_digest: None,
                 pulled: None,
             },
         ),
@@ -300,6 +386,7 @@ fn running_second_attempt(spec: &PodSpec) -> Observed {
                 container: main.clone(),
                 image: "image".to_owned(),
                 image_id: "image".to_owned(),
+                repo_digest: None,
                 pulled: None,
             },
         ),

@@ -190,7 +190,8 @@ fn start(spec: &PodSpec, observed: &mut Observed, attempt: u32, seconds: i64) {
     let container = ContainerName::new("main");
     let (image_id, id) = ("image".to_owned(), format!("main-{attempt}"));
     let (ready, image) = (container.clone(), "image".to_owned());
-    let ready = Observation::ImageReady { container: ready, image, image_id, pulled: None };
+    let ready =
+        Observation::ImageReady { container: ready, image, image_id, repo_digest: None, pulled: None };
     play(spec, observed, seconds, &ready);
     let started = before(seconds);
     play(

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kubelet::events::{Event, EventType};
+use kubelet::events::{Event, EventType, PULL_PROGRESS};
 use podspec::Moment;
 
 const SIMILAR_MAX: usize = 10;
@@ -81,6 +81,12 @@ impl Correlator {
             reason: event.reason.to_owned(),
             field_path: event.field_path.clone().unwrap_or_default(),
         };
+        if event.reason == PULL_PROGRESS {
+            // One object for each image, which moves. It comes rarely, and leaves the burst to what happens.
+            let image = event.message.split('"').nth(1).unwrap_or_default().to_owned();
+            let key = Key { similar, message: Some(image) };
+            return Some(self.count(key, event.message.clone(), event.at));
+        }
         let (key, message) = self.combine(similar, event);
         let told = self.count(key, message, event.at);
         self.take_token(event.at).then_some(told)
@@ -227,6 +233,23 @@ mod tests {
             let later = |n: i64| event(3_600 + 1_800 + n, "Killing", "Stopping container main");
             assert_eq!((0..60).filter(|n| correlator.tell(&later(*n)).is_some()).count(), 7);
         }
+    }
+
+    /// An hour of a pull, and after it the pod still has its say.
+    #[test]
+    fn a_pull_under_way_is_one_event_that_moves() {
+        let mut correlator = Correlator::new("web");
+        let pull = |n: i64, image: &str| {
+            event(n * 10, "PullProgress", &format!("Pulling image \"{image}\": {n} MiB of 400 MiB"))
+        };
+        let told: Vec<Told> = (1..=360).filter_map(|n| correlator.tell(&pull(n, "a"))).collect();
+        let other = correlator.tell(&pull(361, "b")).unwrap();
+        assert_eq!(told.len(), 360);
+        assert!(told.iter().all(|one| one.name == told[0].name) && other.name != told[0].name);
+        assert_eq!((told[359].count, other.count), (360, 1));
+        assert_eq!(told[359].message, "Pulling image \"a\": 360 MiB of 400 MiB");
+        let said = (0..60).filter(|_| correlator.tell(&event(3_620, "BackOff", "again")).is_some());
+        assert_eq!(said.count(), 25);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use container_config::{NamedPort, ObjectData, ServiceAddress};
 use podspec::json::{list, text};
 use podspec::source::{ObjectKind, TokenProjection};
 use podspec::{HostPathType, Pod, PortProtocol};
-use ports::{Answer, ClaimedVolume, ObjectReader, PortError, Token};
+use ports::{Answer, ClaimedVolume, ObjectReader, PortError, PullSecret, PullSecretKind, Token};
 use serde_json::Value;
 use store::{Object, ObjectKey, Resource, Store};
 
@@ -146,6 +146,13 @@ impl ObjectReader for StoreObjects {
         })
     }
 
+    fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> Answer<'a, Option<PullSecret>> {
+        Box::pin(async move {
+            let found = self.store.get(&ObjectKey::new(Resource::new("secrets"), namespace, name));
+            found.map_or(Ok(None), |object| pull_secret(&object, namespace, name))
+        })
+    }
+
     fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume> {
         Box::pin(async move { self.claimed(pod, claim, ephemeral) })
     }
@@ -170,6 +177,25 @@ pub(crate) fn resource_of(kind: ObjectKind) -> Resource {
         ObjectKind::ConfigMap => "configmaps",
         ObjectKind::Secret => "secrets",
     })
+}
+
+fn pull_secret(object: &Object, namespace: &str, name: &str) -> Result<Option<PullSecret>, PortError> {
+    let value = apiserver::objects::value(object)
+        .map_err(|error| PortError(format!("{} in the store is damaged: {error}", object.key)))?;
+    let (kind, key) = match text(&value, "type") {
+        "kubernetes.io/dockerconfigjson" => (PullSecretKind::DockerConfigJson, ".dockerconfigjson"),
+        "kubernetes.io/dockercfg" => (PullSecretKind::DockerCfg, ".dockercfg"),
+        _ => return Ok(None),
+    };
+    let mut data = content(ObjectKind::Secret, object)?.data;
+    let secret = |bytes| PullSecret {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        uid: object.uid.clone(),
+        kind,
+        bytes,
+    };
+    Ok(data.remove(key).filter(|bytes| !bytes.is_empty()).map(secret))
 }
 
 fn content(kind: ObjectKind, object: &Object) -> Result<ObjectData, PortError> {
@@ -201,7 +227,7 @@ mod tests {
     use apiserver::objects;
     use podspec::source::{ObjectKind, TokenProjection};
     use podspec::{IDENTITY_BYTES, PortProtocol};
-    use ports::ObjectReader as _;
+    use ports::{ObjectReader as _, PullSecretKind};
     use serde_json::{Value, json};
     use store::{Durability, Options, Place, Store};
 
@@ -233,6 +259,32 @@ mod tests {
         put(&store, "secrets", json!({"metadata": metadata("bad"), "data": {"pw": "!"}})).await;
         let error = reader.read("a", ObjectKind::Secret, "bad").await.unwrap_err();
         assert!(error.0.contains("data[pw] is not base64"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn secrets_for_pulling_have_their_type_and_its_value() {
+        let store = Store::open(Place::Memory, Options { index: objects::index_stored }).unwrap();
+        let reader = StoreObjects::new(store.clone());
+        let json = "kubernetes.io/dockerconfigjson";
+        for (name, ty, data) in [
+            ("json", json, json!({".dockerconfigjson": "e30="})),
+            ("cfg", "kubernetes.io/dockercfg", json!({".dockercfg": "e30="})),
+            ("opaque", "Opaque", json!({".dockerconfigjson": "e30="})),
+            ("other-key", json, json!({".dockercfg": "e30="})),
+            ("empty", json, json!({".dockerconfigjson": ""})),
+        ] {
+            let metadata = json!({"namespace": "a", "name": name, "uid": name});
+            put(&store, "secrets", json!({"metadata": metadata, "type": ty, "data": data})).await;
+        }
+        let read = async |name: &str| reader.pull_secret("a", name).await.unwrap();
+        for (name, kind) in [("json", PullSecretKind::DockerConfigJson), ("cfg", PullSecretKind::DockerCfg)] {
+            let secret = read(name).await.unwrap();
+            assert_eq!((secret.kind, secret.bytes.as_slice(), secret.uid.as_str()), (kind, &b"{}"[..], name));
+            assert_eq!((secret.namespace.as_str(), secret.name.as_str()), ("a", name));
+        }
+        for name in ["opaque", "other-key", "empty", "none"] {
+            assert_eq!(read(name).await, None, "{name}");
+        }
     }
 
     #[tokio::test]

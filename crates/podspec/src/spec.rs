@@ -69,6 +69,9 @@ pub struct PodSpec {
     pub fs_group_trusts_root: bool,
     /// `serviceAccountName`; empty where nobody gave the pod one.
     pub service_account: String,
+    /// `imagePullSecrets`: the names of those that have one.
+    #[serde(default)]
+    pub image_pull_secrets: Vec<String>,
     /// `enableServiceLinks`: variables tell of the Services of the namespace.
     #[serde(default = "on")]
     pub service_links: bool,

@@ -10,7 +10,7 @@ use container_config::{ObjectData, ServiceAddress};
 use podspec::source::{ObjectKind, TokenProjection};
 use podspec::{HostPathType, Pod};
 
-use crate::PortError;
+use crate::{PortError, PullSecret};
 
 /// What becomes of a question.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, PortError>> + Send + 'a>>;
@@ -48,6 +48,9 @@ pub trait ObjectReader: Send + Sync + fmt::Debug + 'static {
         name: &'a str,
     ) -> Answer<'a, Option<Arc<ObjectData>>>;
 
+    /// A secret with credentials of registries; `None` when there is none of that name and of such a type.
+    fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> Answer<'a, Option<PullSecret>>;
+
     /// The volume that a claim in the pod's namespace is bound to.
     fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume>;
 
@@ -66,6 +69,10 @@ const NO_SERVER: &str = "there is no API server to ask: run the pod with `monopo
 
 impl ObjectReader for NoObjects {
     fn read<'a>(&'a self, _: &'a str, _: ObjectKind, _: &'a str) -> Answer<'a, Option<Arc<ObjectData>>> {
+        Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
+    }
+
+    fn pull_secret<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Option<PullSecret>> {
         Box::pin(async { Err(PortError(NO_SERVER.to_owned())) })
     }
 

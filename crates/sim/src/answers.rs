@@ -82,7 +82,7 @@ impl<'s> World<'s> {
         let container = container.clone();
         let (image, image_id) = (image.to_owned(), image_id(image));
         let outcome = match pull.failure {
-            None => Observation::ImageReady { container, image, image_id, pulled: None },
+            None => Observation::ImageReady { container, image, image_id, repo_digest: None, pulled: None },
             Some(reason) => {
                 Observation::ImageFailed { container, image, reason, message: "scripted".to_owned() }
             }

@@ -172,6 +172,8 @@ fn observation_text(observation: &Observation) -> Option<String> {
         | Observation::VolumesRemoved
         | Observation::SandboxCreated { .. }
         | Observation::SandboxStopped { .. }
+        | Observation::ImagePulling { .. }
+        | Observation::ImageProgress { .. }
         | Observation::ImageReady { .. }
         | Observation::ContainerStarted { .. }
         | Observation::ContainerRemoved { .. } => return None,

@@ -59,6 +59,25 @@ fn asking(requests: &Value, limits: &Value) -> Value {
     json!({"containers": [{"name": "c", "image": "i:1", "resources": {"requests": requests, "limits": limits}}]})
 }
 
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#add-imagepullsecrets-to-a-service-account>
+#[tokio::test]
+async fn a_pod_without_secrets_for_pulling_gets_those_of_its_account() {
+    let of = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
+    let account = |name: &str, secrets: &[&str]| {
+        let account = json!({"metadata": {"namespace": "n", "name": name}, "imagePullSecrets": of(secrets)});
+        ("", "serviceaccounts", account)
+    };
+    let bed = Bed::with(&[account("robot", &["one", "two"]), account("default", &["three"])]).await;
+    let robot = json!({"serviceAccountName": "robot"});
+    let own = json!({"serviceAccountName": "robot", "imagePullSecrets": of(&["own"])});
+    for (name, spec, secrets) in
+        [("a", robot, &["one", "two"][..]), ("b", own, &["own"]), ("c", json!({}), &["three"])]
+    {
+        let pod = bed.create_pod(name, spec).await.unwrap();
+        assert_eq!(pod["spec"]["imagePullSecrets"], of(secrets), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_plain_pod_gets_what_every_pod_gets() {
     let bed = Bed::with(&[]).await;

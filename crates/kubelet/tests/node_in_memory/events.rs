@@ -4,8 +4,8 @@ use expect_test::expect;
 use kubelet::events::{EventSource, EventType};
 use kubelet::{Entry, Happening};
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
-    StopReason, Verdict, Wait,
+    Action, Decision, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
+    StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::{BootTime, ContainerName, Moment};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn image_failed(reason: &str) -> Happening {
     let (reason, message) = (reason.to_owned(), "why".to_owned());
     Happening::Observed(Observation::ImageFailed {
         container: "main".into(),
-        image: "image".into(),
+        image: "img".into(),
         reason,
         message,
     })
@@ -66,18 +66,30 @@ fn every_event_has_the_kubelets_words() {
         Happening::Observed(Observation::SandboxCreateFailed { attempt: 0, message: "why".into() }),
         Happening::Observed(Observation::ImageReady {
             container: "side".into(),
-            image: "image".into(),
+            image: "img".into(),
             image_id: "id".into(),
+            repo_digest: None,
             pulled: Some(Pulled {
                 took: Duration::from_millis(1_250),
                 waited: Duration::from_millis(250),
                 bytes: 42,
             }),
         }),
+        Happening::Observed(Observation::ImagePulling { container: "main".into(), image: "img".into() }),
+        Happening::Observed(Observation::ImageProgress {
+            container: "main".into(),
+            image: "of-volume".into(),
+            progress: PullAmount { bytes: 500 << 20, bytes_done: 120 << 20, layers: 8, layers_done: 3 },
+        }),
+        image_failed("RegistryUnavailable"),
+        image_failed("SignatureValidationFailed"),
         image_failed("ErrImageNeverPull"),
         image_failed("InvalidImageName"),
         image_failed("ErrImagePull"),
-        decided(&[(Some("main"), Verdict::Wait(Wait::ImagePullBackOff { until, delay }))]),
+        decided(&[(
+            Some("main"),
+            Verdict::Wait(Wait::ImagePullBackOff { image: "img".into(), until, delay }),
+        )]),
         started("side"),
         probed(ProbeOutcome::Failure("not yet".into())),
         probed(ProbeOutcome::Error("gone".into())),
@@ -139,13 +151,17 @@ fn every_event_has_the_kubelets_words() {
     expect![[r#"
         W FailedMount - MountVolume.SetUp failed for volume "v" : why
         W FailedCreatePodSandBox - Failed to create pod sandbox: why
-        N Pulling spec.initContainers{side} Pulling image "img"
         N Pulled spec.initContainers{side} Successfully pulled image "img" in 1.25s (1.5s including waiting). Image size: 42 bytes.
-        W ErrImageNeverPull spec.containers{main} Container image "img" is not present with pull policy of Never
+        N Pulling spec.containers{main} Pulling image "img"
+        N PullProgress - Pulling image "of-volume": 120 MiB of 500 MiB in 3 of 8 layers
+        W Failed spec.containers{main} Failed to pull image "img": RegistryUnavailable: why
+        W Failed spec.containers{main} Error: RegistryUnavailable
+        W Failed spec.containers{main} Failed to pull image "img": SignatureValidationFailed: why
+        W Failed spec.containers{main} Error: SignatureValidationFailed
+        W ErrImageNeverPull spec.containers{main} why
         W Failed spec.containers{main} Error: ErrImageNeverPull
         W InspectFailed spec.containers{main} why
         W Failed spec.containers{main} Error: InvalidImageName
-        N Pulling spec.containers{main} Pulling image "img"
         W Failed spec.containers{main} Failed to pull image "img": why
         W Failed spec.containers{main} Error: ErrImagePull
         N BackOff spec.containers{main} Back-off pulling image "img"
@@ -179,4 +195,21 @@ fn every_event_has_the_kubelets_words() {
         N DeadlineExceeded - Pod was active on the node longer than the specified deadline
         N Killing spec.initContainers{side} Stopping container side
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn amounts_are_short() {
+    for (bytes, text) in [
+        (0, "0 B"),
+        (1_023, "1023 B"),
+        (1_024, "1.0 KiB"),
+        (1_536, "1.5 KiB"),
+        (10_239, "10 KiB"),
+        (1 << 20, "1.0 MiB"),
+        (999 << 20, "999 MiB"),
+        (1_000 << 20, "1.0 GiB"),
+        (u64::MAX, "16 EiB"),
+    ] {
+        assert_eq!(kubelet::events::binary(bytes), text, "{bytes}");
+    }
 }

@@ -10,20 +10,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use container_config::{
-    ContainerConfig, ImageConfig, NodeFacts, ResourceLimits, SandboxConfig, SandboxFacts, Tmpfs,
+    ContainerConfig, ImageConfig, NodeFacts, ObjectData, ResourceLimits, SandboxConfig, SandboxFacts,
+    ServiceAddress, Tmpfs,
 };
 use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
 };
+use podspec::source::{ObjectKind, TokenProjection};
 use podspec::{BootTime, ContainerName, IDENTITY_BYTES, Moment, Pod, PodUid, Volume, VolumeName, WallTime};
 use ports::{
-    Clock, ExecIo, ExecResult, ExecSession, FileSystemBytes, ImageError, ImageOnNode, ImageRequest,
-    ImageService, NoObjects, ObjectReader, Observer, PodContext, PortError, PullObserver, Reclaim, Reclaimed,
-    RuntimeService, SessionError, StartContainerError, StartedContainer, Streams, VolumeService,
+    Answer, ClaimedVolume, Clock, ExecIo, ExecResult, ExecSession, FileSystemBytes, ImageError, ImageOnNode,
+    ImageRequest, ImageService, LayerProgress, NoObjects, ObjectReader, Observer, PodContext, PortError,
+    PullObserver, PullProgress, PullSecret, PullSecretKind, Reclaim, Reclaimed, RuntimeService, SessionError,
+    StartContainerError, StartedContainer, Streams, Token, VolumeService,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+/// Is not there, and takes 25 seconds to come.
+pub(crate) const PULLED_IMAGE: &str = "example.com/pulled:1";
 
 /// What a container does once started.
 #[derive(Clone, Debug)]
@@ -171,7 +177,45 @@ impl Node for FakeNode {
     }
 
     fn objects(&self) -> &dyn ObjectReader {
-        &NoObjects
+        &FakeObjects
+    }
+}
+
+/// Of all objects one secret.
+#[derive(Debug)]
+struct FakeObjects;
+
+impl ObjectReader for FakeObjects {
+    fn read<'a>(&'a self, _: &'a str, _: ObjectKind, _: &'a str) -> Answer<'a, Option<Arc<ObjectData>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn pull_secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> Answer<'a, Option<PullSecret>> {
+        let secret = PullSecret {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: "s".to_owned(),
+            kind: PullSecretKind::DockerConfigJson,
+            bytes: b"s3cret".to_vec(),
+        };
+        Box::pin(async move {
+            match name {
+                "damaged" => Err(PortError("damaged".to_owned())),
+                _ => Ok(Some(secret).filter(|_| name == "here")),
+            }
+        })
+    }
+
+    fn claim<'a>(&'a self, pod: &'a Pod, claim: &'a str, ephemeral: bool) -> Answer<'a, ClaimedVolume> {
+        NoObjects.claim(pod, claim, ephemeral)
+    }
+
+    fn services<'a>(&'a self, namespace: &'a str) -> Answer<'a, Vec<ServiceAddress>> {
+        NoObjects.services(namespace)
+    }
+
+    fn token<'a>(&'a self, pod: &'a Pod, wanted: &'a TokenProjection) -> Answer<'a, Token> {
+        NoObjects.token(pod, wanted)
     }
 }
 
@@ -392,11 +436,25 @@ impl ImageService for FakeNode {
     async fn ensure(
         &self,
         request: &ImageRequest<'_>,
-        _: Arc<dyn PullObserver>,
+        observer: Arc<dyn PullObserver>,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
         let image = request.image;
-        self.begin(format!("image {image}")).await;
-        Ok((self.inspect(image).await?, None))
+        if image != PULLED_IMAGE {
+            self.begin(format!("image {image}")).await;
+            return Ok((self.inspect(image).await?, None));
+        }
+        self.begin(format!("pull {image} with {:?}", request.secrets)).await;
+        observer.pulling();
+        for second in 1..=25 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let layer = |bytes_done| LayerProgress { digest: String::new(), bytes: 50 << 20, bytes_done };
+            let layers = vec![layer(50 << 20), layer(second << 21)];
+            observer.progress(&PullProgress { image: image.to_owned(), layers });
+        }
+        let repo_digest = Some("example.com/pulled@sha256:abc".to_owned());
+        let config = ImageConfig { repo_digest, ..(*self.inspect("sha256:id").await?).clone() };
+        let pulled = Pulled { took: Duration::from_secs(25), waited: Duration::ZERO, bytes: 100 << 20 };
+        Ok((Arc::new(config), Some(pulled)))
     }
 
     async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, ImageError> {

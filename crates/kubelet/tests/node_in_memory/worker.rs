@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fakes::{FakeNode, Scratch, Script, World, pod};
+use crate::fakes::{FakeNode, PULLED_IMAGE, Scratch, Script, World, pod};
 use expect_test::expect;
 use kubelet::events::EventSource;
 use kubelet::render::{self, RenderFacts};
-use kubelet::{Kubelet, PodView, Settings, Subscription, UpdatePodError, journal};
+use kubelet::{Kubelet, PodView, Pulls, Settings, Subscription, UpdatePodError, journal};
 use lifecycle::{BackoffLimits, ContainerState, Phase};
 use podspec::{ContainerKind, ExecAction, Pod, PodUid, Probe, ProbeHandler};
 use tokio::time::{Instant, timeout};
@@ -38,6 +38,40 @@ async fn view_that(watched: &mut Subscription, wanted: impl Fn(&PodView) -> bool
 
 async fn rest(watched: &mut Subscription) -> PodView {
     view_that(watched, |view| view.at_rest).await
+}
+
+/// The secrets that are there, what goes on meanwhile, and what comes of it.
+#[tokio::test(start_paused = true)]
+async fn a_pull_is_told_of_and_its_digest_is_the_images_id() {
+    let (scratch, world) = (Scratch::new("pull"), Arc::new(World::default()));
+    world.script("app", Script::exits(SECOND, 0));
+    let mut pod = pod("u1", "Never", &[], &["app"]);
+    pod.spec.containers[0].image = PULLED_IMAGE.to_owned();
+    pod.spec.image_pull_secrets = ["missing", "here", "damaged"].map(str::to_owned).into();
+    let kubelet = Kubelet::new(FakeNode::new(&world, Instant::now(), NEVER), scratch.paths(), BOUND);
+    let mut watched = kubelet.add_pod(pod.clone()).unwrap();
+    let half = |pulls: &Pulls| pulls.values().any(|progress| progress.bytes_done() == 74 << 20);
+    timeout(LONG, watched.pulls.wait_for(half)).await.expect("half of it").unwrap();
+    let view = rest(&mut watched).await;
+    assert!(watched.pulls.borrow().is_empty(), "what is over is shown no longer");
+    let status = &view.status.containers[0];
+    assert_eq!(status.image_id, "example.com/pulled@sha256:abc");
+    let calls = world.calls().clone();
+    assert_eq!(calls[2], "pull example.com/pulled:1 with [PullSecret(default/here s DockerConfigJson)]");
+    let mut source = EventSource::default();
+    let entries = journal::read(&watched.pod.pod_dir).unwrap();
+    let events = entries.iter().flat_map(|entry| source.events(&pod, entry));
+    let text: String = events
+        .take(5)
+        .map(|event| format!("{} {} {}\n", event.at.boot.0 / 1_000_000_000, event.reason, event.message))
+        .collect();
+    expect![[r#"
+        0 Pulling Pulling image "example.com/pulled:1"
+        10 PullProgress Pulling image "example.com/pulled:1": 70 MiB of 100 MiB in 1 of 2 layers
+        20 PullProgress Pulling image "example.com/pulled:1": 90 MiB of 100 MiB in 1 of 2 layers
+        25 Pulled Successfully pulled image "example.com/pulled:1" in 25s (25s including waiting). Image size: 104857600 bytes.
+        25 Created Container created
+    "#]].assert_eq(&text);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +161,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
           "containerStatuses": [
             {
               "containerID": "monopod://app-0",
-              "image": "img",
+              "image": "docker.io/library/img:latest",
               "imageID": "img",
               "lastState": {},
               "name": "app",
@@ -155,7 +189,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
           "initContainerStatuses": [
             {
               "containerID": "monopod://init-0",
-              "image": "img",
+              "image": "docker.io/library/img:latest",
               "imageID": "img",
               "lastState": {},
               "name": "init",
@@ -175,7 +209,7 @@ async fn a_pod_runs_to_its_end_in_order_and_its_journal_tells_it() {
             },
             {
               "containerID": "monopod://side-0",
-              "image": "img",
+              "image": "docker.io/library/img:latest",
               "imageID": "img",
               "lastState": {},
               "name": "side",

@@ -248,7 +248,7 @@ mod tests {
     use std::time::Duration;
 
     use kubelet::journal::Journal;
-    use kubelet::{Entry, Happening, Subscription};
+    use kubelet::{Entry, Happening, Pulls, Subscription};
     use lifecycle::{ConditionKind, Exit, ExitReason, Observation, Observed, Phase};
     use podspec::{IDENTITY_BYTES, Moment, WallTime};
     use ports::PodContext;
@@ -340,7 +340,12 @@ mod tests {
 
         let (entries, receiver) = broadcast::channel(behind);
         let (view_sender, view) = watch::channel(None);
-        let watched = Subscription { pod: Arc::clone(&pod), entries: receiver, view };
+        let watched = Subscription {
+            pod: Arc::clone(&pod),
+            entries: receiver,
+            view,
+            pulls: watch::channel(Pulls::new()).1,
+        };
         for entry in &written {
             let entry: Arc<Entry> = Arc::new(entry.clone());
             entries.send(entry).unwrap();
@@ -382,7 +387,8 @@ mod tests {
         let pod = context(PathBuf::from("/no/such/directory"));
         let (_entries, entries) = broadcast::channel(1);
         let (_views, view) = watch::channel(None);
-        let watched = Subscription { pod: Arc::clone(&pod), entries, view };
+        let watched =
+            Subscription { pod: Arc::clone(&pod), entries, view, pulls: watch::channel(Pulls::new()).1 };
         let sink = Sink::default();
         let (output, ended) = Output::to(sink.clone()).unwrap();
         let style = Style::Text { color: false, timestamps: false };

@@ -68,6 +68,10 @@ fn spec(spec: &Value, pod_name: &str) -> PodSpec {
         fs_group: context.get("fsGroup").and_then(id),
         fs_group_trusts_root: text(context, "fsGroupChangePolicy") == "OnRootMismatch",
         service_account: text(spec, "serviceAccountName").to_owned(),
+        image_pull_secrets: (list(spec, "imagePullSecrets").iter())
+            .map(|secret| text(secret, "name").to_owned())
+            .filter(|name| !name.is_empty())
+            .collect(),
         service_links: spec.get("enableServiceLinks") != Some(&Value::Bool(false)),
         host_aliases: list(spec, "hostAliases").iter().map(host_alias).collect(),
         readiness_gates: (list(spec, "readinessGates").iter())

@@ -95,11 +95,7 @@ pub(crate) static POD_SPEC: Object = Object {
         ok("hostIPC", BOOL),
         ok("shareProcessNamespace", BOOL),
         ok("securityContext", Nested(&POD_SECURITY_CONTEXT)),
-        unread(
-            "imagePullSecrets",
-            List(&Nested(&LOCAL_OBJECT_REFERENCE)),
-            "images come by `image load`; not yet: pulling them from registries",
-        ),
+        ok("imagePullSecrets", List(&Nested(&LOCAL_OBJECT_REFERENCE))),
         ok("hostname", STRING),
         ok("subdomain", STRING),
         ok("affinity", Nested(&AFFINITY)),
@@ -158,7 +154,7 @@ pub(crate) static HOST_ALIAS: Object =
 pub(crate) static POD_OS: Object = Object { name: "PodOS", fields: &[ok("name", STRING)] };
 
 pub(crate) static LOCAL_OBJECT_REFERENCE: Object =
-    Object { name: "LocalObjectReference", fields: &[inner("name", STRING)] };
+    Object { name: "LocalObjectReference", fields: &[ok("name", STRING)] };
 
 pub(crate) static POD_DNS_CONFIG: Object = Object {
     name: "PodDNSConfig",

@@ -85,8 +85,16 @@ impl<H: Hasher> Key<'_, H> {
     }
 
     fn container(&mut self, container: &Container, seen: &ContainerObserved) {
-        let ContainerObserved { image_id, volume_images, current, previous, outgoing, start_error, backoff } =
-            seen;
+        let ContainerObserved {
+            image_id,
+            repo_digest: _,
+            volume_images,
+            current,
+            previous,
+            outgoing,
+            start_error,
+            backoff,
+        } = seen;
         self.add((image_id, volume_images));
         self.add((current.is_some(), previous.is_some(), start_error.is_some(), backoff.is_some()));
         if let Some(StartError { reason, message: _, at, delay }) = start_error {

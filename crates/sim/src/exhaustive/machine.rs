@@ -137,7 +137,7 @@ impl<'s> Machine<'s> {
             }
             Effect::EnsureImage { container, image } => {
                 let image_id = image_id(&image);
-                Observation::ImageReady { container, image, image_id, pulled: None }
+                Observation::ImageReady { container, image, image_id, repo_digest: None, pulled: None }
             }
             Effect::Start { container, attempt } => {
                 let (id, started) = (self.make(&container, attempt), moment(self.now));

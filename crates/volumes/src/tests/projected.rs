@@ -10,7 +10,9 @@ use std::time::Duration;
 use container_config::{NodeFacts, ObjectData, ServiceAddress};
 use podspec::source::{KeyToPath, ObjectKind, ObjectRef, Projected, Projection, TokenProjection};
 use podspec::{Pod, Volume, VolumeSource};
-use ports::{Answer, ClaimedVolume, ObjectReader, PodContext, PortError, Token, VolumeService as _};
+use ports::{
+    Answer, ClaimedVolume, ObjectReader, PodContext, PortError, PullSecret, Token, VolumeService as _,
+};
 
 use super::{Directory, mode, pod, volume};
 use crate::Volumes;
@@ -34,6 +36,10 @@ impl Held {
 impl ObjectReader for Held {
     fn read<'a>(&'a self, _: &'a str, _: ObjectKind, name: &'a str) -> Answer<'a, Option<Arc<ObjectData>>> {
         Box::pin(async move { Ok(self.config_maps.lock().unwrap().get(name).cloned()) })
+    }
+
+    fn pull_secret<'a>(&'a self, _: &'a str, _: &'a str) -> Answer<'a, Option<PullSecret>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn claim<'a>(&'a self, _: &'a Pod, claim: &'a str, _: bool) -> Answer<'a, ClaimedVolume> {
