@@ -11,33 +11,38 @@ mod layer;
 mod load;
 mod manifest;
 mod platform;
+mod pull;
 mod store;
 mod stored;
 mod tar_writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use container_config::ImageConfig;
 use lifecycle::Pulled;
 use podspec::PullPolicy;
 use ports::{
-    FileSystemBytes, ImageError, ImageOnNode, ImageRequest, ImageService, PortError, PullObserver, Reclaim,
-    Reclaimed,
+    FileSystemBytes, ImageError, ImageOnNode, ImageRequest, ImageService, PortError, PullObserver,
+    PullProgress, Reclaim, Reclaimed,
 };
 
 pub use access::Verdict;
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 
+use config::Platform;
 pub use filesystem::unfit_for_layers;
 use host::HostImage;
 pub use host::HostImageError;
 pub use import::{Applets, AppletsError, ElfError, ImportError, ImportOptions, ImportedProcess};
 pub use layer::{LayerError, Refusal};
+pub use pull::{ManifestError, PullError};
+use pull::{Pulls, Wanted};
 pub use registry::{Digest, ParseError, Reference};
 pub use store::{
-    ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, RemoveError, Removed,
-    SelectError, Store, StoreError,
+    ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, PruneOptions, Pruned,
+    RemoveError, Removed, SelectError, SharedPods, Store, StoreError,
 };
 use stored::StoredImages;
 
@@ -47,15 +52,42 @@ pub struct Images {
     /// `None` when the built-in image is switched off.
     host: Option<Arc<HostImage>>,
     stored: Arc<StoredImages>,
+    pods: SharedPods,
+    /// `None` where no registry is asked.
+    pulls: Option<Arc<Pulls>>,
+}
+
+/// With what registries are asked.
+#[derive(Debug)]
+pub struct Registries {
+    pub client: registry::Client,
 }
 
 impl Images {
-    /// `images_dir` is `DATA/images`; engines on one directory may run side by side. `built_in`
-    /// says whether `localhost/host` is to be had.
+    /// Those of `images_dir`, `DATA/images`; engines on one directory may run side by side. `built_in`
+    /// says whether `localhost/host` is to be had. No registry is asked.
     #[must_use]
     pub fn new(images_dir: &Path, built_in: bool) -> Self {
         let host = built_in.then(|| Arc::new(HostImage::new(PathBuf::from("/"), images_dir.join("host"))));
-        Self { host, stored: Arc::new(StoredImages::new(Store::new(images_dir))) }
+        let not_known =
+            SharedPods::new(|| Err(PortError("which images are in use is not known here".to_owned())));
+        let stored = Arc::new(StoredImages::new(Store::new(images_dir)));
+        Self { host, stored, pods: not_known, pulls: None }
+    }
+
+    /// Pulls what is not there. `pods` says what living pods have of images: nothing of that is ever removed.
+    #[must_use]
+    pub fn with_registries(self, registries: Registries, pods: SharedPods) -> Self {
+        let Registries { client } = registries;
+        let pulls = Pulls::new(self.stored.store().clone(), client, pods.clone());
+        Self { pods, pulls: Some(Arc::new(pulls)), ..self }
+    }
+
+    /// Waits until no pull is under way, and all that those left is cleared away.
+    pub async fn idle(&self) {
+        if let Some(pulls) = &self.pulls {
+            pulls.idle().await;
+        }
     }
 
     /// `localhost/host`, if that is what it is.
@@ -70,6 +102,38 @@ impl Images {
             "the built-in image is switched off on this node"
         };
         Err(cannot_pull(reference, why))
+    }
+
+    /// Asks the registry, together with all who want the same.
+    async fn pull(
+        &self,
+        pulls: &Arc<Pulls>,
+        request: &ImageRequest<'_>,
+        reference: Reference,
+        observer: &dyn PullObserver,
+    ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
+        let wanted = Wanted {
+            reference: reference.clone(),
+            always: request.policy == PullPolicy::Always,
+            platform: Platform::host(),
+            candidates: Vec::new(),
+        };
+        observer.pulling();
+        let show = |progress: &PullProgress| {
+            observer.progress(&PullProgress { image: request.image.to_owned(), ..progress.clone() });
+        };
+        let done = pulls.pull(wanted, PROGRESS_PAUSE, show).await.map_err(|error| ImageError {
+            reason: error.reason(),
+            message: format!("failed to pull image \"{reference}\": {}", PortError::chain(&*error)),
+        })?;
+        let Some(config) = self.stored(request.image, &reference).await? else {
+            return Err(cannot_pull(&reference, "it was removed at once by somebody else"));
+        };
+        let stored = Arc::clone(&self.stored);
+        let id = config.id.clone();
+        let bytes = tokio::task::spawn_blocking(move || stored.size_bytes(&id)).await;
+        let bytes = bytes.ok().and_then(Result::ok).unwrap_or_default();
+        Ok((config, Some(Pulled { took: done.took, waited: done.waited, bytes })))
     }
 
     async fn stored(
@@ -91,9 +155,9 @@ impl ImageService for Images {
     async fn ensure(
         &self,
         request: &ImageRequest<'_>,
-        _: Arc<dyn PullObserver>,
+        observer: Arc<dyn PullObserver>,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
-        let ImageRequest { image, policy, secrets: _ } = *request;
+        let ImageRequest { image, policy, .. } = *request;
         let reference = Reference::parse(image).map_err(|error| invalid_name(image, &error))?;
         if reference.is_built_in() {
             return match self.built_in(image, &reference).await {
@@ -103,14 +167,19 @@ impl ImageService for Images {
                 ensured => ensured.map(|config| (config, None)),
             };
         }
-        let is_local = reference.domain == "localhost";
-        match (self.stored(image, &reference).await?, policy) {
-            (Some(config), PullPolicy::IfNotPresent | PullPolicy::Never) => Ok((config, None)),
-            (Some(config), PullPolicy::Always) if is_local => Ok((config, None)),
-            (Some(_), PullPolicy::Always) => Err(cannot_pull(&reference, ALWAYS_PULLED)),
-            (None, PullPolicy::Never) => Err(never_pull(image)),
-            (None, _) => Err(cannot_pull(&reference, NO_REGISTRIES)),
+        if policy != PullPolicy::Always || reference.domain == LOCAL {
+            match self.stored(image, &reference).await? {
+                Some(config) => return Ok((config, None)),
+                None if policy == PullPolicy::Never => return Err(never_pull(image)),
+                None => {}
+            }
         }
+        let pulls = match &self.pulls {
+            _ if reference.domain == LOCAL => return Err(cannot_pull(&reference, LOCAL_ONLY)),
+            None => return Err(cannot_pull(&reference, NO_REGISTRIES)),
+            Some(pulls) => pulls,
+        };
+        self.pull(pulls, request, reference, &*observer).await
     }
 
     async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, ImageError> {
@@ -127,8 +196,19 @@ impl ImageService for Images {
         found.ok_or_else(absent)
     }
 
-    async fn reclaim(&self, _: Reclaim) -> Result<Reclaimed, PortError> {
-        Err(PortError("this monopod removes no images by itself".to_owned()))
+    /// An image that was loaded or imported stays: it could not be had again by whoever needs it next.
+    async fn reclaim(&self, wanted: Reclaim) -> Result<Reclaimed, PortError> {
+        let (store, pods) = (self.stored.store().clone(), self.pods.clone());
+        let options = PruneOptions {
+            images: true,
+            unused_for: wanted.age_min,
+            bytes: wanted.bytes,
+            ..PruneOptions::default()
+        };
+        let pruned = tokio::task::spawn_blocking(move || store.prune(&options, pods.ask())).await;
+        let pruned = pruned.map_err(|error| PortError::chain(&error))?;
+        let pruned = pruned.map_err(|error| PortError::chain(&error))?;
+        Ok(Reclaimed { images: pruned.images, bytes: pruned.bytes, errors: Vec::new() })
     }
 
     async fn file_system(&self) -> Result<FileSystemBytes, PortError> {
@@ -144,11 +224,14 @@ impl ImageService for Images {
 }
 
 const PULL_FAILED: &str = "ErrImagePull";
-const ALWAYS_PULLED: &str = "this monopod cannot pull from registries, and its imagePullPolicy is Always, as it is \
-                             for the tag latest unless given; set imagePullPolicy: IfNotPresent to use the image \
-                             that was loaded";
-const NO_REGISTRIES: &str = "this monopod cannot pull from registries; load an archive of the image with `monopod \
-                             image load`; image: localhost/host runs the programs of this machine";
+/// What is called `localhost/NAME` is this machine's own; `localhost:PORT/NAME` is in a registry.
+const LOCAL: &str = "localhost";
+const LOCAL_ONLY: &str = "images of localhost are never pulled; load an archive of it with `monopod image load`, or make \
+                          it with `monopod image import`; image: localhost/host runs the programs of this machine";
+const NO_REGISTRIES: &str = "no registry is asked here; load an archive of the image with `monopod image load`; image: \
+                             localhost/host runs the programs of this machine";
+/// Between two reports of how far a pull is.
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Off the async threads when there is work to do.
 async fn ensure_host(host: &Arc<HostImage>) -> Result<Arc<ImageConfig>, HostImageError> {

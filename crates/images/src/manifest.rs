@@ -14,6 +14,9 @@ pub(crate) const INDEXES: [&str; 2] =
 pub(crate) const MANIFESTS: [&str; 2] =
     ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
 const OLD_MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v1+";
+/// The media types of configurations of images.
+pub(crate) const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 /// What BuildKit says about an image, beside it.
 const ATTESTATION: &str = "vnd.docker.reference.type";
 /// How a layer is marked that only its maker's servers may hand out.
@@ -38,6 +41,7 @@ pub(crate) struct Descriptor {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Document {
+    pub(crate) media_type: Option<String>,
     pub(crate) manifests: Option<Vec<Descriptor>>,
     pub(crate) config: Option<Descriptor>,
     pub(crate) layers: Option<Vec<Descriptor>>,
@@ -103,7 +107,7 @@ impl Descriptor {
 }
 
 /// Whether it is the media type of a manifest of Docker's first schema.
-fn is_old(media_type: &str) -> bool {
+pub(crate) fn is_old(media_type: &str) -> bool {
     media_type.starts_with(OLD_MANIFESTS)
 }
 

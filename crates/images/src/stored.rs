@@ -8,7 +8,7 @@ use container_config::ImageConfig;
 use ports::{FileSystemBytes, ImageOnNode};
 
 use crate::filesystem::unfit_for_layers;
-use crate::store::{Index, Stamp, Store, StoreError};
+use crate::store::{Entry, Index, Stamp, Store, StoreError};
 use registry::Digest;
 use registry::Reference;
 
@@ -23,8 +23,8 @@ pub(crate) struct StoredImages {
 struct Seen {
     stamp: Stamp,
     index: Arc<Index>,
-    /// As many as the index has images, at most.
-    configs: BTreeMap<Digest, Arc<ImageConfig>>,
+    /// By image and `REPOSITORY@DIGEST`; as many as the index has names, at most.
+    configs: BTreeMap<(Digest, Option<String>), Arc<ImageConfig>>,
 }
 
 impl StoredImages {
@@ -32,14 +32,17 @@ impl StoredImages {
         Self { store, seen: Mutex::new(None) }
     }
 
-    /// The image a reference leads to, if this engine has read it and the index is the same. Costs one
-    /// `stat`; does not block.
+    /// The image a reference leads to, if this engine has read it and the index is the same. Costs a
+    /// `stat` or two; does not block.
     pub(crate) fn unchanged(&self, reference: &Reference) -> Option<Arc<ImageConfig>> {
         let stamp = self.store.index_stamp().ok()?;
-        self.read_seen(|seen| {
+        let (image, config) = self.read_seen(|seen| {
             let entry = (seen.stamp == stamp).then(|| seen.index.find(reference))??;
-            seen.configs.get(&entry.image).cloned()
-        })
+            let config = seen.configs.get(&(entry.image, repo_digest(reference, entry)))?;
+            Some((entry.image, Arc::clone(config)))
+        })?;
+        self.store.touch(image);
+        Some(config)
     }
 
     /// The image a reference leads to.
@@ -52,26 +55,45 @@ impl StoredImages {
             None => self.see(stamp)?,
         };
         let Some(entry) = index.find(reference) else { return Ok(None) };
-        if let Some(config) = self.read_seen(|seen| seen.configs.get(&entry.image).cloned()) {
+        self.store.touch(entry.image);
+        let key = (entry.image, repo_digest(reference, entry));
+        if let Some(config) = self.read_seen(|seen| seen.configs.get(&key).cloned()) {
             return Ok(Some(config));
         }
-        let Some(config) = self.read(entry.image)? else {
+        let Some(config) = self.read(entry.image, key.1.clone())? else {
             let what = "the configuration".to_owned();
             return Err(StoreError::Lost { what, image: entry.image });
         };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(seen) = seen.as_mut().filter(|seen| Arc::ptr_eq(&seen.index, &index)) {
-            seen.configs.insert(entry.image, Arc::clone(&config));
+            seen.configs.insert(key, Arc::clone(&config));
         }
         Ok(Some(config))
     }
 
     /// An image by its ID, which may have lost its name since.
     pub(crate) fn inspect(&self, image: Digest) -> Result<Option<Arc<ImageConfig>>, StoreError> {
-        match self.read_seen(|seen| seen.configs.get(&image).cloned()) {
-            Some(config) => Ok(Some(config)),
-            None => self.read(image),
+        let seen = self.read_seen(|seen| {
+            let mut known = seen.configs.range((image, None)..);
+            known.next().filter(|((known, _), _)| *known == image).map(|(_, config)| Arc::clone(config))
+        });
+        if seen.is_some() {
+            return Ok(seen);
         }
+        let index = self.store.index()?;
+        let of_image = index.names.iter().filter(|(_, entry)| entry.image == image);
+        let mut digests =
+            of_image.filter_map(|(name, entry)| repo_digest(&Reference::parse(name).ok()?, entry));
+        self.read(image, digests.next())
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Of the files of an image's layers.
+    pub(crate) fn size_bytes(&self, image_id: &str) -> Result<u64, StoreError> {
+        Digest::parse(image_id).map_or(Ok(0), |image| self.store.size_bytes(image))
     }
 
     /// Where the store is or will be.
@@ -98,12 +120,16 @@ impl StoredImages {
         Ok(images.into_values().collect())
     }
 
-    fn read(&self, image: Digest) -> Result<Option<Arc<ImageConfig>>, StoreError> {
+    fn read(
+        &self,
+        image: Digest,
+        repo_digest: Option<String>,
+    ) -> Result<Option<Arc<ImageConfig>>, StoreError> {
         let Some(config) = self.store.image_config(image)? else { return Ok(None) };
         let directory = self.store.directory();
         match unfit_for_layers(directory) {
             Some(file_system) => Err(StoreError::UnfitFileSystem { path: directory.to_owned(), file_system }),
-            None => Ok(Some(Arc::new(config))),
+            None => Ok(Some(Arc::new(ImageConfig { repo_digest, ..config }))),
         }
     }
 
@@ -117,4 +143,10 @@ impl StoredImages {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         Ok(index)
     }
+}
+
+/// What its registry knows an image by that was pulled: `REPOSITORY@DIGEST`, of the index if it was one.
+fn repo_digest(reference: &Reference, entry: &Entry) -> Option<String> {
+    let Reference { domain, path, .. } = reference;
+    entry.pulled.map(|digest| format!("{domain}/{path}@{digest}"))
 }

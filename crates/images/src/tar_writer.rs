@@ -90,6 +90,18 @@ impl<W: Write> Write for Counted<'_, W> {
     }
 }
 
+/// Of a file that anybody may read, alone in its archive; its content and [`zeroes_after`] it follow. Fails for a path
+/// that does not fit.
+pub(crate) fn file_header(path: &str, bytes: u64) -> io::Result<Vec<u8>> {
+    Ok(header(path, EntryType::Regular, 0o644, bytes)?.as_bytes().to_vec())
+}
+
+/// How many zeroes end an archive whose last file has so many bytes.
+pub(crate) fn zeroes_after(bytes: u64) -> u64 {
+    let missing = (BLOCK_BYTES - bytes % BLOCK_BYTES) % BLOCK_BYTES;
+    missing + END_BYTES as u64
+}
+
 /// Fails for a path that does not fit.
 fn header(path: &str, kind: EntryType, mode: u32, bytes: u64) -> io::Result<Header> {
     let mut header = Header::new_gnu();

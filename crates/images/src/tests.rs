@@ -34,9 +34,9 @@ async fn images_of_registries_are_refused_by_policy() {
     for policy in [PullPolicy::Always, PullPolicy::IfNotPresent] {
         assert_eq!(
             refusal(&images, "busybox", policy).await,
-            "ErrImagePull: failed to pull image \"docker.io/library/busybox:latest\": this monopod cannot pull \
-             from registries; load an archive of the image with `monopod image load`; image: localhost/host \
-             runs the programs of this machine"
+            "ErrImagePull: failed to pull image \"docker.io/library/busybox:latest\": no registry is asked here; load \
+             an archive of the image with `monopod image load`; image: localhost/host runs the programs of this \
+             machine"
         );
     }
     assert_eq!(
@@ -119,9 +119,8 @@ async fn images_of_the_store_are_there_unless_they_are_to_be_pulled() {
     assert_eq!(ensure(&images, "docker.io/library/b", PullPolicy::Never).await.expect("present").0, config);
     assert_eq!(
         refusal(&images, "b", PullPolicy::Always).await,
-        "ErrImagePull: failed to pull image \"docker.io/library/b:latest\": this monopod cannot pull from \
-         registries, and its imagePullPolicy is Always, as it is for the tag latest unless given; set \
-         imagePullPolicy: IfNotPresent to use the image that was loaded"
+        "ErrImagePull: failed to pull image \"docker.io/library/b:latest\": no registry is asked here; load an \
+         archive of the image with `monopod image load`; image: localhost/host runs the programs of this machine"
     );
     store.remove("b", false, &|| Ok(Vec::new())).expect("removed");
     assert!(refusal(&images, "b", PullPolicy::Never).await.starts_with("ErrImageNeverPull"), "seen at once");

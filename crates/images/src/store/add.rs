@@ -164,6 +164,31 @@ impl Store {
         })
     }
 
+    /// Gives an image that came with the digest `asked`, and that `is_wanted`, another name. `None` when there is
+    /// none. Waits while somebody removes images.
+    pub(crate) fn name_again(
+        &self,
+        asked: Digest,
+        name: &str,
+        is_wanted: impl Fn(Digest) -> Result<bool, StoreError>,
+    ) -> Result<Option<Displaced>, StoreError> {
+        if !self.index()?.names.values().any(|entry| entry.digests.contains(&asked)) {
+            return Ok(None);
+        }
+        let _lock = self.keep()?;
+        for entry in self.index()?.names.into_values().filter(|entry| entry.digests.contains(&asked)) {
+            if is_wanted(entry.image)? {
+                let entry = Entry { pulled: Some(asked), ..entry };
+                let displaced = self.change_index(|index| {
+                    let old = index.names.insert(name.to_owned(), entry.clone());
+                    old.filter(|old| old.image != entry.image).map(|old| (name.to_owned(), old))
+                })?;
+                return Ok(Some(displaced.into_iter().collect()));
+            }
+        }
+        Ok(None)
+    }
+
     fn publish_config(&self, staging: &Staging, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.config_path(Digest::of(bytes));
         // What is there may have been damaged.

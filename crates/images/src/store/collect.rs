@@ -1,9 +1,11 @@
 //! Removing: names first, then what no image needs any more.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use ports::PortError;
 
@@ -28,21 +30,50 @@ pub struct PodImages {
 /// Says what living pods have, each time anew.
 pub type LivingPods<'f> = &'f dyn Fn() -> Result<Vec<PodImages>, PortError>;
 
+/// [`LivingPods`] for whoever lives longer than a call.
+#[derive(Clone)]
+pub struct SharedPods(Arc<dyn Fn() -> Result<Vec<PodImages>, PortError> + Send + Sync>);
+
+impl SharedPods {
+    pub fn new(pods: impl Fn() -> Result<Vec<PodImages>, PortError> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(pods))
+    }
+
+    pub(crate) fn ask(&self) -> LivingPods<'_> {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for SharedPods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPods").finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Removes what no name and no living pod needs: layers, configurations, leavings. `gone` are names
     /// that were taken from images a moment ago: a pod may just be starting from one. False when somebody
     /// is adding; then it is left to the next removal.
     pub(crate) fn collect(&self, gone: &[(String, Entry)], pods: LivingPods<'_>) -> Result<bool, StoreError> {
         let Some(_lock) = self.try_lock()? else { return Ok(false) };
-        let pods = pods().map_err(|error| StoreError::Pods { source: error })?;
+        let pods = pods().map_err(|source| StoreError::Pods { source })?;
+        self.collect_locked(gone, &pods)?;
+        Ok(true)
+    }
+
+    /// Of whoever has the lock.
+    pub(super) fn collect_locked(
+        &self,
+        gone: &[(String, Entry)],
+        pods: &[PodImages],
+    ) -> Result<(), StoreError> {
         let mut images: BTreeSet<Digest> =
             self.index()?.names.into_values().map(|entry| entry.image).collect();
         images.extend(pods.iter().flat_map(|pod| &pod.ids).filter_map(|id| Digest::parse(id)));
         let is_named = |name: &str| pods.iter().any(|pod| pod.is_from(name));
         images.extend(gone.iter().filter(|(name, _)| is_named(name)).map(|(_, entry)| entry.image));
         self.keep_only(&images)?;
-        self.remove_old_hosts(&pods)?;
-        Ok(true)
+        self.remove_old_hosts(pods)
     }
 
     /// Images of the host as it was, without pods that are made from them.
@@ -68,7 +99,7 @@ impl Store {
     }
 
     /// `None` when somebody has it. There is nothing to collect before there is a lock.
-    fn try_lock(&self) -> Result<Option<File>, StoreError> {
+    pub(super) fn try_lock(&self) -> Result<Option<File>, StoreError> {
         let path = self.lock_path();
         let failed = |source| StoreError::Lock { path: path.clone(), source };
         let file = match File::open(&path) {
@@ -88,6 +119,7 @@ impl Store {
             layers.extend(self.oci_config(*image)?.iter().flat_map(|config| chain_ids(&config.diff_ids)));
         }
         let trash = Staging::new(&self.staging_dir())?;
+        layers.extend(self.needed_by_pulls()?);
         // Layers last: as long as a configuration is there, so are its layers.
         remove_others(&self.configs_dir(), images, &trash)?;
         remove_others(&self.layers_dir(), &layers, &trash)?;

@@ -43,6 +43,8 @@ pub enum StoreError {
     MalformedName { path: PathBuf, name: String },
     #[error("the store has no room for more names: remove some with `monopod image rm`")]
     IndexFull,
+    #[error("images are being added or saved at the moment: try again when that is done")]
+    Busy,
     #[error("the store has lost {what} of image {image}: load it again")]
     Lost { what: String, image: Digest },
     #[error("the configuration of image {image}")]

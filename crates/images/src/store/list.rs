@@ -119,6 +119,12 @@ impl Store {
         })
     }
 
+    /// Of the files of its layers.
+    pub(crate) fn size_bytes(&self, image: Digest) -> Result<u64, StoreError> {
+        let layers = self.layer_details(image, &self.present(image)?)?;
+        Ok(layers.iter().map(|layer| layer.size_bytes).sum())
+    }
+
     /// The configuration of an image that has a name.
     pub(crate) fn present(&self, image: Digest) -> Result<OciConfig, StoreError> {
         let lost = || StoreError::Lost { what: "the configuration".to_owned(), image };

@@ -13,6 +13,8 @@ mod layers;
 mod list;
 mod lookup;
 mod merged;
+mod pulling;
+mod reclaim;
 mod remove;
 mod select;
 mod staging;
@@ -22,14 +24,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub(crate) use add::{Adding, Displaced, NewImage};
-pub use collect::{LivingPods, PodImages};
+pub use collect::{LivingPods, PodImages, SharedPods};
 pub use error::{ConfigError, StoreError};
-pub(crate) use index::{Index, Stamp};
-pub(crate) use layers::{LayerRecord, chain_ids};
+pub(crate) use index::{Entry, Index, Stamp};
+pub(crate) use layers::{LayerRecord, chain_id, chain_ids};
 pub use list::{ImageDetails, ImageSummary, LayerDetails};
+pub(crate) use pulling::Pulling;
+pub use reclaim::{PruneOptions, Pruned};
 pub use remove::{RemoveError, Removed};
 pub use select::SelectError;
 pub(crate) use select::Selected;
+pub(crate) use unpacked::{SettledLayer, UnpackedLayer};
 
 use registry::Digest;
 

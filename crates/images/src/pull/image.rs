@@ -1,0 +1,151 @@
+//! One pull of one image, from its reference to its name in the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ports::PullProgress;
+use registry::{Digest, Repository};
+use tokio::sync::watch;
+
+use super::error::PullError;
+use super::layers::{Fetching, Had, Layers};
+use super::lock::ReferenceLock;
+use super::resolve::{Config, Resolved, resolve, target};
+use super::workshop::{Open, Workshop};
+use super::{Done, Pulls, Wanted, artifact};
+use crate::config::Platform;
+use crate::store::{Displaced, NewImage, Store, StoreError, chain_ids};
+
+pub(super) struct Pull<'p> {
+    pub(super) pulls: &'p Arc<Pulls>,
+    pub(super) wanted: &'p Wanted,
+    pub(super) progress: watch::Sender<PullProgress>,
+    pub(super) begun: Instant,
+}
+
+impl Pull<'_> {
+    pub(super) async fn run(&self, open: Open) -> Result<Done, PullError> {
+        let directory = self.pulls.store.directory().join("pulling");
+        let _lock = ReferenceLock::take(directory, &self.wanted.reference)
+            .await
+            .map_err(|source| PullError::Lock { source })?;
+        let begun = Instant::now();
+        let waited = begun - self.begun;
+        // Whoever had the lock may have pulled it.
+        if self.wanted.always || !self.is_there().await? {
+            self.pull(open).await?;
+        }
+        Ok(Done { waited, took: begun.elapsed() })
+    }
+
+    async fn pull(&self, open: Open) -> Result<(), PullError> {
+        let repository = self.pulls.client.repository(&self.wanted.reference, self.wanted.candidates.clone());
+        let top = repository.manifest(&target(&self.wanted.reference)?).await?;
+        let asked = top.digest;
+        if self.name_again(asked).await? {
+            return Ok(());
+        }
+        let resolved = resolve(&repository, top, &self.wanted.platform).await?;
+        self.fetch(repository, resolved, asked, open).await
+    }
+
+    async fn fetch(
+        &self,
+        repository: Repository,
+        resolved: Resolved,
+        asked: Digest,
+        open: Open,
+    ) -> Result<(), PullError> {
+        let workshop = self.workshop(open).await?;
+        let resolved = Arc::new(resolved);
+        let to_look = Arc::clone(&resolved);
+        let had = workshop.work(move |pulling| layers(&to_look).had(pulling));
+        let had = had.await.ok_or(PullError::Cancelled)??;
+        self.check_room(&had)?;
+        let places = Arc::clone(&self.pulls.places);
+        let progress = self.progress.clone();
+        let fetching = Fetching { repository, workshop: Arc::clone(&workshop), places, progress };
+        let (diff_ids, unpublished) = fetching.run(&layers(&resolved), had).await?;
+        let config = match &resolved.config {
+            Some(Config { bytes, .. }) => bytes.clone(),
+            None => artifact::config(&self.wanted.platform, &diff_ids),
+        };
+        let (names, digests) = (vec![self.name()], resolved.digests.clone());
+        let image = NewImage { config, names, digests, pulled: Some(asked) };
+        let displaced = workshop.work(move |pulling| pulling.finish(&unpublished, &image));
+        let displaced = displaced.await.ok_or(PullError::Cancelled)??;
+        self.collect(displaced).await
+    }
+
+    async fn workshop(&self, open: Open) -> Result<Arc<Workshop>, PullError> {
+        let store = self.pulls.store.clone();
+        Ok(Arc::new(Workshop::new(blocking(move || store.begin_pull()).await??, open)))
+    }
+
+    /// Under the name that was asked for: that of a digest when there is one, whatever the tag.
+    fn name(&self) -> String {
+        let mut name = self.wanted.reference.clone();
+        if name.digest.is_some() {
+            name.tag = None;
+        }
+        name.to_string()
+    }
+
+    /// Whether the store has an image of the name, whole and for the platform.
+    async fn is_there(&self) -> Result<bool, PullError> {
+        let (store, wanted) = (self.pulls.store.clone(), self.wanted.clone());
+        let found = blocking(move || match store.index()?.find(&wanted.reference) {
+            Some(entry) => fits(&store, &wanted.platform, entry.image),
+            None => Ok(false),
+        });
+        Ok(found.await??)
+    }
+
+    /// An image that came with this digest, under whatever name, is what would come again. False when there is none.
+    async fn name_again(&self, asked: Digest) -> Result<bool, PullError> {
+        let (store, name, platform) = (self.pulls.store.clone(), self.name(), self.wanted.platform.clone());
+        let named = blocking(move || store.name_again(asked, &name, |image| fits(&store, &platform, image)));
+        match named.await?? {
+            Some(displaced) => self.collect(displaced).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn collect(&self, displaced: Displaced) -> Result<(), PullError> {
+        let (store, pods) = (self.pulls.store.clone(), self.pulls.pods.clone());
+        blocking(move || store.collect_displaced(&displaced, pods.ask())).await
+    }
+
+    fn check_room(&self, had: &Had) -> Result<(), PullError> {
+        let path: PathBuf = self.pulls.store.directory().to_owned();
+        // Where that cannot be told, writing will.
+        let Ok(stat) = rustix::fs::statvfs(&path) else { return Ok(()) };
+        let available = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if had.bytes > available {
+            return Err(PullError::NoRoom { path, wanted: had.bytes, available });
+        }
+        Ok(())
+    }
+}
+
+fn layers(resolved: &Resolved) -> Layers<'_> {
+    let diff_ids = resolved.config.as_ref().map(|config| config.parsed.diff_ids.as_slice());
+    Layers { planned: &resolved.layers, diff_ids }
+}
+
+/// Whether an image is there, whole, and for the platform.
+fn fits(store: &Store, wanted: &Platform, image: Digest) -> Result<bool, StoreError> {
+    let Some(config) = store.oci_config(image)? else { return Ok(false) };
+    for chain in chain_ids(&config.diff_ids) {
+        if store.layer_record(chain)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(config.platform.fits(wanted))
+}
+
+/// Off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PullError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PullError::Cancelled)
+}
