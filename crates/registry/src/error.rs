@@ -29,14 +29,25 @@ pub struct Error {
     pub(crate) what: String,
     /// Of all endpoints and credentials, in the order in which they were tried; never empty.
     pub(crate) failures: Vec<Failure>,
+    /// What to do.
+    pub(crate) advice: Option<String>,
 }
 
 /// Of one endpoint with one credential.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    pub(crate) endpoint: usize,
     /// Without its query; empty before there is one.
     pub(crate) url: String,
+    /// As whom it was asked.
+    pub(crate) whom: String,
     pub(crate) problem: Problem,
+}
+
+impl Failure {
+    pub(crate) fn of(url: String, problem: Problem) -> Self {
+        Self { endpoint: 0, url, whom: String::new(), problem }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +60,8 @@ pub(crate) enum Problem {
         "no endpoint is configured to be asked for this: add `pull` and `resolve` to the capabilities in hosts.toml"
     )]
     NoEndpoint,
+    #[error("{0}")]
+    NoName(String),
     #[error("cannot connect: {0}")]
     Connect(String),
     #[error("{0}")]
@@ -57,10 +70,14 @@ pub(crate) enum Problem {
     PlainHttp,
     #[error("no byte came for {} s", .0.as_secs_f32())]
     Stalled(Duration),
+    #[error("less than {bytes_min} bytes came within {} s", within.as_secs_f32())]
+    Slow { bytes_min: u64, within: Duration },
     #[error("the connection was cut: {0}")]
     Cut(String),
-    #[error("{}", said(*status, message))]
-    Status { status: u16, message: String, retry_after: Option<Duration> },
+    #[error("{}", said(who, *status, message, *retry_after))]
+    Status { who: String, status: u16, message: String, retry_after: Option<Duration> },
+    #[error("{0}")]
+    Denied(String),
     #[error("{0}")]
     Redirect(String),
     #[error("{0}")]
@@ -69,11 +86,13 @@ pub(crate) enum Problem {
     Unsupported(String),
 }
 
-fn said(status: u16, message: &str) -> String {
+fn said(who: &str, status: u16, message: &str, retry_after: Option<Duration>) -> String {
     let reason =
         http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
-    let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-    format!("the registry answers {status} {reason}{said}")
+    let message = if message.is_empty() { String::new() } else { format!(": {message}") };
+    let later =
+        retry_after.map(|after| format!(" (to be asked again in {} s)", after.as_secs())).unwrap_or_default();
+    format!("{who} answers {status} {reason}{message}{later}")
 }
 
 impl Problem {
@@ -84,10 +103,12 @@ impl Problem {
             | Self::NoEndpoint
             | Self::Untrusted(_)
             | Self::PlainHttp => Kind::Refused,
-            Self::Connect(_) | Self::Stalled(_) | Self::Cut(_) => Kind::Unavailable,
+            Self::NoName(_) | Self::Connect(_) | Self::Stalled(_) | Self::Slow { .. } | Self::Cut(_) => {
+                Kind::Unavailable
+            }
             Self::Status { status: 404 | 410, .. } => Kind::NotFound,
             Self::Status { status: 408 | 429 | 500.., .. } => Kind::Unavailable,
-            Self::Status { status: 400.., .. } => Kind::Denied,
+            Self::Status { status: 400.., .. } | Self::Denied(_) => Kind::Denied,
             Self::Status { .. } | Self::Redirect(_) | Self::Wrong(_) => Kind::Corrupt,
             Self::Unsupported(_) => Kind::Unsupported,
         }
@@ -96,21 +117,23 @@ impl Problem {
 
 impl Error {
     pub(crate) fn new(what: String, url: String, problem: Problem) -> Self {
-        Self { what, failures: vec![Failure { url, problem }] }
+        Self { what, failures: vec![Failure::of(url, problem)], advice: None }
     }
 
-    /// Of the last endpoint, which is the registry itself unless mirrors alone are configured. What one credential
-    /// found missing is missing, whatever the registry said to others.
+    /// Of the registry itself, or of the last mirror if mirrors alone are configured. What one credential found missing
+    /// is missing, whatever the registry said to others.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        let Some(last) = self.failures.last() else { return Kind::Unavailable };
-        let kinds = || {
-            self.failures
-                .iter()
-                .filter(|failure| failure.url == last.url)
-                .map(|failure| failure.problem.kind())
+        let Some(last) = self.failures.iter().map(|failure| failure.endpoint).max() else {
+            return Kind::Unavailable;
         };
-        kinds().find(|kind| *kind == Kind::NotFound).or_else(|| kinds().next()).unwrap_or(Kind::Unavailable)
+        let of_last = self.failures.iter().filter(|failure| failure.endpoint == last);
+        let kinds: Vec<Kind> = of_last.map(|failure| failure.problem.kind()).collect();
+        if kinds.contains(&Kind::NotFound) {
+            Kind::NotFound
+        } else {
+            kinds.first().copied().unwrap_or(Kind::Unavailable)
+        }
     }
 }
 
@@ -127,7 +150,7 @@ impl fmt::Display for Error {
             write!(f, "{separator}{text}")?;
             separator = "; ";
         }
-        Ok(())
+        self.advice.iter().try_for_each(|advice| write!(f, "; {advice}"))
     }
 }
 
@@ -136,7 +159,8 @@ impl std::error::Error for Error {}
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.url.is_empty() {
-            write!(f, "{}: ", self.url)?;
+            let whom = if self.whom.is_empty() { String::new() } else { format!(" {}", self.whom) };
+            write!(f, "{}{whom}: ", self.url)?;
         }
         write!(f, "{}", self.problem)
     }

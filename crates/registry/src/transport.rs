@@ -12,19 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Response, Url};
 
 use crate::client::{Environment, Limits};
 use crate::error::Problem;
 use crate::hosts::{Endpoint, Tls};
 
-use names::Names;
+use names::{Names, NoSuchHost};
 use proxies::Proxies;
 use redirect::Next;
 use tls::Roots;
 
-pub(crate) use redirect::same_origin;
+pub(crate) use redirect::{same_origin, same_server};
 
 const REDIRECTS_MAX: usize = 8;
 /// Sets of connections with the same TLS; there are as many as hosts that are configured.
@@ -84,6 +84,10 @@ impl Transport {
         })
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The head of the answer, whatever its status; redirects have been followed.
     pub(crate) async fn send(&self, endpoint: &Endpoint, question: &Question) -> Result<Response, Problem> {
         let origin = question.url.origin().ascii_serialization();
@@ -100,9 +104,13 @@ impl Transport {
             if question.url.set_scheme("http").is_err() {
                 return Err(Problem::Configuration(format!("{secure} cannot be asked in plain HTTP")));
             }
-            let answer = self.follow(endpoint, &question).await?;
-            self.remember_plain(origin);
-            return Ok(answer);
+            let answer = self.follow(endpoint, &question).await;
+            // 400 is what a server says that has learned TLS since.
+            self.remember_plain(
+                origin,
+                answer.as_ref().is_ok_and(|answer| answer.status() != StatusCode::BAD_REQUEST),
+            );
+            return answer;
         }
         self.follow(endpoint, &question).await
     }
@@ -111,12 +119,16 @@ impl Transport {
         self.plain.lock().unwrap_or_else(PoisonError::into_inner).contains(origin)
     }
 
-    fn remember_plain(&self, origin: String) {
+    fn remember_plain(&self, origin: String, is_plain: bool) {
         let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
         if plain.len() >= PLAIN_ORIGINS_MAX {
             plain.clear();
         }
-        plain.insert(origin);
+        if is_plain {
+            plain.insert(origin);
+        } else {
+            plain.remove(&origin);
+        }
     }
 
     async fn follow(&self, endpoint: &Endpoint, question: &Question) -> Result<Response, Problem> {
@@ -124,6 +136,12 @@ impl Transport {
         let mut url = first.clone();
         for _ in 0..=REDIRECTS_MAX {
             let response = self.once(endpoint, question, &first, &url).await?;
+            if question.body.is_some() && response.status().is_redirection() {
+                return Err(Problem::Redirect(format!(
+                    "{} redirects a request with a credential in it",
+                    shown(&url)
+                )));
+            }
             match redirect::next(&url, response.status().as_u16(), response.headers().get(header::LOCATION))?
             {
                 Next::Answer => return Ok(response),
@@ -210,11 +228,11 @@ impl Transport {
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls::problem(tls, &self.roots);
         }
+        if let Some(nowhere) = find::<NoSuchHost>(error) {
+            return Problem::NoName(nowhere.to_string());
+        }
         if error.is_connect() {
-            // A server that speaks plain HTTP may as well hang up on a handshake.
-            let hung_up =
-                find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
-            return if hung_up { Problem::PlainHttp } else { Problem::Connect(innermost(error)) };
+            return Problem::Connect(innermost(error));
         }
         Problem::Cut(innermost(error))
     }
@@ -241,31 +259,25 @@ pub(crate) fn shown(url: &Url) -> String {
 
 /// The reason without what wraps it, which names URLs.
 pub(crate) fn innermost(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    let mut text =
-        if error.is_timeout() { "it takes too long".to_owned() } else { "the request failed".to_owned() };
-    while let Some(error) = source {
-        text = error.to_string();
-        source = error.source();
-    }
-    text
+    let fallback = if error.is_timeout() { "it takes too long" } else { "the request failed" };
+    causes(error).last().map_or_else(|| fallback.to_owned(), ToString::to_string)
 }
 
 fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // An io::Error gives the source of what it wraps, not what it wraps.
-        if let Some(found) = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<E>())
-        {
-            return Some(found);
-        }
-        source = error.source();
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// What is below the error itself.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(error.source(), |cause| below(*cause))
+}
+
+type Cause = dyn std::error::Error + 'static;
+
+/// An io::Error is looked into, since it gives as its source that of what it wraps.
+fn below(cause: &Cause) -> Option<&Cause> {
+    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => cause.source(),
     }
-    None
 }

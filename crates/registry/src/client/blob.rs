@@ -1,15 +1,15 @@
-//! A blob as a stream: hashed while it is handed out.
+//! A blob: hashed while it is handed out, and gone on with where it was cut.
 
 use std::fmt;
 
 use bytes::Bytes;
-use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 
-use super::Repository;
+use super::pace::Pace;
+use super::stream::Stream;
+use super::{Repository, retry};
 use crate::digest::Digest;
 use crate::error::{Error, Problem};
-use crate::transport::innermost;
 
 /// A blob on its way. What has been handed out is verified only when the end has been seen.
 pub struct Blob {
@@ -18,7 +18,13 @@ pub struct Blob {
     bytes: u64,
     bytes_done: u64,
     hash: Sha256,
-    response: Response,
+    stream: Option<Stream>,
+    pace: Pace,
+    /// Failures since enough bytes came, and how many had come then.
+    failures: u32,
+    bytes_then: u64,
+    resumes: u32,
+    has_ended: bool,
 }
 
 impl fmt::Debug for Blob {
@@ -31,44 +37,83 @@ impl fmt::Debug for Blob {
 }
 
 impl Blob {
-    pub(super) fn new(repository: Repository, digest: Digest, bytes: u64, response: Response) -> Self {
-        Self { repository, digest, bytes, bytes_done: 0, hash: Sha256::new(), response }
+    pub(super) fn new(repository: Repository, digest: Digest, bytes: u64, stream: Stream) -> Self {
+        let pace = Pace::new(repository.limits());
+        Self {
+            repository,
+            digest,
+            bytes,
+            bytes_done: 0,
+            hash: Sha256::new(),
+            stream: Some(stream),
+            pace,
+            failures: 0,
+            bytes_then: 0,
+            resumes: 0,
+            has_ended: false,
+        }
     }
 
-    /// What comes next, or `None` at the end, when size and digest are right.
+    /// What comes next, never empty, or `None` at the end, when size and digest are right; again `None` after that.
     ///
     /// # Errors
-    /// When it does not come, or is not what was promised. There is nothing to be had after that.
+    /// When it does not come, or is not what was promised. What was handed out before must not be used then.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        match self.next().await {
-            Ok(chunk) => Ok(chunk),
-            Err(problem) => Err(self.repository.error(self.digest, self.response.url(), problem)),
+        if self.has_ended {
+            return Ok(None);
+        }
+        loop {
+            let mut stream = match self.stream.take() {
+                Some(stream) => stream,
+                None => self.repository.open(self.digest, self.bytes_done, self.bytes).await?,
+            };
+            let problem = match stream.chunk(&mut self.pace).await {
+                Ok(Some(chunk)) => {
+                    self.stream = Some(stream);
+                    self.bytes_done += chunk.len() as u64;
+                    self.hash.update(&chunk);
+                    return Ok(Some(chunk));
+                }
+                Ok(None) if self.bytes_done == self.bytes => match self.end() {
+                    Ok(()) => return Ok(None),
+                    Err(problem) => problem,
+                },
+                Ok(None) => {
+                    Problem::Cut(format!("it ended after {} of {} bytes", self.bytes_done, self.bytes))
+                }
+                Err(problem) => problem,
+            };
+            let Some(pause) = self.pause(&problem) else {
+                return Err(self.repository.failed(self.digest, stream.endpoint, stream.url(), problem));
+            };
+            tracing::debug!(digest = %self.digest, from = self.bytes_done, ?pause, "a blob is gone on with: {problem}");
+            drop(stream);
+            self.pace = Pace::new(self.repository.limits());
+            tokio::time::sleep(pause).await;
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        let stall = self.repository.stall();
-        let chunk = tokio::time::timeout(stall, self.response.chunk()).await;
-        let chunk = chunk.map_err(|_| Problem::Stalled(stall))?;
-        match chunk.map_err(|error| Problem::Cut(innermost(&error)))? {
-            Some(chunk) => {
-                self.bytes_done += chunk.len() as u64;
-                if self.bytes_done > self.bytes {
-                    return Err(Problem::Wrong(format!("more than the promised {} bytes came", self.bytes)));
-                }
-                self.hash.update(&chunk);
-                Ok(Some(chunk))
-            }
-            None if self.bytes_done < self.bytes => {
-                Err(Problem::Wrong(format!("{} bytes came of the promised {}", self.bytes_done, self.bytes)))
-            }
-            None => {
-                let found = Digest::of_hash(self.hash.clone());
-                if found == self.digest {
-                    return Ok(None);
-                }
-                Err(Problem::Wrong(format!("what came has the digest {found}")))
-            }
+    fn end(&mut self) -> Result<(), Problem> {
+        let found = Digest::of_hash(self.hash.clone());
+        if found != self.digest {
+            return Err(Problem::Wrong(format!("what came has the digest {found}")));
         }
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// How long to wait before it goes on, if it does.
+    fn pause(&mut self, problem: &Problem) -> Option<std::time::Duration> {
+        let limits = self.repository.limits();
+        if self.bytes_done - self.bytes_then >= limits.progress_bytes_min {
+            self.failures = 0;
+            self.bytes_then = self.bytes_done;
+        }
+        self.failures += 1;
+        self.resumes += 1;
+        if self.resumes > limits.resumes_max {
+            return None;
+        }
+        retry::pause(problem, self.failures, limits.attempts, true, limits)
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::digest::Digest;
 use crate::error::Problem;
 
-pub(super) const BYTES_MAX: u64 = 4 << 20;
+pub(super) const BYTES_MAX: usize = 4 << 20;
 const DIGEST_HEADER: &str = "docker-content-digest";
 
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -77,13 +77,16 @@ pub(super) fn check(target: &Target, headers: &HeaderMap, bytes: Bytes) -> Resul
         .map_err(|error| Problem::Wrong(format!("what came is not a manifest: {error}")))?;
     let header = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type(&outline, header);
-    let is_schema_1 = outline.schema_version.as_ref().and_then(serde_json::Number::as_u64) == Some(1);
-    if is_schema_1 || SCHEMA_1.contains(&media_type.as_str()) {
+    let version = outline.schema_version.as_ref().and_then(serde_json::Number::as_u64);
+    if version == Some(1) || SCHEMA_1.contains(&media_type.as_str()) {
         return Err(Problem::Unsupported(
             "this is an image manifest version 2, schema 1, which is not supported: push the image again with a tool of \
              today"
                 .to_owned(),
         ));
+    }
+    if version != Some(2) {
+        return Err(Problem::Wrong("what came is not a manifest: its schemaVersion is not 2".to_owned()));
     }
     Ok(Manifest { digest, media_type, bytes })
 }

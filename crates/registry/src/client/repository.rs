@@ -1,20 +1,23 @@
 //! One repository: its endpoints and credentials in order, until one answers.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
-use reqwest::{Response, Url};
+use reqwest::Url;
 
-use super::manifest::{self, Manifest, Target};
-use super::{Blob, Shared};
-use crate::credentials::Candidate;
+use super::ask::{Got, Outcome, Place, Wanted};
+use super::challenge::Challenge;
+use super::manifest::{Manifest, Target};
+use super::order::{self, Try};
+use super::stream::Stream;
+use super::{Blob, Limits, Shared, ask};
+use crate::credentials::{Candidate, CredentialSource};
 use crate::digest::Digest;
-use crate::error::{Error, Failure, Problem};
+use crate::error::{Error, Failure, Kind, Problem};
 use crate::hosts::Endpoint;
 use crate::reference::Reference;
-use crate::transport::{Question, innermost, shown};
+use crate::transport::shown;
 
 /// A repository, with those who may read it. Clones share what was learned: which endpoint and credential answered.
 #[derive(Clone)]
@@ -28,24 +31,19 @@ struct Inner {
     path: String,
     candidates: Vec<Candidate>,
     endpoints: OnceLock<Vec<Endpoint>>,
-    answered: Mutex<Option<Answered>>,
+    learned: Mutex<Learned>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Answered {
-    endpoint: usize,
-    candidate: usize,
-}
-
-/// What is asked for.
-pub(super) enum Wanted<'w> {
-    Manifest(&'w Target),
-    Blob { digest: Digest },
-}
-
-pub(super) enum Got {
-    Manifest(Manifest),
-    Stream(Response),
+#[derive(Default)]
+struct Learned {
+    /// What answered last.
+    settled: Option<Try>,
+    /// Whose credential was needed for anything so far.
+    answered: Option<Candidate>,
+    /// How each endpoint wants to be told who asks.
+    challenges: BTreeMap<usize, Challenge>,
+    /// Endpoints that sent what was not asked for; they are asked last.
+    wrong: Vec<usize>,
 }
 
 impl fmt::Debug for Repository {
@@ -66,7 +64,7 @@ impl Repository {
                 path: reference.path.clone(),
                 candidates,
                 endpoints: OnceLock::new(),
-                answered: Mutex::default(),
+                learned: Mutex::default(),
             }),
         }
     }
@@ -75,8 +73,8 @@ impl Repository {
         format!("{}/{}", self.inner.domain, self.inner.path)
     }
 
-    /// The manifest or index. Endpoints are asked in their order with each credential in turn, those that answered
-    /// before come first.
+    /// The manifest or index, of at most 4 MiB and, when it is asked for by digest, of that digest. Endpoints are asked
+    /// in their order, the registry itself with each credential in turn; what answered before comes first.
     ///
     /// # Errors
     /// When none has it; [`Error::kind`] says why.
@@ -84,8 +82,8 @@ impl Repository {
         let separator = if matches!(target, Target::Tag(_)) { ':' } else { '@' };
         let what = || format!("cannot get the manifest {}{separator}{target}", self.name());
         match self.walk(&Wanted::Manifest(target), &what).await? {
-            Got::Manifest(manifest) => Ok(manifest),
-            Got::Stream(_) => unreachable!("a manifest was asked for"),
+            (Got::Manifest(manifest), _) => Ok(manifest),
+            (Got::Stream(_), _) => unreachable!("a manifest was asked for"),
         }
     }
 
@@ -94,31 +92,55 @@ impl Repository {
     /// # Errors
     /// When no endpoint has it; [`Error::kind`] says why.
     pub async fn blob(&self, digest: Digest, bytes: u64) -> Result<Blob, Error> {
-        let response = self.open(digest).await?;
-        Ok(Blob::new(self.clone(), digest, bytes, response))
+        let stream = self.open(digest, 0, bytes).await?;
+        Ok(Blob::new(self.clone(), digest, bytes, stream))
     }
 
-    /// Whose credential the registry took, once it has answered.
+    /// Whose credential the registry took, once it has answered: what may be had by anybody counts less than what needed a
+    /// credential of the node's, and that less than what needed a secret.
     #[must_use]
     pub fn answered(&self) -> Option<Candidate> {
-        let answered = *self.inner.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        answered.map(|answered| self.inner.candidates[answered.candidate].clone())
+        self.learned().answered.clone()
     }
 
-    pub(super) async fn open(&self, digest: Digest) -> Result<Response, Error> {
-        let what = || format!("cannot get the blob {digest} of {}", self.name());
-        match self.walk(&Wanted::Blob { digest }, &what).await? {
-            Got::Stream(response) => Ok(response),
-            Got::Manifest(_) => unreachable!("a blob was asked for"),
+    pub(super) fn limits(&self) -> &Limits {
+        self.inner.shared.transport.limits()
+    }
+
+    fn learned(&self) -> MutexGuard<'_, Learned> {
+        self.inner.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blob from byte `from` on.
+    pub(super) async fn open(&self, digest: Digest, from: u64, bytes: u64) -> Result<Stream, Error> {
+        let what = || self.of_blob(digest);
+        match self.walk(&Wanted::Blob { digest, from, bytes }, &what).await? {
+            (Got::Stream(mut stream), endpoint) => {
+                stream.endpoint = endpoint;
+                Ok(stream)
+            }
+            (Got::Manifest(_), _) => unreachable!("a blob was asked for"),
         }
     }
 
-    pub(super) fn error(&self, digest: Digest, url: &Url, problem: Problem) -> Error {
-        Error::new(format!("cannot get the blob {digest} of {}", self.name()), shown(url), problem)
+    fn of_blob(&self, digest: Digest) -> String {
+        format!("cannot get the blob {digest} of {}", self.name())
     }
 
-    pub(super) fn stall(&self) -> std::time::Duration {
-        self.inner.shared.limits.stall
+    /// A blob failed while it came from this endpoint.
+    pub(super) fn failed(&self, digest: Digest, endpoint: usize, url: &Url, problem: Problem) -> Error {
+        if problem.kind() == Kind::Corrupt {
+            self.distrust(endpoint);
+        }
+        Error::new(self.of_blob(digest), shown(url), problem)
+    }
+
+    fn distrust(&self, endpoint: usize) {
+        let mut learned = self.learned();
+        learned.settled = learned.settled.filter(|settled| settled.endpoint != endpoint);
+        if !learned.wrong.contains(&endpoint) {
+            learned.wrong.push(endpoint);
+        }
     }
 
     fn endpoints(&self) -> Result<&[Endpoint], Problem> {
@@ -129,71 +151,110 @@ impl Repository {
         Ok(self.inner.endpoints.get_or_init(|| endpoints))
     }
 
-    async fn walk(&self, wanted: &Wanted<'_>, what: &(dyn Fn() -> String + Sync)) -> Result<Got, Error> {
+    /// What was wanted, and the endpoint that gave it.
+    async fn walk(
+        &self,
+        wanted: &Wanted<'_>,
+        what: &(dyn Fn() -> String + Sync),
+    ) -> Result<(Got, usize), Error> {
         let endpoints = self.endpoints().map_err(|problem| Error::new(what(), String::new(), problem))?;
-        let mut failures = Vec::new();
-        for (index, endpoint) in endpoints.iter().enumerate() {
-            for (candidate, _) in self.inner.candidates.iter().enumerate() {
-                match self.once(endpoint, wanted).await {
-                    Ok(got) => {
-                        let answered = Answered { endpoint: index, candidate };
-                        *self.inner.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(answered);
-                        return Ok(got);
-                    }
-                    Err(problem) => failures.push(Failure { url: endpoint.url.clone(), problem }),
-                }
-            }
-        }
-        if failures.is_empty() {
-            failures.push(Failure { url: String::new(), problem: Problem::NoEndpoint });
-        }
-        Err(Error { what: what(), failures })
-    }
-
-    async fn once(&self, endpoint: &Endpoint, wanted: &Wanted<'_>) -> Result<Got, Problem> {
-        let path = match wanted {
-            Wanted::Manifest(target) => format!("manifests/{target}"),
-            Wanted::Blob { digest, .. } => format!("blobs/{digest}"),
+        let tries = {
+            let learned = self.learned();
+            order::tries(endpoints, &self.inner.candidates, wanted.is_tag(), learned.settled, &learned.wrong)
         };
-        let url = format!("{}/{}/{path}", endpoint.url, self.inner.path);
-        let url =
-            Url::parse(&url).map_err(|error| Problem::Configuration(format!("{url} is no URL: {error}")))?;
-        let mut question = Question::get(url);
-        if let Wanted::Manifest(_) = wanted {
-            question.headers = manifest::headers();
-        }
-        let response = self.inner.shared.transport.send(endpoint, &question).await?;
-        if response.status() != StatusCode::OK {
-            return Err(Problem::Status {
-                status: response.status().as_u16(),
-                message: String::new(),
-                retry_after: None,
-            });
-        }
-        match wanted {
-            Wanted::Blob { .. } => Ok(Got::Stream(response)),
-            Wanted::Manifest(target) => {
-                let (headers, bytes) = self.body(response).await?;
-                manifest::check(target, &headers, bytes).map(Got::Manifest)
+        let mut error = Error { what: what(), failures: Vec::new(), advice: None };
+        let mut given_up: Vec<usize> = Vec::new();
+        for (number, one) in tries.iter().enumerate() {
+            if given_up.contains(&one.endpoint) {
+                continue;
             }
+            let endpoint = &endpoints[one.endpoint];
+            let is_last = tries[number..].iter().all(|other| other.endpoint == one.endpoint);
+            let may_wait = is_last || !endpoint.is_mirror;
+            let (problem, was_told) = match self.ask(endpoint, *one, may_wait, wanted).await {
+                Outcome::Got(got, was_told) => {
+                    self.settle(*one, endpoint, was_told);
+                    return Ok((got, one.endpoint));
+                }
+                Outcome::Failed(problem, was_told) => (problem, was_told),
+            };
+            if problem.kind() == Kind::Corrupt {
+                self.distrust(one.endpoint);
+            }
+            let was_asked = was_told || self.learned().challenges.contains_key(&one.endpoint);
+            if !order::goes_on(&problem, was_asked, &self.inner.candidates) {
+                given_up.push(one.endpoint);
+            }
+            let whom =
+                if was_told { whom(&self.inner.candidates[one.candidate].source) } else { String::new() };
+            error.failures.push(Failure { endpoint: one.endpoint, url: endpoint.url.clone(), whom, problem });
         }
+        if error.failures.is_empty() {
+            error.failures.push(Failure::of(String::new(), Problem::NoEndpoint));
+        }
+        if error.kind() == Kind::Denied {
+            error.advice = Some(self.advice());
+        }
+        Err(error)
     }
 
-    async fn body(&self, mut response: Response) -> Result<(HeaderMap, Bytes), Problem> {
-        let headers = response.headers().clone();
-        let mut bytes = BytesMut::new();
-        loop {
-            let chunk = tokio::time::timeout(self.stall(), response.chunk()).await;
-            let chunk = chunk.map_err(|_| Problem::Stalled(self.stall()))?;
-            let Some(chunk) = chunk.map_err(|error| Problem::Cut(innermost(&error)))? else { break };
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() as u64 > manifest::BYTES_MAX {
-                return Err(Problem::Wrong(format!(
-                    "the manifest has more than {} bytes",
-                    manifest::BYTES_MAX
-                )));
-            }
+    fn advice(&self) -> String {
+        let domain = &self.inner.domain;
+        if self.inner.candidates.len() > 1 {
+            return format!("check that the credentials for {domain} may read {}", self.inner.path);
         }
-        Ok((headers, bytes.freeze()))
+        format!(
+            "it may not exist, or need credentials: log in on this machine with `docker login {domain}`, or name a \
+             pull secret in imagePullSecrets"
+        )
+    }
+
+    async fn ask(&self, endpoint: &Endpoint, one: Try, may_wait: bool, wanted: &Wanted<'_>) -> Outcome {
+        let challenge = self.learned().challenges.get(&one.endpoint).cloned();
+        let place = Place {
+            endpoint,
+            path: &self.inner.path,
+            credential: &self.inner.candidates[one.candidate].credential,
+            may_wait,
+        };
+        let mut known = challenge.clone();
+        let outcome = ask::ask(&self.inner.shared, &place, wanted, &mut known).await;
+        if let Some(known) = known.filter(|known| challenge.as_ref() != Some(known)) {
+            self.learned().challenges.insert(one.endpoint, known);
+        }
+        outcome
+    }
+
+    fn settle(&self, one: Try, endpoint: &Endpoint, was_told: bool) {
+        let candidate = if was_told {
+            self.inner.candidates[one.candidate].clone()
+        } else if endpoint.headers.iter().any(|header| header.name.eq_ignore_ascii_case("authorization")) {
+            // hosts.toml has a credential of the node's.
+            Candidate { source: CredentialSource::Node, ..Candidate::anonymous() }
+        } else {
+            Candidate::anonymous()
+        };
+        let mut learned = self.learned();
+        learned.settled = Some(one);
+        let needs_more = learned.answered.as_ref().is_none_or(|known| weight(&candidate) > weight(known));
+        if needs_more {
+            learned.answered = Some(candidate);
+        }
+    }
+}
+
+fn weight(candidate: &Candidate) -> u8 {
+    match candidate.source {
+        CredentialSource::Anonymous => 0,
+        CredentialSource::Node => 1,
+        CredentialSource::Secret { .. } => 2,
+    }
+}
+
+fn whom(source: &CredentialSource) -> String {
+    match source {
+        CredentialSource::Anonymous => String::new(),
+        CredentialSource::Node => "with the node's credentials".to_owned(),
+        CredentialSource::Secret { namespace, name, .. } => format!("with the secret {namespace}/{name}"),
     }
 }

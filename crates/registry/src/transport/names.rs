@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::system_conf::parse_resolv_conf;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -33,8 +34,7 @@ impl Resolve for Names {
                 Found::Addresses(addresses) => addresses,
                 Found::Ask(resolver) => {
                     let lookup = resolver.lookup_ip(name.as_str()).await;
-                    let lookup = lookup
-                        .map_err(|error| format!("the name {} cannot be resolved: {error}", name.as_str()))?;
+                    let lookup = lookup.map_err(|error| failure(name.as_str(), &error))?;
                     lookup.iter().collect()
                 }
             };
@@ -42,6 +42,18 @@ impl Resolve for Names {
             Ok(addresses)
         })
     }
+}
+
+/// There is no such host, and asking again changes nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no host {0}: neither {HOSTS} nor the servers of {RESOLV_CONF} know it")]
+pub(super) struct NoSuchHost(String);
+
+fn failure(name: &str, error: &NetError) -> Failure {
+    if error.is_nx_domain() || error.is_no_records_found() {
+        return NoSuchHost(name.to_owned()).into();
+    }
+    format!("the name {name} cannot be resolved: {error}").into()
 }
 
 enum Found {

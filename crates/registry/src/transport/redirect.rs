@@ -41,6 +41,11 @@ pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
+/// Whether it is the same server, with TLS or without.
+pub(crate) fn same_server(one: &Url, other: &Url) -> bool {
+    one.host_str() == other.host_str() && one.port() == other.port()
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;

@@ -110,7 +110,8 @@ fn parts(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKe
 pub(super) fn problem(error: &rustls::Error, roots: &Roots) -> Problem {
     match error {
         rustls::Error::InvalidMessage(_) => Problem::PlainHttp,
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Problem::Untrusted(roots.missing().unwrap_or_else(|| {
+        // The latter is of an authority with the same name as one that is trusted.
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Problem::Untrusted(roots.missing().unwrap_or_else(|| {
             "nobody who is trusted has signed its certificate: give the registry's authority as `ca` in hosts.toml, or \
              in certs.d/HOST/ca.crt"
                 .to_owned()
