@@ -25,7 +25,7 @@ use lifecycle::Pulled;
 use podspec::PullPolicy;
 use ports::{
     FileSystemBytes, ImageError, ImageOnNode, ImageRequest, ImageService, PortError, PullObserver,
-    PullProgress, Reclaim, Reclaimed,
+    PullProgress, PullSecret, PullSecretKind, Reclaim, Reclaimed,
 };
 
 pub use access::Verdict;
@@ -40,6 +40,7 @@ pub use layer::{LayerError, Refusal};
 pub use pull::{ManifestError, PullError};
 use pull::{Pulls, Wanted};
 pub use registry::{Digest, ParseError, Reference};
+use registry::{NodeCredentials, SecretData, SecretKind};
 pub use store::{
     ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, PruneOptions, Pruned,
     RemoveError, Removed, SelectError, SharedPods, Store, StoreError,
@@ -61,6 +62,8 @@ pub struct Images {
 #[derive(Debug)]
 pub struct Registries {
     pub client: registry::Client,
+    /// Of this machine's users: everybody's on the node.
+    pub credentials: NodeCredentials,
 }
 
 impl Images {
@@ -78,8 +81,8 @@ impl Images {
     /// Pulls what is not there. `pods` says what living pods have of images: nothing of that is ever removed.
     #[must_use]
     pub fn with_registries(self, registries: Registries, pods: SharedPods) -> Self {
-        let Registries { client } = registries;
-        let pulls = Pulls::new(self.stored.store().clone(), client, pods.clone());
+        let Registries { client, credentials } = registries;
+        let pulls = Pulls::new(self.stored.store().clone(), client, credentials, pods.clone());
         Self { pods, pulls: Some(Arc::new(pulls)), ..self }
     }
 
@@ -108,32 +111,39 @@ impl Images {
     async fn pull(
         &self,
         pulls: &Arc<Pulls>,
-        request: &ImageRequest<'_>,
-        reference: Reference,
+        image: &str,
+        wanted: Wanted,
         observer: &dyn PullObserver,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
-        let wanted = Wanted {
-            reference: reference.clone(),
-            always: request.policy == PullPolicy::Always,
-            platform: Platform::host(),
-            candidates: Vec::new(),
-        };
+        let reference = wanted.reference.clone();
         observer.pulling();
         let show = |progress: &PullProgress| {
-            observer.progress(&PullProgress { image: request.image.to_owned(), ..progress.clone() });
+            observer.progress(&PullProgress { image: image.to_owned(), ..progress.clone() });
         };
         let done = pulls.pull(wanted, PROGRESS_PAUSE, show).await.map_err(|error| ImageError {
             reason: error.reason(),
             message: format!("failed to pull image \"{reference}\": {}", PortError::chain(&*error)),
         })?;
-        let Some(config) = self.stored(request.image, &reference).await? else {
-            return Err(cannot_pull(&reference, "it was removed at once by somebody else"));
+        let found = self.stored(image, &reference).await?;
+        // What it leads to now may be another one's, with other rights.
+        let Some(config) = found.filter(|found| found.id == done.image.to_string()) else {
+            return Err(cannot_pull(&reference, "somebody else has removed or replaced it at once"));
         };
         let stored = Arc::clone(&self.stored);
-        let id = config.id.clone();
-        let bytes = tokio::task::spawn_blocking(move || stored.size_bytes(&id)).await;
+        let bytes = tokio::task::spawn_blocking(move || stored.store().size_bytes(done.image)).await;
         let bytes = bytes.ok().and_then(Result::ok).unwrap_or_default();
         Ok((config, Some(Pulled { took: done.took, waited: done.waited, bytes })))
+    }
+
+    /// Whether whoever has the secrets may use what was pulled, perhaps by others.
+    async fn may_use(&self, config: &ImageConfig, reference: &Reference, secrets: &[SecretData]) -> bool {
+        let (Some(image), Some(_)) = (Digest::parse(&config.id), &config.repo_digest) else { return true };
+        let (store, reference) = (self.stored.store().clone(), reference.clone());
+        // What is wrong with a secret is told when it is needed.
+        let (candidates, _) = registry::of_secrets(secrets, &reference);
+        let verdict =
+            tokio::task::spawn_blocking(move || store.may_use(image, true, &reference, &candidates)).await;
+        verdict.is_ok_and(|verdict| verdict == Verdict::Allowed)
     }
 
     async fn stored(
@@ -157,7 +167,7 @@ impl ImageService for Images {
         request: &ImageRequest<'_>,
         observer: Arc<dyn PullObserver>,
     ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
-        let ImageRequest { image, policy, .. } = *request;
+        let ImageRequest { image, policy, secrets } = *request;
         let reference = Reference::parse(image).map_err(|error| invalid_name(image, &error))?;
         if reference.is_built_in() {
             return match self.built_in(image, &reference).await {
@@ -167,11 +177,17 @@ impl ImageService for Images {
                 ensured => ensured.map(|config| (config, None)),
             };
         }
-        if policy != PullPolicy::Always || reference.domain == LOCAL {
+        let secrets: Vec<SecretData> = secrets.iter().map(secret_data).collect();
+        let mut has_to_be_asked = policy == PullPolicy::Always && reference.domain != LOCAL;
+        if !has_to_be_asked {
             match self.stored(image, &reference).await? {
-                Some(config) => return Ok((config, None)),
+                Some(config) if self.may_use(&config, &reference, &secrets).await => {
+                    return Ok((config, None));
+                }
+                Some(_) if policy == PullPolicy::Never => return Err(no_access(image)),
                 None if policy == PullPolicy::Never => return Err(never_pull(image)),
-                None => {}
+                // Of whom it is, the registry knows.
+                present => has_to_be_asked = present.is_some(),
             }
         }
         let pulls = match &self.pulls {
@@ -179,7 +195,9 @@ impl ImageService for Images {
             None => return Err(cannot_pull(&reference, NO_REGISTRIES)),
             Some(pulls) => pulls,
         };
-        self.pull(pulls, request, reference, &*observer).await
+        let platform = Platform::host();
+        let wanted = Wanted { reference, always: has_to_be_asked, platform, secrets };
+        self.pull(pulls, image, wanted, &*observer).await
     }
 
     async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, ImageError> {
@@ -247,6 +265,23 @@ fn invalid_name(image: &str, error: &ParseError) -> ImageError {
         "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {error}"
     );
     ImageError { reason: "InvalidImageName", message }
+}
+
+fn secret_data(secret: &PullSecret) -> SecretData {
+    let PullSecret { namespace, name, uid, kind, bytes } = secret.clone();
+    let kind = match kind {
+        PullSecretKind::DockerConfigJson => SecretKind::DockerConfigJson,
+        PullSecretKind::DockerCfg => SecretKind::DockerCfg,
+    };
+    SecretData { namespace, name, uid, kind, bytes }
+}
+
+fn no_access(image: &str) -> ImageError {
+    let message = format!(
+        "Container image \"{image}\" is present, but was pulled with secrets that the pod does not have, and its pull \
+         policy is Never: give it one of them in imagePullSecrets"
+    );
+    ImageError { reason: "ErrImageNeverPull", message }
 }
 
 fn never_pull(image: &str) -> ImageError {

@@ -91,11 +91,6 @@ impl StoredImages {
         &self.store
     }
 
-    /// Of the files of an image's layers.
-    pub(crate) fn size_bytes(&self, image_id: &str) -> Result<u64, StoreError> {
-        Digest::parse(image_id).map_or(Ok(0), |image| self.store.size_bytes(image))
-    }
-
     /// Where the store is or will be.
     pub(crate) fn file_system(&self) -> io::Result<FileSystemBytes> {
         let mut directory = self.store.directory();

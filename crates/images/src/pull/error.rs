@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use registry::{Digest, Kind};
+use ports::PortError;
+use registry::{CredentialsError, Digest, Kind};
 
 use super::limits;
 use super::plan::ManifestError;
@@ -16,6 +17,8 @@ use crate::store::{ConfigError, StoreError};
 pub enum PullError {
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    #[error("{error}; credentials that cannot be used were left out: {flaws}")]
+    WithoutCredentials { error: registry::Error, flaws: String },
     #[error("the manifest {digest}")]
     Manifest { digest: Digest, source: ManifestError },
     #[error("the manifest {digest} has {found} bytes, and is to have {expected}")]
@@ -61,9 +64,22 @@ impl PullError {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Registry(error) if error.kind() == Kind::Unavailable => "RegistryUnavailable",
+            Self::Registry(error) | Self::WithoutCredentials { error, .. }
+                if error.kind() == Kind::Unavailable =>
+            {
+                "RegistryUnavailable"
+            }
             _ => "ErrImagePull",
         }
+    }
+
+    /// Where the registry wants to know who asks, what is wrong with credentials matters.
+    pub(super) fn asked_without(error: registry::Error, flaws: &[CredentialsError]) -> Self {
+        if flaws.is_empty() || !matches!(error.kind(), Kind::Denied | Kind::NotFound) {
+            return Self::Registry(error);
+        }
+        let flaws: Vec<String> = flaws.iter().map(|flaw| PortError::chain(flaw).0).collect();
+        Self::WithoutCredentials { error, flaws: flaws.join("; ") }
     }
 
     /// Says first of all that the disk is full, if that is what it comes from.

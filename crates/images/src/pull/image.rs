@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ports::PullProgress;
-use registry::{Digest, Repository};
+use ports::{PortError, PullProgress};
+use registry::{Candidate, Digest, Repository};
 use tokio::sync::watch;
 
 use super::error::PullError;
@@ -14,6 +14,7 @@ use super::lock::ReferenceLock;
 use super::resolve::{Config, Resolved, resolve, target};
 use super::workshop::{Open, Workshop};
 use super::{Done, Pulls, Wanted, artifact};
+use crate::access::Verdict;
 use crate::config::Platform;
 use crate::store::{Displaced, NewImage, Store, StoreError, chain_ids};
 
@@ -33,18 +34,26 @@ impl Pull<'_> {
         let begun = Instant::now();
         let waited = begun - self.begun;
         // Whoever had the lock may have pulled it.
-        if self.wanted.always || !self.is_there().await? {
-            self.pull(open).await?;
-        }
-        Ok(Done { waited, took: begun.elapsed() })
+        let there = if self.wanted.always { None } else { self.there().await? };
+        let image = match there {
+            Some(image) => image,
+            None => self.pull(open).await?,
+        };
+        Ok(Done { image, waited, took: begun.elapsed() })
     }
 
-    async fn pull(&self, open: Open) -> Result<(), PullError> {
-        let repository = self.pulls.client.repository(&self.wanted.reference, self.wanted.candidates.clone());
-        let top = repository.manifest(&target(&self.wanted.reference)?).await?;
+    async fn pull(&self, open: Open) -> Result<Digest, PullError> {
+        let Wanted { reference, secrets, .. } = self.wanted;
+        let (candidates, flaws) = registry::candidates(secrets, &self.pulls.credentials, reference).await;
+        for flaw in &flaws {
+            tracing::warn!("{reference} is pulled without some credentials: {}", PortError::chain(flaw));
+        }
+        let repository = self.pulls.client.repository(reference, candidates);
+        let top = repository.manifest(&target(reference)?).await;
+        let top = top.map_err(|error| PullError::asked_without(error, &flaws))?;
         let asked = top.digest;
-        if self.name_again(asked).await? {
-            return Ok(());
+        if let Some(image) = self.name_again(asked, taken(&repository)).await? {
+            return Ok(image);
         }
         let resolved = resolve(&repository, top, &self.wanted.platform).await?;
         self.fetch(repository, resolved, asked, open).await
@@ -56,7 +65,7 @@ impl Pull<'_> {
         resolved: Resolved,
         asked: Digest,
         open: Open,
-    ) -> Result<(), PullError> {
+    ) -> Result<Digest, PullError> {
         let workshop = self.workshop(open).await?;
         let resolved = Arc::new(resolved);
         let to_look = Arc::clone(&resolved);
@@ -72,10 +81,13 @@ impl Pull<'_> {
             None => artifact::config(&self.wanted.platform, &diff_ids),
         };
         let (names, digests) = (vec![self.name()], resolved.digests.clone());
+        let id = Digest::of(&config);
         let image = NewImage { config, names, digests, pulled: Some(asked) };
-        let displaced = workshop.work(move |pulling| pulling.finish(&unpublished, &image));
+        let record = self.record(taken(&fetching.repository));
+        let displaced = workshop.work(move |pulling| pulling.finish(&unpublished, &image, record));
         let displaced = displaced.await.ok_or(PullError::Cancelled)??;
-        self.collect(displaced).await
+        self.collect(displaced).await?;
+        Ok(id)
     }
 
     async fn workshop(&self, open: Open) -> Result<Arc<Workshop>, PullError> {
@@ -92,24 +104,37 @@ impl Pull<'_> {
         name.to_string()
     }
 
-    /// Whether the store has an image of the name, whole and for the platform.
-    async fn is_there(&self) -> Result<bool, PullError> {
+    /// The image of the name, if it is whole, for the platform, and may be used without asking.
+    async fn there(&self) -> Result<Option<Digest>, PullError> {
         let (store, wanted) = (self.pulls.store.clone(), self.wanted.clone());
-        let found = blocking(move || match store.index()?.find(&wanted.reference) {
-            Some(entry) => fits(&store, &wanted.platform, entry.image),
-            None => Ok(false),
+        let found = blocking(move || {
+            let index = store.index()?;
+            let Some(entry) = index.find(&wanted.reference) else { return Ok(None) };
+            let (candidates, _) = registry::of_secrets(&wanted.secrets, &wanted.reference);
+            let is_pulled = entry.pulled.is_some();
+            let verdict = store.may_use(entry.image, is_pulled, &wanted.reference, &candidates);
+            let may_be_used = verdict == Verdict::Allowed && fits(&store, &wanted.platform, entry.image)?;
+            Ok::<_, StoreError>(may_be_used.then_some(entry.image))
         });
         Ok(found.await??)
     }
 
-    /// An image that came with this digest, under whatever name, is what would come again. False when there is none.
-    async fn name_again(&self, asked: Digest) -> Result<bool, PullError> {
+    /// An image that came with this digest, under whatever name, is what would come again. `None` when there is none.
+    async fn name_again(&self, asked: Digest, taken: Candidate) -> Result<Option<Digest>, PullError> {
+        let record = self.record(taken);
         let (store, name, platform) = (self.pulls.store.clone(), self.name(), self.wanted.platform.clone());
-        let named = blocking(move || store.name_again(asked, &name, |image| fits(&store, &platform, image)));
+        let named =
+            blocking(move || store.name_again(asked, &name, |image| fits(&store, &platform, image), record));
         match named.await?? {
-            Some(displaced) => self.collect(displaced).await.map(|()| true),
-            None => Ok(false),
+            Some((image, displaced)) => self.collect(displaced).await.map(|()| Some(image)),
+            None => Ok(None),
         }
+    }
+
+    /// Notes before an image has its name who may use it.
+    fn record(&self, taken: Candidate) -> impl FnOnce(Digest) -> Result<(), StoreError> + Send + 'static {
+        let (store, reference) = (self.pulls.store.clone(), self.wanted.reference.clone());
+        move |image| store.record_access(image, &reference, &taken)
     }
 
     async fn collect(&self, displaced: Displaced) -> Result<(), PullError> {
@@ -127,6 +152,11 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+/// What the registry took.
+fn taken(repository: &Repository) -> Candidate {
+    repository.answered().unwrap_or_else(Candidate::anonymous)
 }
 
 fn layers(resolved: &Resolved) -> Layers<'_> {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ports::PullProgress;
-use registry::{Candidate, Client, Reference};
+use registry::{Client, Digest, NodeCredentials, Reference, SecretData};
 use tokio::sync::{Semaphore, watch};
 
 pub use error::PullError;
@@ -38,13 +38,15 @@ pub(crate) struct Wanted {
     /// The registry is asked also when the store has an image of this name.
     pub(crate) always: bool,
     pub(crate) platform: Platform,
-    /// Of whoever asks; those of the node come after them.
-    pub(crate) candidates: Vec<Candidate>,
+    /// Of whoever asks; what the node has comes after them.
+    pub(crate) secrets: Vec<SecretData>,
 }
 
 /// What came of a pull.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Done {
+    /// Its ID.
+    pub(crate) image: Digest,
     /// Before it began, for others.
     pub(crate) waited: Duration,
     pub(crate) took: Duration,
@@ -57,15 +59,16 @@ type Outcome = Result<Done, Arc<PullError>>;
 pub(crate) struct Pulls {
     store: Store,
     client: Client,
+    credentials: NodeCredentials,
     pods: SharedPods,
     places: Arc<Semaphore>,
     flights: Flights<Wanted, PullProgress, Outcome>,
 }
 
 impl Pulls {
-    pub(crate) fn new(store: Store, client: Client, pods: SharedPods) -> Self {
+    pub(crate) fn new(store: Store, client: Client, credentials: NodeCredentials, pods: SharedPods) -> Self {
         let places = Arc::new(Semaphore::new(LAYERS_AT_ONCE));
-        Self { store, client, pods, places, flights: Flights::new() }
+        Self { store, client, credentials, pods, places, flights: Flights::new() }
     }
 
     /// Pulls an image, or waits for whoever does; tells `show` how far it is, at most every `pause`. A pull that

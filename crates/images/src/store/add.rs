@@ -165,25 +165,27 @@ impl Store {
     }
 
     /// Gives an image that came with the digest `asked`, and that `is_wanted`, another name. `None` when there is
-    /// none. Waits while somebody removes images.
+    /// none. `before` is called with the image before it has the name. Waits while somebody removes images.
     pub(crate) fn name_again(
         &self,
         asked: Digest,
         name: &str,
         is_wanted: impl Fn(Digest) -> Result<bool, StoreError>,
-    ) -> Result<Option<Displaced>, StoreError> {
+        before: impl FnOnce(Digest) -> Result<(), StoreError>,
+    ) -> Result<Option<(Digest, Displaced)>, StoreError> {
         if !self.index()?.names.values().any(|entry| entry.digests.contains(&asked)) {
             return Ok(None);
         }
         let _lock = self.keep()?;
         for entry in self.index()?.names.into_values().filter(|entry| entry.digests.contains(&asked)) {
             if is_wanted(entry.image)? {
+                before(entry.image)?;
                 let entry = Entry { pulled: Some(asked), ..entry };
                 let displaced = self.change_index(|index| {
                     let old = index.names.insert(name.to_owned(), entry.clone());
                     old.filter(|old| old.image != entry.image).map(|old| (name.to_owned(), old))
                 })?;
-                return Ok(Some(displaced.into_iter().collect()));
+                return Ok(Some((entry.image, displaced.into_iter().collect())));
             }
         }
         Ok(None)

@@ -109,10 +109,17 @@ impl Pulling {
         self.store.publish_layers(&self.staging, layers)
     }
 
-    /// Puts an image into the store, with the layers that are not yet there.
-    pub(crate) fn finish(&self, layers: &[SettledLayer], image: &NewImage) -> Result<Displaced, StoreError> {
+    /// Puts an image into the store, with the layers that are not yet there. `before` is called with its ID
+    /// before it has its name.
+    pub(crate) fn finish(
+        &self,
+        layers: &[SettledLayer],
+        image: &NewImage,
+        before: impl FnOnce(Digest) -> Result<(), StoreError>,
+    ) -> Result<Displaced, StoreError> {
         let _lock = self.store.keep()?;
         self.store.publish_layers(&self.staging, layers)?;
+        before(Digest::of(&image.config))?;
         self.store.publish_images(&self.staging, std::slice::from_ref(image))
     }
 }

@@ -233,7 +233,7 @@ async fn manifests_that_are_refused() {
         json!({"schemaVersion": 2, "config": config, "layers": [blob], "manifests": [good.manifest.json()]});
     for (media_type, text, part) in [
         (OCI_MANIFEST, both.to_string(), "depends on who reads it"),
-        (OCI_MANIFEST, "{}".into(), "neither a manifest"),
+        (OCI_MANIFEST, "{\"schemaVersion\":2}".into(), "neither a manifest"),
         (OCI_MANIFEST, "[".repeat(100_000), "manifest"),
         (DOCKER_MANIFEST, "not json".into(), "manifest"),
         ("application/vnd.docker.distribution.manifest.v1+json", "{\"schemaVersion\":1}".into(), "schema"),

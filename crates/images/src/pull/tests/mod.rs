@@ -1,5 +1,6 @@
 //! Images pulled from a registry made for the purpose, good and bad, into stores of their own.
 
+mod access;
 mod cancelled;
 mod hostile;
 mod kinds;
@@ -14,7 +15,7 @@ use container_config::ImageConfig;
 use lifecycle::Pulled;
 use podspec::PullPolicy;
 use ports::{ImageError, ImageRequest, ImageService as _, NoObserver, PullObserver, PullProgress};
-use registry::{Client, Hosts, Limits};
+use registry::{Client, Hosts, Limits, NodeCredentials};
 use registry_double::{Double, Image, Layer};
 
 use crate::host::tests::Directory;
@@ -88,7 +89,10 @@ fn engine(directory: &Path) -> Arc<Images> {
     let limits = Limits { stall: Duration::from_secs(2), ..Limits::default() };
     let client = Client::with_limits(Hosts::new(vec![]), &|_| None, limits).expect("a client");
     let images = Images::new(&directory.join("images"), false);
-    Arc::new(images.with_registries(Registries { client }, SharedPods::new(|| Ok(Vec::new()))))
+    Arc::new(images.with_registries(
+        Registries { client, credentials: NodeCredentials::new(BTreeMap::new(), "") },
+        SharedPods::new(|| Ok(Vec::new())),
+    ))
 }
 
 async fn ensure(
@@ -105,10 +109,10 @@ fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>)
         let name = path.strip_prefix(root).expect("below").display().to_string();
         if path.is_dir() && name != "layers" {
             collect(root, &path, files);
-            if !matches!(name.as_str(), "staging" | "pulling" | "configs") {
+            if !matches!(name.as_str(), "staging" | "pulling" | "configs" | "access") {
                 files.insert(name, Vec::new());
             }
-        } else if path.is_file() && !name.ends_with("lock") {
+        } else if path.is_file() && !name.ends_with("lock") && name != "access/salt" {
             files.insert(name, std::fs::read(&path).expect("a file"));
         }
     }
