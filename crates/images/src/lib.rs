@@ -12,6 +12,7 @@ mod load;
 mod manifest;
 mod platform;
 mod pull;
+mod signature;
 mod store;
 mod stored;
 mod tar_writer;
@@ -41,6 +42,7 @@ pub use pull::{ManifestError, PullError};
 use pull::{Pulls, Wanted};
 pub use registry::{Digest, ParseError, Reference};
 use registry::{NodeCredentials, SecretData, SecretKind};
+pub use signature::{DEFAULT_POLICY_PATH, Policy, PolicyError, SignatureError};
 pub use store::{
     ConfigError, ImageDetails, ImageSummary, LayerDetails, LivingPods, PodImages, PruneOptions, Pruned,
     RemoveError, Removed, SelectError, SharedPods, Store, StoreError,
