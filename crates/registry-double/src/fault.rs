@@ -22,6 +22,8 @@ pub enum Fault {
     Truncate(u64),
     /// The connection ends after so many bytes of the body.
     CutAfter(u64),
+    /// As [`Fault::CutAfter`], in an answer that does not say its length.
+    ChunkedCutAfter(u64),
     /// The connection ends before an answer.
     Close,
     /// No answer, ever.
@@ -95,6 +97,10 @@ pub(crate) fn apply(fault: &Fault, mut answer: Answer) -> Option<Answer> {
             answer.body.truncate(end);
         }
         Fault::CutAfter(bytes) => answer.cut_after = Some(*bytes),
+        Fault::ChunkedCutAfter(bytes) => {
+            answer.cut_after = Some(*bytes);
+            answer.chunked = true;
+        }
         Fault::Close => return None,
         Fault::Hang => answer.hang = Some(None),
         Fault::HangAfter(bytes) => answer.hang = Some(Some(*bytes)),

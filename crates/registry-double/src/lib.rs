@@ -134,6 +134,12 @@ impl Double {
         Self::run(Some(tls::new(false)))
     }
 
+    /// HTTPS with a certificate that is its own authority, as `openssl req -x509` makes one.
+    #[must_use]
+    pub fn start_self_signed() -> Self {
+        Self::run(Some(tls::self_signed()))
+    }
+
     /// HTTPS, only for clients with the certificate of [`Double::tls`].
     #[must_use]
     pub fn start_mutual_tls() -> Self {

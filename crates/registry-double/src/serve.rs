@@ -30,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) hang: Option<Option<u64>>,
     pub(crate) drip: Option<(usize, Duration)>,
     pub(crate) endless: bool,
+    /// Without a length, in pieces that have one.
+    pub(crate) chunked: bool,
     pub(crate) held: Option<(u64, watch::Receiver<bool>)>,
 }
 
@@ -44,6 +46,7 @@ impl Answer {
             hang: None,
             drip: None,
             endless: false,
+            chunked: false,
             held: None,
         }
     }
@@ -168,37 +171,50 @@ async fn write(
     if answer.hang == Some(None) {
         return std::future::pending().await;
     }
-    let held_after = answer.held.as_ref().map(|(bytes, _)| *bytes);
-    if held_after == Some(0) {
+    if answer.held.as_ref().is_some_and(|(bytes, _)| *bytes == 0) {
         wait(answer.held.clone()).await;
     }
+    let length = answer.length.unwrap_or(answer.body.len() as u64);
     let mut head = format!("HTTP/1.1 {} As Told\r\n", answer.status);
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");
     }
-    let length = answer.length.unwrap_or(answer.body.len() as u64);
-    head += &if answer.endless {
-        "connection: close\r\n\r\n".to_owned()
-    } else {
-        format!("content-length: {length}\r\n\r\n")
+    head += &match (answer.endless, answer.chunked) {
+        (true, _) => "connection: close\r\n\r\n".to_owned(),
+        (false, true) => "transfer-encoding: chunked\r\n\r\n".to_owned(),
+        (false, false) => format!("content-length: {length}\r\n\r\n"),
     };
     stream.write_all(head.as_bytes()).await?;
     if request.method == "HEAD" {
         return Ok(());
     }
+    let sent = body(shared, number, stream, answer).await?;
+    // A length that was a lie: whoever waits for the rest sees the end instead.
+    if length == sent { Ok(()) } else { Err(io::Error::other("the length was a lie")) }
+}
+
+/// How many bytes of it there were.
+async fn body(
+    shared: &Shared,
+    number: usize,
+    stream: &mut (impl AsyncWrite + Unpin),
+    answer: Answer,
+) -> io::Result<u64> {
+    let held_after = answer.held.as_ref().map(|(bytes, _)| *bytes).filter(|after| *after > 0);
     let chunk = answer.drip.map_or(CHUNK_BYTES, |(bytes, _)| bytes);
+    let zeros = Bytes::from(vec![0; if answer.endless { CHUNK_BYTES } else { 0 }]);
+    let stops = [answer.cut_after, answer.hang.flatten(), held_after];
     let mut sent = 0u64;
-    let zeros = Bytes::from(vec![0; CHUNK_BYTES]);
     let mut rest = answer.body;
-    let stops = [answer.cut_after, answer.hang.flatten(), held_after.filter(|after| *after > 0)];
     loop {
         if answer.cut_after == Some(sent) {
+            stream.flush().await?;
             return Err(io::Error::other("cut as told"));
         }
         if answer.hang == Some(Some(sent)) {
             return std::future::pending().await;
         }
-        if held_after == Some(sent) && sent > 0 {
+        if held_after == Some(sent) {
             wait(answer.held.clone()).await;
         }
         if rest.is_empty() && answer.endless {
@@ -208,19 +224,26 @@ async fn write(
             break;
         }
         let to_stop = stops.iter().flatten().filter(|stop| **stop > sent).map(|stop| stop - sent).min();
-        let count = chunk
-            .min(rest.len())
-            .min(to_stop.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)));
-        stream.write_all(&rest.split_to(count)).await?;
+        let to_stop = to_stop.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let piece = rest.split_to(chunk.min(rest.len()).min(to_stop));
+        if answer.chunked {
+            stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await?;
+        }
+        stream.write_all(&piece).await?;
+        if answer.chunked {
+            stream.write_all(b"\r\n").await?;
+        }
         stream.flush().await?;
-        sent += count as u64;
+        sent += piece.len() as u64;
         shared.change(number, |seen| seen.bytes_sent = sent);
         if let Some((_, pause)) = answer.drip {
             tokio::time::sleep(pause).await;
         }
     }
-    // A length that was a lie: whoever waits for the rest sees the end instead.
-    if length == sent { Ok(()) } else { Err(io::Error::other("the length was a lie")) }
+    if answer.chunked {
+        stream.write_all(b"0\r\n\r\n").await?;
+    }
+    Ok(sent)
 }
 
 async fn wait(held: Option<(u64, watch::Receiver<bool>)>) {

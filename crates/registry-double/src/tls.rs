@@ -11,6 +11,7 @@ use rustls_pki_types::PrivateKeyDer;
 #[derive(Clone, Debug)]
 pub struct Tls {
     pub ca: String,
+    /// Empty where the certificate is its own authority.
     pub client_certificate: String,
     pub client_key: String,
 }
@@ -20,15 +21,39 @@ pub(crate) fn new(mutual: bool) -> (Tls, Arc<rustls::ServerConfig>) {
     make(mutual).expect("keys and certificates can be made")
 }
 
+/// As [`new`], with a certificate that is its own authority.
+pub(crate) fn self_signed() -> (Tls, Arc<rustls::ServerConfig>) {
+    let make = || -> Result<_, Box<dyn std::error::Error>> {
+        let mut params = CertificateParams::new(names())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der())?,
+            )?;
+        let tls = Tls { ca: certificate.pem(), client_certificate: String::new(), client_key: String::new() };
+        Ok((tls, Arc::new(config)))
+    };
+    make().expect("keys and certificates can be made")
+}
+
+fn names() -> Vec<String> {
+    ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec()
+}
+
 fn make(mutual: bool) -> Result<(Tls, Arc<rustls::ServerConfig>), Box<dyn std::error::Error>> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, "registry-double");
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let server_key = KeyPair::generate()?;
-    let server = CertificateParams::new(names)?.signed_by(&server_key, &ca)?;
+    let server = CertificateParams::new(names())?.signed_by(&server_key, &ca)?;
     let client_key = KeyPair::generate()?;
     let client = CertificateParams::new(vec!["client".to_owned()])?.signed_by(&client_key, &ca)?;
 

@@ -5,6 +5,8 @@ mod ask;
 mod blob;
 mod challenge;
 mod manifest;
+#[cfg(test)]
+mod noise;
 mod order;
 mod pace;
 mod repository;

@@ -13,8 +13,11 @@ pub enum Kind {
     NotFound,
     /// The registry refuses what it was asked with these credentials.
     Denied,
-    /// No endpoint could be reached, or none was able to answer: later it may be.
+    /// No endpoint could be reached: later it may be.
     Unavailable,
+    /// It was reached and failed: too many requests, errors of its own, connections that were cut or too slow. Later it may
+    /// be able to.
+    Failing,
     /// What came is not what was promised.
     Corrupt,
     /// It is of a kind that is not supported.
@@ -81,6 +84,8 @@ pub(crate) enum Problem {
     #[error("{0}")]
     Redirect(String),
     #[error("{0}")]
+    Unsafe(String),
+    #[error("{0}")]
     Wrong(String),
     #[error("{0}")]
     Unsupported(String),
@@ -102,12 +107,12 @@ impl Problem {
             | Self::Configuration(_)
             | Self::NoEndpoint
             | Self::Untrusted(_)
-            | Self::PlainHttp => Kind::Refused,
-            Self::NoName(_) | Self::Connect(_) | Self::Stalled(_) | Self::Slow { .. } | Self::Cut(_) => {
-                Kind::Unavailable
-            }
+            | Self::PlainHttp
+            | Self::Unsafe(_) => Kind::Refused,
+            Self::NoName(_) | Self::Connect(_) => Kind::Unavailable,
+            Self::Stalled(_) | Self::Slow { .. } | Self::Cut(_) => Kind::Failing,
             Self::Status { status: 404 | 410, .. } => Kind::NotFound,
-            Self::Status { status: 408 | 429 | 500.., .. } => Kind::Unavailable,
+            Self::Status { status: 408 | 429 | 500.., .. } => Kind::Failing,
             Self::Status { status: 400.., .. } | Self::Denied(_) => Kind::Denied,
             Self::Status { .. } | Self::Redirect(_) | Self::Wrong(_) => Kind::Corrupt,
             Self::Unsupported(_) => Kind::Unsupported,

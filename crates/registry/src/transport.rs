@@ -4,6 +4,7 @@ mod names;
 mod proxies;
 mod redirect;
 mod tls;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -35,8 +36,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const HEADERS_MAX: usize = 128;
 const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// What may be on its way in one stream and in one connection of HTTP/2.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 const USER_AGENT: &str = concat!("monopod/", env!("CARGO_PKG_VERSION"));
 
 /// What is asked.

@@ -12,6 +12,7 @@ use crate::credentials::Credential;
 use crate::digest::Digest;
 use crate::error::Problem;
 use crate::hosts::Endpoint;
+use crate::reference::is_tag;
 use crate::transport::{Question, same_server, shown};
 
 /// Where something is asked for, and as whom.
@@ -53,6 +54,9 @@ impl Wanted<'_> {
 
     fn url(&self, place: &Place<'_>) -> Result<Url, Problem> {
         let text = match self {
+            Self::Manifest(Target::Tag(tag)) if !is_tag(tag) => {
+                return Err(Problem::Configuration(format!("{tag:?} is no tag")));
+            }
             Self::Manifest(target) => format!("{}/{}/manifests/{target}", place.endpoint.url, place.path),
             Self::Blob { digest, .. } => format!("{}/{}/blobs/{digest}", place.endpoint.url, place.path),
         };

@@ -9,7 +9,7 @@ use super::pace::Pace;
 use super::stream::Stream;
 use super::{Repository, retry};
 use crate::digest::Digest;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 
 /// A blob on its way. What has been handed out is verified only when the end has been seen.
 pub struct Blob {
@@ -57,34 +57,43 @@ impl Blob {
     /// What comes next, never empty, or `None` at the end, when size and digest are right; again `None` after that.
     ///
     /// # Errors
-    /// When it does not come, or is not what was promised. What was handed out before must not be used then.
+    /// When it does not come, or is not what was promised. What was handed out before must not be used then. A wait that
+    /// is given up loses nothing.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         if self.has_ended {
             return Ok(None);
         }
         loop {
-            let mut stream = match self.stream.take() {
-                Some(stream) => stream,
-                None => self.repository.open(self.digest, self.bytes_done, self.bytes).await?,
-            };
+            if self.stream.is_none() {
+                self.stream = Some(self.repository.open(self.digest, self.bytes_done, self.bytes).await?);
+            }
+            // It stays where it is while it is waited for, so that nothing is lost when the wait is given up.
+            let Some(stream) = &mut self.stream else { continue };
             let problem = match stream.chunk(&mut self.pace).await {
                 Ok(Some(chunk)) => {
-                    self.stream = Some(stream);
                     self.bytes_done += chunk.len() as u64;
                     self.hash.update(&chunk);
                     return Ok(Some(chunk));
                 }
-                Ok(None) if self.bytes_done == self.bytes => match self.end() {
+                Ok(None) if self.bytes_done < self.bytes => {
+                    Problem::Cut(format!("it ended after {} of {} bytes", self.bytes_done, self.bytes))
+                }
+                Ok(None) => match self.end() {
                     Ok(()) => return Ok(None),
                     Err(problem) => problem,
                 },
-                Ok(None) => {
-                    Problem::Cut(format!("it ended after {} of {} bytes", self.bytes_done, self.bytes))
+                // All is there but the end of the answer.
+                Err(problem) if self.bytes_done == self.bytes && problem.kind() != Kind::Corrupt => {
+                    match self.end() {
+                        Ok(()) => return Ok(None),
+                        Err(problem) => problem,
+                    }
                 }
                 Err(problem) => problem,
             };
+            let stream = self.stream.take();
             let Some(pause) = self.pause(&problem) else {
-                return Err(self.repository.failed(self.digest, stream.endpoint, stream.url(), problem));
+                return Err(self.repository.failed(self.digest, stream.as_ref(), problem));
             };
             tracing::debug!(digest = %self.digest, from = self.bytes_done, ?pause, "a blob is gone on with: {problem}");
             drop(stream);

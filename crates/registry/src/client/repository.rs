@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use reqwest::Url;
-
 use super::ask::{Got, Outcome, Place, Wanted};
 use super::challenge::Challenge;
 use super::manifest::{Manifest, Target};
@@ -127,12 +125,12 @@ impl Repository {
         format!("cannot get the blob {digest} of {}", self.name())
     }
 
-    /// A blob failed while it came from this endpoint.
-    pub(super) fn failed(&self, digest: Digest, endpoint: usize, url: &Url, problem: Problem) -> Error {
-        if problem.kind() == Kind::Corrupt {
-            self.distrust(endpoint);
-        }
-        Error::new(self.of_blob(digest), shown(url), problem)
+    /// A blob failed while it came from there.
+    pub(super) fn failed(&self, digest: Digest, stream: Option<&Stream>, problem: Problem) -> Error {
+        let endpoint = stream.map(|stream| stream.endpoint).filter(|_| problem.kind() == Kind::Corrupt);
+        endpoint.into_iter().for_each(|endpoint| self.distrust(endpoint));
+        let url = stream.map(|stream| shown(stream.url())).unwrap_or_default();
+        Error::new(self.of_blob(digest), url, problem)
     }
 
     fn distrust(&self, endpoint: usize) {
@@ -187,6 +185,13 @@ impl Repository {
             }
             let whom =
                 if was_told { whom(&self.inner.candidates[one.candidate].source) } else { String::new() };
+            // That nobody may read is no news after what somebody was told.
+            let is_news = was_told
+                || problem.kind() != Kind::Denied
+                || error.failures.iter().all(|failure| failure.endpoint != one.endpoint);
+            if !is_news {
+                continue;
+            }
             error.failures.push(Failure { endpoint: one.endpoint, url: endpoint.url.clone(), whom, problem });
         }
         if error.failures.is_empty() {

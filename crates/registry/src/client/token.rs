@@ -165,7 +165,7 @@ fn refused(problem: Problem) -> Problem {
 }
 
 /// The token and for how long it is to be used.
-fn parse(bytes: &[u8]) -> Result<(HeaderValue, Duration), String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<(HeaderValue, Duration), String> {
     let answer: Answer = serde_json::from_slice(bytes).map_err(|error| {
         // The text of the error may repeat what it found.
         format!("answers what is no token (line {}, column {})", error.line(), error.column())

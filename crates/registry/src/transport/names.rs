@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use hickory_resolver::TokioResolver;
@@ -20,10 +20,21 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-#[derive(Default)]
 pub(super) struct Names {
+    hosts: PathBuf,
+    resolv_conf: PathBuf,
     /// With the text of the file it was made of.
     resolver: Mutex<Option<(Vec<u8>, TokioResolver)>>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            hosts: PathBuf::from(HOSTS),
+            resolv_conf: PathBuf::from(RESOLV_CONF),
+            resolver: Mutex::default(),
+        }
+    }
 }
 
 impl Resolve for Names {
@@ -64,7 +75,7 @@ enum Found {
 impl Names {
     fn known(&self, name: &str) -> Result<Found, Failure> {
         // Without the file there are no entries.
-        let hosts = read(Path::new(HOSTS)).unwrap_or_default();
+        let hosts = read(&self.hosts).unwrap_or_default();
         let addresses = in_hosts(&String::from_utf8_lossy(&hosts), name);
         if !addresses.is_empty() {
             return Ok(Found::Addresses(addresses));
@@ -79,7 +90,7 @@ impl Names {
     }
 
     fn resolver(&self) -> Result<TokioResolver, Failure> {
-        let text = read(Path::new(RESOLV_CONF))?;
+        let text = read(&self.resolv_conf)?;
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, resolver)) = resolver.as_ref().filter(|(own, _)| *own == text) {
             return Ok(resolver.clone());
@@ -121,6 +132,8 @@ fn in_hosts(text: &str, name: &str) -> Vec<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{Found, Names, in_hosts};
 
     #[test]
@@ -138,6 +151,27 @@ mod tests {
             let found: Vec<String> = in_hosts(text, name).iter().map(ToString::to_string).collect();
             assert_eq!(found, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn files_are_read_when_a_name_is_asked_for() {
+        let path =
+            |name: &str| std::env::temp_dir().join(format!("monopod-names-{name}-{}", std::process::id()));
+        let names = Names { hosts: path("hosts"), resolv_conf: path("resolv"), ..Names::default() };
+        let error = names.known("a.test").err().unwrap().to_string();
+        assert!(error.contains("/etc/resolv.conf says no server"), "{error}");
+        fs::write(&names.resolv_conf, "nameserver 127.0.0.1\n").unwrap();
+        assert!(matches!(names.known("a.test").unwrap(), Found::Ask(_)));
+        fs::write(&names.hosts, "10.0.0.1 a.test\n").unwrap();
+        assert!(
+            matches!(names.known("a.test").unwrap(), Found::Addresses(addresses) if addresses.len() == 1)
+        );
+        assert!(matches!(names.known("b.test").unwrap(), Found::Ask(_)));
+        fs::write(&names.resolv_conf, "search b.test\n").unwrap();
+        let error = names.known("b.test").err().unwrap().to_string();
+        assert!(error.contains("no nameservers"), "what was there before does not count: {error}");
+        fs::remove_file(&names.hosts).unwrap();
+        fs::remove_file(&names.resolv_conf).unwrap();
     }
 
     #[test]

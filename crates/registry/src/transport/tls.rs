@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::OnceCell;
 
+use super::trust::Trust;
 use crate::client::Environment;
 use crate::error::Problem;
 use crate::hosts::{Identity, Tls};
@@ -23,35 +21,32 @@ pub(super) struct Roots {
     /// From the environment, instead of where systems have them.
     file: Option<PathBuf>,
     dir: Option<PathBuf>,
-    store: OnceCell<Arc<RootCertStore>>,
+    certificates: OnceCell<Vec<CertificateDer<'static>>>,
     none: OnceLock<String>,
 }
 
 impl Roots {
     pub(super) fn new(environment: &Environment<'_>) -> Self {
         let path = |name| environment(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Self { file: path(FILE), dir: path(DIR), store: OnceCell::new(), none: OnceLock::new() }
+        Self { file: path(FILE), dir: path(DIR), certificates: OnceCell::new(), none: OnceLock::new() }
     }
 
-    async fn store(&self) -> Arc<RootCertStore> {
+    async fn certificates(&self) -> &[CertificateDer<'static>] {
         let read = || async {
             let (file, dir) = (self.file.clone(), self.dir.clone());
             let found = tokio::task::spawn_blocking(move || match (&file, &dir) {
                 (None, None) => rustls_native_certs::load_native_certs(),
                 (file, dir) => rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref()),
             });
-            let mut store = RootCertStore::empty();
             let found = found.await.unwrap_or_default();
-            // One that cannot be read is one that is not trusted.
-            store.add_parsable_certificates(found.certs);
-            if store.is_empty() {
+            if found.certs.is_empty() {
                 let why: Vec<String> = found.errors.iter().take(2).map(ToString::to_string).collect();
                 // Set once: this is the only place, and it runs once.
                 let _ = self.none.set(why.join("; "));
             }
-            Arc::new(store)
+            found.certs
         };
-        Arc::clone(self.store.get_or_init(read).await)
+        self.certificates.get_or_init(read).await
     }
 
     /// What to say when the machine has no authorities at all.
@@ -70,21 +65,12 @@ pub(super) async fn config(tls: &Tls, roots: &Roots) -> Result<ClientConfig, Str
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let builder = if tls.skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+    let trust = if tls.skip_verify {
+        Trust::anyone(provider)
     } else {
-        let mut store = RootCertStore::clone(&*roots.store().await);
-        for ca in &tls.ca {
-            let wrong = |error| format!("a certificate authority that is configured cannot be used: {error}");
-            store.add(CertificateDer::from(ca.clone())).map_err(wrong)?;
-        }
-        if store.is_empty() {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Nobody(provider)))
-        } else {
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-            builder.with_webpki_verifier(verifier.map_err(|error| format!("TLS cannot be set up: {error}"))?)
-        }
+        Trust::new(provider, roots.certificates().await, &tls.ca)?
     };
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
     let mut config = match &tls.identity {
         None => builder.with_no_client_auth(),
         Some(identity) => {
@@ -110,8 +96,10 @@ fn parts(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKe
 pub(super) fn problem(error: &rustls::Error, roots: &Roots) -> Problem {
     match error {
         rustls::Error::InvalidMessage(_) => Problem::PlainHttp,
-        // The latter is of an authority with the same name as one that is trusted.
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Problem::Untrusted(roots.missing().unwrap_or_else(|| {
+        // The others are of an authority with the same name as one that is trusted, and of one that signed itself.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature | CertificateError::Other(_),
+        ) => Problem::Untrusted(roots.missing().unwrap_or_else(|| {
             "nobody who is trusted has signed its certificate: give the registry's authority as `ca` in hosts.toml, or \
              in certs.d/HOST/ca.crt"
                 .to_owned()
@@ -120,93 +108,5 @@ pub(super) fn problem(error: &rustls::Error, roots: &Roots) -> Problem {
             "the server refuses the TLS connection ({alert:?}): it may want a client certificate, `client` in hosts.toml"
         )),
         other => Problem::Untrusted(format!("its certificate is not taken: {other}")),
-    }
-}
-
-/// Takes every certificate: `skip_verify`.
-#[derive(Debug)]
-struct Anyone(Arc<CryptoProvider>);
-
-/// Takes none, for there is nobody to trust.
-#[derive(Debug)]
-struct Nobody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl ServerCertVerifier for Nobody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(CertificateError::UnknownIssuer.into())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -68,6 +68,22 @@ async fn nobody_who_may_read_is_told_so_without_what_he_said() {
 }
 
 #[tokio::test]
+async fn what_is_missing_is_missing_whoever_else_is_refused() {
+    for auth in [password(), Auth::Bearer(Bearer::of("ann", "hunter2"))] {
+        let double = with_image(auth);
+        let candidates = vec![secret("old", basic("ann", "hunter1")), node(basic("ann", "hunter2"))];
+        let error = as_of(&double, candidates).manifest(&tag("v2")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound, "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("with the secret default/old: ")
+                && text.ends_with("manifest unknown (MANIFEST_UNKNOWN)"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn who_was_not_asked_for_is_not_who_answered() {
     let double = with_image(Auth::Nobody);
     let repository = as_of(&double, vec![secret("s", basic("ann", "hunter2"))]);
@@ -156,7 +172,7 @@ async fn what_goes_wrong_at_the_token_service_says_so() {
     for (fault, kind, says) in [
         (Fault::Status(404), Kind::Denied, "/token answers 404"),
         (Fault::Status(403), Kind::Denied, "/token answers 403"),
-        (Fault::Status(503), Kind::Unavailable, "/token answers 503"),
+        (Fault::Status(503), Kind::Failing, "/token answers 503"),
         (answer("hunter2"), Kind::Corrupt, "/token answers what is no token"),
         (answer("{}"), Kind::Corrupt, "without a token"),
         (answer(&"[".repeat(100_000)), Kind::Corrupt, "what is no token"),

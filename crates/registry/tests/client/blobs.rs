@@ -90,7 +90,7 @@ async fn attempts_have_an_end() {
         let error = read(&repository(&double, limits), &blob.digest, blob.bytes).await.unwrap_err();
         assert_eq!(
             (error.kind(), double.requests("/blobs/") - before),
-            (Kind::Unavailable, requests),
+            (Kind::Failing, requests),
             "{fault:?}: {error}"
         );
         assert!(error.to_string().contains(&blob.digest), "{error}");
@@ -168,6 +168,41 @@ async fn a_part_must_be_the_part_that_was_asked_for() {
             (found, expected) => panic!("{fault:.60?}: {found:.60?}, not {expected:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn all_bytes_are_enough_also_when_the_answer_does_not_end() {
+    let (double, blob, content) = with_blob();
+    for fault in [Fault::ChunkedCutAfter(BYTES as u64), Fault::HangAfter(BYTES as u64)] {
+        double.behave();
+        double.misbehave("/blobs/", fault.clone());
+        let before = double.requests("/blobs/");
+        assert!(
+            read(&repository(&double, impatient()), &blob.digest, blob.bytes).await.unwrap() == content,
+            "{fault:?}"
+        );
+        assert_eq!(double.requests("/blobs/") - before, 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_is_given_up_loses_nothing() {
+    let (double, blob, content) = with_blob();
+    let gate = double.hold_after("/blobs/", 100_000);
+    let mut stream = repository(&double, brisk()).blob(digest(&blob.digest), blob.bytes).await.unwrap();
+    let mut found = Vec::new();
+    while found.len() < 100_000 {
+        found.extend_from_slice(&stream.chunk().await.unwrap().unwrap());
+    }
+    for _ in 0..3 {
+        assert!(tokio::time::timeout(Duration::from_millis(20), stream.chunk()).await.is_err());
+    }
+    gate.open();
+    while let Some(chunk) = stream.chunk().await.unwrap() {
+        found.extend_from_slice(&chunk);
+    }
+    assert!(found == content);
+    assert_eq!(double.requests("/blobs/"), 1);
 }
 
 #[tokio::test]

@@ -99,6 +99,10 @@ async fn what_is_no_such_manifest_is_refused() {
         assert!(text.len() < 1000, "{text}");
         double.behave();
     }
+    for wrong in ["", "../../../v2/x", "a/b", "a?b", ".a"] {
+        let error = repository(&double, brisk()).manifest(&tag(wrong)).await.unwrap_err();
+        assert!(error.kind() == Kind::Refused && error.to_string().contains("is no tag"), "{error}");
+    }
     for (document, kind, says) in [
         (signed, Kind::Unsupported, "schema 1"),
         (&deep, Kind::Corrupt, "not a manifest"),
@@ -151,11 +155,7 @@ async fn what_passes_is_tried_again_and_what_does_not_is_told() {
             }
             Err((expected, says)) => {
                 let error = result.unwrap_err();
-                assert_eq!(
-                    (error.kind(), requests),
-                    (Kind::Unavailable, expected),
-                    "{fault:?} {times}: {error}"
-                );
+                assert_eq!((error.kind(), requests), (Kind::Failing, expected), "{fault:?} {times}: {error}");
                 assert!(error.to_string().contains(says), "{error}");
             }
         }

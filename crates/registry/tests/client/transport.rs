@@ -1,7 +1,11 @@
-use registry::{Client, Hosts, Kind};
-use registry_double::{Double, Fault, Image};
+use std::net::SocketAddr;
 
-use crate::{HostsDir, brisk, content, impatient, of, read, repository, tag};
+use registry::{Client, Hosts, Kind, Limits};
+use registry_double::{Double, Fault, Image};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::{HostsDir, SOON, brisk, content, impatient, of, read, repository, tag};
 
 fn with_image(double: Double) -> Double {
     double.push("app", Some("v1"), &Image::new(Vec::new()));
@@ -45,6 +49,18 @@ async fn authorities_are_those_of_the_host_or_of_the_environment() {
             (result, expected) => panic!("{variables:?}: {result:?}, not {expected:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_signed_itself_is_taken_where_it_is_configured() {
+    let double = with_image(Double::start_self_signed());
+    let dir = HostsDir::new();
+    let client = dir.client(brisk(), &[]);
+    let error = of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Refused, "{error}");
+    assert!(error.to_string().contains("nobody who is trusted has signed"), "{error}");
+    dir.write(&format!("{}/ca.crt", double.host()), &double.tls().unwrap().ca);
+    of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap();
 }
 
 #[tokio::test]
@@ -135,6 +151,52 @@ async fn a_proxy_stands_before_what_is_not_excepted() {
     assert!(error.kind() == Kind::Unavailable && !format!("{error} {error:?}").contains("hunter"), "{error}");
 }
 
+/// A proxy for one connection: it answers `CONNECT` and passes on to `target`. Gives what it was asked.
+async fn tunnel(listener: TcpListener, target: SocketAddr, answer: &'static str) -> String {
+    let (mut client, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    client.write_all(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).await.unwrap();
+    if answer.starts_with("200") {
+        let mut server = TcpStream::connect(target).await.unwrap();
+        // It ends when one of them hangs up.
+        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_proxy_from_end_to_end() {
+    let double = with_image(Double::start_tls());
+    let dir = HostsDir::new();
+    dir.hosts("r.test:5000", "server = \"https://r.test:5000\"\nskip_verify = true\n");
+    for (answer, expected) in
+        [("200 OK", None), ("407 Proxy Authentication Required", Some(Kind::Unavailable))]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://user:hunter2@{}", listener.local_addr().unwrap());
+        let limits = Limits { attempts: 1, ..brisk() };
+        let client = dir.client(limits, &[("https_proxy", &proxy), ("no_proxy", "s.test,r.test:443")]);
+        let asked = tokio::spawn(tunnel(listener, double.address(), answer));
+        let result = of(&client, "r.test:5000", Vec::new()).manifest(&tag("v1")).await;
+        drop(client);
+        let asked = tokio::time::timeout(SOON, asked).await.unwrap().unwrap();
+        assert!(asked.starts_with("CONNECT r.test:5000 HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.to_lowercase().contains("proxy-authorization: basic"), "{asked}");
+        match expected {
+            None => assert!(result.is_ok(), "{result:?}"),
+            Some(kind) => {
+                let error = result.unwrap_err();
+                assert_eq!(error.kind(), kind, "{error}");
+                assert!(!format!("{error} {error:?}").contains("hunter"), "{error}");
+            }
+        }
+    }
+    assert!(double.seen().iter().all(|seen| seen.header("proxy-authorization").is_none()));
+}
+
 #[tokio::test]
 async fn heads_have_bounds() {
     let double = with_image(Double::start());
@@ -144,7 +206,7 @@ async fn heads_have_bounds() {
         double.behave();
         double.misbehave("/manifests/", Fault::Answer { status: 200, headers, body: "{}".into() });
         let error = repository(&double, impatient()).manifest(&tag("v1")).await.unwrap_err();
-        assert_eq!(error.kind(), Kind::Unavailable, "{error}");
+        assert_eq!(error.kind(), Kind::Failing, "{error}");
         assert!(error.to_string().len() < 1000, "{error}");
     }
 }
