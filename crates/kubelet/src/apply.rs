@@ -18,7 +18,7 @@ use ports::{
     VolumeService,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::Node;
 use crate::inbox::Inbox;
@@ -36,6 +36,8 @@ pub(crate) struct Effects<N: Node> {
     pub(crate) inbox: Arc<Inbox<N>>,
     /// Of which its images are being pulled.
     pub(crate) pulls: watch::Sender<Pulls>,
+    /// Told of each image that was pulled.
+    pub(crate) pulled: Arc<Notify>,
     /// Counts changes of what the pod names.
     changes: AtomicU64,
     /// Of the newest sandbox; absent before there was one.
@@ -43,9 +45,17 @@ pub(crate) struct Effects<N: Node> {
 }
 
 impl<N: Node> Effects<N> {
-    pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>) -> Self {
+    pub(crate) fn new(node: Arc<N>, pod: Arc<PodContext>, inbox: Arc<Inbox<N>>, pulled: Arc<Notify>) -> Self {
         let (pulls, _) = watch::channel(Pulls::new());
-        Self { node, pod: Mutex::new(pod), inbox, pulls, changes: AtomicU64::new(0), facts: Mutex::default() }
+        Self {
+            node,
+            pod: Mutex::new(pod),
+            inbox,
+            pulls,
+            pulled,
+            changes: AtomicU64::new(0),
+            facts: Mutex::default(),
+        }
     }
 
     /// The pod as it is now.

@@ -10,7 +10,7 @@ use lifecycle::{BackoffLimits, ContainerState, Observation, Observed, Rejection,
 use podspec::{Pod, PodUid};
 use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
 use shim_protocol::RecordError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
 
 use crate::apply::Effects;
@@ -31,6 +31,7 @@ pub struct Kubelet<N: Node> {
     paths: Paths,
     settings: Settings,
     pods: Mutex<BTreeMap<PodUid, PodHandle<N>>>,
+    pulled: Arc<Notify>,
 }
 
 /// How this node treats its pods.
@@ -105,7 +106,7 @@ pub struct NoSuchPod(pub PodUid);
 impl<N: Node> Kubelet<N> {
     #[must_use]
     pub fn new(node: Arc<N>, paths: Paths, settings: Settings) -> Self {
-        Self { node, paths, settings, pods: Mutex::default() }
+        Self { node, paths, settings, pods: Mutex::default(), pulled: Arc::default() }
     }
 
     /// Takes a new pod and begins it.
@@ -305,13 +306,23 @@ impl<N: Node> Kubelet<N> {
         &self.node.facts().cluster_dns
     }
 
+    /// Those of this node.
+    pub fn images(&self) -> &N::Images {
+        self.node.images()
+    }
+
+    /// Waits until an image has been pulled since the last time. For one who waits.
+    pub async fn image_pulled(&self) {
+        self.pulled.notified().await;
+    }
+
     pub(crate) fn node(&self) -> &N {
         &self.node
     }
 
     fn effects(&self, pod: Arc<PodContext>) -> Arc<Effects<N>> {
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.node)));
-        Arc::new(Effects::new(Arc::clone(&self.node), pod, inbox))
+        Arc::new(Effects::new(Arc::clone(&self.node), pod, inbox, Arc::clone(&self.pulled)))
     }
 
     fn start_worker(

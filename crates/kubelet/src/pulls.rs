@@ -39,6 +39,9 @@ impl<N: Node> Effects<N> {
         let _shown = Shown(Arc::clone(&pull));
         match self.node.images().ensure(&request, pull).await {
             Ok((config, pulled)) => {
+                if pulled.is_some() {
+                    self.pulled.notify_one();
+                }
                 let (image_id, repo_digest) = (config.id.clone(), config.repo_digest.clone());
                 Observation::ImageReady { container, image, image_id, repo_digest, pulled }
             }

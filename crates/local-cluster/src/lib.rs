@@ -9,6 +9,7 @@ mod backend;
 mod cluster;
 pub mod correlate;
 mod events;
+mod images;
 mod limits;
 pub mod machine;
 pub mod merge;
@@ -30,6 +31,7 @@ mod wishes;
 
 pub use backend::{Backend, Inheriting};
 pub use cluster::{Begin, LocalCluster, Settings};
+pub use images::ImageThresholds;
 pub use machine::Machine;
 pub use node_event::{NodeEvent, node_event};
 pub use objects::StoreObjects;

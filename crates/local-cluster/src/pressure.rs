@@ -21,6 +21,7 @@ use store::{ObjectKey, Resource, Store};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::images::{ImageThresholds, NodeImages};
 use crate::usage::pods::running_of;
 use stalls::Stalls;
 
@@ -34,6 +35,7 @@ const END_TIME: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PressureSettings {
     pub thresholds: Thresholds,
+    pub images: ImageThresholds,
     pub node_name: String,
     /// Where pods and images are kept.
     pub data_dir: PathBuf,
@@ -43,6 +45,7 @@ pub struct PressureSettings {
 #[derive(Debug)]
 pub struct PressureWatch {
     task: JoinHandle<()>,
+    images: JoinHandle<()>,
     held: watch::Receiver<Vec<Pressure>>,
     store: Store,
 }
@@ -51,6 +54,9 @@ impl PressureWatch {
     /// Needs a tokio runtime. Without thresholds nothing is looked at.
     pub fn start<N: Node>(store: Store, kubelet: Arc<Kubelet<N>>, settings: PressureSettings) -> Self {
         let (sender, held) = watch::channel(Vec::new());
+        let node_name = settings.node_name.clone();
+        let images = NodeImages::new(store.clone(), Arc::clone(&kubelet), node_name, settings.images);
+        let images = Arc::new(images);
         let watcher = Watcher {
             store: store.clone(),
             kubelet,
@@ -58,8 +64,10 @@ impl PressureWatch {
             pressures: Pressures::default(),
             held: sender,
             evicted: BTreeSet::new(),
+            images: Arc::clone(&images),
         };
-        Self { task: tokio::spawn(watcher.run()), held, store }
+        let images = tokio::spawn(async move { images.follow().await });
+        Self { task: tokio::spawn(watcher.run()), images, held, store }
     }
 
     /// Why a pod that comes now cannot stay.
@@ -79,6 +87,7 @@ impl PressureWatch {
 impl Drop for PressureWatch {
     fn drop(&mut self) {
         self.task.abort();
+        self.images.abort();
     }
 }
 
@@ -90,6 +99,7 @@ struct Watcher<N: Node> {
     held: watch::Sender<Vec<Pressure>>,
     /// That are here still.
     evicted: BTreeSet<PodUid>,
+    images: Arc<NodeImages<N>>,
 }
 
 impl<N: Node> Watcher<N> {
@@ -129,17 +139,33 @@ impl<N: Node> Watcher<N> {
 
     /// Looks once; the pod that was evicted, if one was.
     async fn look(&mut self) -> Option<PodUid> {
-        let data_dir = self.settings.data_dir.clone();
-        let levels = tokio::task::spawn_blocking(move || look::levels(&data_dir)).await.unwrap_or_default();
-        let met = self.settings.thresholds.met(&levels);
+        self.images.collect(false).await;
+        let (mut levels, mut met) = self.measure().await;
         self.tell(&met).await;
+        let first = *met.first()?;
+        if look::holds_images(first, &levels) {
+            tell::reclaiming(&self.store, &self.settings.node_name, first.starved().name()).await;
+            self.images.reclaim_all().await;
+            (levels, met) = self.measure().await;
+            self.tell(&met).await;
+        }
         let signal = met.into_iter().find(|signal| look::is_of_pods(*signal))?;
         let active = self.active();
         if active.is_empty() {
             return None;
         }
-        tell::reclaiming(&self.store, &self.settings.node_name, signal.starved().name()).await;
+        if signal != first {
+            tell::reclaiming(&self.store, &self.settings.node_name, signal.starved().name()).await;
+        }
         self.evict(signal, &levels, active).await
+    }
+
+    /// What is left of the machine, and of what that is too little.
+    async fn measure(&self) -> (Levels, Vec<Signal>) {
+        let data_dir = self.settings.data_dir.clone();
+        let levels = tokio::task::spawn_blocking(move || look::levels(&data_dir)).await.unwrap_or_default();
+        let met = self.settings.thresholds.met(&levels);
+        (levels, met)
     }
 
     /// The conditions of the node, when they are others than before.

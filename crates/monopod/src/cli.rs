@@ -11,6 +11,7 @@ use local_cluster::Thresholds;
 
 use crate::client;
 use crate::image::Image;
+use crate::images::ImageOptions;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -127,6 +128,8 @@ pub(crate) struct Run {
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: OutputFormat,
+    #[command(flatten)]
+    pub(crate) images: ImageOptions,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -158,6 +161,8 @@ pub(crate) struct Serve {
     pub(crate) bounds: Bounds,
     #[command(flatten)]
     pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) images: ImageOptions,
 }
 
 /// A kubelet has its disk to itself and wants a tenth of it free; of a machine that is somebody's own, that may be

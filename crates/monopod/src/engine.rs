@@ -14,8 +14,8 @@ use apiserver::{discovery, objects};
 use kubelet::{Kubelet, Subscription};
 use lifecycle::{BackoffLimits, Rejection};
 use local_cluster::{
-    Backend, Inheriting, LocalCluster, Machine, NodeEvent, PressureSettings, PressureWatch, Settings,
-    StoreObjects, Thresholds, node_event, write_node,
+    Backend, ImageThresholds, Inheriting, LocalCluster, Machine, NodeEvent, PressureSettings, PressureWatch,
+    Settings, StoreObjects, Thresholds, node_event, write_node,
 };
 use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod};
@@ -46,6 +46,8 @@ pub(crate) struct Plan {
     pub(crate) backoff: BackoffLimits,
     /// When pods are evicted.
     pub(crate) eviction_hard: Thresholds,
+    /// When images are removed.
+    pub(crate) images: ImageThresholds,
     /// How many processes and threads a pod may have.
     pub(crate) pod_processes_max: Option<u64>,
     pub(crate) network: PodNetworkPlan,
@@ -127,7 +129,7 @@ impl Engine {
         }
         let version = discovery::server_version(VERSION);
         let (thresholds, node_name) = (plan.eviction_hard, machine.name.clone());
-        let pressure = PressureSettings { thresholds, node_name, data_dir };
+        let pressure = PressureSettings { thresholds, images: plan.images, node_name, data_dir };
         let settings = Settings { machine, version, removes: !plan.bound };
         write_node(&store, &settings).await;
         let troubles = pod_network.troubles(controlled.network.lacks.as_deref());

@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod engine;
 mod image;
+mod images;
 mod logs;
 mod network;
 mod outcome;
@@ -26,6 +27,7 @@ use rustix::process::Signal;
 use tracing::level_filters::LevelFilter;
 
 use cli::{Cli, Command, LogFormat};
+use images::Asker;
 use kubelet::Paths;
 use node::{Node, Program};
 
@@ -123,10 +125,11 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     for warning in &manifests.warnings {
         outcome::say(format_args!("warning: {warning}"));
     }
+    let registries = options.images.registries.registries(Asker::Command)?;
     preflight::check_machine()?;
     let paths = paths(cli)?;
     preflight::check_place(&paths)?;
-    let node = Node::new(paths, Program::default())?;
+    let node = Node::new(paths, Program::default())?.with_registries(registries);
     node::raise_open_files();
     let outcome = runtime()?.block_on(run::run(options, manifests.objects, node))?;
     Ok(outcome.report())
@@ -134,10 +137,11 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
 
 fn serve_api(cli: &Cli, options: &cli::Serve) -> Result<ExitCode> {
     keep_inherited_descriptors();
+    let registries = options.images.registries.registries(Asker::Server)?;
     preflight::check_machine()?;
     let paths = paths(cli)?;
     preflight::check_place(&paths)?;
-    let node = Node::new(paths, Program::default())?;
+    let node = Node::new(paths, Program::default())?.with_registries(registries);
     node::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;

@@ -44,6 +44,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
         bound: false,
         backoff: options.restarts.backoff(),
         eviction_hard: options.eviction_hard.clone(),
+        images: options.images.thresholds()?,
         pod_processes_max: options.bounds.pod_max_pids,
         network: PodNetworkPlan {
             name: NETWORK.to_owned(),

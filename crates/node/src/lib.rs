@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use container_config::NodeFacts;
-use images::Images;
+use images::{Images, PodImages, Registries, SharedPods};
 use kubelet::Paths;
 use linux_sys::clock;
 use podspec::{BootTime, Moment, Pod, WallTime};
@@ -67,6 +67,18 @@ impl Node {
             facts,
             paths,
         })
+    }
+
+    /// Its images may come from registries.
+    #[must_use]
+    pub fn with_registries(mut self, registries: Registries) -> Self {
+        let paths = self.paths.clone();
+        let pods = SharedPods::new(move || {
+            let uses = runtime::image_uses(&paths)?.into_iter();
+            Ok(uses.map(|used| PodImages { pod: used.pod, names: used.names, ids: used.ids }).collect())
+        });
+        self.images = self.images.with_registries(registries, pods);
+        self
     }
 
     /// Makes it the node of a cluster, whose objects its pods may name, with a network for its pods.

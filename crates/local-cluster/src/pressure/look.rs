@@ -53,6 +53,15 @@ pub(super) fn is_of_pods(signal: Signal) -> bool {
     !matches!(signal, Signal::ImagefsAvailable | Signal::ImagefsInodesFree)
 }
 
+/// Whether the end of unused images gives some of it back.
+pub(super) fn holds_images(signal: Signal, levels: &Levels) -> bool {
+    match signal {
+        Signal::ImagefsAvailable | Signal::ImagefsInodesFree => true,
+        Signal::NodefsAvailable | Signal::NodefsInodesFree => !levels.contains_key(&Signal::ImagefsAvailable),
+        Signal::MemoryAvailable | Signal::PidAvailable => false,
+    }
+}
+
 /// What each of these pods has of what `signal` is about, in their order.
 pub(super) fn candidates(signal: Signal, active: &[PodView], priorities: &[i32]) -> Vec<Candidate> {
     let starved = signal.starved();

@@ -52,7 +52,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub(crate) async fn run(options: &cli::Run, objects: Vec<Manifest>, node: Node) -> Result<Outcome> {
     let signals = Signals::install().context("cannot take signals")?;
     let place = Place::new(node.paths())?;
-    let engine = Engine::start(node, place.plan(options)).await?;
+    let engine = Engine::start(node, place.plan(options)?).await?;
     let revision = engine.store.revision();
     let pods = match create::all(&engine.store, objects).await {
         Ok(pods) => pods,

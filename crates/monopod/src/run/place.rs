@@ -48,8 +48,8 @@ impl Place {
         Ok(Self { dir, claims: claims.join(std::process::id().to_string()), network })
     }
 
-    pub(super) fn plan(&self, options: &cli::Run) -> Plan {
-        Plan {
+    pub(super) fn plan(&self, options: &cli::Run) -> Result<Plan> {
+        Ok(Plan {
             objects: store::Place::Memory,
             listen: options.listen,
             socket: self.dir.join(SOCKET),
@@ -58,13 +58,14 @@ impl Place {
             bound: true,
             backoff: options.restarts.backoff(),
             eviction_hard: options.eviction_hard.clone(),
+            images: options.images.thresholds()?,
             pod_processes_max: options.bounds.pod_max_pids,
             network: PodNetworkPlan {
                 name: self.network.clone(),
                 size: Size::Small,
                 options: options.network.clone(),
             },
-        }
+        })
     }
 
     /// Says how to reach the API, to people, or to whoever asked for a port.
