@@ -89,6 +89,8 @@ pub(crate) enum Problem {
     Wrong(String),
     #[error("{0}")]
     Unsupported(String),
+    #[error("at {url}, where the registry redirects to: {problem}")]
+    Elsewhere { url: String, problem: Box<Problem> },
 }
 
 fn said(who: &str, status: u16, message: &str, retry_after: Option<Duration>) -> String {
@@ -116,6 +118,7 @@ impl Problem {
             Self::Status { status: 400.., .. } | Self::Denied(_) => Kind::Denied,
             Self::Status { .. } | Self::Redirect(_) | Self::Wrong(_) => Kind::Corrupt,
             Self::Unsupported(_) => Kind::Unsupported,
+            Self::Elsewhere { problem, .. } => problem.kind(),
         }
     }
 }

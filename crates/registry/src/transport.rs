@@ -136,7 +136,11 @@ impl Transport {
         let first = question.url.clone();
         let mut url = first.clone();
         for _ in 0..=REDIRECTS_MAX {
-            let response = self.once(endpoint, question, &first, &url).await?;
+            let response = self.once(endpoint, question, &first, &url).await;
+            let response = response.map_err(|problem| match same_server(&first, &url) {
+                true => problem,
+                false => Problem::Elsewhere { url: shown(&url), problem: Box::new(problem) },
+            })?;
             if question.body.is_some() && response.status().is_redirection() {
                 return Err(Problem::Redirect(format!(
                     "{} redirects a request with a credential in it",
@@ -178,7 +182,7 @@ impl Transport {
         }
         let answer = tokio::time::timeout(self.limits.stall, client.execute(request)).await;
         let answer = answer.map_err(|_| Problem::Stalled(self.limits.stall))?;
-        answer.map_err(|error| self.problem(&error))
+        answer.map_err(|error| self.problem(&error, url))
     }
 
     /// With `own`, as the host of the endpoint is to be spoken to; else without what is its alone.
@@ -225,7 +229,7 @@ impl Transport {
             .map_err(|error| Problem::Configuration(innermost(&error)))
     }
 
-    fn problem(&self, error: &reqwest::Error) -> Problem {
+    fn problem(&self, error: &reqwest::Error, url: &Url) -> Problem {
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls::problem(tls, &self.roots);
         }
@@ -233,7 +237,9 @@ impl Transport {
             return Problem::NoName(nowhere.to_string());
         }
         if error.is_connect() {
-            return Problem::Connect(innermost(error));
+            let through =
+                self.proxies.of(url).map(|proxy| format!(" (through the proxy {})", proxies::shown(proxy)));
+            return Problem::Connect(format!("{}{}", innermost(error), through.unwrap_or_default()));
         }
         Problem::Cut(innermost(error))
     }

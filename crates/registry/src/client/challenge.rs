@@ -73,7 +73,9 @@ fn realm(asked: &Url, realm: &str) -> Result<Url, Problem> {
     let Some(mut url) = url else {
         return Err(Problem::Denied("the registry says no URL where its tokens are had".to_owned()));
     };
-    let is_near = url.host_str() == asked.host_str() || url.host_str().is_some_and(is_loopback);
+    let both_loopback =
+        || [url.host_str(), asked.host_str()].iter().all(|host| host.is_some_and(is_loopback));
+    let is_near = url.host_str() == asked.host_str() || both_loopback();
     if url.scheme() != "https" && !(url.scheme() == "http" && asked.scheme() == "http" && is_near) {
         return Err(Problem::Unsafe(format!(
             "the registry's tokens are had at {}, where credentials would not be safe",
@@ -220,7 +222,9 @@ mod tests {
             assert!(error.contains(expected) && !error.contains("secret"), "{asked} {values:?}: {error}");
         }
         assert_eq!(chosen("http://x.io/v2/", &[http]).as_deref(), Ok("http://x.io/token?secret  "));
-        assert!(chosen("http://x.io/v2/", &["Bearer realm=\"http://127.0.0.1:5001/token\""]).is_ok());
+        let local = ["Bearer realm=\"http://127.0.0.1:5001/token\""];
+        assert!(chosen("http://localhost:5000/v2/", &local).is_ok());
+        assert!(chosen("http://x.io/v2/", &local).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::error::Problem;
 
 pub(super) const BYTES_MAX: usize = 4 << 20;
+const MEDIA_TYPE_BYTES_MAX: usize = 255;
 const DIGEST_HEADER: &str = "docker-content-digest";
 
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -100,7 +101,11 @@ fn media_type(outline: &Outline, header: Option<&str>) -> String {
         Some(_) => "application/vnd.oci.image.index.v1+json",
         None => "application/vnd.oci.image.manifest.v1+json",
     };
-    own.filter(|own| !own.is_empty()).or(header).unwrap_or(guess).to_owned()
+    // Whatever else it is, is no media type.
+    let is_sound = |text: &&str| {
+        (1..=MEDIA_TYPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+    };
+    own.filter(is_sound).or(header.filter(is_sound)).unwrap_or(guess).to_owned()
 }
 
 pub(super) fn headers() -> HeaderMap {

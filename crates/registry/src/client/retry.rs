@@ -19,6 +19,7 @@ pub(super) fn pause(
         return None;
     }
     match problem {
+        Problem::Elsewhere { problem, .. } => pause(problem, attempt, attempts_max, may_wait, limits),
         Problem::Connect(_) | Problem::Stalled(_) | Problem::Slow { .. } | Problem::Cut(_) => {
             Some(backoff(attempt, limits))
         }

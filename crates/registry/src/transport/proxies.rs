@@ -80,6 +80,12 @@ fn parse(variable: &str, value: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Without its credentials.
+pub(super) fn shown(proxy: &Url) -> String {
+    let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", proxy.scheme(), proxy.host_str().unwrap_or_default())
+}
+
 fn except(entry: &str) -> Option<Except> {
     let entry = entry.trim().to_ascii_lowercase();
     if entry.is_empty() {

@@ -44,6 +44,7 @@ async fn mirrors_are_asked_first_and_without_credentials() {
     let layer = &pair.pushed.layers[0];
     read(&repository, &layer.digest, layer.bytes).await.unwrap();
     assert_eq!((pair.mirror.seen().len(), pair.origin.seen().len()), (2, 0));
+    assert!(pair.mirror.seen().iter().all(|seen| seen.query == "ns=r.test"), "{:?}", pair.mirror.seen());
     assert_eq!(repository.answered(), Some(Candidate::anonymous()));
 }
 

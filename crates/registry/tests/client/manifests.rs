@@ -43,10 +43,14 @@ async fn the_document_says_what_it_is_before_its_header() {
     let double = Double::start();
     let repository = repository(&double, brisk());
     let docker = format!(r#"{{"schemaVersion":2,"mediaType":"{DOCKER_MANIFEST}"}}"#);
+    let long = format!(r#"{{"schemaVersion":2,"mediaType":"{}"}}"#, "x".repeat(300));
     for (document, header_says, expected) in [
         (docker.as_str(), "application/json", DOCKER_MANIFEST),
         (docker.as_str(), OCI_INDEX, DOCKER_MANIFEST),
         (r#"{"schemaVersion":2}"#, OCI_MANIFEST, OCI_MANIFEST),
+        (r#"{"schemaVersion":2,"mediaType":""}"#, OCI_INDEX, OCI_INDEX),
+        ("{\"schemaVersion\":2,\"mediaType\":\"a\\nb\"}", OCI_INDEX, OCI_INDEX),
+        (&long, OCI_INDEX, OCI_INDEX),
         (r#"{"schemaVersion":2}"#, "application/vnd.oci.image.index.v1+json; charset=utf-8", OCI_INDEX),
         (r#"{"schemaVersion":2,"manifests":[]}"#, "application/json", OCI_INDEX),
         (r#"{"schemaVersion":2,"manifests":[]}"#, "text/plain", OCI_INDEX),

@@ -55,7 +55,8 @@ async fn authorities_are_those_of_the_host_or_of_the_environment() {
 async fn a_registry_that_signed_itself_is_taken_where_it_is_configured() {
     let double = with_image(Double::start_self_signed());
     let dir = HostsDir::new();
-    let client = dir.client(brisk(), &[]);
+    dir.write("other.pem", &Double::start_tls().tls().unwrap().ca);
+    let client = dir.client(brisk(), &[("SSL_CERT_FILE", dir.path("other.pem").to_str().unwrap())]);
     let error = of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Refused, "{error}");
     assert!(error.to_string().contains("nobody who is trusted has signed"), "{error}");
@@ -101,11 +102,16 @@ async fn redirects_are_followed_for_a_while() {
     let blob = double.push_blob("app", "", content.clone());
     double.put_file("/storage/blob", content.clone());
     let secure = Double::start_tls();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     for (location, expected) in [
         ("/storage/blob".to_owned(), Ok(())),
         (format!("{}/storage/blob", double.url()), Ok(())),
         (format!("/v2/app/blobs/{}", blob.digest), Err((9, "more than 8 times"))),
-        (format!("{}/storage/blob", secure.url()), Err((1, "nobody who is trusted"))),
+        (
+            format!("{}/storage/blob", secure.url()),
+            Err((1, "where the registry redirects to: this machine has no cert")),
+        ),
+        (format!("http://127.0.0.1:{closed}/x"), Err((5, "where the registry redirects to: cannot connect"))),
         ("ftp://127.0.0.1/x".to_owned(), Err((1, "redirects"))),
     ] {
         double.behave();
@@ -149,6 +155,7 @@ async fn a_proxy_stands_before_what_is_not_excepted() {
     let client = dir.client(brisk(), &[("ALL_PROXY", &format!("http://user:hunter2@127.0.0.1:{port}"))]);
     let error = of(&client, "r.test", Vec::new()).manifest(&tag("v1")).await.unwrap_err();
     assert!(error.kind() == Kind::Unavailable && !format!("{error} {error:?}").contains("hunter"), "{error}");
+    assert!(error.to_string().ends_with(&format!("(through the proxy http://127.0.0.1:{port})")), "{error}");
 }
 
 /// A proxy for one connection: it answers `CONNECT` and passes on to `target`. Gives what it was asked.
