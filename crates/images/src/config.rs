@@ -18,8 +18,9 @@ pub(crate) struct OciConfig {
     pub(crate) diff_ids: Vec<Digest>,
 }
 
+/// What programs of an image run on, in the words of Go: `linux`, `amd64`, `v8`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize)]
-pub(crate) struct Platform {
+pub struct Platform {
     #[serde(default, deserialize_with = "null_is_empty")]
     pub(crate) os: String,
     #[serde(default, deserialize_with = "null_is_empty")]

@@ -32,12 +32,13 @@ use ports::{
 pub use access::Verdict;
 pub use archive::{ArchiveError, LoadOptions, Loaded, Progress, SaveError, SaveFormat, Source};
 
-use config::Platform;
+pub use config::Platform;
 pub use filesystem::unfit_for_layers;
 use host::HostImage;
 pub use host::HostImageError;
 pub use import::{Applets, AppletsError, ElfError, ImportError, ImportOptions, ImportedProcess};
 pub use layer::{LayerError, Refusal};
+pub use platform::PlatformError;
 pub use pull::{ManifestError, PullError};
 use pull::{Pulls, Wanted};
 pub use registry::{Digest, ParseError, Reference};
@@ -66,6 +67,8 @@ pub struct Registries {
     pub client: registry::Client,
     /// Of this machine's users: everybody's on the node.
     pub credentials: NodeCredentials,
+    /// Which images may be pulled at all.
+    pub policy: Policy,
 }
 
 impl Images {
@@ -83,9 +86,35 @@ impl Images {
     /// Pulls what is not there. `pods` says what living pods have of images: nothing of that is ever removed.
     #[must_use]
     pub fn with_registries(self, registries: Registries, pods: SharedPods) -> Self {
-        let Registries { client, credentials } = registries;
-        let pulls = Pulls::new(self.stored.store().clone(), client, credentials, pods.clone());
+        let pulls = Pulls::new(self.stored.store().clone(), registries, pods.clone());
         Self { pods, pulls: Some(Arc::new(pulls)), ..self }
+    }
+
+    /// Asks its registry for an image in any case, with the credentials of the node alone; for this machine's platform
+    /// unless another one is given. A pull whose future is dropped is given up, see [`Images::idle`].
+    ///
+    /// # Errors
+    /// When the image cannot be had; what was whole of its layers stays for the next attempt.
+    pub async fn pull(
+        &self,
+        image: &str,
+        platform: Option<Platform>,
+        observer: &dyn PullObserver,
+    ) -> Result<(Arc<ImageConfig>, Pulled), ImageError> {
+        let reference = Reference::parse(image).map_err(|error| invalid_name(image, &error))?;
+        let pulls = self.registry_of(&reference)?;
+        let platform = platform.unwrap_or_else(Platform::host);
+        let wanted = Wanted { reference, always: true, platform, secrets: Vec::new() };
+        self.pull_wanted(pulls, image, wanted, observer).await
+    }
+
+    /// With what the registry is asked that an image is in.
+    fn registry_of(&self, reference: &Reference) -> Result<&Arc<Pulls>, ImageError> {
+        match &self.pulls {
+            _ if reference.domain == LOCAL => Err(cannot_pull(reference, LOCAL_ONLY)),
+            None => Err(cannot_pull(reference, NO_REGISTRIES)),
+            Some(pulls) => Ok(pulls),
+        }
     }
 
     /// Waits until no pull is under way, and all that those left is cleared away.
@@ -110,13 +139,13 @@ impl Images {
     }
 
     /// Asks the registry, together with all who want the same.
-    async fn pull(
+    async fn pull_wanted(
         &self,
         pulls: &Arc<Pulls>,
         image: &str,
         wanted: Wanted,
         observer: &dyn PullObserver,
-    ) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
+    ) -> Result<(Arc<ImageConfig>, Pulled), ImageError> {
         let reference = wanted.reference.clone();
         observer.pulling();
         let show = |progress: &PullProgress| {
@@ -134,7 +163,7 @@ impl Images {
         let stored = Arc::clone(&self.stored);
         let bytes = tokio::task::spawn_blocking(move || stored.store().size_bytes(done.image)).await;
         let bytes = bytes.ok().and_then(Result::ok).unwrap_or_default();
-        Ok((config, Some(Pulled { took: done.took, waited: done.waited, bytes })))
+        Ok((config, Pulled { took: done.took, waited: done.waited, bytes }))
     }
 
     /// Whether whoever has the secrets may use what was pulled, perhaps by others.
@@ -192,14 +221,11 @@ impl ImageService for Images {
                 present => has_to_be_asked = present.is_some(),
             }
         }
-        let pulls = match &self.pulls {
-            _ if reference.domain == LOCAL => return Err(cannot_pull(&reference, LOCAL_ONLY)),
-            None => return Err(cannot_pull(&reference, NO_REGISTRIES)),
-            Some(pulls) => pulls,
-        };
+        let pulls = self.registry_of(&reference)?;
         let platform = Platform::host();
         let wanted = Wanted { reference, always: has_to_be_asked, platform, secrets };
-        self.pull(pulls, image, wanted, &*observer).await
+        let (config, pulled) = self.pull_wanted(pulls, image, wanted, &*observer).await?;
+        Ok((config, Some(pulled)))
     }
 
     async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, ImageError> {

@@ -8,7 +8,7 @@ use container_config::ImageConfig;
 use ports::{FileSystemBytes, ImageOnNode};
 
 use crate::filesystem::unfit_for_layers;
-use crate::store::{Entry, Index, Stamp, Store, StoreError};
+use crate::store::{Index, Stamp, Store, StoreError};
 use registry::Digest;
 use registry::Reference;
 
@@ -38,7 +38,7 @@ impl StoredImages {
         let stamp = self.store.index_stamp().ok()?;
         let (image, config) = self.read_seen(|seen| {
             let entry = (seen.stamp == stamp).then(|| seen.index.find(reference))??;
-            let config = seen.configs.get(&(entry.image, repo_digest(reference, entry)))?;
+            let config = seen.configs.get(&(entry.image, entry.repo_digest(reference)))?;
             Some((entry.image, Arc::clone(config)))
         })?;
         self.store.touch(image);
@@ -56,7 +56,7 @@ impl StoredImages {
         };
         let Some(entry) = index.find(reference) else { return Ok(None) };
         self.store.touch(entry.image);
-        let key = (entry.image, repo_digest(reference, entry));
+        let key = (entry.image, entry.repo_digest(reference));
         if let Some(config) = self.read_seen(|seen| seen.configs.get(&key).cloned()) {
             return Ok(Some(config));
         }
@@ -83,7 +83,7 @@ impl StoredImages {
         let index = self.store.index()?;
         let of_image = index.names.iter().filter(|(_, entry)| entry.image == image);
         let mut digests =
-            of_image.filter_map(|(name, entry)| repo_digest(&Reference::parse(name).ok()?, entry));
+            of_image.filter_map(|(name, entry)| entry.repo_digest(&Reference::parse(name).ok()?));
         self.read(image, digests.next())
     }
 
@@ -138,10 +138,4 @@ impl StoredImages {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         Ok(index)
     }
-}
-
-/// What its registry knows an image by that was pulled: `REPOSITORY@DIGEST`, of the index if it was one.
-fn repo_digest(reference: &Reference, entry: &Entry) -> Option<String> {
-    let Reference { domain, path, .. } = reference;
-    entry.pulled.map(|digest| format!("{domain}/{path}@{digest}"))
 }

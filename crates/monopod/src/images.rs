@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use images::Registries;
+use images::{DEFAULT_POLICY_PATH, Policy, Registries};
 use local_cluster::ImageThresholds;
 use registry::{Client, Hosts, NodeCredentials};
 
@@ -23,6 +23,10 @@ pub(crate) struct RegistryOptions {
     /// (DOCKER_CONFIG, REGISTRY_AUTH_FILE) are those of the environment
     #[arg(long, value_name = "DIR", default_values = CONFIG_DIRS)]
     registry_config: Vec<PathBuf>,
+    /// Which images may be pulled, and who has to have signed them, as containers-policy.json(5) says it [default:
+    /// /etc/monopod/policy.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    signature_policy: Option<PathBuf>,
 }
 
 /// Those of containerd, docker and podman.
@@ -42,7 +46,11 @@ impl RegistryOptions {
         // Nobody has a name where it cannot be read.
         let passwd = fs::read(PASSWD).unwrap_or_default();
         let credentials = NodeCredentials::new(variables, &String::from_utf8_lossy(&passwd));
-        Ok(Registries { client, credentials })
+        let policy = match &self.signature_policy {
+            Some(path) => Policy::read(path),
+            None => Policy::read_if_there(DEFAULT_POLICY_PATH.as_ref()),
+        };
+        Ok(Registries { client, credentials, policy: policy.context("cannot use the signature policy")? })
     }
 }
 

@@ -10,6 +10,7 @@ use registry::{CredentialsError, Digest, Kind};
 use super::limits;
 use super::plan::ManifestError;
 use crate::manifest::INDEX_DEPTH_MAX;
+use crate::signature::SignatureError;
 use crate::store::{ConfigError, StoreError};
 
 /// The messages go on after `failed to pull image "...": `.
@@ -54,6 +55,8 @@ pub enum PullError {
     #[error("it cannot be called so")]
     Name { source: ManifestError },
     #[error(transparent)]
+    Signature(#[from] SignatureError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("it was given up")]
     Cancelled,
@@ -69,6 +72,7 @@ impl PullError {
             {
                 "RegistryUnavailable"
             }
+            Self::Signature(_) => "SignatureValidationFailed",
             _ => "ErrImagePull",
         }
     }

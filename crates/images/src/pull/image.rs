@@ -52,10 +52,14 @@ impl Pull<'_> {
         let top = repository.manifest(&target(reference)?).await;
         let top = top.map_err(|error| PullError::asked_without(error, &flaws))?;
         let asked = top.digest;
-        if let Some(image) = self.name_again(asked, taken(&repository)).await? {
-            return Ok(image);
+        if let Some(digests) = self.known_by(asked).await? {
+            self.pulls.policy.check(reference, &digests, &repository).await?;
+            if let Some(image) = self.name_again(asked, taken(&repository)).await? {
+                return Ok(image);
+            }
         }
         let resolved = resolve(&repository, top, &self.wanted.platform).await?;
+        self.pulls.policy.check(reference, &resolved.digests, &repository).await?;
         self.fetch(repository, resolved, asked, open).await
     }
 
@@ -117,6 +121,17 @@ impl Pull<'_> {
             Ok::<_, StoreError>(may_be_used.then_some(entry.image))
         });
         Ok(found.await??)
+    }
+
+    /// The digests of an image that came with this one among them.
+    async fn known_by(&self, asked: Digest) -> Result<Option<Vec<Digest>>, PullError> {
+        let store = self.pulls.store.clone();
+        let known = blocking(move || {
+            let index = store.index()?;
+            let known = index.names.into_values().find(|entry| entry.digests.contains(&asked));
+            Ok::<_, StoreError>(known.map(|entry| entry.digests))
+        });
+        Ok(known.await??)
     }
 
     /// An image that came with this digest, under whatever name, is what would come again. `None` when there is none.

@@ -23,7 +23,9 @@ use tokio::sync::{Semaphore, watch};
 pub use error::PullError;
 pub use plan::ManifestError;
 
+use crate::Registries;
 use crate::config::Platform;
+use crate::signature::Policy;
 use crate::store::{SharedPods, Store};
 use flight::{Flight, Flights, Unwanted};
 use image::Pull;
@@ -60,15 +62,17 @@ pub(crate) struct Pulls {
     store: Store,
     client: Client,
     credentials: NodeCredentials,
+    policy: Policy,
     pods: SharedPods,
     places: Arc<Semaphore>,
     flights: Flights<Wanted, PullProgress, Outcome>,
 }
 
 impl Pulls {
-    pub(crate) fn new(store: Store, client: Client, credentials: NodeCredentials, pods: SharedPods) -> Self {
+    pub(crate) fn new(store: Store, registries: Registries, pods: SharedPods) -> Self {
+        let Registries { client, credentials, policy } = registries;
         let places = Arc::new(Semaphore::new(LAYERS_AT_ONCE));
-        Self { store, client, credentials, pods, places, flights: Flights::new() }
+        Self { store, client, credentials, policy, pods, places, flights: Flights::new() }
     }
 
     /// Pulls an image, or waits for whoever does; tells `show` how far it is, at most every `pause`. A pull that

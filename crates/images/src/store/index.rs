@@ -59,6 +59,14 @@ impl Index {
     }
 }
 
+impl Entry {
+    /// What its registry knows an image by that was pulled: `REPOSITORY@DIGEST`, of the index if it was one.
+    pub(crate) fn repo_digest(&self, name: &Reference) -> Option<String> {
+        let Reference { domain, path, .. } = name;
+        self.pulled.map(|digest| format!("{domain}/{path}@{digest}"))
+    }
+}
+
 impl Stamp {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let of =

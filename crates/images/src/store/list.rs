@@ -1,5 +1,8 @@
 //! `monopod image ls` and `inspect`.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
 use serde::Serialize;
 
 use super::collect::PodImages;
@@ -8,7 +11,7 @@ use super::select::{SelectError, select};
 use super::{Store, chain_ids};
 use crate::config::OciConfig;
 use crate::host::{self, State};
-use registry::Digest;
+use registry::{Digest, Reference};
 
 /// A name and the image it leads to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -20,6 +23,12 @@ pub struct ImageSummary {
     /// Of the files of its layers; images may share some. `None` for the built-in image, which has none of
     /// its own.
     pub size_bytes: Option<u64>,
+    /// Of these, those of layers that no other image has; the rest is on disk once for several.
+    pub unique_bytes: Option<u64>,
+    /// `REPOSITORY@DIGEST` in the registry it was pulled from.
+    pub repo_digest: Option<String>,
+    /// When a pod or a pull last asked for it, RFC 3339; to the minute.
+    pub last_used: Option<String>,
     /// As the image says.
     pub created: Option<String>,
     /// Living pods that have it, as `NAMESPACE/NAME`.
@@ -42,6 +51,13 @@ pub struct ImageDetails {
     pub config: serde_json::Value,
 }
 
+/// `None` when that is not known.
+fn rfc_3339(time: SystemTime) -> Option<String> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok().filter(|since| !since.is_zero())?;
+    let seconds = i64::try_from(since.as_secs()).ok()?;
+    Some(podspec::WallTime::from_unix(seconds, 0).rfc3339_seconds())
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerDetails {
@@ -62,13 +78,28 @@ impl Store {
     /// When the store cannot be read.
     pub fn list(&self, pods: &[PodImages]) -> Result<Vec<ImageSummary>, StoreError> {
         let mut summaries = self.hosts(pods)?;
-        for (name, entry) in self.index()?.names {
-            let config = self.present(entry.image)?;
-            let layers = self.layer_details(entry.image, &config)?;
+        let names = self.index()?.names;
+        let images: BTreeSet<Digest> = names.values().map(|entry| entry.image).collect();
+        let mut users: BTreeMap<Digest, usize> = BTreeMap::new();
+        let mut known = BTreeMap::new();
+        for image in images {
+            let config = self.present(image)?;
+            let layers = self.layer_details(image, &config)?;
+            for chain in layers.iter().map(|layer| layer.chain_id).collect::<BTreeSet<_>>() {
+                *users.entry(chain).or_default() += 1;
+            }
+            known.insert(image, (config, layers));
+        }
+        for (name, entry) in names {
+            let Some((config, layers)) = known.get(&entry.image).cloned() else { continue };
             let uses = |pod: &&PodImages| pod.has(entry.image) || pod.is_from(&name);
+            let own = layers.iter().filter(|layer| users.get(&layer.chain_id) == Some(&1));
             summaries.push(ImageSummary {
                 id: entry.image.to_string(),
+                unique_bytes: Some(own.map(|layer| layer.size_bytes).sum()),
                 size_bytes: Some(layers.iter().map(|layer| layer.size_bytes).sum()),
+                repo_digest: Reference::parse(&name).ok().and_then(|name| entry.repo_digest(&name)),
+                last_used: rfc_3339(self.last_used(entry.image)),
                 created: config.created,
                 pods: pods.iter().filter(uses).map(|pod| pod.pod.clone()).collect(),
                 name,
@@ -85,6 +116,9 @@ impl Store {
             ImageSummary {
                 name: if state.is_current { "localhost/host:latest".to_owned() } else { state.id.clone() },
                 size_bytes: None,
+                unique_bytes: None,
+                repo_digest: None,
+                last_used: None,
                 created: None,
                 pods: pods.iter().filter(uses).map(|pod| pod.pod.clone()).collect(),
                 id: state.id,

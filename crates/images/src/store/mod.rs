@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use add::{Adding, Displaced, NewImage};
 pub use collect::{LivingPods, PodImages, SharedPods};
 pub use error::{ConfigError, StoreError};
-pub(crate) use index::{Entry, Index, Stamp};
+pub(crate) use index::{Index, Stamp};
 pub(crate) use layers::{LayerRecord, chain_id, chain_ids};
 pub use list::{ImageDetails, ImageSummary, LayerDetails};
 pub(crate) use pulling::Pulling;

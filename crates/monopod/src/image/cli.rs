@@ -1,8 +1,13 @@
 //! The command line of `monopod image`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use images::Platform;
+
+use crate::client::parse_duration;
+use crate::images::RegistryOptions;
 
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -13,6 +18,9 @@ pub(crate) struct Image {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Pull images from their registries
+    #[command(after_help = PULL_HELP)]
+    Pull(Pull),
     /// Load the images of an archive: an OCI layout or what docker, podman or skopeo saved
     #[command(after_help = LOAD_HELP)]
     Load(Load),
@@ -35,6 +43,56 @@ pub(super) enum Command {
     /// Remove images, and the layers that no other image has
     #[command(after_help = RM_HELP)]
     Rm(Remove),
+    /// Remove what no image needs, and with --all the images that no pod uses
+    #[command(after_help = PRUNE_HELP)]
+    Prune(Prune),
+}
+
+const PULL_HELP: &str = "\
+Examples:
+  sudo monopod image pull busybox:1.36                      from Docker Hub
+  sudo monopod image pull ghcr.io/OWNER/web@sha256:...      what has this digest, whatever a tag leads to
+  sudo monopod image pull --platform linux/arm64 busybox    for another machine: see image save
+
+The registry is asked also when the image is there; only what is new is fetched. Credentials are those
+of docker login and podman login, also of the user who called sudo. What an interrupted pull had whole
+is not fetched again.";
+
+#[derive(Debug, Args)]
+pub(super) struct Pull {
+    /// Names, as in `image:` of a pod
+    #[arg(required = true, value_name = "NAME")]
+    pub(super) images: Vec<String>,
+    /// For OS/ARCHITECTURE[/VARIANT] instead of this machine
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Option<Platform>,
+    /// Print nothing but image IDs
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    #[command(flatten)]
+    pub(super) registries: RegistryOptions,
+}
+
+const PRUNE_HELP: &str = "\
+Examples:
+  sudo monopod image prune                      layers that pulls left behind, and images without a name
+  sudo monopod image prune --all --until 24h    all images that no pod asked for since yesterday
+  sudo monopod image prune --all --dry-run      what that would be
+
+An image that a living pod uses stays. So do layers that a pull under way needs. --all takes images that
+were loaded or imported, too, which no registry may have.";
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Also images with names, if no pod uses them
+    #[arg(short, long)]
+    pub(super) all: bool,
+    /// None that came or was used within this time: 90s, 45m, 24h
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "all")]
+    pub(super) until: Option<Duration>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 const LOAD_HELP: &str = "\
@@ -129,9 +187,11 @@ pub(super) struct Import {
 const LS_HELP: &str = "\
 Examples:
   sudo monopod image ls
+  sudo monopod image ls -o wide                       digests, and when each was last used
   sudo monopod image ls -o json | jq -r '.[].name'
 
-SIZE is that of an image's files; layers that several images have are on disk once.";
+SIZE is that of an image's files; layers that several images have are on disk once. UNIQUE is what
+no other image has.";
 
 #[derive(Debug, Args)]
 pub(super) struct List {
@@ -143,6 +203,7 @@ pub(super) struct List {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Format {
     Table,
+    Wide,
     Json,
 }
 

@@ -1,8 +1,11 @@
 //! `monopod image`: the image store, with or without engines beside.
 
+mod bars;
 mod cli;
 mod import;
 mod output;
+mod prune;
+mod pull;
 mod save;
 mod table;
 
@@ -27,6 +30,8 @@ pub(crate) fn image(options: &Image, paths: &Paths) -> Result<ExitCode> {
     let store = Store::new(&paths.data_dir.join("images"));
     let pods = || living_pods(paths);
     match &options.command {
+        Command::Pull(options) => pull::pull(options, paths),
+        Command::Prune(options) => prune::prune(&store, options, &pods),
         Command::Load(options) => load(&store, options, &pods),
         Command::Save(options) => save::save(&store, options),
         Command::Import(options) => import::import(&store, options, &pods),
@@ -91,6 +96,7 @@ fn list(store: &Store, options: &List, pods: &[PodImages]) -> Result<ExitCode> {
     let images = store.list(pods)?;
     let text = match options.output {
         Format::Table => table::table(&images),
+        Format::Wide => table::wide(&images),
         Format::Json => output::json(&images)?,
     };
     Ok(crate::print(text.as_bytes()))

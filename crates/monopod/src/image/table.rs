@@ -4,14 +4,32 @@ use images::ImageSummary;
 
 /// As many digits of an ID as others show.
 const ID_DIGITS: usize = 12;
-const HEAD: [&str; 5] = ["NAME", "IMAGE ID", "SIZE", "CREATED", "PODS"];
 const GAP: &str = "   ";
 
 pub(super) fn table(images: &[ImageSummary]) -> String {
-    let rows: Vec<[String; 5]> =
-        std::iter::once(HEAD.map(str::to_owned)).chain(images.iter().map(row)).collect();
+    let head = ["NAME", "IMAGE ID", "SIZE", "CREATED", "PODS"].map(str::to_owned);
+    columns(head, images.iter().map(row))
+}
+
+pub(super) fn wide(images: &[ImageSummary]) -> String {
+    let head =
+        ["NAME", "IMAGE ID", "SIZE", "CREATED", "PODS", "UNIQUE", "LAST USED", "DIGEST"].map(str::to_owned);
+    let rows = images.iter().map(|image| {
+        let [name, id, bytes, created, pods] = row(image);
+        let digest = image.repo_digest.as_deref().and_then(|digest| digest.split_once('@'));
+        let or_none = |text: Option<&str>| text.unwrap_or("-").to_owned();
+        let unique = image.unique_bytes.map(size);
+        let last_used = or_none(image.last_used.as_deref());
+        let digest = or_none(digest.map(|(_, digest)| digest));
+        [name, id, bytes, created, pods, or_none(unique.as_deref()), last_used, digest]
+    });
+    columns(head, rows)
+}
+
+fn columns<const N: usize>(head: [String; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
@@ -42,7 +60,7 @@ fn date(created: &str) -> Option<&str> {
 }
 
 /// In the units of disks, as others show it.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1000 {
         return format!("{bytes}B");
@@ -60,7 +78,7 @@ fn size(bytes: u64) -> String {
 mod tests {
     use images::ImageSummary;
 
-    use super::{date, size, table};
+    use super::{date, size, table, wide};
 
     #[test]
     fn columns_are_aligned() {
@@ -68,6 +86,9 @@ mod tests {
             name: name.into(),
             id: format!("sha256:{}", "0123456789abcdef".repeat(4)),
             size_bytes,
+            unique_bytes: size_bytes.map(|bytes| bytes / 2),
+            repo_digest: size_bytes.map(|_| format!("docker.io/library/a@sha256:{}", "f".repeat(64))),
+            last_used: size_bytes.map(|_| "2026-01-02T03:04:05Z".into()),
             created: Some("2024-05-01T10:00:00Z".into()),
             pods: pods.iter().map(|&pod| pod.into()).collect(),
         };
@@ -81,6 +102,11 @@ mod tests {
             b.io/b:2                0123456789ab   -       2024-05-01   -
         "#]]
         .assert_eq(&table(&images));
+        expect_test::expect![[r#"
+            NAME                    IMAGE ID       SIZE    CREATED      PODS   UNIQUE   LAST USED              DIGEST
+            docker.io/library/a:1   0123456789ab   4.3MB   2024-05-01   2      2.1MB    2026-01-02T03:04:05Z   sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+            b.io/b:2                0123456789ab   -       2024-05-01   -      -        -                      -
+        "#]].assert_eq(&wide(&images));
     }
 
     #[test]

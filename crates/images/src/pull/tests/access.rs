@@ -80,3 +80,29 @@ async fn a_secret_that_cannot_be_read_is_told_with_the_refusal() {
     let error = ensure(&bed, PullPolicy::IfNotPresent, &[broken]).await.expect_err("no right");
     assert!(error.message.contains("default/broken"), "{}", error.message);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policy_rejects_is_not_fetched_and_not_named_either() {
+    let Some(bed) = Bed::new() else { return };
+    let pushed = bed.double.push("good/a", Some("1"), &image(&["x"]));
+    bed.double.push("bad/a", Some("1"), &image(&["x"]));
+    let bad = bed.name("bad");
+    let policy = json!({
+        "default": [{"type": "insecureAcceptAnything"}],
+        "transports": {"docker": {bad: [{"type": "reject"}]}},
+    });
+    let path = bed.directory.path().join("policy.json");
+    std::fs::write(&path, policy.to_string()).expect("a file");
+    let policy = crate::Policy::read(&path).expect("a policy");
+    let strict = super::engine(bed.directory.path(), policy);
+    for is_there in [false, true] {
+        let refused = super::ensure(&strict, &bed.name("bad/a:1"), PullPolicy::IfNotPresent).await;
+        let error = refused.expect_err("it is rejected");
+        assert_eq!(error.reason, "SignatureValidationFailed", "{}", error.message);
+        let blobs = bed.double.requests("/bad/a/blobs/");
+        assert!(blobs <= 1, "{is_there}: nothing but a configuration");
+        super::ensure(&strict, &bed.name("good/a:1"), PullPolicy::IfNotPresent).await.expect("accepted");
+    }
+    assert_eq!(bed.double.requests(&pushed.layers[0].digest), 1);
+    assert_eq!(bed.store().list(&[]).expect("a list").len(), 1);
+}

@@ -20,7 +20,7 @@ use registry_double::{Double, Image, Layer};
 
 use crate::host::tests::Directory;
 use crate::store::{SharedPods, Store};
-use crate::{Images, Registries};
+use crate::{Images, Policy, Registries};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -38,13 +38,13 @@ impl Bed {
             return None;
         }
         let directory = Directory::for_layers()?;
-        let images = engine(directory.path());
+        let images = engine(directory.path(), Policy::accept_anything());
         Some(Self { directory, double: Double::start(), images })
     }
 
     /// Another engine under the same root.
     fn engine(&self) -> Arc<Images> {
-        engine(self.directory.path())
+        engine(self.directory.path(), Policy::accept_anything())
     }
 
     fn store(&self) -> Store {
@@ -85,14 +85,15 @@ impl Bed {
     }
 }
 
-fn engine(directory: &Path) -> Arc<Images> {
+fn engine(directory: &Path, policy: Policy) -> Arc<Images> {
     let limits = Limits { stall: Duration::from_secs(2), ..Limits::default() };
     let client = Client::with_limits(Hosts::new(vec![]), &|_| None, limits).expect("a client");
     let images = Images::new(&directory.join("images"), false);
-    Arc::new(images.with_registries(
-        Registries { client, credentials: NodeCredentials::new(BTreeMap::new(), "") },
-        SharedPods::new(|| Ok(Vec::new())),
-    ))
+    let credentials = NodeCredentials::new(BTreeMap::new(), "");
+    Arc::new(
+        images
+            .with_registries(Registries { client, credentials, policy }, SharedPods::new(|| Ok(Vec::new()))),
+    )
 }
 
 async fn ensure(
