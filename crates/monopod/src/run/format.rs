@@ -16,9 +16,11 @@ use std::io::Write as _;
 
 use kubelet::events::{Event, EventType};
 use podspec::{ContainerName, Pod, WallTime};
+use ports::PullProgress;
 use serde_json::{Map, Value, json};
 
-use super::steps::{Step, Tone};
+use super::bars::Bar;
+use super::steps::{SHOWN_BY_BARS, Step, Tone};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
@@ -76,9 +78,16 @@ impl Format {
         self.style
     }
 
-    /// Machines get every step, people none that only says the last one again.
-    pub(crate) fn shows(&self, step: &Step) -> bool {
-        self.style == Style::Json || !step.repeats
+    /// Machines get every step, people none that only says the last one again, nor what a bar shows.
+    pub(crate) fn shows(&self, step: &Step, bars: bool) -> bool {
+        self.style == Style::Json || !(step.repeats || bars && SHOWN_BY_BARS.contains(&step.step))
+    }
+
+    pub(crate) fn bar(&self, pod: &Pod, container: &ContainerName, progress: &PullProgress) -> Bar {
+        let prefix = self.name(pod, Some(container), '*');
+        let label = self.label(pod, Some(container)).chars().count();
+        let prefix_columns = label.max(self.width) + " * ".len();
+        Bar { prefix, prefix_columns, progress: progress.clone() }
     }
 
     pub(crate) fn step(&self, pod: &Pod, step: &Step) -> Vec<u8> {

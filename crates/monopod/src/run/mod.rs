@@ -1,5 +1,6 @@
 //! `monopod run`: the whole engine in the foreground for some pods.
 
+mod bars;
 mod create;
 mod format;
 mod manifests;
@@ -35,6 +36,7 @@ use crate::engine::{Engine, Live};
 use crate::logs::LogFiles;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
+use bars::Size;
 use format::{Format, Style};
 use manifests::Manifest;
 use output::{Ended, Output};
@@ -63,7 +65,7 @@ pub(crate) async fn run(options: &cli::Run, objects: Vec<Manifest>, node: Node) 
     };
     place.tell(&engine.server)?;
     let format = Arc::new(Format::new(style(options), &pods));
-    let (output, ended) = Output::to(io::stdout()).context("cannot start the thread that writes")?;
+    let (output, ended) = output(format.style()).context("cannot start the thread that writes")?;
     let logs = Arc::new(LogFiles::new().context("cannot watch log files")?);
     let kind = Kind::find("", "v1", "pods").context("pods are served")?;
     let changes = engine.store.watch(kind.stored(), None, revision).context("cannot watch pods")?;
@@ -90,6 +92,29 @@ pub(crate) async fn run(options: &cli::Run, objects: Vec<Manifest>, node: Node) 
     };
     let output_open = run.follow(signals, begun, changes, ended).await;
     run.conclude(output_open).await
+}
+
+/// People at a terminal see bars.
+fn output(style: Style) -> io::Result<(Output, Ended)> {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match style {
+        Style::Text { .. } if io::stdout().is_terminal() && !is_dumb => {
+            Output::to_terminal(io::stdout(), terminal_size)
+        }
+        _ => Output::to(io::stdout()),
+    }
+}
+
+/// What a terminal is that does not say.
+const TERMINAL: Size = Size { columns: 80, rows: 24 };
+
+fn terminal_size() -> Size {
+    match rustix::termios::tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+            Size { columns: size.ws_col.into(), rows: size.ws_row.into() }
+        }
+        _ => TERMINAL,
+    }
 }
 
 fn style(options: &cli::Run) -> Style {

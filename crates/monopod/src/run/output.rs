@@ -8,6 +8,8 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::bars::{Bar, Bars, Size};
+
 /// Lines, or batches of one container's lines, handed over and not yet written.
 const LINES_WAITING_MAX: usize = 64;
 /// Lines are written together up to this many bytes.
@@ -16,7 +18,15 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 /// Cheap to clone; the writer ends when the last one is gone.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
-    lines: mpsc::Sender<Vec<u8>>,
+    lines: mpsc::Sender<News>,
+    /// Bars are shown.
+    bars: bool,
+}
+
+#[derive(Debug)]
+enum News {
+    Lines(Vec<u8>),
+    Bar(String, Option<Bar>),
 }
 
 /// What became of the writer, known once it has ended: at the first failed write, or when everything
@@ -26,36 +36,73 @@ pub(crate) type Ended = oneshot::Receiver<io::Result<()>>;
 impl Output {
     /// Begins to write to `sink`.
     pub(crate) fn to(sink: impl Write + Send + 'static) -> io::Result<(Self, Ended)> {
+        Self::begin(sink, None)
+    }
+
+    /// A terminal, which says how large it is: bars are shown below the lines.
+    pub(crate) fn to_terminal(
+        sink: impl Write + Send + 'static,
+        size: fn() -> Size,
+    ) -> io::Result<(Self, Ended)> {
+        Self::begin(sink, Some(size))
+    }
+
+    fn begin(sink: impl Write + Send + 'static, size: Option<fn() -> Size>) -> io::Result<(Self, Ended)> {
         let (lines, waiting) = mpsc::channel(LINES_WAITING_MAX);
         let (ended, receiver) = oneshot::channel();
         thread::Builder::new().name("output".to_owned()).spawn(move || {
             // Nobody may be left to care.
-            let _ = ended.send(write_all(sink, waiting));
+            let _ = ended.send(write_all(sink, waiting, size));
         })?;
-        Ok((Self { lines }, receiver))
+        Ok((Self { lines, bars: size.is_some() }, receiver))
     }
 
     /// Hands a line over. When the way out is closed the line is lost: whoever holds the other end of
     /// it no longer reads.
     pub(crate) async fn line(&self, line: Vec<u8>) {
-        let _ = self.lines.send(line).await;
+        let _ = self.lines.send(News::Lines(line)).await;
+    }
+
+    pub(crate) fn shows_bars(&self) -> bool {
+        self.bars
+    }
+
+    /// Shows a bar as it is now, or no longer.
+    pub(crate) async fn bar(&self, key: String, bar: Option<Bar>) {
+        let _ = self.lines.send(News::Bar(key, bar)).await;
     }
 }
 
 /// Flushes whenever there is nothing more to write, so that people see a line when it happens.
-fn write_all(mut sink: impl Write, mut waiting: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+fn write_all(
+    mut sink: impl Write,
+    mut waiting: mpsc::Receiver<News>,
+    size: Option<fn() -> Size>,
+) -> io::Result<()> {
+    let mut bars = Bars::default();
     while let Some(first) = waiting.blocking_recv() {
-        let mut batch = first;
-        while batch.len() < BATCH_BYTES_MAX {
-            match waiting.try_recv() {
-                Ok(line) => batch.extend_from_slice(&line),
-                Err(_) => break,
+        let mut batch = Vec::new();
+        let mut next = Some(first);
+        while let Some(news) = next {
+            match news {
+                News::Lines(lines) if batch.is_empty() => batch = lines,
+                News::Lines(lines) => batch.extend_from_slice(&lines),
+                News::Bar(key, bar) => bars.set(key, bar),
             }
+            next = if batch.len() < BATCH_BYTES_MAX { waiting.try_recv().ok() } else { None };
+        }
+        if let Some(size) = size {
+            let mut whole = Vec::with_capacity(batch.len());
+            bars.take_away(&mut whole)?;
+            whole.append(&mut batch);
+            bars.draw(&mut whole, size())?;
+            batch = whole;
         }
         sink.write_all(&batch)?;
         sink.flush()?;
     }
-    Ok(())
+    bars.take_away(&mut sink)?;
+    sink.flush()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use kubelet::events::EventSource;
-use kubelet::{Entry, Happening, PodView, Subscription, journal};
+use kubelet::{Entry, Happening, PodView, Pulls, Subscription, journal};
 use lifecycle::{ConditionKind, Observation, Phase};
 use podspec::{ContainerName, WallTime};
 use ports::PodContext;
@@ -77,6 +77,8 @@ pub(crate) struct Presenter<L> {
     followers: BTreeMap<ContainerName, Follower>,
     shown_seq: u64,
     shown_ready: bool,
+    /// That have bars.
+    pulls: Pulls,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl<L: LogSource> Presenter<L> {
             followers: BTreeMap::new(),
             shown_seq: 0,
             shown_ready: false,
+            pulls: Pulls::new(),
         }
     }
 
@@ -113,6 +116,11 @@ impl<L: LogSource> Presenter<L> {
                     Err(RecvError::Closed) => break,
                 },
                 changed = self.watched.view.changed() => if changed.is_err() { break },
+                // The worker has the other end.
+                Ok(()) = self.watched.pulls.changed(), if self.output.shows_bars() => {
+                    self.show_pulls().await;
+                    continue;
+                }
             }
             let view = self.watched.view.borrow_and_update().clone();
             let Some(view) = view.filter(|view| view.seq <= self.shown_seq) else { continue };
@@ -124,6 +132,20 @@ impl<L: LogSource> Presenter<L> {
         }
         self.finish_followers().await;
         self.watched.view.borrow().clone()
+    }
+
+    /// A bar for each pull under way.
+    async fn show_pulls(&mut self) {
+        let pulls = self.watched.pulls.borrow_and_update().clone();
+        let pod = &self.watched.pod.pod;
+        for (container, progress) in &pulls {
+            let bar = self.format.bar(pod, container, progress);
+            self.output.bar(format!("{}/{container}", pod.uid), Some(bar)).await;
+        }
+        for container in self.pulls.keys().filter(|container| !pulls.contains_key(*container)) {
+            self.output.bar(format!("{}/{container}", pod.uid), None).await;
+        }
+        self.pulls = pulls;
     }
 
     async fn show_entry(&mut self, entry: &Entry) {
@@ -146,7 +168,12 @@ impl<L: LogSource> Presenter<L> {
             _ => {}
         }
         let pod = &self.watched.pod.pod;
-        for step in self.steps.steps(pod, entry).iter().filter(|step| self.format.shows(step)) {
+        for step in self
+            .steps
+            .steps(pod, entry)
+            .iter()
+            .filter(|step| self.format.shows(step, self.output.shows_bars()))
+        {
             self.output.line(self.format.step(pod, step)).await;
         }
         for event in self.events.events(pod, entry) {
@@ -251,10 +278,11 @@ mod tests {
     use kubelet::{Entry, Happening, Pulls, Subscription};
     use lifecycle::{ConditionKind, Exit, ExitReason, Observation, Observed, Phase};
     use podspec::{IDENTITY_BYTES, Moment, WallTime};
-    use ports::PodContext;
+    use ports::{LayerProgress, PodContext, PullProgress};
     use tokio::sync::{broadcast, watch};
 
     use super::{Format, LogSource, Output, PodView, Presenter};
+    use crate::run::bars::Size;
     use crate::run::format::Style;
     use crate::run::present::Lines;
 
@@ -414,5 +442,47 @@ mod tests {
         ended.await.unwrap().unwrap();
         let text = String::from_utf8(std::mem::take(&mut *sink.0.lock().unwrap())).unwrap();
         assert_eq!(text, "web * ready\nweb * not ready\nweb * ready\n");
+    }
+
+    /// Bars are shown while pulls are under way, and no longer.
+    #[tokio::test]
+    async fn pulls_have_bars_on_a_terminal_alone() {
+        let pod = context(PathBuf::from("/no/such/directory"));
+        let size = || Size { columns: 80, rows: 24 };
+        for is_terminal in [true, false] {
+            let (pulls, watched) = watch::channel(Pulls::new());
+            let (_entries, entries) = broadcast::channel(1);
+            let (views, view) = watch::channel(None);
+            let watched = Subscription { pod: Arc::clone(&pod), entries, view, pulls: watched };
+            let sink = Sink::default();
+            let output = match is_terminal {
+                true => Output::to_terminal(sink.clone(), size),
+                false => Output::to(sink.clone()),
+            };
+            let (output, ended) = output.unwrap();
+            let style = Style::Text { color: false, timestamps: false };
+            let format = Arc::new(Format::new(style, [&pod.pod]));
+            let presenter = Presenter::new(watched, Arc::new(Script), format, output);
+            let shown = tokio::spawn(presenter.run());
+            let layers = vec![LayerProgress { digest: String::new(), bytes: 100, bytes_done: 50 }];
+            let progress = PullProgress { image: "i".to_owned(), layers };
+            pulls.send_replace(Pulls::from([("app".into(), progress)]));
+            let text = || String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+            let bar = "app * pulling i  [###############---------------]  50 B of 100 B\n";
+            if is_terminal {
+                let shown = async {
+                    while text() != bar {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(20), shown).await.expect("a bar");
+            }
+            pulls.send_replace(Pulls::new());
+            views.send_replace(Some(at_rest(&pod, 0)));
+            shown.await.unwrap();
+            ended.await.unwrap().unwrap();
+            let expected = if is_terminal { format!("{bar}\x1b[1A\r\x1b[J") } else { String::new() };
+            assert_eq!(text(), expected);
+        }
     }
 }

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kubelet::events::binary;
 use kubelet::{Entry, Happening};
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Observation, ProbeKind, ProbeOutcome, Pulled, StopPodReason,
-    StopReason, Verdict, Wait,
+    Action, Decision, Exit, ExitReason, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
+    StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::time::go_duration;
 use podspec::{BootTime, ContainerKind, ContainerName, Moment, Pod};
 
 use super::trouble::{Troubles, with_remedy};
+
+/// The steps of a pull that is under way.
+pub(crate) const SHOWN_BY_BARS: [&str; 2] = ["image_pulling", "image_progress"];
 
 /// One thing that happened. `step` is its name for machines and does not change.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -244,10 +248,19 @@ impl Draft<'_> {
                 let why = with_remedy("FailedCreatePodSandBox", message);
                 self.pod("sandbox_failed", Tone::Bad, format!("cannot make its sandbox: {why}"));
             }
+            Observation::ImagePulling { container, image } => {
+                self.container(container, SHOWN_BY_BARS[0], Tone::Plain, format!("pulling {image}"));
+            }
+            Observation::ImageProgress { container, image: _, progress } => {
+                let PullAmount { bytes, bytes_done, layers, layers_done } = *progress;
+                let (done, all) = (binary(bytes_done), binary(bytes));
+                let text = format!("pulled {done} of {all} in {layers_done} of {layers} layers");
+                self.container(container, SHOWN_BY_BARS[1], Tone::Plain, text);
+            }
             Observation::ImageReady {
                 container, pulled: Some(Pulled { took, bytes, waited: _ }), ..
             } => {
-                let text = format!("image pulled in {} ({bytes} bytes)", short_duration(*took));
+                let text = format!("image pulled in {} ({})", short_duration(*took), binary(*bytes));
                 self.container(container, "image_pulled", Tone::Plain, text);
             }
             Observation::ImageFailed { container, reason, message, .. } => {

@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use kubelet::{Entry, Happening, PodView};
 use lifecycle::{
     Action, ContainerState, ContainerStatus, Decision, Exit, ExitReason, Hook, Observation, Phase, PodStatus,
-    ProbeKind, ProbeOutcome, StopPodReason, StopReason, Verdict, Wait,
+    ProbeKind, ProbeOutcome, PullAmount, Pulled, StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::{ContainerName, IDENTITY_BYTES, Moment, Pod, WallTime};
 use ports::PodContext;
@@ -75,7 +75,7 @@ fn check(happenings: Vec<Happening>, expected: &Expect) {
     let mut text = String::new();
     for (seq, what) in (1..).zip(happenings) {
         let all = steps.steps(&pod, &Entry { seq, at: at(seq * 1_000), what });
-        for step in all.into_iter().filter(|step| format.shows(step)) {
+        for step in all.into_iter().filter(|step| format.shows(step, false)) {
             text.push_str(&String::from_utf8(format.step(&pod, &step)).unwrap());
         }
     }
@@ -116,6 +116,37 @@ fn a_run_to_completion() {
             log-shipper * stopping
             log-shipper * sidecar stopped (exit code 143) after 1m30s
             web         * succeeded
+        "#]],
+    );
+}
+
+#[test]
+fn a_pull_is_said_at_its_beginning_and_end_and_meanwhile() {
+    let container = || "app".into();
+    let image = || "example.com/app:1".to_owned();
+    let progress = PullAmount { bytes: 500 << 20, bytes_done: 120 << 20, layers: 8, layers_done: 3 };
+    let pulled = Pulled { took: Duration::from_secs(83), waited: Duration::ZERO, bytes: 500 << 20 };
+    let (image_id, repo_digest, pulled) = ("id".to_owned(), None, Some(pulled));
+    check(
+        vec![
+            Happening::Observed(Observation::ImagePulling { container: container(), image: image() }),
+            Happening::Observed(Observation::ImageProgress {
+                container: container(),
+                image: image(),
+                progress,
+            }),
+            Happening::Observed(Observation::ImageReady {
+                container: container(),
+                image: image(),
+                image_id,
+                repo_digest,
+                pulled,
+            }),
+        ],
+        &expect![[r#"
+            app         * pulling example.com/app:1
+            app         * pulled 120 MiB of 500 MiB in 3 of 8 layers
+            app         * image pulled in 1m23s (500 MiB)
         "#]],
     );
 }
