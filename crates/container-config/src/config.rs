@@ -23,6 +23,9 @@ pub struct ImageConfig {
     pub user: String,
     /// A signal's name or number, or empty.
     pub stop_signal: String,
+    /// Paths where its containers are to have a directory of their own: `VOLUME` of a Dockerfile.
+    #[serde(default)]
+    pub volumes: Vec<String>,
     /// The overlays that make its root file system; the first is mounted at `/`.
     pub layers: Vec<Layer>,
     /// The text of its `/etc/passwd`; empty when it has none.
@@ -230,6 +233,9 @@ pub enum MountKind {
     Bind(BindSource),
     /// The files of an image.
     Image(ImageSource),
+    /// What the container's own image has at the target, in a layer that is the attempt's and writable whatever the
+    /// root is. All of one container are in the same layer.
+    OwnImage,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

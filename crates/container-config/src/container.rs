@@ -39,7 +39,7 @@ pub fn container_config(
         name: container.name.clone(),
         process: process(pod, container, image, facts, node, objects, &env)?,
         root: Root { layers: image.layers.clone(), read_only: container.security.read_only_root_filesystem },
-        mounts: mounts::mounts(&pod.spec, container, facts, &env, volume_images)?,
+        mounts: mounts::mounts(&pod.spec, container, image, facts, &env, volume_images)?,
         masked_paths: if hides_nothing { Vec::new() } else { mounts::masked_paths(node) },
         readonly_paths: if hides_nothing { Vec::new() } else { mounts::readonly_paths() },
         privileged,

@@ -6,6 +6,7 @@ use podspec::ContainerName;
 use podspec::source::ObjectKind;
 
 use crate::config::IDS_PER_POD;
+use crate::mounts::IMAGE_VOLUMES_MAX;
 use crate::objects::not_found;
 
 /// The message is the container's `waiting.message`, the reason its `waiting.reason`.
@@ -48,6 +49,10 @@ pub enum ConfigError {
         "mountPath {mount_path} cannot be used: nothing can be mounted over / or inside /proc; choose another"
     )]
     ForbiddenMountPath { mount_path: String },
+    #[error("the image asks for a volume at {path:?}, over its whole root, which no container can have")]
+    ForbiddenImageVolume { path: String },
+    #[error("the image asks for {found} volumes, the limit is {IMAGE_VOLUMES_MAX}")]
+    TooManyImageVolumes { found: usize },
     #[error("missing value for {names}")]
     SubPathWithoutValue { names: String },
     #[error("error SubPath `{path}` must not be an absolute path")]

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use podspec::{Container, PodSpec, SubPath, VolumeMount, VolumeSource};
 
 use crate::config::{
-    BindSource, ImageSource, Mount, MountKind, MountOptions, NodeFacts, SandboxFacts, VolumeImages,
+    BindSource, ImageConfig, ImageSource, Mount, MountKind, MountOptions, NodeFacts, SandboxFacts,
+    VolumeImages,
 };
 use crate::environment::Variable;
 use crate::error::ConfigError;
@@ -15,6 +16,8 @@ use crate::expansion::expand;
 const NONE: MountOptions = MountOptions { read_only: false, nosuid: false, nodev: false, noexec: false };
 const INERT: MountOptions = MountOptions { read_only: false, nosuid: true, nodev: true, noexec: true };
 const INERT_READ_ONLY: MountOptions = MountOptions { read_only: true, ..INERT };
+/// Of one image.
+pub(crate) const IMAGE_VOLUMES_MAX: usize = 64;
 
 /// Kernel interfaces first, then the pod's files and volumes by depth, so that none hides another.
 /// A volume takes the place of what would be mounted at the same path; one at `/dev` also of
@@ -22,6 +25,7 @@ const INERT_READ_ONLY: MountOptions = MountOptions { read_only: true, ..INERT };
 pub(crate) fn mounts(
     pod: &PodSpec,
     container: &Container,
+    image: &ImageConfig,
     facts: &SandboxFacts,
     env: &[Variable],
     images: &VolumeImages,
@@ -36,10 +40,32 @@ pub(crate) fn mounts(
     all.retain(|mount| !is_taken(mount) && !is_in_volume(mount));
     let mut binds = pod_mounts(container, facts).to_vec();
     binds.retain(|mount| !is_taken(mount));
+    binds.extend(image_volumes(image)?.into_iter().filter(|mount| !is_taken(mount)));
     binds.extend(volumes.iter().cloned());
     binds.sort_by_key(|mount| depth(&mount.target));
     all.extend(binds);
     Ok(all)
+}
+
+/// Volumes that the image asks for. Where the kernel or the pod's files are, those stay: some images declare
+/// `/sys/fs/cgroup` to get it from whoever runs them.
+fn image_volumes(image: &ImageConfig) -> Result<Vec<Mount>, ConfigError> {
+    const KEPT: [&str; 6] = ["/proc", "/dev", "/sys", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
+    if image.volumes.len() > IMAGE_VOLUMES_MAX {
+        return Err(ConfigError::TooManyImageVolumes { found: image.volumes.len() });
+    }
+    let mut targets = BTreeSet::new();
+    for path in &image.volumes {
+        let target = absolute(path);
+        if target == "/" || path.contains('\0') {
+            return Err(ConfigError::ForbiddenImageVolume { path: path.replace('\0', "") });
+        }
+        if !KEPT.iter().any(|kept| Path::new(&target).starts_with(kept)) {
+            targets.insert(target);
+        }
+    }
+    let mount = |target| Mount { target, kind: MountKind::OwnImage, options: NONE };
+    Ok(targets.into_iter().map(mount).collect())
 }
 
 /// Hidden from the container, unless the kernel does not have it.

@@ -42,7 +42,19 @@ impl Layer {
     }
 
     pub(crate) fn directory(self, path: &str, mode: u32) -> Result<Self> {
-        self.entry(path, EntryType::Directory, mode, None, b"")
+        self.directory_of(path, mode, 0)
+    }
+
+    /// Of the user and the group with this id.
+    pub(crate) fn directory_of(mut self, path: &str, mode: u32, id: u32) -> Result<Self> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Directory);
+        header.set_mode(mode);
+        header.set_uid(id.into());
+        header.set_gid(id.into());
+        header.set_size(0);
+        self.0.append_data(&mut header, path, &b""[..]).with_context(|| format!("cannot add {path}"))?;
+        Ok(self)
     }
 
     pub(crate) fn link(self, path: &str, target: &str) -> Result<Self> {

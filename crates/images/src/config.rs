@@ -1,7 +1,10 @@
 //! The OCI image configuration
 //! (<https://github.com/opencontainers/image-spec/blob/main/config.md>), of which Docker's is a superset.
 
+use std::collections::BTreeMap;
+
 use container_config::ImageConfig;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::store::{CONFIG_BYTES_MAX, ConfigError, LAYERS_MAX};
@@ -38,6 +41,8 @@ pub(crate) struct Process {
     cmd: Option<Vec<String>>,
     working_dir: Option<String>,
     stop_signal: Option<String>,
+    #[serde(default, deserialize_with = "keys")]
+    volumes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +63,12 @@ struct RootFs {
 
 fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Of a set, which is an object in JSON; what is behind the keys says nothing.
+fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let set: Option<BTreeMap<String, IgnoredAny>> = Option::deserialize(deserializer)?;
+    Ok(set.unwrap_or_default().into_keys().collect())
 }
 
 impl OciConfig {
@@ -98,6 +109,7 @@ impl OciConfig {
             working_dir: process.working_dir.unwrap_or_default(),
             user: process.user.unwrap_or_default(),
             stop_signal: process.stop_signal.unwrap_or_default(),
+            volumes: process.volumes,
             ..ImageConfig::default()
         }
     }
@@ -120,7 +132,7 @@ mod tests {
             format!("{{{rootfs}}}"),
             format!("{{\"config\":null,\"created\":null,\"variant\":null,{rootfs}}}"),
             format!(
-                "{{\"config\":{{\"Env\":null,\"Cmd\":null,\"User\":\"\",\"Other\":{{\"x\":[1]}}}},{rootfs}}}"
+                "{{\"config\":{{\"Env\":null,\"Volumes\":null,\"Cmd\":null,\"User\":\"\",\"Other\":{{\"x\":[1]}}}},{rootfs}}}"
             ),
         ] {
             let config = OciConfig::parse(text.as_bytes()).expect(&text);
@@ -129,12 +141,13 @@ mod tests {
         }
         let text = format!(
             "{{\"os\":\"linux\",\"config\":{{\"Entrypoint\":[\"/a\"],\"Cmd\":[\"b\"],\"Env\":[\"A=1\"],\
-             \"WorkingDir\":\"/w\",\"User\":\"1:2\",\"StopSignal\":\"SIGINT\"}},{rootfs}}}"
+             \"WorkingDir\":\"/w\",\"User\":\"1:2\",\"StopSignal\":\"SIGINT\",\"Volumes\":{{\"/v\":{{}},\"/u\":null}}}},{rootfs}}}"
         );
         let image = OciConfig::parse(text.as_bytes()).unwrap().image_config("id".into());
         assert_eq!((image.entrypoint, image.cmd), (vec!["/a".to_owned()], vec!["b".to_owned()]));
         assert_eq!((image.env, image.working_dir), (vec!["A=1".to_owned()], "/w".to_owned()));
         assert_eq!((image.user, image.stop_signal), ("1:2".to_owned(), "SIGINT".to_owned()));
+        assert_eq!(image.volumes, ["/u", "/v"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use record::{
 };
 
 /// The version of messages and records; raised whenever either changes shape.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The shim's listening socket, in the pod's run directory.

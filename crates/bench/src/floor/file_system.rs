@@ -92,7 +92,7 @@ impl Root {
             }
             MountKind::Cgroup if cgroup_v2 => kernel("cgroup2", ""),
             MountKind::Cgroup => mount_cgroup_v1(&target, new.options, group),
-            MountKind::Image(_) => bail!("the floor has no image volumes"),
+            MountKind::Image(_) | MountKind::OwnImage => bail!("the floor has no image volumes"),
             MountKind::Bind(source) => {
                 if source.path.is_dir() {
                     make_directory(&target)?;

@@ -123,3 +123,63 @@ fn groups_of_the_pod_and_of_its_volumes() {
     };
     assert_eq!(groups(&strict), [77, 1001, 4321]);
 }
+
+fn own_volumes(paths: &[&str], mounted: &[&str]) -> Result<Vec<String>, ConfigError> {
+    let mut container = container("main");
+    container.volume_mounts = mounted.iter().map(|path| mount("data", path)).collect();
+    container.security.read_only_root_filesystem = true;
+    let image = ImageConfig { volumes: paths.iter().map(|path| (*path).to_owned()).collect(), ..image() };
+    let pod = pod(vec![container.clone()]);
+    let images = VolumeImages::new();
+    let config =
+        crate::container_config(&pod, &container, &image, &facts(), &node(), &Objects::default(), &images)?;
+    let own = config.mounts.into_iter().filter(|mount| mount.kind == MountKind::OwnImage);
+    Ok(own
+        .map(|mount| {
+            assert!(!mount.options.read_only, "whatever the root is");
+            mount.target
+        })
+        .collect())
+}
+
+#[test]
+fn an_image_has_its_volumes_where_the_pod_and_the_kernel_have_nothing() {
+    for (paths, mounted, expected) in [
+        (vec![], vec![], vec![]),
+        (vec!["/data"], vec![], vec!["/data"]),
+        (vec!["/b/c", "/a", "/b"], vec![], vec!["/a", "/b", "/b/c"]),
+        (vec!["data/", "/data/.", "//data"], vec![], vec!["/data"]),
+        (vec!["/data", "/log"], vec!["/data/"], vec!["/log"]),
+        (vec!["/data/db"], vec!["/data"], vec!["/data/db"]),
+        (vec!["/etc"], vec![], vec!["/etc"]),
+        (vec!["/sys/fs/cgroup", "/proc", "/proc/1", "/dev/shm", "/dev", "/etc/hosts"], vec![], vec![]),
+        (vec!["/process", "/system"], vec![], vec!["/process", "/system"]),
+    ] {
+        assert_eq!(own_volumes(&paths, &mounted).unwrap(), expected, "{paths:?} {mounted:?}");
+    }
+    for path in ["/", "", "..", "/a/.."] {
+        let error = own_volumes(&["/a", path], &[]).unwrap_err();
+        assert_eq!(error, ConfigError::ForbiddenImageVolume { path: path.to_owned() });
+        assert_eq!(error.reason(), "CreateContainerError");
+    }
+    assert!(own_volumes(&["/a\0b"], &[]).is_err());
+    let many: Vec<_> = (0..65).map(|n| format!("/{n}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    assert_eq!(own_volumes(&many, &[]), Err(ConfigError::TooManyImageVolumes { found: 65 }));
+    assert_eq!(own_volumes(&many[1..], &[]).unwrap().len(), 64);
+}
+
+#[test]
+fn what_hides_what_is_a_matter_of_depth() {
+    let mut container = container("main");
+    container.volume_mounts = vec![mount("data", "/etc/app")];
+    let image = ImageConfig { volumes: vec!["/etc".to_owned(), "/etc/app/cache".to_owned()], ..image() };
+    let pod = pod(vec![container.clone()]);
+    let (objects, images) = (Objects::default(), VolumeImages::new());
+    let config =
+        crate::container_config(&pod, &container, &image, &facts(), &node(), &objects, &images).unwrap();
+    let targets: Vec<_> = config.mounts.iter().map(|mount| mount.target.as_str()).skip(6).collect();
+    let expected =
+        ["/etc", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/dev/shm", "/etc/app", "/etc/app/cache"];
+    assert_eq!(targets, expected);
+}

@@ -44,6 +44,7 @@ fn of_kind(configured: &Mount) -> Value {
         MountKind::Dev => ("tmpfs", "tmpfs".to_owned(), DEV_OPTIONS.to_vec()),
         // Not as overlay has it: no case that is compared mounts one.
         MountKind::Image(source) => ("image", source.volume.clone(), vec![]),
+        MountKind::OwnImage => ("image", configured.target.clone(), vec![]),
         MountKind::Bind(source) => {
             let own = if source.recursive { "rbind" } else { "bind" };
             ("bind", path(&source.path), vec![own, "rprivate"])

@@ -49,7 +49,7 @@ fn image(bed: &Bed, args: &[&str]) -> Command {
 }
 
 /// Runs `monopod image` to its end.
-fn run(bed: &Bed, args: &[&str]) -> Result<Finished> {
+pub(crate) fn run(bed: &Bed, args: &[&str]) -> Result<Finished> {
     bed.start(&mut image(bed, args))?.wait(LOADED)
 }
 

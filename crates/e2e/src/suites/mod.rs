@@ -27,6 +27,7 @@ mod examples;
 mod hooks;
 mod host_ports;
 mod image_errors;
+mod image_volumes;
 mod images;
 mod impossible;
 mod init;
@@ -104,6 +105,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
     Suite { name: "eviction", tests: eviction::TESTS },
     Suite { name: "ephemeral_storage", tests: ephemeral_storage::TESTS },
+    Suite { name: "image_volumes", tests: image_volumes::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "refused", tests: refused::TESTS },

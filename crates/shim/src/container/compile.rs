@@ -166,7 +166,7 @@ fn mounts(
             .and_then(|terminal| terminal.devpts.take_if(|_| mount.kind == MountKind::Devpts));
         let step = match (&mount.kind, &mut prepared.shared) {
             (MountKind::Proc, Some(shared)) => shared_proc(mount, &mut shared.proc)?,
-            (MountKind::Bind(_) | MountKind::Image(_), _) => {
+            (MountKind::Bind(_) | MountKind::Image(_) | MountKind::OwnImage, _) => {
                 Step::Bind(bind(mount, tree, first_id.is_some())?)
             }
             (MountKind::Dev, _) => dev(mount, std::mem::take(&mut prepared.devices))?,
@@ -334,7 +334,9 @@ fn mount_step(
             let options = vec![(c"mode", option("755")?)];
             Step::MountCgroupV1(new(c"tmpfs", options), hierarchies.collect::<Result<_, _>>()?)
         }
-        MountKind::Bind(_) | MountKind::Image(_) => Step::Bind(bind(mount, None, false)?),
+        MountKind::Bind(_) | MountKind::Image(_) | MountKind::OwnImage => {
+            Step::Bind(bind(mount, None, false)?)
+        }
     })
 }
 
@@ -351,14 +353,16 @@ fn dev(mount: &Mount, devices: Vec<Node>) -> Result<Step, SpawnError> {
 /// `tree`: what was opened for it, where that is not just a path.
 fn bind(mount: &Mount, tree: Option<Tree>, own_users: bool) -> Result<Bind, SpawnError> {
     let volume = |name: &String| format!("volume {name:?}");
-    let (what, of_path, image) = match &mount.kind {
+    let (what, of_path) = match &mount.kind {
         MountKind::Bind(source) => {
             let what = source.volume.as_ref().map_or_else(|| source.path.display().to_string(), volume);
-            (what, Some(source), false)
+            (what, Some(source))
         }
-        MountKind::Image(source) => (volume(&source.volume), None, true),
-        other => (format!("{other:?}"), None, false),
+        MountKind::Image(source) => (volume(&source.volume), None),
+        MountKind::OwnImage => ("a volume of the image".to_owned(), None),
+        other => (format!("{other:?}"), None),
     };
+    let is_image = matches!(mount.kind, MountKind::Image(_));
     let (source, kind) = match (tree, of_path) {
         (Some(tree), _) => (Source::Tree(tree.mount), tree.kind),
         (None, Some(BindSource { path: from, recursive, sub_path: None, .. })) => {
@@ -374,12 +378,12 @@ fn bind(mount: &Mount, tree: Option<Tree>, own_users: bool) -> Result<Bind, Spaw
         source,
         kind,
         attributes: attributes(mount.options),
-        all_read_only: image || of_path.is_some_and(|source| source.recursive_read_only),
+        all_read_only: is_image || of_path.is_some_and(|source| source.recursive_read_only),
         receives_mounts: of_path.is_some_and(|source| source.receives_mounts),
         // Within a user namespace there is nobody to share with.
         shares_mounts: !own_users && of_path.is_some_and(|source| source.shares_mounts),
         // The layers of an image are mapped below the overlay, which cannot be.
-        maps_ids: own_users && !image,
+        maps_ids: own_users && !is_image && mount.kind != MountKind::OwnImage,
         target: c_string(mount.target.as_str(), "a mount path")?,
     })
 }

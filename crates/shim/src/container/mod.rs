@@ -17,6 +17,7 @@ mod explain;
 mod file_system;
 mod inside;
 mod mount_data;
+mod own_image;
 mod pod_init;
 mod proc;
 mod program;

@@ -25,7 +25,7 @@ use super::{Container, Sandbox, SpawnError, devices, inside};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpawnPaths {
-    /// Exists; gets `rootfs`, `layers/N/{upper,work}` and `termination-log`.
+    /// Exists; gets `rootfs`, `layers/N/{upper,work}`, `termination-log`, and `volumes` for images that are mounted.
     pub attempt_dir: PathBuf,
     pub attempt: u32,
 }
@@ -233,7 +233,7 @@ fn make_files(
 }
 
 /// The merged directory has the owner and mode of its upper one, so those are the image's.
-fn make_layer(
+pub(super) fn make_layer(
     layer: &Layer,
     directory: &Path,
     users: Option<&Users>,

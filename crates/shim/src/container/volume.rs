@@ -1,4 +1,5 @@
-//! Volumes that are not mounted as the whole of one directory: a path below one, and the files of an image.
+//! Volumes that are not mounted as the whole of one directory: a path below one, and the files of an image. Those that an
+//! image asks for are in [`super::own_image`].
 //!
 //! They are opened here, by the shim, and go to the child as mounts by descriptor. Below a volume the kernel resolves
 //! every path so that it stays there (`RESOLVE_BENEATH`): whatever the pod does meanwhile to the links in its
@@ -23,6 +24,7 @@ use super::error::c_string;
 use super::explain::explain_ids;
 use super::file_system::mount_mapped;
 use super::mount_data::MountData;
+use super::own_image::OwnImage;
 use super::users::Users;
 
 /// A mount that is mounted nowhere yet.
@@ -43,7 +45,8 @@ pub(super) fn open_trees(
     attempt_dir: &Path,
     users: Option<&Users>,
 ) -> Result<Vec<Option<Tree>>, SpawnError> {
-    let tree = |(at, mount): (usize, &container_config::Mount)| match &mount.kind {
+    let mut own_image = None;
+    let mut tree = |(at, mount): (usize, &container_config::Mount)| match &mount.kind {
         MountKind::Bind(BindSource { path, volume, sub_path: Some(sub_path), .. }) => {
             let named = (volume.as_deref().unwrap_or_default(), config.name.as_str());
             open_sub_path(path, sub_path, named).map(Some)
@@ -59,9 +62,16 @@ pub(super) fn open_trees(
         MountKind::Image(source) => {
             mount_image(source, &attempt_dir.join(format!("volumes/{at}")), users).map(Some)
         }
+        MountKind::OwnImage => {
+            let image = match own_image.take() {
+                Some(image) => image,
+                None => OwnImage::mount(&config.root.layers, &attempt_dir.join("volumes/own"), users)?,
+            };
+            own_image.insert(image).part(&mount.target).map(Some)
+        }
         _ => Ok(None),
     };
-    config.mounts.iter().enumerate().map(tree).collect()
+    config.mounts.iter().enumerate().map(&mut tree).collect()
 }
 
 /// Of volume and container, for the error, whose words are the kubelet's.
@@ -126,7 +136,7 @@ fn make_one(parent: BorrowedFd<'_>, name: &[u8], mode: Mode) -> Result<OwnedFd, 
 }
 
 /// A copy of the mount, cut at what is open, with everything mounted below it.
-fn clone(found: BorrowedFd<'_>) -> Result<Tree, Errno> {
+pub(super) fn clone(found: BorrowedFd<'_>) -> Result<Tree, Errno> {
     let kind = match FileType::from_raw_mode(fstat(found)?.st_mode) {
         FileType::Directory => Missing::Directory,
         _ => Missing::File,
@@ -151,7 +161,7 @@ fn explain(errno: Errno) -> io::Error {
 }
 
 /// Where the image is put together: in this mount namespace alone, and only until it is copied.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -196,7 +206,7 @@ fn mount_image(source: &ImageSource, directory: &Path, users: Option<&Users>) ->
     })
 }
 
-fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Errno> {
     openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
@@ -222,13 +232,13 @@ fn mount_overlay(
 }
 
 /// Where layers are mounted with a pod's ids until they are in an overlay.
-struct Mapped<'u> {
-    at: PathBuf,
-    users: Option<&'u Users>,
+pub(super) struct Mapped<'u> {
+    pub(super) at: PathBuf,
+    pub(super) users: Option<&'u Users>,
 }
 
 impl Mapped<'_> {
-    fn open(&self, layer: &Path) -> Result<OwnedFd, Errno> {
+    pub(super) fn open(&self, layer: &Path) -> Result<OwnedFd, Errno> {
         let Some(users) = self.users else { return open_directory(layer) };
         let text = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
         mount_mapped(&text(layer)?, &text(&self.at)?, users.namespace())
