@@ -249,22 +249,31 @@ impl<R: Read> Unpack<R> {
         self.padding(bytes)
     }
 
+    /// The last entry's may be missing, as what `umoci insert` writes has it: the content is there.
     fn padding(&mut self, bytes: u64) -> Result<(), LayerError> {
         let block = BLOCK_BYTES as u64;
-        self.keep((block - bytes % block) % block)
+        self.up_to((block - bytes % block) % block).map(|_| ())
     }
 
     fn keep(&mut self, bytes: u64) -> Result<(), LayerError> {
+        match self.up_to(bytes)? {
+            0 => Ok(()),
+            _ => Err(LayerError::Truncated { within: "an entry" }),
+        }
+    }
+
+    /// Keeps what there is of so many bytes; returns how many were missing.
+    fn up_to(&mut self, bytes: u64) -> Result<u64, LayerError> {
         let mut left = bytes;
         while left > 0 {
             let chunk = self.archive.chunk(left)?;
             if chunk.is_empty() {
-                return Err(LayerError::Truncated { within: "an entry" });
+                break;
             }
             self.recipe.literal(chunk)?;
             left -= chunk.len() as u64;
         }
-        Ok(())
+        Ok(left)
     }
 
     /// What follows the end mark has no meaning; programs pad archives to a round size.

@@ -25,13 +25,21 @@ fn files_directories_and_links() {
     assert_eq!((unpacked.entries, unpacked.content_bytes), (7, 14));
 }
 
+/// As `umoci insert` writes them.
 #[test]
-fn an_archive_may_lack_its_end_mark_but_not_more() {
-    let Some(bed) = Bed::new() else { return };
+fn an_archive_may_lack_its_end_mark_and_the_last_padding_but_not_more() {
     let archive = Tar::new().file("a", "content").cut();
-    assert_eq!(bed.refusal(&archive[..1000]), "the archive ends within an entry: it is cut off");
     let Some(bed) = Bed::new() else { return };
-    bed.unpack(&archive).unwrap();
+    assert_eq!(bed.refusal(&archive[..512 + 6]), "the archive ends within a file: it is cut off");
+    for length in [512 + 7, 1000, 1024] {
+        let Some(bed) = Bed::new() else { return };
+        bed.unpack(&archive[..length]).unwrap();
+        assert_eq!(bed.listing(), "a = content\n");
+        bed.check_repack(&archive[..length]);
+    }
+    let Some(bed) = Bed::new() else { return };
+    let skipped = Tar::new().file(".wh..wh.x", "content").cut();
+    assert_eq!(bed.refusal(&skipped[..512 + 6]), "the archive ends within an entry: it is cut off");
 }
 
 #[test]
