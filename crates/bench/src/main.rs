@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
         ["agent", name, exchange] => inside::agent::main(name, Path::new(exchange)),
         ["podman", dir] => podman::main(Path::new(dir)),
+        ["apart", program, ref args @ ..] => podman::apart(program, args),
         ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
         _ => measure(&args),

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,7 +34,7 @@ const CGROUP: &str = "monopod-bench";
 const CPU_SHARES: u32 = 512;
 pub(crate) const CPU_MILLIS: u32 = 500;
 /// The containers need none of the host's limits, and this machine may not raise them.
-const LIMITS: [&str; 4] = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
+pub(crate) const LIMITS: [&str; 4] = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
 
 /// Podman, if there is one.
 pub(crate) fn is_installed() -> bool {
@@ -86,6 +87,11 @@ fn remove_groups(group: &Path) -> Result<()> {
 fn enter() -> Result<()> {
     namespace::unshare(Namespaces::MOUNT | Namespaces::NET).context("cannot make namespaces")?;
     namespace::set_loopback_up()?;
+    cover()
+}
+
+/// What is of the machine, and would be changed.
+fn cover() -> Result<()> {
     mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount(c"tmpfs", c"/run", c"tmpfs", MountFlags::empty(), c"mode=755").context("cannot cover /run")?;
     if Path::new(V2_HALF).is_dir() {
@@ -93,6 +99,13 @@ fn enter() -> Result<()> {
             .with_context(|| format!("cannot cover {V2_HALF}"))?;
     }
     Ok(())
+}
+
+/// Becomes a program with mounts and a `/run` of its own, but the network that this one is in.
+pub(crate) fn apart(program: &str, args: &[&str]) -> Result<()> {
+    namespace::unshare(Namespaces::MOUNT).context("cannot make a namespace")?;
+    cover()?;
+    Err(Command::new(program).args(args).exec()).with_context(|| format!("cannot become {program}"))
 }
 
 #[derive(Debug)]

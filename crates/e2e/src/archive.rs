@@ -74,6 +74,10 @@ impl Layer {
         self.directory(directory, 0o755)?.whiteout(directory, ".wh..opq")
     }
 
+    pub(crate) fn into_tar(self) -> Result<Vec<u8>> {
+        Ok(self.0.into_inner()?)
+    }
+
     fn entry(
         mut self,
         path: &str,

@@ -25,6 +25,7 @@ mod outcome;
 mod pod;
 mod pods;
 mod probe;
+mod registry;
 mod runner;
 mod soak;
 mod soak_lasting;

@@ -41,6 +41,10 @@ impl<'b> Pods<'b> {
         Ok(Self { bed, server, api })
     }
 
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
+    }
+
     pub(crate) fn create(&self, pod: &Pod) -> Result<()> {
         let manifest = pod.manifest(&self.trace_dir().to_string_lossy());
         self.api.post(PODS, &manifest)?.expect(201).with_context(|| pod.name().to_owned())?;

@@ -231,10 +231,6 @@ impl Transport {
 
     fn problem(&self, error: &reqwest::Error, url: &Url) -> Problem {
         if let Some(tls) = find::<rustls::Error>(error) {
-            if self.roots.missing().is_some() {
-                // There may be some the next time.
-                self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            }
             return tls::problem(tls, &self.roots);
         }
         if let Some(nowhere) = find::<NoSuchHost>(error) {

@@ -10,8 +10,8 @@ use crate::shell::{apt_get, is_root, run};
 
 const NEEDS_ROOT: &str = "needs root, as monopod does";
 const INSTALL_PEERS: &str = "--install-peers";
-/// Podman with the parts that its default network needs, by their names in Debian.
-const PEERS: [&str; 6] = ["podman", "netavark", "aardvark-dns", "crun", "conmon", "iptables"];
+/// Podman with the parts that its default network needs, and skopeo, by their names in Debian.
+const PEERS: [&str; 7] = ["podman", "netavark", "aardvark-dns", "crun", "conmon", "iptables", "skopeo"];
 
 /// `flags` are those of the program, and [`INSTALL_PEERS`].
 pub(crate) fn measure(flags: &[&str]) -> Result<()> {

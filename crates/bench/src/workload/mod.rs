@@ -5,6 +5,7 @@ mod fairness;
 mod logs;
 mod memory;
 mod network;
+mod pull;
 mod size;
 mod start;
 mod timing;
@@ -20,13 +21,14 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 6] = [
+const PARTS: [(&str, Measure); 7] = [
     ("starts", starts),
     ("memory", memory::measure),
     ("logs", logs::measure),
     ("api", api::measure),
     ("timing", timing::measure),
     ("network", network::measure),
+    ("pull", pull::measure),
 ];
 
 /// Measures everything, or one part. `program` is the release binary.
@@ -167,6 +169,14 @@ impl Size {
         match self {
             Self::Full => 40,
             Self::Quick => 2,
+        }
+    }
+
+    /// Bytes of an image that is pulled, and how often.
+    pub(crate) const fn pulls(self) -> (usize, usize) {
+        match self {
+            Self::Full => (500_000_000, 7),
+            Self::Quick => (16_000_000, 1),
         }
     }
 

@@ -40,9 +40,9 @@ pub(crate) const TESTS: &[Test] = tests![
 
 const IMAGE: &str = "localhost/test:1";
 /// Longer than any of this takes on a busy machine.
-const LOADED: Duration = Duration::from_secs(60);
+pub(crate) const LOADED: Duration = Duration::from_secs(60);
 
-fn image(bed: &Bed, args: &[&str]) -> Command {
+pub(crate) fn image(bed: &Bed, args: &[&str]) -> Command {
     let mut command = Command::new(bed.program());
     command.arg("--root").arg(bed.root()).arg("image").args(args).stdin(Stdio::null());
     command
@@ -53,7 +53,7 @@ pub(crate) fn run(bed: &Bed, args: &[&str]) -> Result<Finished> {
     bed.start(&mut image(bed, args))?.wait(LOADED)
 }
 
-fn ls(bed: &Bed) -> Result<Vec<Value>> {
+pub(crate) fn ls(bed: &Bed) -> Result<Vec<Value>> {
     let finished = run(bed, &["ls", "-o", "json"])?;
     finished.expect_code(0)?;
     Ok(serde_json::from_str(&finished.stdout)?)
@@ -88,7 +88,7 @@ fn pod(name: &str, script: &str) -> Pod {
     pod_from(IMAGE, name, script, &json!({}))
 }
 
-fn pod_from(image: &str, name: &str, script: &str, fields: &Value) -> Pod {
+pub(crate) fn pod_from(image: &str, name: &str, script: &str, fields: &Value) -> Pod {
     let mut all = json!({"image": image, "volumeMounts": [mount("usr", "/usr")]});
     for (key, value) in fields.as_object().into_iter().flatten() {
         all[key] = value.clone();
@@ -98,11 +98,11 @@ fn pod_from(image: &str, name: &str, script: &str, fields: &Value) -> Pod {
 }
 
 /// What is in one of the store's directories.
-fn stored(bed: &Bed, name: &str) -> usize {
+pub(crate) fn stored(bed: &Bed, name: &str) -> usize {
     fs::read_dir(bed.root().join("var/lib/monopod/images").join(name)).map_or(0, Iterator::count)
 }
 
-fn expect_stored(bed: &Bed, configs: usize, layers: usize) -> Result<()> {
+pub(crate) fn expect_stored(bed: &Bed, configs: usize, layers: usize) -> Result<()> {
     let found = (stored(bed, "configs"), stored(bed, "layers"), stored(bed, "staging"));
     ensure!(found == (configs, layers, 0), "configurations, layers, staging: {found:?}");
     Ok(())

@@ -49,6 +49,9 @@ mod probes;
 mod process;
 mod readiness_gates;
 mod refused;
+mod registries;
+mod registries_hostile;
+mod registries_private;
 mod rejections;
 mod resize;
 mod resources;
@@ -108,6 +111,9 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "image_volumes", tests: image_volumes::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
+    Suite { name: "registries", tests: registries::TESTS },
+    Suite { name: "registries_private", tests: registries_private::TESTS },
+    Suite { name: "registries_hostile", tests: registries_hostile::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
     Suite { name: "rejections", tests: rejections::TESTS },
     Suite { name: "placement", tests: placement::TESTS },

@@ -16,7 +16,7 @@ use crate::signals::Signals;
 const INTERRUPTED: u8 = 130;
 
 pub(super) fn pull(options: &Pull, paths: &Paths) -> Result<ExitCode> {
-    let registries = options.registries.registries(Asker::Command, 1)?;
+    let registries = options.registries.registries(Asker::Command)?;
     let for_pods = paths.clone();
     let pods = SharedPods::new(move || {
         let uses = runtime::image_uses(&for_pods)?.into_iter();

@@ -52,18 +52,6 @@ async fn authorities_are_those_of_the_host_or_of_the_environment() {
 }
 
 #[tokio::test]
-async fn authorities_that_are_installed_later_count() {
-    let double = with_image(Double::start_tls());
-    let dir = HostsDir::new();
-    let file = dir.path("ca.pem");
-    let client = dir.client(brisk(), &[("SSL_CERT_FILE", file.to_str().unwrap())]);
-    let error = of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap_err();
-    assert!(error.to_string().contains("no certificate authorities"), "{error}");
-    dir.write("ca.pem", &double.tls().unwrap().ca);
-    of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap();
-}
-
-#[tokio::test]
 async fn a_registry_that_signed_itself_is_taken_where_it_is_configured() {
     let double = with_image(Double::start_self_signed());
     let dir = HostsDir::new();
