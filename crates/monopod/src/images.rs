@@ -29,8 +29,9 @@ pub(crate) struct RegistryOptions {
     signature_policy: Option<PathBuf>,
 }
 
-/// Those of containerd, docker and podman.
-const CONFIG_DIRS: [&str; 3] = ["/etc/containerd/certs.d", "/etc/docker/certs.d", "/etc/containers/certs.d"];
+/// Our own, and those of containerd, podman and docker.
+const CONFIG_DIRS: [&str; 4] =
+    ["/etc/monopod/certs.d", "/etc/containerd/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d"];
 
 impl RegistryOptions {
     /// # Errors

@@ -127,9 +127,8 @@ impl Hosts {
     }
 
     fn host_itself(&self, domain: &str, entry: Option<&Entry>) -> Result<Endpoint, HostsError> {
-        let host = if domain == DOCKER_HUB { DOCKER_HUB_HOST } else { domain };
         let mut endpoint =
-            self.endpoint(domain, &Url::of_host(host), entry.unwrap_or(&Entry::EVERYTHING), false)?;
+            self.endpoint(domain, &Url::of_host(domain), entry.unwrap_or(&Entry::EVERYTHING), false)?;
         endpoint.or_plain_http = is_loopback(domain);
         Ok(endpoint)
     }
@@ -141,6 +140,11 @@ impl Hosts {
         entry: &Entry,
         is_mirror: bool,
     ) -> Result<Endpoint, HostsError> {
+        let mut url = url.clone();
+        if url.authority == DOCKER_HUB {
+            // The name of the host of references, at which no registry answers.
+            DOCKER_HUB_HOST.clone_into(&mut url.authority);
+        }
         let is_hub = domain == DOCKER_HUB && url.authority == DOCKER_HUB_HOST;
         let namespace = (url.authority != domain && !is_hub).then(|| domain.to_owned());
         Ok(Endpoint {
@@ -148,7 +152,7 @@ impl Hosts {
             can_resolve: entry.can_resolve,
             can_pull: entry.can_pull,
             or_plain_http: false,
-            tls: if url.is_tls { self.tls(url, entry, is_hub)? } else { Tls::default() },
+            tls: if url.is_tls { self.tls(&url, entry, is_hub)? } else { Tls::default() },
             headers: entry.headers.clone(),
             is_mirror,
             namespace,

@@ -224,6 +224,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_helper_that_a_users_file_names_runs_as_the_user() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can run a program as somebody else");
+            return;
+        }
+        let bed = Bed::new("owner");
+        bed.helper("who", r#"printf '{"Username":"%s","Secret":"%s"}' "$(id -u):$(id -g)" "$(id -G)""#);
+        let surroundings = Surroundings { variables: &bed.variables, home: None, owner: Some((1234, 1235)) };
+        let found = ask("who", "x.io", &surroundings, LONG).await.unwrap();
+        let expected = Credential::Basic { username: "1234:1235".into(), password: "1235".into() };
+        assert_eq!(found, Some(expected), "and with none of root's groups");
+    }
+
+    #[tokio::test]
     async fn what_a_helper_does_wrong_is_told_without_its_words() {
         let bed = Bed::new("wrong");
         bed.helper("fails", "echo hunter2; echo hunter2 >&2; exit 3");

@@ -52,18 +52,19 @@ impl NodeCredentials {
     pub fn new(variables: BTreeMap<String, String>, passwd: &str) -> Self {
         let mut places = vec![];
         let mut add = |path: PathBuf, is_named, user: Option<&User>| {
-            let is_new = !places.iter().any(|place: &Place| place.path == path);
-            if is_new && path.is_absolute() {
+            if !places.iter().any(|place: &Place| place.path == path) {
                 places.push(Place { path, is_named, user: user.cloned() });
             }
         };
-        let named = |name: &str| variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        if let Some(path) = named("REGISTRY_AUTH_FILE") {
+        let given = |name: &str| variables.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // By their specification those of XDG count only when they are absolute.
+        let named = |name: &str| given(name).filter(|path| path.is_absolute());
+        if let Some(path) = given("REGISTRY_AUTH_FILE") {
             add(path, true, None);
         }
         let home = named("HOME");
         let in_home = |path: &str| home.as_ref().map(|home| home.join(path));
-        if let Some(directory) = named("DOCKER_CONFIG").or_else(|| in_home(".docker")) {
+        if let Some(directory) = given("DOCKER_CONFIG").or_else(|| in_home(".docker")) {
             add(directory.join("config.json"), false, None);
         }
         if let Some(directory) = named("XDG_RUNTIME_DIR") {

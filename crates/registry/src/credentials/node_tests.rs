@@ -106,7 +106,13 @@ fn files_are_asked_in_their_order() {
         ),
         (vec![("SUDO_USER", "root")], vec![RUN]),
         (vec![("SUDO_USER", "nobody-here")], vec![RUN]),
-        (vec![("DOCKER_CONFIG", "relative"), ("REGISTRY_AUTH_FILE", "")], vec![RUN]),
+        (vec![("REGISTRY_AUTH_FILE", ""), ("DOCKER_CONFIG", ""), ("HOME", "")], vec![RUN]),
+        // To where the command was called.
+        (
+            vec![("REGISTRY_AUTH_FILE", "a.json"), ("DOCKER_CONFIG", "d")],
+            vec!["a.json", "d/config.json", RUN],
+        ),
+        (vec![("XDG_RUNTIME_DIR", "x"), ("XDG_CONFIG_HOME", "c"), ("HOME", "h")], vec![RUN]),
     ] {
         assert_eq!(places(&pairs, PASSWD), expected, "{pairs:?}");
     }

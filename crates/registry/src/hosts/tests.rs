@@ -133,6 +133,19 @@ fn a_default_mirror_comes_before_the_host_itself() {
 }
 
 #[test]
+fn docker_hub_answers_under_another_name() {
+    let dir = Dir::new("hub");
+    for toml in
+        ["server = \"https://docker.io\"\n", "skip_verify = false\n", "server = \"registry-1.docker.io\"\n"]
+    {
+        dir.write("docker.io/hosts.toml", toml);
+        let endpoints = dir.endpoints(&[""], "docker.io").unwrap();
+        assert_eq!(urls(&endpoints), ["https://registry-1.docker.io/v2"], "{toml}");
+        assert_eq!(endpoints[0].namespace, None, "{toml}");
+    }
+}
+
+#[test]
 fn errors_name_file_line_and_what_is_wrong() {
     let dir = Dir::new("wrong");
     let many = (0..17).map(|n| format!("[host.\"https://m{n}.io\"]\n")).collect::<String>();
