@@ -52,6 +52,7 @@ mod refused;
 mod registries;
 mod registries_hostile;
 mod registries_private;
+mod registries_signed;
 mod rejections;
 mod resize;
 mod resources;
@@ -113,6 +114,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "image_errors", tests: image_errors::TESTS },
     Suite { name: "registries", tests: registries::TESTS },
     Suite { name: "registries_private", tests: registries_private::TESTS },
+    Suite { name: "registries_signed", tests: registries_signed::TESTS },
     Suite { name: "registries_hostile", tests: registries_hostile::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
     Suite { name: "rejections", tests: rejections::TESTS },
