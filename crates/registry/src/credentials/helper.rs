@@ -55,7 +55,7 @@ impl fmt::Display for HelperFlaw {
 }
 
 /// As whom a helper runs, and with what environment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Surroundings<'e> {
     pub(super) variables: &'e BTreeMap<String, String>,
     /// Instead of HOME among the variables.

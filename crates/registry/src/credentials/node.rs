@@ -1,6 +1,7 @@
 //! The credentials of the node: the files of docker and podman, and the helpers they name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,10 +13,18 @@ use super::{CANDIDATES_MAX, Candidate, Credential, CredentialSource, Credentials
 use crate::Reference;
 
 /// Where the files are. What is in them is read anew for each pull.
-#[derive(Clone, Debug, Default)]
+///
+/// Its Debug hides the variables, some of which are secrets of somebody's.
+#[derive(Clone, Default)]
 pub struct NodeCredentials {
     variables: BTreeMap<String, String>,
     places: Vec<Place>,
+}
+
+impl fmt::Debug for NodeCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeCredentials").field("places", &self.places).finish_non_exhaustive()
+    }
 }
 
 /// A file that may be there.

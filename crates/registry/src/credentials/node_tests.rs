@@ -121,6 +121,13 @@ fn files_are_asked_in_their_order() {
     assert_eq!((user.uid, user.gid), (1000, 100), "whose helpers run as that user");
 }
 
+#[test]
+fn what_the_environment_has_is_not_printed() {
+    let node = NodeCredentials::new(variables(&[("HOME", "/root"), ("GITHUB_TOKEN", "hunter2")]), "");
+    let printed = format!("{node:?}");
+    assert!(printed.contains("/root/.docker/config.json") && !printed.contains("hunter2"), "{printed}");
+}
+
 #[tokio::test]
 async fn of_each_file_the_most_specific_counts() {
     let home = Home::new("specific");

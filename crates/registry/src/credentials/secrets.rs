@@ -84,7 +84,12 @@ pub fn of_secrets(secrets: &[SecretData], reference: &Reference) -> (Vec<Candida
                     };
                     candidates.push(Candidate { credential, source });
                 }
-                Ok(_) => {}
+                Ok(_) => {
+                    let problem =
+                        format!("has more than fits: {CANDIDATES_MAX} credentials of secrets are tried");
+                    errors.push(wrong(problem));
+                    return (candidates, errors);
+                }
                 Err(flaw) => errors.push(wrong(flaw.to_string())),
             }
         }
@@ -183,6 +188,7 @@ mod tests {
     #[test]
     fn no_more_are_tried_than_the_limit() {
         let many: Vec<_> = (0..100).map(|n| secret(&format!("s{n}"), CFG, &entries(&["x.io"]))).collect();
-        assert_eq!(users(&many, "x.io/a").0.len(), CANDIDATES_MAX);
+        let (found, problems) = users(&many, "x.io/a");
+        assert_eq!((found.len(), problems), (CANDIDATES_MAX, 1), "and that is told once");
     }
 }
