@@ -60,6 +60,11 @@ impl<'a> Cluster<'a> {
         Ok(cluster)
     }
 
+    /// Of the next server.
+    pub(crate) fn set_args(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+    }
+
     /// Starts the server, also again after [`Self::kill`] or [`Self::stop`].
     pub(crate) fn serve(&mut self) -> Result<()> {
         let mut command = Command::new(self.bed.program());

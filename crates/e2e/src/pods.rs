@@ -181,6 +181,16 @@ impl<'b> Pods<'b> {
         self.server.serve()
     }
 
+    /// With other arguments.
+    pub(crate) fn serve_again_with(&mut self, args: &[&str]) -> Result<()> {
+        self.server.set_args(args);
+        self.serve_again()
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Result<Value> {
+        self.api.get(target)?.expect(200)?.json()
+    }
+
     /// Ends the server and all pods.
     pub(crate) fn finish(self) -> Result<()> {
         self.server.finish()

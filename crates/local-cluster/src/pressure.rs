@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kubelet::{Kubelet, Node, PodView};
+use kubelet::{Kubelet, Node, PodView, Subscription};
 use linux_sys::clock;
 use podspec::{BootTime, Pod, PodUid};
 use ports::PodContext;
@@ -19,7 +19,7 @@ use scheduler::pod_from_json;
 use scheduler::pressure::{Levels, Pressure, Pressures, Signal, Thresholds, message, refusal, victim};
 use store::{ObjectKey, Resource, Store};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::images::{ImageThresholds, NodeImages};
 use crate::usage::pods::running_of;
@@ -127,14 +127,34 @@ impl<N: Node> Watcher<N> {
         loop {
             // Whatever happens from now on is seen.
             let changes = self.store.watch(resource, None, self.store.revision());
+            let mut statuses = self.statuses();
             if !self.active().is_empty() || !self.held.borrow().is_empty() {
                 return;
             }
             // An error says that much has happened.
             if let Ok(mut changes) = changes {
-                let _ = changes.next().await;
+                tokio::select! {
+                    _ = changes.next() => {}
+                    Some(_) = statuses.join_next() => {}
+                }
             }
         }
+    }
+
+    /// Ends when another status of a pod is known than now. Pods that an engine takes over are not written again when
+    /// they are as they were.
+    fn statuses(&self) -> JoinSet<()> {
+        let mut statuses = JoinSet::new();
+        for pod in self.kubelet.pods_here() {
+            if let Ok(Subscription { mut view, .. }) = self.kubelet.subscribe(&pod.pod.uid) {
+                view.mark_unchanged();
+                statuses.spawn(async move {
+                    // An error says that the pod is gone.
+                    let _ = view.changed().await;
+                });
+            }
+        }
+        statuses
     }
 
     /// Looks once; the pod that was evicted, if one was.

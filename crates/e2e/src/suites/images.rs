@@ -259,11 +259,11 @@ fn names_and_pull_policies(bed: &Bed) -> Result<()> {
     }
     let always = pod_from("example.com/test:1", "always", "say x", &json!({"imagePullPolicy": "Always"}));
     let mut engine = bed.start_pod(&always)?;
-    engine.wait_output("set imagePullPolicy: IfNotPresent", SOON)?;
+    engine.wait_output("cannot get the manifest example.com/test:1", SOON)?;
     bed.interrupt(engine)?;
     let absent = pod_from("example.com/none:1", "absent", "say x", &json!({}));
     let mut engine = bed.start_pod(&absent)?;
-    engine.wait_output("monopod image load", SOON)?;
+    engine.wait_output("cannot get the manifest example.com/none:1", SOON)?;
     bed.interrupt(engine)?;
     Ok(())
 }

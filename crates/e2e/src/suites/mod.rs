@@ -27,6 +27,7 @@ mod examples;
 mod hooks;
 mod host_ports;
 mod image_errors;
+mod image_removal;
 mod image_volumes;
 mod images;
 mod impossible;
@@ -112,6 +113,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "image_volumes", tests: image_volumes::TESTS },
     Suite { name: "images", tests: images::TESTS },
     Suite { name: "image_errors", tests: image_errors::TESTS },
+    Suite { name: "image_removal", tests: image_removal::TESTS },
     Suite { name: "registries", tests: registries::TESTS },
     Suite { name: "registries_private", tests: registries_private::TESTS },
     Suite { name: "registries_signed", tests: registries_signed::TESTS },
