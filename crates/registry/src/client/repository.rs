@@ -176,9 +176,6 @@ impl Repository {
                 }
                 Outcome::Failed(problem, was_told) => (problem, was_told),
             };
-            if problem.kind() == Kind::Corrupt {
-                self.distrust(one.endpoint);
-            }
             let was_asked = was_told || self.learned().challenges.contains_key(&one.endpoint);
             if !order::goes_on(&problem, was_asked, &self.inner.candidates) {
                 given_up.push(one.endpoint);

@@ -189,6 +189,55 @@ async fn what_goes_wrong_at_the_token_service_says_so() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_not_sent_on() {
+    let other = Double::start();
+    let bearer =
+        Bearer { identity_tokens: vec!["hunter2".to_owned()], anonymous: false, ..Bearer::default() };
+    let double = with_image(Auth::Bearer(bearer));
+    double.misbehave("/token", Fault::Redirect(format!("{}/token", other.url())));
+    let identity = Credential::IdentityToken { username: "ann".to_owned(), token: "hunter2".to_owned() };
+    let error = as_of(&double, vec![node(identity)]).manifest(&tag("v1")).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("redirects a request with a credential in it") && !text.contains("hunter"),
+        "{text}"
+    );
+    assert!(other.seen().iter().all(|seen| seen.method == "GET"), "what everybody asks may be redirected");
+}
+
+/// The registry is configured without verification; its token service, another host, is not.
+#[tokio::test]
+async fn what_is_configured_for_a_registry_is_not_for_its_token_service() {
+    let (double, tokens) = (Double::start_tls(), Double::start_tls());
+    double.push("app", Some("v1"), &Image::new(Vec::new()));
+    let port = double.address().port();
+    let realm = Some(format!("{}/token", tokens.url()));
+    double.require(Auth::Bearer(Bearer { realm, ..Bearer::of("ann", "hunter2") }));
+    tokens.require(Auth::Bearer(Bearer::of("ann", "hunter2")));
+    let dir = HostsDir::new();
+    let server = format!("server = \"https://localhost:{port}\"\n");
+    dir.hosts("r.test", &format!("{server}skip_verify = true\n[header]\nx-own = \"hunter4\"\n"));
+    let repository = of(&dir.client(brisk(), &[]), "r.test", vec![node(basic("ann", "hunter2"))]);
+    let error = repository.manifest(&tag("v1")).await.unwrap_err();
+    assert_eq!((error.kind(), tokens.seen().len()), (Kind::Refused, 0), "{error}");
+    // With its authority it is spoken to, and hears only what is for it.
+    dir.write("ca.pem", &tokens.tls().unwrap().ca);
+    let client = dir.client(brisk(), &[("SSL_CERT_FILE", dir.path("ca.pem").to_str().unwrap())]);
+    let repository = of(&client, "r.test", vec![node(basic("ann", "hunter2"))]);
+    assert_eq!(
+        repository.manifest(&tag("v1")).await.unwrap_err().kind(),
+        Kind::Denied,
+        "tokens of somebody else"
+    );
+    let seen = tokens.seen().remove(0);
+    assert!(
+        seen.path == "/token" && seen.header("authorization").is_some() && seen.header("x-own").is_none(),
+        "{seen:?}"
+    );
+    assert!(double.seen().iter().all(|seen| seen.header("x-own") == Some("hunter4")));
+}
+
+#[tokio::test]
 async fn credentials_go_to_nobody_else() {
     let other = Double::start();
     let double = Double::start();
@@ -218,7 +267,8 @@ async fn credentials_go_to_nobody_else() {
     assert!(text.contains("where the registry redirects to") && !text.contains("hunter"), "{text}");
     // Nor is it told who asks when it wants to know.
     other.behave();
-    let challenge = ("www-authenticate".to_owned(), "Basic realm=x".to_owned());
+    let challenge = format!("Bearer realm=\"{}/token\"", other.url());
+    let challenge = ("www-authenticate".to_owned(), challenge);
     other.misbehave("/storage", Fault::Answer { status: 401, headers: vec![challenge], body: "".into() });
     assert_eq!(read(&repository, &blob.digest, blob.bytes).await.unwrap_err().kind(), Kind::Denied);
     assert!(other.seen().iter().all(|seen| seen.header("authorization").is_none()));

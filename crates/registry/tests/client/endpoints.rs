@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use registry::{Candidate, Kind, Repository, Target};
 use registry_double::{Auth, Bearer, Double, Fault, Image, Pushed};
 
-use crate::{HostsDir, basic, brisk, content, digest, node, of, read, tag};
+use crate::{HostsDir, basic, brisk, content, digest, node, of, read, secret, tag};
 
 /// A registry and a mirror of it, with an image.
 struct Pair {
@@ -106,6 +106,24 @@ async fn a_blob_goes_on_at_another_endpoint() {
     let found = read(&repository, &layer.digest, layer.bytes).await.unwrap();
     assert_eq!(registry_double::digest(&found), layer.digest);
     assert_eq!(pair.origin.seen()[0].header("range"), Some("bytes=100-"));
+}
+
+/// Who may use the image is decided by what was needed for any part of it.
+#[tokio::test]
+async fn what_needed_a_secret_is_not_forgotten() {
+    let pair = Pair::new("\"pull\", \"resolve\"");
+    let own = secret("own", basic("ann", "hunter2"));
+    let repository = pair.repository(vec![own.clone()]);
+    pair.mirror.misbehave("/blobs/", Fault::Status(404));
+    pair.origin.require(Auth::Bearer(Bearer::of("ann", "hunter2")));
+    repository.manifest(&tag("v1")).await.unwrap();
+    assert_eq!(repository.answered(), Some(Candidate::anonymous()));
+    let layer = &pair.pushed.layers[0];
+    read(&repository, &layer.digest, layer.bytes).await.unwrap();
+    assert_eq!(repository.answered(), Some(own.clone()));
+    pair.origin.misbehave("/manifests/", Fault::Status(404));
+    repository.manifest(&tag("v1")).await.unwrap();
+    assert_eq!((pair.mirror.requests("/manifests/"), repository.answered()), (2, Some(own)));
 }
 
 #[tokio::test]

@@ -80,6 +80,39 @@ async fn a_client_shows_its_certificate_to_its_registry() {
 }
 
 #[tokio::test]
+async fn a_client_shows_its_certificate_to_nobody_else() {
+    let double = with_image(Double::start_mutual_tls());
+    let tls = double.tls().unwrap();
+    let (dir, port) = (HostsDir::new(), double.address().port());
+    dir.write("ca.pem", &tls.ca)
+        .write("client.pem", &tls.client_certificate)
+        .write("client.key", &tls.client_key);
+    let path = |name: &str| dir.path(name).to_str().unwrap().to_owned();
+    dir.hosts(
+        "r.test",
+        &format!(
+            "server = \"https://localhost:{port}\"\nca = {:?}\nclient = [[{:?}, {:?}]]\n",
+            path("ca.pem"),
+            path("client.pem"),
+            path("client.key")
+        ),
+    );
+    let content = content(1000);
+    let blob = double.push_blob("app", "", content.clone());
+    double.put_file("/storage", content.clone());
+    for (host, expected) in [("localhost", Ok(())), ("127.0.0.1", Err("client certificate"))] {
+        double.behave();
+        double.misbehave("/blobs/", Fault::Redirect(format!("https://{host}:{port}/storage")));
+        let repository = of(&dir.client(brisk(), &[]), "r.test", Vec::new());
+        match (read(&repository, &blob.digest, blob.bytes).await, expected) {
+            (Ok(found), Ok(())) => assert!(found == content),
+            (Err(error), Err(says)) => assert!(error.to_string().contains(says), "{error}"),
+            (found, expected) => panic!("{host}: {found:?}, not {expected:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn plain_http_is_spoken_on_the_loopback_or_where_it_is_configured() {
     let double = with_image(Double::start());
     let port = double.address().port();
