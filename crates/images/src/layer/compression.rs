@@ -6,6 +6,8 @@ use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::window::{self, Window};
+
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// With any value of the low four bits of the first byte.
@@ -17,8 +19,8 @@ const MAGIC_BYTES: usize = 5;
 /// A frame of no bytes, without its only block.
 const ZSTD_EMPTY: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0];
 
-/// The bytes that `compressed` stands for. Gzip may have several members, zstd several frames. At most
-/// 100 MiB of memory are used for what zstd calls the window.
+/// The bytes that `compressed` stands for. Gzip may have several members, zstd several frames. What
+/// zstd calls the window takes memory of all that are decompressed at once: see [`window`].
 ///
 /// # Errors
 /// When nothing can be read, or what is read is compressed by a program that is not supported.
@@ -65,6 +67,8 @@ struct ZstdFrames<R> {
     decoder: FrameDecoder,
     /// Whether `decoder` has a frame whose end has not been checked.
     is_within: bool,
+    /// Of the frame.
+    window: Option<Window>,
 }
 
 impl<R: BufRead> ZstdFrames<R> {
@@ -72,7 +76,7 @@ impl<R: BufRead> ZstdFrames<R> {
         let mut decoder = FrameDecoder::new();
         // The decoder bounds the window of every frame but its first.
         decoder.init(ZSTD_EMPTY).map_err(io::Error::other)?;
-        Ok(Self { source, decoder, is_within: false })
+        Ok(Self { source, decoder, is_within: false, window: None })
     }
 
     /// Starts with the next frame that has content. Whether there is one.
@@ -81,7 +85,13 @@ impl<R: BufRead> ZstdFrames<R> {
             if self.source.fill_buf()?.is_empty() {
                 return Ok(false);
             }
-            match self.decoder.reset(&mut self.source) {
+            let (start, window_bytes) = window::read_start(&mut self.source)?;
+            // What the decoder has is not given back before it has less.
+            if self.window.as_ref().is_none_or(|window| window.bytes() < window_bytes) {
+                self.window = None;
+                self.window = Some(Window::take(window_bytes));
+            }
+            match self.decoder.reset(start.as_slice().chain(&mut self.source)) {
                 Ok(()) => {
                     self.is_within = true;
                     return Ok(true);

@@ -24,6 +24,7 @@ mod settle;
 mod sparse;
 mod tree;
 mod unpack;
+mod window;
 
 pub(crate) use compression::decompress;
 pub use error::{LayerError, Refusal};

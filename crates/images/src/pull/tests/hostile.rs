@@ -96,7 +96,7 @@ async fn registries_that_are_not_there_or_not_able() {
     bed.double.push("a", Some("1"), &image(&["x"]));
     for fault in [Fault::Status(503), Fault::Status(429), Fault::Close, Fault::Hang] {
         bed.double.misbehave("/manifests/", fault);
-        refused(&bed, "RegistryUnavailable", &[]).await;
+        refused(&bed, "ErrImagePull", &[]).await;
         bed.double.behave();
     }
     for (fault, part) in [(Fault::Status(404), "404"), (Fault::Status(403), "403")] {
@@ -109,8 +109,14 @@ async fn registries_that_are_not_there_or_not_able() {
     bed.double.misbehave("/manifests/", Fault::Status(503));
     let name = bed.name("a:1");
     let always = super::ensure(&bed.images, &name, podspec::PullPolicy::Always).await;
-    assert_eq!(always.expect_err("it has to be asked").reason, "RegistryUnavailable");
+    assert_eq!(always.expect_err("it has to be asked").reason, "ErrImagePull");
     bed.pull("a:1").await.expect("present");
+    // Nobody is there any more.
+    let Bed { double, images, directory: _directory } = bed;
+    drop(double);
+    let always = super::ensure(&images, &name, podspec::PullPolicy::Always).await;
+    assert_eq!(always.expect_err("it has to be asked").reason, "RegistryUnavailable");
+    super::ensure(&images, &name, podspec::PullPolicy::IfNotPresent).await.expect("present");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,10 @@
 
 mod access;
 mod cancelled;
+mod full;
 mod hostile;
 mod kinds;
+mod reclaimed;
 mod shared;
 
 use std::collections::BTreeMap;
