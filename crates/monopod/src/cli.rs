@@ -97,6 +97,7 @@ Examples:
   sudo monopod run ./manifests/                       every .yaml, .yml and .json file in it
   sudo monopod run pod.yaml -o json | jq .            one JSON object per line
   generate-pod | sudo monopod run -                   from standard input
+  sudo monopod run pod.yaml --registry-config ./certs.d  mirrors and authorities from ./certs.d/HOST/hosts.toml
 
 Ctrl-C stops every pod in order, within its grace period; a second one forces.
 Exit code: 0 when all pods succeeded or you stopped them, 1 when one failed,
@@ -143,6 +144,7 @@ Examples:
   sudo monopod serve                                  then, from another terminal:
   sudo kubectl --kubeconfig /var/lib/monopod/kubeconfig get pods
   sudo monopod --root /tmp/try serve --listen 127.0.0.1:0
+  sudo monopod serve --image-gc-high-threshold 100    images are never removed, however full the disk is
 
 Prints one line when it is ready. SIGTERM or Ctrl-C ends the server and leaves its pods running;
 the next one takes them over. `monopod reset` removes them.";
