@@ -176,6 +176,14 @@ impl<'b> Pods<'b> {
         waited.with_context(|| self.event_lines(pod))
     }
 
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.server.kill().map(drop)
+    }
+
+    pub(crate) fn serve(&mut self) -> Result<()> {
+        self.server.serve()
+    }
+
     pub(crate) fn serve_again(&mut self) -> Result<()> {
         self.server.kill()?;
         self.server.serve()

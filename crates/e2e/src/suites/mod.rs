@@ -52,6 +52,7 @@ mod readiness_gates;
 mod refused;
 mod registries;
 mod registries_hostile;
+mod registries_killed;
 mod registries_private;
 mod registries_signed;
 mod rejections;
@@ -118,6 +119,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "registries_private", tests: registries_private::TESTS },
     Suite { name: "registries_signed", tests: registries_signed::TESTS },
     Suite { name: "registries_hostile", tests: registries_hostile::TESTS },
+    Suite { name: "registries_full_disk", tests: registries_killed::TESTS },
     Suite { name: "refused", tests: refused::TESTS },
     Suite { name: "rejections", tests: rejections::TESTS },
     Suite { name: "placement", tests: placement::TESTS },
@@ -153,6 +155,7 @@ pub(crate) const ALL: &[Suite] = &[
 /// What takes minutes, or asks registries for programs: not for every day.
 pub(crate) const SLOW: &[Suite] = &[
     Suite { name: "client_libraries", tests: client_libraries::TESTS },
+    Suite { name: "registries_killed", tests: registries_killed::SLOW },
     Suite { name: "many_attacks", tests: attacks_volumes::SLOW },
 ];
 

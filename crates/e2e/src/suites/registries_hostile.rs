@@ -30,7 +30,7 @@ pub(crate) const TESTS: &[Test] = tests![
 const MIB: usize = 1 << 20;
 
 /// Bytes that no compression makes fewer.
-fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15 ^ (seed + 1);
     let mut noise = Vec::with_capacity(bytes + 8);
     while noise.len() < bytes {

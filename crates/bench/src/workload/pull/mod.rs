@@ -7,6 +7,7 @@ mod peers;
 mod server;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use linux_sys::remove_tree::remove_tree;
@@ -145,9 +146,11 @@ impl Pulling<'_> {
 
     fn podman(&self) -> Result<Took> {
         let dir = self.bed.dir().join("podman-pull");
-        let ran = self.measured(&mut peers::podman_run(self.bed, &dir, &self.image(0)), 1)?;
-        peers::podman_remove(self.bed, &dir)?;
-        remove(&dir)?;
+        // Its signals are the container's, and the first process of a namespace has to ask for each.
+        let ran = self.measured(&mut peers::podman_run(self.bed, &dir, &self.image(0)), 1, Signal::TERM);
+        let removed = peers::podman_remove(self.bed, &dir).and_then(|()| remove(&dir));
+        let ran = ran?;
+        removed?;
         Ok(vec![
             ("podman.run", ran.seconds),
             ("podman.cpu", ran.cpu_s),
@@ -159,7 +162,7 @@ impl Pulling<'_> {
     fn skopeo(&self) -> Result<Took> {
         let dir = self.bed.dir().join("skopeo");
         std::fs::create_dir_all(&dir)?;
-        let copied = self.measured(&mut peers::skopeo_copy(&self.image(0), &dir), 0)?;
+        let copied = self.measured(&mut peers::skopeo_copy(&self.image(0), &dir), 0, Signal::INT)?;
         remove(&dir)?;
         Ok(vec![
             ("skopeo.dir", copied.seconds),
@@ -176,11 +179,11 @@ impl Pulling<'_> {
 
     fn run(&self, root: &Path, pods: &[Value]) -> Result<Ran> {
         let file = self.bed.file("pulls.yaml", pods)?;
-        self.measured(&mut self.bed.run(root, &file), pods.len())
+        self.measured(&mut self.bed.run(root, &file), pods.len(), Signal::INT)
     }
 
-    /// Until so many containers have begun, or with none, until the end.
-    fn measured(&self, command: &mut std::process::Command, containers: usize) -> Result<Ran> {
+    /// Until so many containers have begun, or with none, until the end. `end` ends it.
+    fn measured(&self, command: &mut Command, containers: usize, end: Signal) -> Result<Ran> {
         self.server.sent();
         // What was written before is not this one's to wait for.
         rustix::fs::sync();
@@ -192,7 +195,7 @@ impl Pulling<'_> {
             count => {
                 let stamps = engine.wait_stamps(count)?;
                 let last = stamps.values().copied().max().context("no container said when it began")?;
-                engine.signal(Signal::INT)?;
+                engine.signal(end)?;
                 Some(last)
             }
         };
