@@ -110,7 +110,12 @@ impl StoredImages {
         for listed in self.store.list(&[])? {
             let Some(bytes) = listed.size_bytes else { continue };
             let image = images.entry(listed.id).or_insert(ImageOnNode { names: Vec::new(), bytes });
+            image.names.extend(listed.repo_digest.filter(|digest| *digest != listed.name));
             image.names.push(listed.name);
+        }
+        for image in images.values_mut() {
+            image.names.sort_by_key(|name| (!name.contains('@'), name.clone()));
+            image.names.dedup();
         }
         Ok(images.into_values().collect())
     }

@@ -27,7 +27,8 @@ pub(super) struct Pull<'p> {
 
 impl Pull<'_> {
     pub(super) async fn run(&self, open: Open) -> Result<Done, PullError> {
-        let directory = self.pulls.store.directory().join("pulling");
+        let store = self.pulls.store.clone();
+        let directory = blocking(move || store.make_for_pulls()).await??;
         let _lock = ReferenceLock::take(directory, &self.wanted.reference)
             .await
             .map_err(|source| PullError::Lock { source })?;

@@ -46,9 +46,6 @@ impl ReferenceLock {
         path: &Path,
         lock: impl FnOnce(&File) -> Result<(), fs::TryLockError>,
     ) -> io::Result<Option<Self>> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
         let file = File::create(path)?;
         match lock(&file) {
             Ok(()) => {}

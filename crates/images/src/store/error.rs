@@ -45,7 +45,7 @@ pub enum StoreError {
     IndexFull,
     #[error("images are being added or saved at the moment: try again when that is done")]
     Busy,
-    #[error("the store has lost {what} of image {image}: load it again")]
+    #[error("the store has lost {what} of image {image}: load it again, or pull it")]
     Lost { what: String, image: Digest },
     #[error("the configuration of image {image}")]
     Config { image: Digest, source: ConfigError },

@@ -37,8 +37,16 @@ struct Needs {
 }
 
 impl Store {
-    pub(crate) fn begin_pull(&self) -> Result<Pulling, StoreError> {
+    /// Where those who pull lock references, `pulling`. Told early, before anything is asked, whether there can be a
+    /// store.
+    pub(crate) fn make_for_pulls(&self) -> Result<PathBuf, StoreError> {
         self.make()?;
+        let directory = self.directory.join("pulling");
+        files::make_directory(&directory)?;
+        Ok(directory)
+    }
+
+    pub(crate) fn begin_pull(&self) -> Result<Pulling, StoreError> {
         let staging = Staging::new(&self.staging_dir())?;
         Ok(Pulling { store: self.clone(), staging, begun: AtomicUsize::new(0) })
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::collect::{LivingPods, PodImages};
 use super::error::StoreError;
 use super::index::Entry;
-use super::{Store, chain_ids, files};
+use super::{Store, chain_ids, files, staging};
 use registry::Digest;
 
 /// The time of use is written down as often.
@@ -61,6 +61,8 @@ impl Store {
         }
         let Some(_lock) = self.try_lock()? else { return Err(StoreError::Busy) };
         let living = pods().map_err(|source| StoreError::Pods { source })?;
+        // What a pull that died was to need, nothing needs.
+        staging::sweep(&self.staging_dir())?;
         let sizes = self.layer_sizes()?;
         let (unused, mut needed) = self.survey(&living)?;
         needed.extend(self.needed_by_pulls()?);

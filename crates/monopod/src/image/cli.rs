@@ -55,8 +55,8 @@ Examples:
   sudo monopod image pull --platform linux/arm64 busybox    for another machine: see image save
 
 The registry is asked also when the image is there; only what is new is fetched. Credentials are those
-of docker login and podman login, also of the user who called sudo. What an interrupted pull had whole
-is not fetched again.";
+of docker login and podman login, also of the user who called sudo. Layers that an interrupted pull has
+brought to the store are not fetched again.";
 
 #[derive(Debug, Args)]
 pub(super) struct Pull {

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
-use images::{Images, PodImages, SharedPods};
+use images::{Images, SharedPods};
 use kubelet::Paths;
 
 use super::bars::Bars;
 use super::cli::Pull;
+use super::living_pods;
 use crate::images::Asker;
 use crate::outcome::{self, FAILURE};
 use crate::signals::Signals;
@@ -18,10 +19,7 @@ const INTERRUPTED: u8 = 130;
 pub(super) fn pull(options: &Pull, paths: &Paths) -> Result<ExitCode> {
     let registries = options.registries.registries(Asker::Command)?;
     let for_pods = paths.clone();
-    let pods = SharedPods::new(move || {
-        let uses = runtime::image_uses(&for_pods)?.into_iter();
-        Ok(uses.map(|used| PodImages { pod: used.pod, names: used.names, ids: used.ids }).collect())
-    });
+    let pods = SharedPods::new(move || living_pods(&for_pods));
     let images = Images::new(&paths.data_dir.join("images"), false).with_registries(registries, pods);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("cannot start the event loop")?.block_on(pull_all(&images, options))
@@ -39,7 +37,7 @@ async fn pull_all(images: &Images, options: &Pull) -> Result<ExitCode> {
                 bars.finish();
                 // Dropped, it is given up; nothing of it is to be left.
                 images.idle().await;
-                outcome::say(format_args!("interrupted: what was whole of {name} is not fetched again"));
+                outcome::say(format_args!("interrupted: {name} was not pulled"));
                 return Ok(ExitCode::from(INTERRUPTED));
             }
         };

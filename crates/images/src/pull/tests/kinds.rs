@@ -79,6 +79,12 @@ async fn an_image_by_digest_has_no_tag() {
     assert_eq!(names, [repo_digest]);
     assert_eq!(bed.double.requests("/manifests/1"), 0);
     assert!(bed.pull(&name).await.expect("present").1.is_none());
+    // By a tag, too, it is the same image.
+    bed.pull("a:1").await.expect("pulled");
+    let on_node = bed.images.list().await.expect("a list");
+    let repo_digest = format!("{}@{}", bed.name("a"), pushed.manifest.digest);
+    assert_eq!(on_node.len(), 1);
+    assert_eq!(on_node[0].names, [repo_digest, bed.name("a:1")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
