@@ -116,6 +116,16 @@ impl Transport {
         self.follow(endpoint, &question).await
     }
 
+    /// The endpoint's URL, with `http` where that turned out to be spoken.
+    pub(crate) fn spoken(&self, endpoint: &Endpoint) -> String {
+        let url = Url::parse(&endpoint.url).ok();
+        let is_plain = url.is_some_and(|url| self.is_plain(&url.origin().ascii_serialization()));
+        match endpoint.url.strip_prefix("https:").filter(|_| is_plain) {
+            Some(rest) => format!("http:{rest}"),
+            None => endpoint.url.clone(),
+        }
+    }
+
     fn is_plain(&self, origin: &str) -> bool {
         self.plain.lock().unwrap_or_else(PoisonError::into_inner).contains(origin)
     }
@@ -231,6 +241,10 @@ impl Transport {
 
     fn problem(&self, error: &reqwest::Error, url: &Url) -> Problem {
         if let Some(tls) = find::<rustls::Error>(error) {
+            if self.roots.missing().is_some() {
+                // There may be some the next time.
+                self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
             return tls::problem(tls, &self.roots);
         }
         if let Some(nowhere) = find::<NoSuchHost>(error) {

@@ -172,7 +172,12 @@ async fn authorized(
         if let Some(token) = &question.authorization {
             shared.tokens.forget(token);
         }
-        *challenge = Some(challenge::choose(&asked, response.headers())?);
+        match challenge::choose(&asked, response.headers()) {
+            Ok(chosen) => *challenge = Some(chosen),
+            // It was said before, and the token has ended.
+            Err(_) if challenge.is_some() && !response.headers().contains_key(header::WWW_AUTHENTICATE) => {}
+            Err(problem) => return Err(problem),
+        }
         if question.authorization.is_none() && !answers(challenge.as_ref(), place.credential) {
             return Ok(response);
         }

@@ -189,7 +189,12 @@ impl Repository {
             if !is_news {
                 continue;
             }
-            error.failures.push(Failure { endpoint: one.endpoint, url: endpoint.url.clone(), whom, problem });
+            error.failures.push(Failure {
+                endpoint: one.endpoint,
+                url: self.inner.shared.transport.spoken(endpoint),
+                whom,
+                problem,
+            });
         }
         if error.failures.is_empty() {
             error.failures.push(Failure::of(String::new(), Problem::NoEndpoint));

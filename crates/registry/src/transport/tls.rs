@@ -1,12 +1,11 @@
 //! Whom TLS trusts, and who it says we are.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::sync::OnceCell;
 
 use super::trust::Trust;
 use crate::client::Environment;
@@ -16,42 +15,50 @@ use crate::hosts::{Identity, Tls};
 const FILE: &str = "SSL_CERT_FILE";
 const DIR: &str = "SSL_CERT_DIR";
 
-/// The machine's certificate authorities, read once when they are needed first.
+/// The machine's certificate authorities, read when they are needed first; anew while there are none.
 pub(super) struct Roots {
     /// From the environment, instead of where systems have them.
     file: Option<PathBuf>,
     dir: Option<PathBuf>,
-    certificates: OnceCell<Vec<CertificateDer<'static>>>,
-    none: OnceLock<String>,
+    found: Mutex<Option<Found>>,
+}
+
+struct Found {
+    certificates: Arc<Vec<CertificateDer<'static>>>,
+    /// What went wrong.
+    why: String,
 }
 
 impl Roots {
     pub(super) fn new(environment: &Environment<'_>) -> Self {
         let path = |name| environment(name).filter(|path| !path.is_empty()).map(PathBuf::from);
-        Self { file: path(FILE), dir: path(DIR), certificates: OnceCell::new(), none: OnceLock::new() }
+        Self { file: path(FILE), dir: path(DIR), found: Mutex::default() }
     }
 
-    async fn certificates(&self) -> &[CertificateDer<'static>] {
-        let read = || async {
-            let (file, dir) = (self.file.clone(), self.dir.clone());
-            let found = tokio::task::spawn_blocking(move || match (&file, &dir) {
-                (None, None) => rustls_native_certs::load_native_certs(),
-                (file, dir) => rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref()),
-            });
-            let found = found.await.unwrap_or_default();
-            if found.certs.is_empty() {
-                let why: Vec<String> = found.errors.iter().take(2).map(ToString::to_string).collect();
-                // Set once: this is the only place, and it runs once.
-                let _ = self.none.set(why.join("; "));
-            }
-            found.certs
-        };
-        self.certificates.get_or_init(read).await
+    fn found(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What to say when the machine has no authorities at all.
-    fn missing(&self) -> Option<String> {
-        let why = self.none.get()?;
+    async fn certificates(&self) -> Arc<Vec<CertificateDer<'static>>> {
+        if let Some(found) = self.found().as_ref().filter(|found| !found.certificates.is_empty()) {
+            return Arc::clone(&found.certificates);
+        }
+        let (file, dir) = (self.file.clone(), self.dir.clone());
+        let read = tokio::task::spawn_blocking(move || match (&file, &dir) {
+            (None, None) => rustls_native_certs::load_native_certs(),
+            (file, dir) => rustls_native_certs::load_certs_from_paths(file.as_deref(), dir.as_deref()),
+        });
+        let read = read.await.unwrap_or_default();
+        let certificates = Arc::new(read.certs);
+        let why: Vec<String> = read.errors.iter().take(2).map(ToString::to_string).collect();
+        *self.found() = Some(Found { certificates: Arc::clone(&certificates), why: why.join("; ") });
+        certificates
+    }
+
+    /// What to say when the machine had no authorities at all.
+    pub(super) fn missing(&self) -> Option<String> {
+        let found = self.found();
+        let Found { why, .. } = found.as_ref().filter(|found| found.certificates.is_empty())?;
         let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
         Some(format!(
             "this machine has no certificate authorities{why}: install ca-certificates, set {FILE}, or give the \
@@ -68,7 +75,7 @@ pub(super) async fn config(tls: &Tls, roots: &Roots) -> Result<ClientConfig, Str
     let trust = if tls.skip_verify {
         Trust::anyone(provider)
     } else {
-        Trust::new(provider, roots.certificates().await, &tls.ca)?
+        Trust::new(provider, &roots.certificates().await, &tls.ca)?
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(trust));
     let mut config = match &tls.identity {

@@ -16,8 +16,8 @@ use x509_parser::prelude::{ASN1Time, FromDer as _, X509Certificate};
 pub(super) struct Trust {
     provider: Arc<CryptoProvider>,
     anyone: bool,
-    /// DER.
-    themselves: Vec<CertificateDer<'static>>,
+    system: Arc<Vec<CertificateDer<'static>>>,
+    own: Vec<CertificateDer<'static>>,
     /// None without authorities.
     chains: Option<Arc<WebPkiServerVerifier>>,
 }
@@ -25,20 +25,20 @@ pub(super) struct Trust {
 impl Trust {
     /// Every certificate is taken: `skip_verify`.
     pub(super) fn anyone(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, anyone: true, themselves: Vec::new(), chains: None }
+        Self { provider, anyone: true, system: Arc::default(), own: Vec::new(), chains: None }
     }
 
     /// `own` (DER) was configured for this host.
     pub(super) fn new(
         provider: Arc<CryptoProvider>,
-        system: &[CertificateDer<'static>],
+        system: &Arc<Vec<CertificateDer<'static>>>,
         own: &[Vec<u8>],
     ) -> Result<Self, String> {
         let mut store = RootCertStore::empty();
         // One of the system's that cannot be read is one that is not trusted.
         store.add_parsable_certificates(system.iter().cloned());
-        let own = || own.iter().map(|ca| CertificateDer::from(ca.clone()));
-        for ca in own() {
+        let own: Vec<_> = own.iter().map(|ca| CertificateDer::from(ca.clone())).collect();
+        for ca in own.iter().cloned() {
             let wrong = |error| format!("a certificate authority that is configured cannot be used: {error}");
             store.add(ca).map_err(wrong)?;
         }
@@ -49,12 +49,7 @@ impl Trust {
                 WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider)).build();
             Some(chains.map_err(|error| format!("TLS cannot be set up: {error}"))?)
         };
-        Ok(Self {
-            provider,
-            anyone: false,
-            themselves: system.iter().cloned().chain(own()).collect(),
-            chains,
-        })
+        Ok(Self { provider, anyone: false, system: Arc::clone(system), own, chains })
     }
 }
 
@@ -86,7 +81,7 @@ impl ServerCertVerifier for Trust {
         if self.anyone {
             return Ok(ServerCertVerified::assertion());
         }
-        if self.themselves.iter().any(|own| own == certificate) {
+        if self.own.iter().chain(self.system.iter()).any(|own| own == certificate) {
             return check_itself(certificate, name, now).map(|()| ServerCertVerified::assertion());
         }
         let Some(chains) = &self.chains else { return Err(CertificateError::UnknownIssuer.into()) };
@@ -148,9 +143,9 @@ mod tests {
         let day = |years: u64| {
             UnixTime::since_unix_epoch(Duration::from_secs((years - 1970) * 31_557_600 + 86_400))
         };
-        let mine = Trust::new(provider(), &[], &[certificate.der().to_vec()]).unwrap();
-        let system = Trust::new(provider(), &[certificate.der().clone()], &[]).unwrap();
-        let nobody = Trust::new(provider(), &[], &[]).unwrap();
+        let mine = Trust::new(provider(), &Arc::default(), &[certificate.der().to_vec()]).unwrap();
+        let system = Trust::new(provider(), &Arc::new(vec![certificate.der().clone()]), &[]).unwrap();
+        let nobody = Trust::new(provider(), &Arc::default(), &[]).unwrap();
         let anyone = Trust::anyone(provider());
         for (trust, certificate, name, year, expected) in [
             (&mine, &certificate, "r.test", 2025, "ok"),

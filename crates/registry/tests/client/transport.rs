@@ -52,6 +52,18 @@ async fn authorities_are_those_of_the_host_or_of_the_environment() {
 }
 
 #[tokio::test]
+async fn authorities_that_are_installed_later_count() {
+    let double = with_image(Double::start_tls());
+    let dir = HostsDir::new();
+    let file = dir.path("ca.pem");
+    let client = dir.client(brisk(), &[("SSL_CERT_FILE", file.to_str().unwrap())]);
+    let error = of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap_err();
+    assert!(error.to_string().contains("no certificate authorities"), "{error}");
+    dir.write("ca.pem", &double.tls().unwrap().ca);
+    of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_registry_that_signed_itself_is_taken_where_it_is_configured() {
     let double = with_image(Double::start_self_signed());
     let dir = HostsDir::new();
@@ -120,6 +132,8 @@ async fn plain_http_is_spoken_on_the_loopback_or_where_it_is_configured() {
     let client = dir.client(brisk(), &[]);
     of(&client, &format!("localhost:{port}"), Vec::new()).manifest(&tag("v1")).await.unwrap();
     of(&client, &double.host(), Vec::new()).manifest(&tag("v1")).await.unwrap();
+    let error = of(&client, &double.host(), Vec::new()).manifest(&tag("v2")).await.unwrap_err();
+    assert!(error.to_string().contains(&format!(": {}/v2: ", double.url())), "{error}");
     dir.hosts("r.test", &format!("server = \"https://{}\"\n", double.host()));
     let error = of(&client, "r.test", Vec::new()).manifest(&tag("v1")).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Refused, "{error}");
