@@ -69,6 +69,8 @@ pub struct Registries {
     pub credentials: NodeCredentials,
     /// Which images may be pulled at all.
     pub policy: Policy,
+    /// Images that are pulled at the same time, at most; others wait for their turn.
+    pub pulls_at_once: usize,
 }
 
 impl Images {

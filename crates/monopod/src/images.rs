@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ const CONFIG_DIRS: [&str; 4] =
 impl RegistryOptions {
     /// # Errors
     /// When the environment or a file cannot be used.
-    pub(crate) fn registries(&self, asker: Asker) -> Result<Registries> {
+    pub(crate) fn registries(&self, asker: Asker, pulls_at_once: usize) -> Result<Registries> {
         let mut variables = environment();
         let hosts = Hosts::new(self.registry_config.clone());
         let client = Client::new(hosts, &|name| variables.get(name).cloned());
@@ -51,7 +52,8 @@ impl RegistryOptions {
             Some(path) => Policy::read(path),
             None => Policy::read_if_there(DEFAULT_POLICY_PATH.as_ref()),
         };
-        Ok(Registries { client, credentials, policy: policy.context("cannot use the signature policy")? })
+        let policy = policy.context("cannot use the signature policy")?;
+        Ok(Registries { client, credentials, policy, pulls_at_once })
     }
 }
 
@@ -77,7 +79,10 @@ fn environment() -> BTreeMap<String, String> {
 #[command(next_help_heading = "Images")]
 pub(crate) struct ImageOptions {
     #[command(flatten)]
-    pub(crate) registries: RegistryOptions,
+    registries: RegistryOptions,
+    /// How many images are pulled at the same time, as the kubelet's maxParallelImagePulls
+    #[arg(long, value_name = "NUMBER", default_value = "5")]
+    max_parallel_image_pulls: NonZeroUsize,
     /// How full the disk is, in percent, when images that no pod uses are removed, as the kubelet's flag; 100 for never
     #[arg(long, value_name = "PERCENT", default_value_t = 85, value_parser = clap::value_parser!(u8).range(0..=100))]
     image_gc_high_threshold: u8,
@@ -90,6 +95,12 @@ pub(crate) struct ImageOptions {
 }
 
 impl ImageOptions {
+    /// # Errors
+    /// As [`RegistryOptions::registries`].
+    pub(crate) fn registries(&self, asker: Asker) -> Result<Registries> {
+        self.registries.registries(asker, self.max_parallel_image_pulls.get())
+    }
+
     /// # Errors
     /// When the thresholds contradict each other.
     pub(crate) fn thresholds(&self) -> Result<ImageThresholds> {

@@ -125,7 +125,7 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     for warning in &manifests.warnings {
         outcome::say(format_args!("warning: {warning}"));
     }
-    let registries = options.images.registries.registries(Asker::Command)?;
+    let registries = options.images.registries(Asker::Command)?;
     preflight::check_machine()?;
     let paths = paths(cli)?;
     preflight::check_place(&paths)?;
@@ -137,7 +137,7 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
 
 fn serve_api(cli: &Cli, options: &cli::Serve) -> Result<ExitCode> {
     keep_inherited_descriptors();
-    let registries = options.images.registries.registries(Asker::Server)?;
+    let registries = options.images.registries(Asker::Server)?;
     preflight::check_machine()?;
     let paths = paths(cli)?;
     preflight::check_place(&paths)?;

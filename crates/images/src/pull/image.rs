@@ -32,6 +32,8 @@ impl Pull<'_> {
         let _lock = ReferenceLock::take(directory, &self.wanted.reference)
             .await
             .map_err(|source| PullError::Lock { source })?;
+        // Who waits for the lock takes nobody's turn.
+        let _turn = self.pulls.turns.acquire().await.map_err(|_| PullError::Cancelled)?;
         let begun = Instant::now();
         let waited = begun - self.begun;
         // Whoever had the lock may have pulled it.

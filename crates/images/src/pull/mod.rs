@@ -64,15 +64,18 @@ pub(crate) struct Pulls {
     credentials: NodeCredentials,
     policy: Policy,
     pods: SharedPods,
+    /// Of whole pulls; `places` are those of layers.
+    turns: Semaphore,
     places: Arc<Semaphore>,
     flights: Flights<Wanted, PullProgress, Outcome>,
 }
 
 impl Pulls {
     pub(crate) fn new(store: Store, registries: Registries, pods: SharedPods) -> Self {
-        let Registries { client, credentials, policy } = registries;
+        let Registries { client, credentials, policy, pulls_at_once } = registries;
+        let turns = Semaphore::new(pulls_at_once.clamp(1, Semaphore::MAX_PERMITS));
         let places = Arc::new(Semaphore::new(LAYERS_AT_ONCE));
-        Self { store, client, credentials, policy, pods, places, flights: Flights::new() }
+        Self { store, client, credentials, policy, pods, turns, places, flights: Flights::new() }
     }
 
     /// Pulls an image, or waits for whoever does; tells `show` how far it is, at most every `pause`. A pull that

@@ -17,7 +17,7 @@ use crate::signals::Signals;
 const INTERRUPTED: u8 = 130;
 
 pub(super) fn pull(options: &Pull, paths: &Paths) -> Result<ExitCode> {
-    let registries = options.registries.registries(Asker::Command)?;
+    let registries = options.registries.registries(Asker::Command, 1)?;
     let for_pods = paths.clone();
     let pods = SharedPods::new(move || living_pods(&for_pods));
     let images = Images::new(&paths.data_dir.join("images"), false).with_registries(registries, pods);

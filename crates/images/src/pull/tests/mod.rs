@@ -88,14 +88,18 @@ impl Bed {
 }
 
 fn engine(directory: &Path, policy: Policy) -> Arc<Images> {
+    engine_of(directory, policy, 5)
+}
+
+fn engine_of(directory: &Path, policy: Policy, pulls_at_once: usize) -> Arc<Images> {
     let limits = Limits { stall: Duration::from_secs(2), ..Limits::default() };
     let client = Client::with_limits(Hosts::new(vec![]), &|_| None, limits).expect("a client");
     let images = Images::new(&directory.join("images"), false);
     let credentials = NodeCredentials::new(BTreeMap::new(), "");
-    Arc::new(
-        images
-            .with_registries(Registries { client, credentials, policy }, SharedPods::new(|| Ok(Vec::new()))),
-    )
+    Arc::new(images.with_registries(
+        Registries { client, credentials, policy, pulls_at_once },
+        SharedPods::new(|| Ok(Vec::new())),
+    ))
 }
 
 async fn ensure(

@@ -1,10 +1,13 @@
 //! Several who want the same, and several engines.
 
+use std::time::Duration;
+
 use podspec::PullPolicy;
 use registry_double::Image;
 use tokio::task::JoinSet;
 
-use super::{Bed, SOON, ensure, image, layer, noise};
+use super::{Bed, SOON, engine_of, ensure, image, layer, noise};
+use crate::Policy;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_pods_that_want_one_image_cause_one_pull() {
@@ -36,6 +39,41 @@ async fn fifty_pods_that_want_one_image_cause_one_pull() {
     for layer in &pushed.layers {
         assert_eq!(bed.double.requests(&layer.digest), 1);
     }
+}
+
+/// The time until then is what a pod waited.
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_beyond_those_that_may_be_under_way_wait_for_their_turn() {
+    let Some(bed) = Bed::new() else { return };
+    let images = engine_of(bed.directory.path(), Policy::accept_anything(), 1);
+    for name in ["a", "b"] {
+        bed.double.push(name, Some("1"), &image(&[name]));
+    }
+    let gate = bed.double.hold("/manifests/");
+    let mut pulls = JoinSet::new();
+    for name in ["a:1", "b:1"] {
+        let (images, name) = (images.clone(), bed.name(name));
+        pulls.spawn(async move { ensure(&images, &name, PullPolicy::IfNotPresent).await });
+    }
+    // Each has the lock of its name.
+    let pulling = bed.images_dir().join("pulling");
+    let both = async {
+        while std::fs::read_dir(&pulling).map_or(0, Iterator::count) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, both).await.expect("both are under way");
+    assert!(bed.double.wait(SOON, |seen| !seen.is_empty()).await);
+    let named = |name: &str| bed.double.requests(&format!("/{name}/")).min(1);
+    assert_eq!(named("a") + named("b"), 1, "one of them waits");
+    gate.open();
+    let mut waited = Vec::new();
+    while let Some(pull) = pulls.join_next().await {
+        let pulled = pull.expect("it waits").expect("pulled").1.expect("it was not there");
+        waited.push(pulled.waited);
+    }
+    waited.sort();
+    assert!(waited[1] > waited[0] && waited[1] > Duration::ZERO, "{waited:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
