@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use lifecycle::SCHEMA_VERSION;
 use serde_json::Value;
 use shim_protocol::VERSION;
 
@@ -17,6 +18,7 @@ use crate::suites::require_root;
 
 pub(crate) const TESTS: &[Test] = tests![
     records_of_a_newer_version,
+    a_journal_of_a_newer_version,
     records_cut_short,
     records_of_something_else,
     records_that_are_empty,
@@ -27,17 +29,29 @@ pub(crate) const TESTS: &[Test] = tests![
 
 const RECORDS: [&str; 4] = ["pod.json", "checkpoint.json", "sandbox.json", "containers/main/0/record.json"];
 
-const NEWER: u32 = VERSION + 1;
-
 fn newer(record: &str) -> String {
-    record.replace(&format!("\"schema\":{VERSION}"), &format!("\"schema\":{NEWER}"))
+    newer_than(record, VERSION)
+}
+
+fn newer_than(text: &str, version: u32) -> String {
+    text.replace(&format!("\"schema\":{version}"), &format!("\"schema\":{}", version + 1))
+}
+
+fn refusal(version: u32) -> String {
+    format!(
+        "has schema version {}, this monopod knows {version}: use the version that wrote it, or `monopod reset`",
+        version + 1
+    )
 }
 
 fn records_of_a_newer_version(bed: &Bed) -> Result<()> {
-    let said = format!(
-        "has schema version {NEWER}, this monopod knows {VERSION}: use the version that wrote it, or `monopod reset`"
-    );
-    expect_refused(bed, &[&RECORDS[..], &["journal.jsonl"]].concat(), newer, &said)
+    expect_refused(bed, &RECORDS, newer, &refusal(VERSION))
+}
+
+/// It has a version of its own.
+fn a_journal_of_a_newer_version(bed: &Bed) -> Result<()> {
+    let newer = |journal: &str| newer_than(journal, SCHEMA_VERSION);
+    expect_refused(bed, &["journal.jsonl"], newer, &refusal(SCHEMA_VERSION))
 }
 
 fn records_cut_short(bed: &Bed) -> Result<()> {
