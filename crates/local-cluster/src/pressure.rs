@@ -163,7 +163,8 @@ impl<N: Node> Watcher<N> {
         let (mut levels, mut met) = self.measure().await;
         self.tell(&met).await;
         let first = *met.first()?;
-        if look::holds_images(first, &levels) {
+        let by_images = look::holds_images(first, &levels);
+        if by_images {
             tell::reclaiming(&self.store, &self.settings.node_name, first.starved().name()).await;
             self.images.reclaim_all().await;
             (levels, met) = self.measure().await;
@@ -174,7 +175,7 @@ impl<N: Node> Watcher<N> {
         if active.is_empty() {
             return None;
         }
-        if signal != first {
+        if !by_images || signal != first {
             tell::reclaiming(&self.store, &self.settings.node_name, signal.starved().name()).await;
         }
         self.evict(signal, &levels, active).await

@@ -231,7 +231,7 @@ fn image_that_is_not_there(bed: &Bed) -> Result<()> {
     for (pod, parts) in [
         (
             image("registry.invalid/x:1", "Never"),
-            ["ErrImageNeverPull", "registry.invalid/x:1", "remedy: load it"],
+            ["ErrImageNeverPull", "registry.invalid/x:1", "remedy: pull it"],
         ),
         (image("A::b", "Always"), ["InvalidImageName", "A::b", "remedy: write image as"]),
     ] {

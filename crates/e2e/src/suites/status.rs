@@ -53,7 +53,7 @@ fn condition(kind: &str) -> Value {
 
 fn one(name: &str, more: &Value) -> Value {
     let common = json!({
-        "name": name, "image": "localhost/host", "imageID": "imageID", "containerID": "containerID", "lastState": {},
+        "name": name, "image": "localhost/host:latest", "imageID": "imageID", "containerID": "containerID", "lastState": {},
         "restartCount": 0, "ready": true,
     });
     both(&common, more)
