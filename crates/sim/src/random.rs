@@ -41,7 +41,14 @@ fn container(text: &mut String, random: &mut Random, kind: &str, name: &str) {
     let _ = write!(text, " exit={}", random.list(codes));
     optional(text, random, 2, " term=", &["0s", "1s", "4s:0", "2s:42", "ignore"]);
     optional(text, random, 4, " image=", &["x", "y"]);
-    let pulls = ["2s", "ErrImagePull,ok", "1s:ErrImagePull,1s", "ErrImageNeverPull,ok", "5s,1s"];
+    let pulls = [
+        "2s",
+        "ErrImagePull,ok",
+        "1s:ErrImagePull,1s",
+        "ErrImageNeverPull,ok",
+        "5s,1s",
+        "RegistryUnavailable,1s:ok",
+    ];
     optional(text, random, 4, " pull=", &pulls);
     let starts = ["create-fails,ok", "exec-fails,ok", "slow:2s", "late:2s", "ok,slow:3s"];
     optional(text, random, 4, " start=", &starts);
