@@ -217,7 +217,13 @@ impl ImageService for Images {
                 Some(config) if self.may_use(&config, &reference, &secrets).await => {
                     return Ok((config, None));
                 }
-                Some(_) if policy == PullPolicy::Never => return Err(no_access(image)),
+                // A kubelet says the same: a pod without the right is not told that the image is there.
+                Some(_) if policy == PullPolicy::Never => {
+                    tracing::info!(
+                        "{image} is present, but the pod has none of the secrets it was pulled with"
+                    );
+                    return Err(never_pull(image));
+                }
                 None if policy == PullPolicy::Never => return Err(never_pull(image)),
                 // Of whom it is, the registry knows.
                 present => has_to_be_asked = present.is_some(),
@@ -304,14 +310,6 @@ fn secret_data(secret: &PullSecret) -> SecretData {
         PullSecretKind::DockerCfg => SecretKind::DockerCfg,
     };
     SecretData { namespace, name, uid, kind, bytes }
-}
-
-fn no_access(image: &str) -> ImageError {
-    let message = format!(
-        "Container image \"{image}\" is present, but was pulled with secrets that the pod does not have, and its pull \
-         policy is Never: give it one of them in imagePullSecrets"
-    );
-    ImageError { reason: "ErrImageNeverPull", message }
 }
 
 fn never_pull(image: &str) -> ImageError {

@@ -188,7 +188,7 @@ fn trouble_is_said_with_its_reason_and_when_it_is_tried_again() {
         ],
         &expect![[r#"
             web         * cannot set up its volumes: hostPath /x is missing
-            app         * cannot use its image (ErrImageNeverPull): not there; remedy: pull it with `monopod image pull`, load it with `monopod image load`, or use image: localhost/host
+            app         * cannot use its image (ErrImageNeverPull): not there; remedy: pull it with `monopod image pull`, load it with `monopod image load`, or name the secret it was pulled with
             app         * could not be started (StartError): exec /nope: no such file
             app         * restarting in 9s (CrashLoopBackOff)
             app         * started again (restart 1)

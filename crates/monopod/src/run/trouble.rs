@@ -92,7 +92,7 @@ fn by_message(message: &str) -> Option<&'static str> {
 fn by_reason(reason: &str) -> Option<&'static str> {
     match reason {
         "ErrImageNeverPull" => Some(
-            "pull it with `monopod image pull`, load it with `monopod image load`, or use image: localhost/host",
+            "pull it with `monopod image pull`, load it with `monopod image load`, or name the secret it was pulled with",
         ),
         "InvalidImageName" => Some("write image as [REGISTRY/]NAME[:TAG], the name in lower case"),
         _ => None,
