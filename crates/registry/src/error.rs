@@ -9,7 +9,7 @@ use crate::hosts::HostsError;
 /// What a caller can do about an [`Error`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The registry has no such thing.
+    /// The registry has no such thing, or there is no such registry.
     NotFound,
     /// The registry refuses what it was asked with these credentials.
     Denied,
@@ -111,9 +111,9 @@ impl Problem {
             | Self::Untrusted(_)
             | Self::PlainHttp
             | Self::Unsafe(_) => Kind::Refused,
-            Self::NoName(_) | Self::Connect(_) => Kind::Unavailable,
+            Self::Connect(_) => Kind::Unavailable,
             Self::Stalled(_) | Self::Slow { .. } | Self::Cut(_) => Kind::Failing,
-            Self::Status { status: 404 | 410, .. } => Kind::NotFound,
+            Self::NoName(_) | Self::Status { status: 404 | 410, .. } => Kind::NotFound,
             Self::Status { status: 408 | 429 | 500.., .. } => Kind::Failing,
             Self::Status { status: 400.., .. } | Self::Denied(_) => Kind::Denied,
             Self::Status { .. } | Self::Redirect(_) | Self::Wrong(_) => Kind::Corrupt,

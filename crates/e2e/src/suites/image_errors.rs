@@ -29,7 +29,7 @@ fn invalid_name(bed: &Bed) -> Result<()> {
 }
 
 fn pull_fails(bed: &Bed) -> Result<()> {
-    expect_reason(bed, "registry.invalid/team/app:1", "IfNotPresent", "RegistryUnavailable")
+    expect_reason(bed, "registry.invalid/team/app:1", "IfNotPresent", "ErrImagePull")
 }
 
 fn one_bad_image_does_not_stop_the_others(bed: &Bed) -> Result<()> {
