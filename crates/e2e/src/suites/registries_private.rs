@@ -200,20 +200,29 @@ fn write(path: PathBuf, text: &str, mode: u32) -> Result<PathBuf> {
 }
 
 fn files_of_the_node(bed: &Bed) -> Result<()> {
-    let (_registry, _) = private(bed)?;
-    let refused = runs_with(bed, APP, |_| {});
+    require_root()?;
+    let registry = Registry::start(bed, Setup { tls: true, private: true })?;
+    push(bed)?;
+    let certificates = bed.dir().join("certs.d");
+    fs::create_dir_all(certificates.join(HOST))?;
+    fs::copy(registry.ca(), certificates.join(HOST).join("ca.crt"))?;
+    let trusting = |command: &mut Command| _ = command.arg("--registry-config").arg(&certificates);
+    let refused = runs_with(bed, APP, trusting);
     let refused = refused.err().context("it ran without credentials")?;
     ensure!(format!("{refused:#}").contains("ErrImagePull"), "{refused:#}");
     let right = auths(HOST, PASSWORD).to_string();
     write(bed.dir().join("home/.docker/config.json"), &right, 0o600)?;
-    runs_with(bed, APP, |_| {})?;
+    runs_with(bed, APP, trusting)?;
     // What is there already is there for the node.
     fs::remove_dir_all(bed.dir().join("home"))?;
-    runs_with(bed, APP, |_| {})?;
+    runs_with(bed, APP, trusting)?;
     bed.trace.wait_count("main ran", 2, SOON)?;
     let file = write(bed.dir().join("auth.json"), &right, 0o600)?;
     registry::image(bed, "team/other:1", &json!({}), vec![Layer::base()?.file("other", "")?], &[])?;
-    runs_with(bed, &format!("{HOST}/team/other:1"), |command| _ = command.env("REGISTRY_AUTH_FILE", file))?;
+    runs_with(bed, &format!("{HOST}/team/other:1"), |command| {
+        trusting(command);
+        command.env("REGISTRY_AUTH_FILE", file);
+    })?;
     bed.trace.wait_count("main ran", 3, SOON)
 }
 
