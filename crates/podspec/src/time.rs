@@ -216,6 +216,31 @@ pub fn go_duration(duration: Duration) -> String {
     text
 }
 
+/// A duration as Go reads it, without a sign: `340ms`, `1m20s`, `1.5h`. `None` when it is none.
+#[must_use]
+pub fn parse_go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() || text.is_empty() {
+        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, unit_on) = rest.split_at(number_end);
+        let unit_end = unit_on.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(unit_on.len());
+        let (unit, next) = unit_on.split_at(unit_end);
+        let unit_s = match unit {
+            "ns" => 1e-9,
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit_s;
+        rest = next;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
 /// An age as kubectl prints it, with two figures of precision that fall with age: `45s`, `5m30s`, `47h`, `3d`.
 #[must_use]
 pub fn human_duration(duration: Duration) -> String {
@@ -242,7 +267,7 @@ pub fn human_duration(duration: Duration) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{WallTime, go_duration};
+    use super::{WallTime, go_duration, parse_go_duration};
 
     #[test]
     fn civil_dates_match_known_instants() {
@@ -272,6 +297,14 @@ mod tests {
             (3_605_250, "1h0m5.25s"),
         ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), text);
+            assert_eq!(parse_go_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_of_go_is_none() {
+        for wrong in ["", "5", "s", "1d", "1 s", "-1s", "..s", "1..5s", "1e9h", "99999999999999999999999h"] {
+            assert_eq!(parse_go_duration(wrong), None, "{wrong}");
         }
     }
 }

@@ -10,7 +10,6 @@
 //! trusted, too. All is read anew for each pull; what is wrong in it is an error for this one host.
 
 mod certificates;
-mod duration;
 mod file;
 mod url;
 

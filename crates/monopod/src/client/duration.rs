@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use podspec::time::parse_go_duration;
+
 /// A bound that is some time, for ever, or now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Limit {
@@ -11,33 +13,10 @@ pub(super) enum Limit {
 
 /// Reads a duration that is not negative.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration such as 30s, 5m or 1h30m");
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        let unit = match unit {
-            "ns" => 1e-9,
-            "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| wrong())? * unit;
-        rest = tail;
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    parse_go_duration(text).ok_or_else(|| format!("{text:?} is no duration such as 30s, 5m or 1h30m"))
 }
 
 /// Reads a duration; one that is negative is for ever.

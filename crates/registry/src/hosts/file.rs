@@ -1,20 +1,21 @@
 //! `hosts.toml` (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>).
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use podspec::time::parse_go_duration;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::duration::parse_duration;
 use super::url::Url;
 use super::{Header, HostsError};
 
 const MIRRORS_MAX: usize = 16;
 const HEADERS_MAX: usize = 32;
 const CA_FILES_MAX: usize = 32;
+const CONNECT_TIMEOUTS: RangeInclusive<Duration> = Duration::from_nanos(1)..=Duration::from_secs(600);
 
 const KEYS_OF_ANY: [&str; 7] =
     ["capabilities", "ca", "client", "skip_verify", "header", "override_path", "dial_timeout"];
@@ -145,7 +146,8 @@ impl Reader<'_> {
                         "dial_timeout: {text:?} is not a time such as 500ms or 1m30s, of at most 10 minutes"
                     )
                 };
-                Some(parse_duration(text).ok_or_else(|| self.fail(&value.span(), problem()))?)
+                let timeout = parse_go_duration(text).filter(|timeout| CONNECT_TIMEOUTS.contains(timeout));
+                Some(timeout.ok_or_else(|| self.fail(&value.span(), problem()))?)
             }
             None => None,
         };

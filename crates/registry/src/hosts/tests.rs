@@ -164,6 +164,8 @@ fn errors_name_file_line_and_what_is_wrong() {
         ("client = [[\"a\"]]\n", Some(1), "a list of pairs"),
         ("client = [\"a\", \"b\"]\n", Some(1), "more than one certificate"),
         ("dial_timeout = \"soon\"\n", Some(1), "\"soon\" is not a time"),
+        ("dial_timeout = \"0s\"\n", Some(1), "\"0s\" is not a time"),
+        ("dial_timeout = \"10m1ms\"\n", Some(1), "\"10m1ms\" is not a time"),
         ("host = 5\n", Some(1), "host is not a table"),
         ("[header]\n \"a b\" = \"c\"\n", Some(2), "is not the name of a header"),
         ("[header]\n a = \"\\n\"\n", Some(2), "not printable"),
