@@ -14,12 +14,14 @@ const KILLS: &str = "200";
 /// And an engine that comes back.
 const LASTING_KILLS: &str = "60";
 /// What may be skipped where nothing else may, since it needs a mirror that may be down: the guest, what is
-/// compared with Debian's packages, Debian's registry and what makes images for it, the libraries for Python and Node; and kubectls that a machine may not have.
+/// compared with Debian's packages, what asks with Debian's netcat, Debian's registry and what makes images for it, the libraries for Python and Node; and kubectls that a machine may not have.
 const ALLOWED_SKIPS: &[&str] = &[
     QEMU,
     "differential::crun",
     "differential::runc",
     "attacks::beside_crun",
+    "examples::wait_for_db",
+    "services::a_pod_waits_for_a_service",
     "registries",
     "registries_private",
     "client_libraries::python_kubernetes",

@@ -16,6 +16,7 @@ pub(crate) enum Tool {
     Skopeo,
     Umoci,
     Buildah,
+    Netcat,
 }
 
 const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin"];
@@ -23,13 +24,21 @@ const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin
 const RETRIES: &str = "Acquire::Retries=3";
 
 impl Tool {
-    /// Of the program and of its package.
+    /// Of the program.
     fn name(self) -> &'static str {
         match self {
             Self::DockerRegistry => "docker-registry",
             Self::Skopeo => "skopeo",
             Self::Umoci => "umoci",
             Self::Buildah => "buildah",
+            Self::Netcat => "nc",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Netcat => "netcat-openbsd",
+            _ => self.name(),
         }
     }
 }
@@ -45,7 +54,7 @@ pub(crate) fn require(tool: Tool) -> Result<PathBuf> {
     }
     let got = match tool {
         Tool::DockerRegistry => return unpacked(name),
-        _ => apt_get(Path::new("/"), &["install", "--no-install-recommends", name]),
+        _ => apt_get(Path::new("/"), &["install", "--no-install-recommends", tool.package()]),
     };
     let installed = installed(name);
     match installed {
@@ -104,7 +113,7 @@ pub(crate) fn call(bed: &Bed, tool: Tool, args: &[&str]) -> Result<String> {
             command.arg("--root").arg(home.join("storage")).arg("--runroot").arg(home.join("run"));
             command.args(["--storage-driver", "vfs"]);
         }
-        Tool::DockerRegistry | Tool::Umoci => {}
+        Tool::DockerRegistry | Tool::Umoci | Tool::Netcat => {}
     }
     command.args(args).current_dir(&home).stdin(Stdio::null());
     for (name, value) in [("HOME", &home), ("XDG_RUNTIME_DIR", &home), ("TMPDIR", &home)] {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::bed::{Bed, SOON};
 use crate::engine::Finished;
-use crate::outcome::skip;
+use crate::registry::{Tool, require};
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
@@ -89,9 +89,7 @@ fn shared_network(bed: &Bed) -> Result<()> {
 
 /// The app begins by itself when the Service leads to a pod that is ready.
 fn wait_for_db(bed: &Bed) -> Result<()> {
-    if !std::path::Path::new("/usr/bin/nc").exists() {
-        return skip("needs nc");
-    }
+    require(Tool::Netcat)?;
     let finished = run(bed, "wait-for-db.yaml")?;
     finished.expect_code(0)?.expect_line(&["wait-for-db", "waiting for db"])?;
     finished.expect_line(&["app", "the database says: 42"])?;

@@ -286,10 +286,16 @@ fn tokens_that_expire_midway(bed: &Bed) -> Result<()> {
     });
     pods.api().post("/api/v1/namespaces/default/secrets", &secret)?.expect(201)?;
     pods.create(&pod(&double, "app").spec(&json!({"imagePullSecrets": [{"name": "right"}]})))?;
-    // A part of the layer is there when the token is good for nothing any more, and then the connection ends.
-    let is_part =
-        |seen: &[Seen]| seen.iter().any(|seen| seen.path.contains(&path) && seen.bytes_sent >= MIB as u64);
-    ensure!(double.wait_blocking(SOON, is_part), "the layer is not fetched");
+    // A part of the layer is there when the token is good for nothing any more, and then the connection ends. The other
+    // layer is whole by then: nobody else asks for the next token.
+    let other = &pushed.layers[0];
+    let has = |seen: &[Seen], digest: &str, bytes: u64| {
+        seen.iter().any(|seen| seen.path.ends_with(digest) && seen.bytes_sent >= bytes)
+    };
+    let is_part = |seen: &[Seen]| {
+        has(seen, &pushed.layers[1].digest, MIB as u64) && has(seen, &other.digest, other.bytes)
+    };
+    ensure!(double.wait_blocking(SOON, is_part), "the layers are not fetched");
     let tokens = double.requests("/token");
     double.expire_tokens();
     gate.open();

@@ -9,6 +9,7 @@ use crate::bed::{Bed, SOON};
 use crate::cluster::Cluster;
 use crate::outcome::skip;
 use crate::pod::{Pod, probe};
+use crate::registry::{Tool, require};
 use crate::runner::{Test, tests};
 use crate::suites::pod_network::require_perl;
 use crate::wait;
@@ -123,9 +124,7 @@ impl<'a> Town<'a> {
 /// The init container asks until the Service leads to a pod that is ready, and not before.
 fn a_pod_waits_for_a_service(bed: &Bed) -> Result<()> {
     require_perl()?;
-    if !std::path::Path::new("/usr/bin/nc").exists() {
-        return skip("needs nc");
-    }
+    require(Tool::Netcat)?;
     let cluster = Cluster::start(bed)?;
     let town = Town { bed, cluster };
     let waits = "until nc -z -w 1 db 5432; do say waits; sleep 0.2; done; say goes";
