@@ -39,7 +39,7 @@ pub(super) fn podman_run(bed: &Bed, dir: &Path, image: &str) -> Command {
     let program = format!("{}:{PROGRAM}:ro", bed.program().display());
     command.args(["run", "--tls-verify=false", "--rm", "--network", "host", "--log-driver", "none"]);
     command.args(["--cgroups", "disabled", "--stop-timeout", "10", "--pull", "always"]).args(podman::LIMITS);
-    command.args(["--volume", "/usr:/usr:ro", "--volume", &program, image, PROGRAM, "hold", "podman"]);
+    command.args(["--volume", "/usr:/usr:ro", "--volume", &program, image, PROGRAM, "stamp", "podman"]);
     command
 }
 
