@@ -39,6 +39,15 @@ impl Directory {
         }
     }
 
+    /// `None`, having said so, also where layers cannot be given their owners.
+    pub(crate) fn for_owned_layers() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            println!("Skipped(layers have owners, which needs root)");
+            return None;
+        }
+        Self::for_layers()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }

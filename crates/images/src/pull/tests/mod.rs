@@ -16,12 +16,13 @@ use std::time::Duration;
 use container_config::ImageConfig;
 use lifecycle::Pulled;
 use podspec::PullPolicy;
-use ports::{ImageError, ImageRequest, ImageService as _, NoObserver, PullObserver, PullProgress};
+use ports::{ImageError, PullObserver, PullProgress};
 use registry::{Client, Hosts, Limits, NodeCredentials};
 use registry_double::{Double, Image, Layer};
 
 use crate::host::tests::Directory;
 use crate::store::{SharedPods, Store};
+use crate::tests::ensure;
 use crate::{Images, Policy, Registries};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -35,11 +36,7 @@ struct Bed {
 impl Bed {
     /// `None`, having said so, where there can be no store.
     fn new() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            println!("Skipped(layers have owners, which needs root)");
-            return None;
-        }
-        let directory = Directory::for_layers()?;
+        let directory = Directory::for_owned_layers()?;
         let images = engine(directory.path(), Policy::accept_anything());
         Some(Self { directory, double: Double::start(), images })
     }
@@ -100,14 +97,6 @@ fn engine_of(directory: &Path, policy: Policy, pulls_at_once: usize) -> Arc<Imag
         Registries { client, credentials, policy, pulls_at_once },
         SharedPods::new(|| Ok(Vec::new())),
     ))
-}
-
-async fn ensure(
-    images: &Images,
-    image: &str,
-    policy: PullPolicy,
-) -> Result<(Arc<ImageConfig>, Option<Pulled>), ImageError> {
-    images.ensure(&ImageRequest { image, policy, secrets: &[] }, Arc::new(NoObserver)).await
 }
 
 fn collect(root: &Path, directory: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
