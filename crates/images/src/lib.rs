@@ -126,6 +126,12 @@ impl Images {
         }
     }
 
+    /// Where they are kept.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.stored.store()
+    }
+
     /// `localhost/host`, if that is what it is.
     async fn built_in(&self, image: &str, reference: &Reference) -> Result<Arc<ImageConfig>, ImageError> {
         let why = if let Some(host) = &self.host {

@@ -56,6 +56,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;
     say_ready(&engine.server, &paths)?;
     let engine = engine.go(drop).await;
+    engine.node.sweep_images();
     signals.next().await;
     engine.shut_down().await;
     Ok(Outcome::of(false, Vec::new()))

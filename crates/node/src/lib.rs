@@ -123,8 +123,20 @@ impl Node {
         self.runtime.abandon(&self.paths.context(pod.clone(), bound))
     }
 
+    /// Removes what pulls left that died with their engine, without keeping anybody waiting: the image may never be
+    /// wanted again, and what there is of it can be large.
+    pub fn sweep_images(&self) {
+        let store = self.images.store().clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = store.clear_leavings() {
+                tracing::warn!("something of an earlier pull is left: {}", PortError::chain(&error));
+            }
+        });
+    }
+
     /// Removes what engines that died under the same root have left, without keeping anybody waiting.
     pub fn sweep(&self) {
+        self.sweep_images();
         let paths = self.paths.clone();
         tokio::task::spawn_blocking(move || {
             let swept = runtime::sweep(&paths);

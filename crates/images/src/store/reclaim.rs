@@ -80,6 +80,14 @@ impl Store {
         Ok(pruned(&gone.images, freed(&sizes, &left)))
     }
 
+    /// Removes what makers of images left that died. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed; the next maker tries again.
+    pub fn clear_leavings(&self) -> Result<(), StoreError> {
+        staging::sweep(&self.staging_dir())
+    }
+
     /// Notes that an image is used, if that was not noted just now. Without success where nothing can be written;
     /// then it looks as if it had not been used.
     pub(crate) fn touch(&self, image: Digest) {
