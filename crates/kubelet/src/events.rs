@@ -12,7 +12,7 @@ use lifecycle::{
 use podspec::time::go_duration;
 use podspec::{ContainerKind, ContainerName, Moment, Pod};
 
-use crate::journal::{Entry, Happening};
+use journal::{Entry, Happening};
 
 /// The reason of an event whose later ones take the place of the earlier ones, since they only say how far it is.
 pub const PULL_PROGRESS: &str = "PullProgress";

@@ -16,11 +16,11 @@ use tokio::task::AbortHandle;
 use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
 use crate::inbox::Inbox;
-use crate::journal::{Entry, Journal, JournalError, Past};
 use crate::pulls::Pulls;
 use crate::status::PodView;
 use crate::worker::Worker;
 use crate::{Node, change};
+use journal::{Entry, Journal, JournalError, Past};
 
 /// Journal entries a watcher may be behind before it has to read them from disk.
 const ENTRIES_BEHIND_MAX: usize = 256;
@@ -55,7 +55,7 @@ struct PodHandle<N: Node> {
 pub struct Subscription {
     pub pod: Arc<PodContext>,
     /// Journal entries from the moment of subscribing. A receiver that lags finds what it missed with
-    /// [`crate::journal::read`].
+    /// [`journal::read`].
     pub entries: broadcast::Receiver<Arc<Entry>>,
     /// The newest status; `None` before the first plan.
     pub view: watch::Receiver<Option<PodView>>,

@@ -12,7 +12,6 @@ pub mod columns;
 pub mod events;
 mod handlers;
 mod inbox;
-pub mod journal;
 mod kubelet;
 mod pulls;
 pub mod render;
@@ -22,7 +21,6 @@ mod status;
 mod worker;
 
 pub use checkpoint::{CheckpointError, load_pod};
-pub use journal::{Entry, Happening, JournalError};
 pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Settings, Subscription, UpdatePodError};
 pub use ports::Paths;
 pub use pulls::Pulls;

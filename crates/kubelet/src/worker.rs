@@ -29,9 +29,9 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::apply::Effects;
-use crate::journal::{Entry, Happening, Journal};
 use crate::status::PodView;
 use crate::{Node, checkpoint};
+use journal::{Entry, Happening, Journal};
 
 /// Plans made in a row without a new observation. `plan` converges in two or three; a plan that does
 /// not is a defect, and must not keep a processor busy.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use apiserver::objects;
 use container_config::{DnsWarning, dns_warnings, has_network};
+use journal::{Entry, Happening};
+use kubelet::Node;
 use kubelet::events::{Event, EventSource, EventType};
-use kubelet::{Entry, Happening, Node};
 use lifecycle::Observation;
 use podspec::Pod;
 use ports::PodContext;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::Entry;
 use kubelet::resize::{ResizeEvents, pending_event};
-use kubelet::{Entry, Node, PodView, Subscription};
+use kubelet::{Node, PodView, Subscription};
 use linux_sys::clock;
 use podspec::{BootTime, Moment};
 use ports::PodContext;

@@ -37,7 +37,7 @@ pub(crate) fn works() -> Result<Counts> {
         Ok(()) => Ok(Counts { passed: 1, ..Counts::default() }),
         Err(error) => {
             println!("FAILED  bench: {error:#}");
-            Ok(Counts { failed: 1, ..Counts::default() })
+            Ok(Counts { failed: 1, names: ["bench".to_owned()].into(), ..Counts::default() })
         }
     }
 }

@@ -1,14 +1,17 @@
 //! What test programs report: read from their closing lines, added up, and printed as one.
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use anyhow::{Result, bail};
 
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Counts {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
+    /// Of the tests that failed, as far as their lines were seen.
+    pub(crate) names: BTreeSet<String>,
 }
 
 impl Counts {
@@ -36,9 +39,27 @@ impl Counts {
         Some(counts)
     }
 
-    /// Prints the closing line; an error when something failed or nothing ran.
+    /// Notes whose failure a line of a runner tells, if it does.
+    pub(crate) fn note_failure(&mut self, line: &str) {
+        // `FAILED  suite::test (1.2s)`, or `FAILED  part: why`
+        let ours = || line.strip_prefix("FAILED  ")?.split(' ').next().map(|name| name.trim_end_matches(':'));
+        // `        FAIL [   0.123s] crate module::test`
+        let nextest = || {
+            let (head, name) = line.split_once("] ")?;
+            let is_failure = ["FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV ["]
+                .iter()
+                .any(|word| head.trim_start().starts_with(word));
+            is_failure.then_some(name.trim())
+        };
+        self.names.extend(ours().or_else(nextest).map(str::to_owned));
+    }
+
+    /// Prints the names of what failed and the closing line; an error when something failed or nothing ran.
     pub(crate) fn conclude(self) -> Result<()> {
-        let Self { passed, failed, skipped } = self;
+        let Self { passed, failed, skipped, names } = self;
+        for name in names {
+            println!("failed: {name}");
+        }
         println!("{passed} passed, {failed} failed, {skipped} skipped");
         if failed > 0 {
             bail!("{failed} tests failed");
@@ -55,6 +76,7 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.names.extend(other.names);
     }
 }
 
@@ -75,7 +97,7 @@ mod tests {
 
     #[test]
     fn reads_every_closing_line() {
-        let counts = |passed, failed, skipped| Some(Counts { passed, failed, skipped });
+        let counts = |passed, failed, skipped| Some(Counts { passed, failed, skipped, ..Counts::default() });
         let cases = [
             (
                 "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
@@ -94,5 +116,23 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(Counts::from_closing_line(line), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn knows_the_names_of_what_failed() {
+        let mut counts = Counts::default();
+        for line in [
+            "FAILED  suite::test (33.8s)",
+            "FAILED  qemu: skipped, but it may not be skipped here",
+            "        FAIL [   0.005s] (12/99) images store::reclaim::tests::a",
+            "        FAIL [   0.005s] (12/99) images store::reclaim::tests::a",
+            "     TIMEOUT [  60.005s] dns forward",
+            "        PASS [   0.005s] dns b",
+            "    FAILED  said by a test",
+        ] {
+            counts.note_failure(line);
+        }
+        let names: Vec<&str> = counts.names.iter().map(String::as_str).collect();
+        assert_eq!(names, ["(12/99) images store::reclaim::tests::a", "dns forward", "qemu", "suite::test"]);
     }
 }

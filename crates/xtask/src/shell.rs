@@ -81,13 +81,17 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<Counts> {
         let line = String::from_utf8_lossy(&line);
         match Counts::from_closing_line(&line) {
             Some(counts) => total += counts,
-            None => println!("{line}"),
+            None => {
+                total.note_failure(&line);
+                println!("{line}");
+            }
         }
     }
     let status = child.wait()?;
     if !status.success() && total.failed == 0 {
         println!("{} failed: {status}", words(command));
         total.failed = 1;
+        total.names.insert(words(command));
     }
     Ok(total)
 }

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use kubelet::{Happening, journal};
+use journal::Happening;
 use rustix::process::Signal;
 
 use super::Size;

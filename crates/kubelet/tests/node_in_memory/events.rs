@@ -1,8 +1,8 @@
 //! Events to the letter.
 
 use expect_test::expect;
+use journal::{Entry, Happening};
 use kubelet::events::{EventSource, EventType};
-use kubelet::{Entry, Happening};
 use lifecycle::{
     Action, Decision, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
     StopPodReason, StopReason, Verdict, Wait,

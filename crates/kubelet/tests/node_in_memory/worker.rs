@@ -9,7 +9,7 @@ use crate::fakes::{FakeNode, PULLED_IMAGE, Scratch, Script, World, pod};
 use expect_test::expect;
 use kubelet::events::EventSource;
 use kubelet::render::{self, RenderFacts};
-use kubelet::{Kubelet, PodView, Pulls, Settings, Subscription, UpdatePodError, journal};
+use kubelet::{Kubelet, PodView, Pulls, Settings, Subscription, UpdatePodError};
 use lifecycle::{BackoffLimits, ContainerState, Phase};
 use podspec::{ContainerKind, ExecAction, Pod, PodUid, Probe, ProbeHandler};
 use tokio::time::{Instant, timeout};

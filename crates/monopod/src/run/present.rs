@@ -8,8 +8,9 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use journal::{Entry, Happening};
 use kubelet::events::EventSource;
-use kubelet::{Entry, Happening, PodView, Pulls, Subscription, journal};
+use kubelet::{PodView, Pulls, Subscription};
 use lifecycle::{ConditionKind, Observation, Phase};
 use podspec::{ContainerName, WallTime};
 use ports::PodContext;
@@ -274,8 +275,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    use kubelet::journal::Journal;
-    use kubelet::{Entry, Happening, Pulls, Subscription};
+    use journal::{Entry, Happening, Journal};
+    use kubelet::{Pulls, Subscription};
     use lifecycle::{ConditionKind, Exit, ExitReason, Observation, Observed, Phase};
     use podspec::{IDENTITY_BYTES, Moment, WallTime};
     use ports::{LayerProgress, PodContext, PullProgress};

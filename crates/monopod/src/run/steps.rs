@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use journal::{Entry, Happening};
 use kubelet::events::binary;
-use kubelet::{Entry, Happening};
 use lifecycle::{
     Action, Decision, Exit, ExitReason, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
     StopPodReason, StopReason, Verdict, Wait,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use kubelet::{Entry, Happening, PodView};
+use journal::{Entry, Happening};
+use kubelet::PodView;
 use lifecycle::{
     Action, ContainerState, ContainerStatus, Decision, Exit, ExitReason, Hook, Observation, Phase, PodStatus,
     ProbeKind, ProbeOutcome, PullAmount, Pulled, StopPodReason, StopReason, Verdict, Wait,

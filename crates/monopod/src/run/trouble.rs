@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kubelet::Happening;
+use journal::Happening;
 use lifecycle::Observation;
 use podspec::ContainerName;
 

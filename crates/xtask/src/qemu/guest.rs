@@ -106,6 +106,7 @@ pub(super) fn boot(kernel: &Path, initramfs: &Path) -> Result<Counts> {
     if ended.is_err() || !text.contains(END) {
         println!("FAILED  qemu: the guest did not come to its end");
         counts.failed += 1;
+        counts.names.insert("qemu".to_owned());
     }
     if counts.failed > 0 {
         println!("--- the guest's console\n{text}");
@@ -120,7 +121,10 @@ fn count(console: &str) -> Counts {
         match word {
             "passed" => counts.passed += 1,
             "skipped" => counts.skipped += 1,
-            _ => counts.failed += 1,
+            _ => {
+                counts.failed += 1;
+                counts.names.insert(format!("qemu::{name}"));
+            }
         }
         println!("{word}  qemu::{name}");
     }

@@ -1,7 +1,7 @@
 //! What the network adds to a start: pods one after the other, by an engine that has one and by one that has none.
 
 use anyhow::{Context, Result};
-use kubelet::{Happening, journal};
+use journal::Happening;
 
 use super::cluster::{Cluster, until};
 use crate::bed::Bed;

@@ -1,18 +1,18 @@
-//! What happened to a pod and why, in order: one bounded, versioned file per pod.
+//! One bounded, versioned file per pod.
 //!
 //! `journal.jsonl` in the pod's directory: the first line names the schema, each further line is one
 //! [`Entry`]. When it has grown to [`GENERATION_BYTES_MAX`] it becomes `journal.1.jsonl`, in place of
-//! the one before, so a pod never has more than two generations. Events, the steps of `monopod run`
-//! and explanations are read from it. It is a record, not a source of truth: nothing is decided from
-//! it, and a pod goes on when it cannot be written.
+//! the one before, so a pod never has more than two generations.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use lifecycle::{Action, Decision, Observation, SCHEMA_VERSION};
+use lifecycle::SCHEMA_VERSION;
 use podspec::Moment;
 use serde::{Deserialize, Serialize};
+
+use crate::entry::{Entry, Happening};
 
 /// One generation is not appended to once it has this size.
 pub const GENERATION_BYTES_MAX: u64 = 1 << 20;
@@ -21,24 +21,6 @@ const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
 /// Where a file that is no journal of ours is moved, so that it is neither misread nor lost.
 const REFUSED: &str = "journal.refused";
-
-/// One line of the journal. `seq` counts from 1 without gaps over the pod's life, also across engines.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Entry {
-    pub seq: u64,
-    pub at: Moment,
-    #[serde(flatten)]
-    pub what: Happening,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Happening {
-    Observed(Observation),
-    Issued(Action),
-    /// All decisions of a plan that decided otherwise than the plan before it.
-    Decided(Vec<Decision>),
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -127,7 +109,7 @@ impl Journal {
 
 /// A journal that was read and not touched yet.
 #[derive(Debug)]
-pub(crate) struct Past {
+pub struct Past {
     pod_dir: PathBuf,
     entries: Result<Vec<Entry>, JournalError>,
 }
@@ -135,7 +117,7 @@ pub(crate) struct Past {
 impl Past {
     /// # Errors
     /// Where nobody may go on with it: when it cannot be read, or is of another version.
-    pub(crate) fn read(pod_dir: &Path) -> Result<Self, JournalError> {
+    pub fn read(pod_dir: &Path) -> Result<Self, JournalError> {
         let entries = read(pod_dir);
         match entries {
             Err(error @ (JournalError::Read { .. } | JournalError::UnknownVersion { .. })) => Err(error),
@@ -143,7 +125,7 @@ impl Past {
         }
     }
 
-    pub(crate) fn go_on(self) -> Result<(Journal, Vec<Entry>), JournalError> {
+    pub fn go_on(self) -> Result<(Journal, Vec<Entry>), JournalError> {
         let Self { pod_dir, entries } = self;
         let entries = match entries {
             Ok(entries) => entries,

@@ -1,0 +1,12 @@
+//! What happened to a pod and why, in order.
+//!
+//! Events, the steps of `monopod run` and explanations are read from it. It is a record, not a source of truth: nothing is
+//! decided from it, and a pod goes on when it cannot be written.
+
+mod entry;
+mod file;
+mod record;
+
+pub use entry::{Entry, Happening};
+pub use file::{GENERATION_BYTES_MAX, Journal, JournalError, Past, read};
+pub use record::{Listener, Live, LogTail, Record};
