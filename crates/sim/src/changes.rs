@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use podspec::{Container, ContainerName, PodSpec, Resources};
 
-use crate::script::Event;
+use simulation::Event;
+
 use crate::words::{Amount, amount, key_value, number};
 
 /// A change of the spec, as the API lets one through.

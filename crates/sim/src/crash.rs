@@ -3,67 +3,124 @@
 
 use std::time::Duration;
 
-use lifecycle::Observed;
+use lifecycle::{Action, Observation, Observed};
+use podspec::PodSpec;
+use simulation::Settled;
 
 use crate::engine::Engine;
-use crate::script::{CrashPoint, Event};
-use crate::world::{Pending, World};
+use crate::quiet;
+use crate::script::{CrashPoint, Scenario};
+use crate::timeline::Timeline;
 
-/// What the engine takes in before it plans.
-#[derive(Default)]
-pub(crate) struct Turn<'s> {
-    /// As it was before, where it may die before it has written that.
+/// Of the timeline, when a promise is broken.
+const LINES_SHOWN: usize = 30;
+
+/// An engine that dies where its scenario says, checked and told of at every step.
+pub(crate) struct Mortal<'s> {
+    scenario: &'s Scenario,
+    engine: Engine<'s>,
+    pub(crate) timeline: Timeline,
+    /// As it was before this turn, where it may die before it has written that.
     written: Option<Engine<'s>>,
-    /// How much had been observed before.
-    observations: usize,
-    /// What somebody told it who tells the next engine, too.
-    pub(crate) told: Vec<Event>,
+    /// How much had been observed before this turn.
+    observed_before: usize,
+    pub(crate) observations: usize,
+    pub(crate) actions: usize,
+    pub(crate) crashed: u64,
 }
 
-impl<'s> World<'s> {
-    pub(crate) fn begin_turn(&self) -> Turn<'s> {
-        let to_come = |point| matches!(point, CrashPoint::Observation(n) if n > self.observations);
-        let may_die = self.scenario.crashes.iter().any(|crash| to_come(crash.point));
-        Turn {
-            written: may_die.then(|| self.engine.clone()),
-            observations: self.observations,
-            told: Vec::new(),
+impl<'s> Mortal<'s> {
+    pub(crate) fn new(scenario: &'s Scenario, timeline: Timeline) -> Self {
+        Self {
+            scenario,
+            engine: Engine::new(&scenario.spec),
+            timeline,
+            written: None,
+            observed_before: 0,
+            observations: 0,
+            actions: 0,
+            crashed: 0,
         }
     }
 
-    pub(crate) fn crash_at(&self, point: CrashPoint) -> Option<Duration> {
+    fn crash_at(&self, point: CrashPoint) -> Option<Duration> {
         self.scenario.crashes.iter().find(|crash| crash.point == point).map(|crash| crash.down)
     }
+}
 
-    /// `kill -9`, and `down` later a new engine. The sandbox and what runs in it go on.
-    pub(crate) fn die(&mut self, down: Duration) {
-        self.note("the engine is killed");
-        self.crashed += 1;
-        self.wake = None;
-        self.pending
-            .retain(|_, pending| !matches!(pending, Pending::Observe(_) | Pending::ProcessBegins { .. }));
-        self.engine.observed = written_and_read(&self.engine.observed);
-        self.engine_returns = Some(self.now + down);
-        self.expect(self.now + down, Pending::EngineReturns);
+impl simulation::Engine for Mortal<'_> {
+    fn spec(&self) -> &PodSpec {
+        self.engine.spec
     }
 
-    /// Before it has written what it took in during this turn. The pod itself is written before that.
-    pub(crate) fn die_if_scripted(&mut self) {
-        let taken_in = self.turn.observations + 1..=self.observations;
-        let Some(down) = taken_in.into_iter().find_map(|n| self.crash_at(CrashPoint::Observation(n))) else {
-            return;
-        };
-        let Some(written) = self.turn.written.take() else { return };
+    fn observed(&self) -> &Observed {
+        &self.engine.observed
+    }
+
+    fn change_spec(&mut self, which: usize) {
+        self.engine.change_spec(&self.scenario.changes[which]);
+    }
+
+    fn observe(&mut self, now: Duration, observation: &Observation) {
+        self.observations += 1;
+        self.engine.observe(now, observation, &mut self.timeline);
+    }
+
+    fn plan(&mut self, now: Duration) -> Vec<Action> {
+        self.engine.plan(now).actions
+    }
+
+    fn issue(&mut self, now: Duration, action: &Action) {
+        self.engine.issue(now, action, &mut self.timeline);
+    }
+
+    fn settle(&mut self, now: Duration) -> Settled {
+        self.engine.settle(now, &mut self.timeline)
+    }
+
+    fn idle(&mut self, _now: Duration) {
+        self.engine.idle();
+    }
+
+    fn note(&mut self, now: Duration, text: &str) {
+        self.timeline.note(now, text);
+    }
+
+    fn begin_turn(&mut self) {
+        let to_come = |point| matches!(point, CrashPoint::Observation(n) if n > self.observations);
+        let may_die = self.scenario.crashes.iter().any(|crash| to_come(crash.point));
+        self.written = may_die.then(|| self.engine.clone());
+        self.observed_before = self.observations;
+    }
+
+    fn dies_unwritten(&mut self) -> Option<Duration> {
+        let mut taken_in = self.observed_before + 1..=self.observations;
+        let down = taken_in.find_map(|n| self.crash_at(CrashPoint::Observation(n)))?;
         let spec = self.engine.spec;
-        self.engine = written;
+        self.engine = self.written.take()?;
+        // The pod itself is written before that.
         if !std::ptr::eq(self.engine.spec, spec) {
             self.engine.change_spec(spec);
         }
-        self.die(down);
-        for event in std::mem::take(&mut self.turn.told) {
-            if !matches!(event, Event::Change(_)) {
-                self.expect(self.now + down, Pending::Outside(event));
-            }
+        Some(down)
+    }
+
+    fn dies_after(&mut self, _action: &Action) -> Option<Duration> {
+        self.actions += 1;
+        self.crash_at(CrashPoint::Action(self.actions))
+    }
+
+    fn killed(&mut self, _now: Duration) {
+        self.crashed += 1;
+        self.engine.observed = written_and_read(&self.engine.observed);
+    }
+}
+
+/// A broken promise is shown with what led to it.
+impl Drop for Mortal<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !quiet::is_quiet() {
+            eprintln!("{}", self.timeline.last_lines(LINES_SHOWN));
         }
     }
 }

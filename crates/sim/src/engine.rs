@@ -4,7 +4,8 @@ use std::hash::Hasher;
 use std::time::Duration;
 
 use lifecycle::{Action, Observation, Observed, Plan, ProbeKind, ProbeState, plan};
-use podspec::{BootTime, Moment, PodSpec, WallTime};
+use podspec::{BootTime, PodSpec};
+use simulation::{Settled, moment};
 
 use crate::checker::Checker;
 use crate::exhaustive::key::Key;
@@ -19,14 +20,6 @@ pub(crate) struct Engine<'s> {
     pub(crate) spec: &'s PodSpec,
     pub(crate) observed: Observed,
     checker: Checker<'s>,
-}
-
-/// What is left to do after a plan's actions are issued.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(crate) struct Settled {
-    /// Nothing is to be done before.
-    pub(crate) wake: Option<Duration>,
-    pub(crate) at_rest: bool,
 }
 
 impl<'s> Engine<'s> {
@@ -103,10 +96,4 @@ impl Engine<'_> {
         Key { spec, now, hasher }.observed(observed);
         checker.key(now, hasher);
     }
-}
-
-/// Both clocks begin at zero.
-pub(crate) fn moment(now: Duration) -> Moment {
-    let nanos = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-    Moment { boot: BootTime(nanos), wall: WallTime(nanos) }
 }

@@ -42,7 +42,7 @@ const FAILURES_MAX: usize = 3;
 /// The way to the first broken promise.
 pub fn orders(pod: &str, bounds: Bounds) -> Result<Figures, String> {
     let scenario = Scenario::parse(pod).map_err(|e| e.to_string())?;
-    let outside = scenario.events.iter().map(|(_, event)| event).collect();
+    let outside = scenario.script.events.iter().map(|(_, event)| event).collect();
     let orders = Orders { spec: &scenario.spec, changes: &scenario.changes, outside, bounds };
     search(&orders, bounds.events).map_err(|way| format!("{pod}{way}"))
 }

@@ -36,11 +36,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use lifecycle::{BackoffLimits, ProbeKind};
 use podspec::{
     Container, ContainerKind, ContainerName, IDENTITY_BYTES, PodSpec, PullPolicy, RestartPolicy, Volume,
     VolumeName, VolumeSource,
 };
+
+use simulation::{Behaviour, Event, Script};
 
 use crate::changes::{Change, Outside, in_order};
 use crate::words::{
@@ -52,55 +53,11 @@ pub struct Scenario {
     pub spec: PodSpec,
     /// What it is changed to, one after the other.
     pub changes: Vec<PodSpec>,
-    pub behaviours: Vec<Behaviour>,
-    pub events: Vec<(Duration, Event)>,
+    /// What the world does.
+    pub script: Script,
     pub crashes: Vec<Crash>,
-    /// How this node delays restarts; `None`: it does not say.
-    pub backoff: Option<BackoffLimits>,
-    /// The timeline ends here at the latest.
-    pub until: Duration,
-    pub volumes: Vec<Outcome>,
-    pub sandbox: Vec<Outcome>,
-    /// How long it takes to stop a sandbox, and to remove the volumes.
-    pub stop: Duration,
-    /// All that happens in one moment is taken in before the next plan, not one by one.
-    pub together: bool,
     /// The timeline shows messages of conditions and waiting containers, too.
     pub show_messages: bool,
-}
-
-/// How long something takes and whether it succeeds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Outcome {
-    pub takes: Duration,
-    pub succeeds: bool,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
-    Delete {
-        grace: Option<Duration>,
-    },
-    LoseSandbox,
-    /// The pod becomes the one at this place among the scenario's changes.
-    Change(usize),
-    /// `kill -9` of the engine and, `down` later, a new one that adopts the sandbox.
-    RestartEngine {
-        down: Duration,
-    },
-    /// Somebody says this of a readiness gate; `None`: takes back what was said.
-    Gate {
-        gate: String,
-        status: Option<String>,
-    },
-    Evict,
-    /// The node delays restarts otherwise from now on.
-    Configure(BackoffLimits),
-    /// A process ends by itself.
-    Exit {
-        container: ContainerName,
-        exit: ExitScript,
-    },
 }
 
 /// The engine dies in the middle of something; `down` later there is a new one.
@@ -117,62 +74,6 @@ pub enum CrashPoint {
     Action(usize),
     /// It has taken this in.
     Observation(usize),
-}
-
-/// How the processes of one container behave.
-#[derive(Clone, Debug)]
-pub struct Behaviour {
-    pub name: ContainerName,
-    /// `None`: runs until stopped.
-    pub run: Vec<Option<Duration>>,
-    pub exit: Vec<ExitScript>,
-    /// Life after the stop signal; `None`: ignores it.
-    pub term: Option<Duration>,
-    pub term_exit: i32,
-    pub start: Vec<StartScript>,
-    pub startup: Vec<(Duration, ProbeScript)>,
-    pub liveness: Vec<(Duration, ProbeScript)>,
-    pub readiness: Vec<(Duration, ProbeScript)>,
-    pub resize: Vec<Outcome>,
-    pub post_start: Vec<Outcome>,
-    pub pre_stop: Vec<Outcome>,
-    pub pull: Vec<PullScript>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ProbeScript {
-    Succeeds,
-    Warns,
-    Fails,
-    /// It cannot be run.
-    Errs,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PullScript {
-    pub takes: Duration,
-    /// The reason it fails with.
-    pub failure: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitScript {
-    Code(i32),
-    /// OOM-killed, with this exit code.
-    Oom(i32),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StartScript {
-    Ok,
-    /// No process was made.
-    CreateFails,
-    /// The program could not be executed.
-    ExecFails,
-    /// The process is made this much later.
-    Slow(Duration),
-    /// The process is made at once, and reported this much later.
-    Late(Duration),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -196,15 +97,8 @@ impl Scenario {
         let mut scenario = Self {
             spec: empty_pod(),
             changes: Vec::new(),
-            behaviours: Vec::new(),
-            events: Vec::new(),
+            script: Script::plain(Duration::from_secs(3_600), "scripted"),
             crashes: Vec::new(),
-            backoff: None,
-            until: Duration::from_secs(3_600),
-            volumes: vec![Outcome::AT_ONCE],
-            sandbox: vec![Outcome::AT_ONCE],
-            stop: Duration::ZERO,
-            together: false,
             show_messages: false,
         };
         let mut outside = Vec::new();
@@ -215,21 +109,16 @@ impl Scenario {
                 read.map_err(|what| ScriptError { line: index + 1, what })?;
             }
         }
-        (scenario.events, scenario.changes) = in_order(&scenario.spec, outside);
+        (scenario.script.events, scenario.changes) = in_order(&scenario.spec, outside);
         Ok(scenario)
     }
 
     /// Nothing is to happen to a container that the pod does not have.
     pub(crate) fn names_only_its_own(&self) -> bool {
-        self.events.iter().all(|(_, event)| match event {
-            Event::Exit { container, .. } => self.behaviour(container).is_some(),
+        self.script.events.iter().all(|(_, event)| match event {
+            Event::Exit { container, .. } => self.script.behaviour(container).is_some(),
             _ => true,
         })
-    }
-
-    #[must_use]
-    pub fn behaviour(&self, name: &ContainerName) -> Option<&Behaviour> {
-        self.behaviours.iter().find(|b| b.name == *name)
     }
 
     fn line(&mut self, line: &str, outside: &mut Vec<(Duration, Outside)>) -> Result<(), String> {
@@ -238,11 +127,11 @@ impl Scenario {
         match first {
             "pod" => words.try_for_each(|word| self.pod_word(word)),
             "until" => {
-                self.until = duration(words.next().unwrap_or_default())?;
+                self.script.until = duration(words.next().unwrap_or_default())?;
                 Ok(())
             }
             "together" => {
-                self.together = true;
+                self.script.together = true;
                 Ok(())
             }
             "show" => {
@@ -268,11 +157,11 @@ impl Scenario {
             "restart" => self.spec.restart_policy = policy(value)?,
             "grace" => self.spec.termination_grace_period = Duration::from_secs(number(value)?),
             "deadline" => self.spec.active_deadline = Some(Duration::from_secs(number(value)?)),
-            "volumes" => self.volumes = list(value, outcome)?,
+            "volumes" => self.script.volumes = list(value, outcome)?,
             "gates" => self.spec.readiness_gates = list(value, |gate| Ok(gate.to_owned()))?,
-            "backoff" => self.backoff = Some(backoff(value)?),
-            "stop" => self.stop = duration(value)?,
-            "sandbox" => self.sandbox = list(value, outcome)?,
+            "backoff" => self.script.backoff = Some(backoff(value)?),
+            "stop" => self.script.stop = duration(value)?,
+            "sandbox" => self.script.sandbox = list(value, outcome)?,
             other => return Err(format!("unknown key {other:?}")),
         }
         Ok(())
@@ -338,9 +227,9 @@ impl Scenario {
             _ => ContainerKind::App,
         };
         let mut container = plain_container(&name, kind);
-        let mut behaviour = Behaviour::plain(name, kind);
+        let mut behaviour = plain_behaviour(name, kind);
         words.try_for_each(|word| container_word(word, &mut container, &mut behaviour))?;
-        self.behaviours.push(behaviour);
+        self.script.behaviours.push(behaviour);
         for mount in &container.volume_mounts {
             let volume = image_volume(&mount.name);
             if !self.spec.volumes.contains(&volume) {
@@ -362,37 +251,10 @@ fn crash<'t>(point: &str, mut words: impl Iterator<Item = &'t str>) -> Result<Cr
     Ok(Crash { point, down: down.unwrap_or_default() })
 }
 
-impl Behaviour {
-    pub(crate) fn probe(&self, kind: ProbeKind) -> &[(Duration, ProbeScript)] {
-        match kind {
-            ProbeKind::Startup => &self.startup,
-            ProbeKind::Liveness => &self.liveness,
-            ProbeKind::Readiness => &self.readiness,
-        }
-    }
-
-    fn plain(name: ContainerName, kind: ContainerKind) -> Self {
-        let run = if kind == ContainerKind::Init { Some(Duration::from_secs(1)) } else { None };
-        Self {
-            name,
-            run: vec![run],
-            exit: vec![ExitScript::Code(0)],
-            term: Some(Duration::ZERO),
-            term_exit: 143,
-            start: vec![StartScript::Ok],
-            startup: vec![(Duration::ZERO, ProbeScript::Succeeds)],
-            liveness: vec![(Duration::ZERO, ProbeScript::Succeeds)],
-            readiness: vec![(Duration::ZERO, ProbeScript::Succeeds)],
-            resize: vec![Outcome::AT_ONCE],
-            post_start: vec![Outcome::AT_ONCE],
-            pre_stop: vec![Outcome::AT_ONCE],
-            pull: vec![PullScript { takes: Duration::ZERO, failure: None }],
-        }
-    }
-}
-
-impl Outcome {
-    const AT_ONCE: Self = Self { takes: Duration::ZERO, succeeds: true };
+/// What an init container does is done in a second.
+fn plain_behaviour(name: ContainerName, kind: ContainerKind) -> Behaviour {
+    let run = if kind == ContainerKind::Init { Some(Duration::from_secs(1)) } else { None };
+    Behaviour { run: vec![run], ..Behaviour::plain(name) }
 }
 
 fn empty_pod() -> PodSpec {

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::play::Steps;
 use crate::quiet::quietly;
 use crate::random;
 use crate::script::Scenario;
-use crate::world::Steps;
 
 /// Seeds whose scenario is told when they fail.
 const SHOWN_MAX: usize = 3;

@@ -8,7 +8,7 @@ use podspec::{
     RestartRule, RestartRuleAction, VolumeMount, VolumeName,
 };
 
-use crate::script::{Behaviour, ExitScript, Outcome, ProbeScript, PullScript, StartScript};
+use simulation::{Behaviour, ExitScript, Outcome, ProbeResults, ProbeScript, PullScript, StartScript};
 
 pub(crate) fn container_word(
     word: &str,
@@ -88,7 +88,7 @@ fn probe_word(
     };
     let probe = probe.get_or_insert_with(plain_probe);
     match setting {
-        "" => *script = list(value, probe_script)?,
+        "" => *script = ProbeResults::InTurn(list(value, probe_script)?),
         "period" => probe.period = duration(value)?,
         "delay" => probe.initial_delay = duration(value)?,
         "timeout" => probe.timeout = duration(value)?,

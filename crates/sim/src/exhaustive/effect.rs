@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifecycle::{Action, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome};
 use podspec::{ContainerName, Resources};
 
-use crate::engine::moment;
+use simulation::moment;
 
 pub(super) const EXIT_TERMINATED: i32 = 143;
 pub(super) const EXIT_KILLED: i32 = 137;

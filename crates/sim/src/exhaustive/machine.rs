@@ -7,10 +7,10 @@ use std::time::Duration;
 use lifecycle::{Action, ContainerRecord, Exit, Observation, SandboxSnapshot, SandboxState};
 use podspec::{BootTime, ContainerName, PodSpec};
 
-use crate::answers::image_id;
-use crate::engine::{Engine, Settled, moment};
+use simulation::{Event, Settled, image_id, moment};
+
+use crate::engine::Engine;
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
-use crate::script::Event;
 use crate::timeline::Timeline;
 
 /// Deletions, and exits where their order matters, move the clock on by a nanosecond each.

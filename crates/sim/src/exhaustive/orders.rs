@@ -7,10 +7,11 @@ use std::time::Duration;
 use lifecycle::Observation;
 use podspec::{Container, ContainerKind, ContainerName, PodSpec};
 
+use simulation::Event as Outside;
+
 use crate::exhaustive::effect::{EXIT_TERMINATED, Effect, End};
 use crate::exhaustive::graph::{Choice, Model};
 use crate::exhaustive::machine::{Machine, SLACK};
-use crate::script::Event as Outside;
 use crate::timeline::Timeline;
 
 /// How many events one world has at most, and how many of each kind.

@@ -1,4 +1,4 @@
-//! The scripted world: jumps from event to event, and plays the engine.
+//! The scripted world: jumps from event to event, and does what the engine decides.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,61 +8,29 @@ use lifecycle::{
 };
 use podspec::{ContainerName, Moment};
 
-use crate::crash::Turn;
+use crate::behaviour::{ExitScript, nth};
 use crate::engine::{self, Engine};
-use crate::quiet;
-use crate::script::{CrashPoint, Event, ExitScript, Scenario};
-use crate::timeline::Timeline;
+use crate::script::{Event, Script};
 
-/// More steps than any sane scenario takes: a plan that never settles is a bug.
-const STEPS_MAX: u64 = 100_000;
 /// Exits move the clock on by a nanosecond each; what is due then still counts as due at the end.
 const UNTIL_SLACK: Duration = Duration::from_micros(10);
-/// Of the timeline, when a promise is broken.
-const LINES_SHOWN: usize = 30;
 
-/// Plays the scenario and returns its timeline.
-///
-/// # Panics
-/// When a plan is not at its fixpoint after its actions, breaks a promise, or never settles.
-#[must_use]
-pub fn run(scenario: &Scenario) -> String {
-    let mut world = World::new(scenario, Timeline::new(scenario.show_messages));
-    world.play();
-    world.timeline.take_text()
+/// Why a world does not go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// Everything the pod had is gone.
+    AtRest,
+    /// Nothing is under way, and nothing is waited for.
+    NothingToCome,
+    /// Its time is over.
+    Until,
+    /// The engine has seen enough.
+    Enough,
+    /// More steps were taken than were allowed.
+    Steps,
 }
 
-/// What one play was made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Steps {
-    /// Something happened, or a time came, and a plan was made and carried out.
-    pub steps: u64,
-    pub actions: u64,
-    pub observations: u64,
-    pub crashes: u64,
-}
-
-impl std::ops::AddAssign for Steps {
-    fn add_assign(&mut self, other: Self) {
-        self.steps += other.steps;
-        self.actions += other.actions;
-        self.observations += other.observations;
-        self.crashes += other.crashes;
-    }
-}
-
-/// Plays the scenario for its checks alone.
-///
-/// # Panics
-/// As [`run`].
-#[must_use]
-pub fn check(scenario: &Scenario) -> Steps {
-    let mut world = World::new(scenario, Timeline::silent());
-    let steps = world.play();
-    let (actions, observations) = (world.actions as u64, world.observations as u64);
-    Steps { steps, actions, observations, crashes: world.crashed }
-}
-
+#[derive(Debug)]
 pub(crate) enum Pending {
     /// The outcome of an effect of the engine: lost when the engine dies.
     Observe(Observation),
@@ -80,41 +48,39 @@ pub(crate) enum Pending {
     EngineReturns,
 }
 
-pub(crate) struct World<'s> {
-    pub(crate) scenario: &'s Scenario,
+/// A sandbox, its processes, and what comes from outside, around one engine.
+#[derive(Debug)]
+pub struct World<'s, E> {
+    pub(crate) script: &'s Script,
+    pub(crate) engine: E,
     pub(crate) now: Duration,
-    pub(crate) engine: Engine<'s>,
-    pub(crate) turn: Turn<'s>,
-    timeline: Timeline,
     pub(crate) pending: BTreeMap<(Duration, u64), Pending>,
     sequence: u64,
-    pub(crate) wake: Option<Duration>,
+    wake: Option<Duration>,
     /// The attempt of the living sandbox.
-    pub(crate) sandbox: Option<u32>,
+    sandbox: Option<u32>,
     pub(crate) alive: BTreeMap<ContainerName, ContainerRecord>,
     /// What the sandbox has recorded of ended processes.
     pub(crate) ended: Vec<ContainerRecord>,
     /// How often each scripted thing has happened, by container; by nobody for the pod.
     pub(crate) counts: BTreeMap<(Option<ContainerName>, &'static str), usize>,
     /// When the next engine takes over; there is none until then.
-    pub(crate) engine_returns: Option<Duration>,
+    engine_returns: Option<Duration>,
+    /// What somebody told the engine in this turn who tells the next engine, too.
+    told: Vec<Event>,
     /// What is said of the readiness gates.
     gates: BTreeMap<String, String>,
     /// What an engine is told of how restarts are delayed.
     backoff: Option<BackoffLimits>,
-    actions: usize,
-    pub(crate) observations: usize,
-    pub(crate) crashed: u64,
 }
 
-impl<'s> World<'s> {
-    fn new(scenario: &'s Scenario, timeline: Timeline) -> Self {
+impl<'s, E: Engine> World<'s, E> {
+    /// Its engine takes the pod over at the beginning.
+    pub fn new(script: &'s Script, engine: E) -> Self {
         let mut world = Self {
-            scenario,
+            script,
+            engine,
             now: Duration::ZERO,
-            engine: Engine::new(&scenario.spec),
-            turn: Turn::default(),
-            timeline,
             pending: BTreeMap::new(),
             sequence: 0,
             wake: None,
@@ -123,54 +89,61 @@ impl<'s> World<'s> {
             ended: Vec::new(),
             counts: BTreeMap::new(),
             engine_returns: None,
+            told: Vec::new(),
             gates: BTreeMap::new(),
-            backoff: scenario.backoff,
-            actions: 0,
-            observations: 0,
-            crashed: 0,
+            backoff: script.backoff,
         };
         world.expect(Duration::ZERO, Pending::EngineReturns);
-        for (at, event) in &scenario.events {
+        for (at, event) in &script.events {
             world.expect(*at, Pending::Outside(event.clone()));
         }
         world
     }
 
-    /// To its end; the number of steps that took.
-    fn play(&mut self) -> u64 {
-        for steps in 1..=STEPS_MAX {
-            if !self.step() {
-                return steps;
+    /// To its end, in at most so many steps; why it ended, and the steps it took.
+    pub fn play(&mut self, steps_max: u64) -> (Ended, u64) {
+        for steps in 1..=steps_max {
+            if let Some(ended) = self.step() {
+                return (ended, steps);
             }
         }
-        panic!("the pod does not settle within {STEPS_MAX} steps");
+        (Ended::Steps, steps_max)
     }
 
-    /// Takes the next event or wake-up. False at the end.
-    fn step(&mut self) -> bool {
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    pub fn into_engine(self) -> E {
+        self.engine
+    }
+
+    /// Takes the next event or wake-up; or says that there is none.
+    fn step(&mut self) -> Option<Ended> {
         let next = self.pending.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next.into_iter().chain(self.wake).min() else {
-            self.timeline.note(self.now, "nothing more to come");
-            self.engine.idle();
-            return false;
+            self.engine.note(self.now, "nothing more to come");
+            self.engine.idle(self.now);
+            return Some(Ended::NothingToCome);
         };
-        if at > self.scenario.until + UNTIL_SLACK {
-            self.timeline.note(self.scenario.until, "until here");
-            return false;
+        if at > self.script.until + UNTIL_SLACK {
+            self.engine.note(self.script.until, "until here");
+            return Some(Ended::Until);
         }
         self.now = self.now.max(at);
         self.wake = None;
-        self.turn = self.begin_turn();
+        self.told.clear();
+        self.engine.begin_turn();
         while self.pending.first_key_value().is_some_and(|((next, _), _)| *next <= at) {
             if let Some((_, pending)) = self.pending.pop_first() {
                 self.happen(pending);
             }
-            if !self.scenario.together {
+            if !self.script.together {
                 break;
             }
         }
-        self.die_if_scripted();
-        self.engine_returns.is_some() || self.plan_and_apply()
+        self.die_unwritten();
+        if self.engine_returns.is_some() { None } else { self.plan_and_apply() }
     }
 
     fn happen(&mut self, pending: Pending) {
@@ -212,14 +185,14 @@ impl<'s> World<'s> {
     fn tell(&mut self, event: Event) {
         // Nothing else comes in the very same moment: which of two came first would be anybody's guess.
         self.now += Duration::from_nanos(1);
-        self.turn.told.push(event.clone());
+        self.told.push(event.clone());
         match event {
             Event::Delete { grace } => {
-                let grace = grace.unwrap_or(self.scenario.spec.termination_grace_period);
+                let grace = grace.unwrap_or(self.engine.spec().termination_grace_period);
                 self.observe(&Observation::DeletionRequested { grace });
             }
             Event::Change(which) => {
-                self.engine.change_spec(&self.scenario.changes[which]);
+                self.engine.change_spec(which);
                 self.observe(&Observation::SpecChanged);
             }
             Event::Gate { gate, status } => {
@@ -233,7 +206,7 @@ impl<'s> World<'s> {
                 self.backoff = Some(backoff);
                 self.observe(&Observation::Configured { backoff });
             }
-            Event::Evict => self.observe(&Observation::Evicted { message: "scripted".to_owned() }),
+            Event::Evict => self.observe(&Observation::Evicted { message: self.script.failure.to_owned() }),
             Event::LoseSandbox | Event::Exit { .. } | Event::RestartEngine { .. } => {}
         }
     }
@@ -267,7 +240,7 @@ impl<'s> World<'s> {
         self.observe(&Observation::Accepted);
         let (SandboxState::Creating { attempt }
         | SandboxState::Ready { attempt, .. }
-        | SandboxState::Stopping { attempt }) = self.engine.observed.sandbox
+        | SandboxState::Stopping { attempt }) = self.engine.observed().sandbox
         else {
             return;
         };
@@ -280,40 +253,63 @@ impl<'s> World<'s> {
         }
     }
 
-    fn observe(&mut self, observation: &Observation) {
-        self.observations += 1;
-        self.engine.observe(self.now, observation, &mut self.timeline);
+    pub(crate) fn observe(&mut self, observation: &Observation) {
+        self.engine.observe(self.now, observation);
     }
 
-    /// One plan, its actions, and the check that planning again would add nothing.
-    fn plan_and_apply(&mut self) -> bool {
+    /// One plan and its actions.
+    fn plan_and_apply(&mut self) -> Option<Ended> {
         let now = self.now;
-        let mut crash = None;
-        for action in &self.engine.plan(now).actions {
-            self.engine.issue(now, action, &mut self.timeline);
-            if crash.is_some() {
-                continue;
+        let mut death = None;
+        for action in &self.engine.plan(now) {
+            self.engine.issue(now, action);
+            if death.is_none() {
+                self.answer(action);
+                death = self.engine.dies_after(action);
             }
-            self.answer(action);
-            self.actions += 1;
-            crash = self.crash_at(CrashPoint::Action(self.actions));
         }
-        if let Some(down) = crash {
+        if let Some(down) = death {
             self.die(down);
-            return true;
+            return None;
         }
-        let settled = self.engine.settle(now, &mut self.timeline);
+        let settled = self.engine.settle(now);
         self.wake = settled.wake;
         let deletion_to_come =
             self.pending.values().any(|p| matches!(p, Pending::Outside(Event::Delete { .. })));
-        !settled.at_rest || (deletion_to_come && self.engine.observed.deletion.is_none())
+        if settled.at_rest && (!deletion_to_come || self.engine.observed().deletion.is_some()) {
+            return Some(Ended::AtRest);
+        }
+        self.engine.has_enough().then_some(Ended::Enough)
+    }
+
+    /// `kill -9`, and `down` later a new engine. The sandbox and what runs in it go on.
+    fn die(&mut self, down: Duration) {
+        self.engine.note(self.now, "the engine is killed");
+        self.wake = None;
+        self.pending
+            .retain(|_, pending| !matches!(pending, Pending::Observe(_) | Pending::ProcessBegins { .. }));
+        self.engine.killed(self.now);
+        self.engine_returns = Some(self.now + down);
+        self.expect(self.now + down, Pending::EngineReturns);
+    }
+
+    /// The pod itself is written before what is said of it, so a change is told only once.
+    fn die_unwritten(&mut self) {
+        let Some(down) = self.engine.dies_unwritten() else { return };
+        self.die(down);
+        for event in std::mem::take(&mut self.told) {
+            if !matches!(event, Event::Change(_)) {
+                self.expect(self.now + down, Pending::Outside(event));
+            }
+        }
     }
 
     /// A process is made, and reported `report_after`.
     pub(crate) fn begin(&mut self, container: &ContainerName, attempt: u32, report_after: Duration) {
-        let behaviour = self.behaviour(container);
+        let Some(behaviour) = self.script.behaviour(container) else { return };
         let lives = self.count(Some(container), "run");
-        let (run, exit) = (nth(&behaviour.run, lives), nth(&behaviour.exit, lives));
+        let run = nth(&behaviour.run, lives).flatten();
+        let exit = nth(&behaviour.exit, lives).unwrap_or(ExitScript::Code(0));
         let (id, started) = (format!("{container}-{attempt}"), self.moment());
         let record = ContainerRecord {
             name: container.clone(),
@@ -344,6 +340,9 @@ impl<'s> World<'s> {
         let exit = Exit { started: Some(process.started), ..exit };
         let attempt = process.attempt;
         self.ended.push(ContainerRecord { exit: Some(exit.clone()), ..process });
+        if self.script.lifelike {
+            self.end_sessions(container, attempt);
+        }
         if self.engine_returns.is_none() {
             self.observe(&Observation::ContainerExited { container: container.clone(), attempt, exit });
         }
@@ -365,11 +364,7 @@ impl<'s> World<'s> {
         exit: ExitScript,
     ) {
         let container = container.clone();
-        self.expect(self.now + after, Pending::ProcessEnds { container, attempt, exit });
-    }
-
-    pub(crate) fn note(&mut self, text: &str) {
-        self.timeline.note(self.now, text);
+        self.expect(self.now.saturating_add(after), Pending::ProcessEnds { container, attempt, exit });
     }
 
     pub(crate) fn expect(&mut self, at: Duration, pending: Pending) {
@@ -380,18 +375,4 @@ impl<'s> World<'s> {
     pub(crate) fn moment(&self) -> Moment {
         engine::moment(self.now)
     }
-}
-
-/// A broken promise is shown with what led to it.
-impl Drop for World<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() && !quiet::is_quiet() {
-            eprintln!("{}", self.timeline.last_lines(LINES_SHOWN));
-        }
-    }
-}
-
-/// The value for the `n`-th time; the last one repeats.
-pub(crate) fn nth<T: Clone>(script: &[T], n: usize) -> T {
-    script.get(n).or(script.last()).cloned().unwrap_or_else(|| panic!("an empty script"))
 }
