@@ -1,7 +1,12 @@
 //! What is in a journal.
+//!
+//! Every input of [`lifecycle::plan`] is in it, so that what was decided can be decided again: a [`Snapshot`] first,
+//! then what was observed and issued, in the order in which it was taken in. What is left out are probes that are begun, and
+//! successes of a probe that has nothing to gain by them: they leave the recorded part of `Observed` as it was, and the
+//! rest of it (which probes are under way, and when they began) decides about probes alone.
 
-use lifecycle::{Action, Decision, Observation};
-use podspec::Moment;
+use lifecycle::{Action, Decision, Observation, Observed};
+use podspec::{Moment, Pod};
 use serde::{Deserialize, Serialize};
 
 /// One line of the journal. `seq` counts from 1 without gaps over the pod's life, also across engines.
@@ -16,8 +21,37 @@ pub struct Entry {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happening {
+    /// What everything after it goes on from.
+    Snapshot(Box<Snapshot>),
+    /// The pod has another spec from here on. [`Observation::SpecChanged`], which may follow later, is what the plan
+    /// makes of it.
+    Changed(Box<Pod>),
     Observed(Observation),
     Issued(Action),
     /// All decisions of a plan that decided otherwise than the plan before it.
     Decided(Vec<Decision>),
+    /// The last plan of a turn in which something happened: it had nothing more to do, and decided as the one before.
+    Settled,
+}
+
+/// All that a plan is made from, but the time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub occasion: Occasion,
+    pub pod: Pod,
+    pub observed: Observed,
+    /// What was decided last: the same is not noted again.
+    pub decisions: Vec<Decision>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// An engine begins with the pod, or goes on with it from what the one before has left on disk. It may follow from
+    /// more than the entries before it: a crash loses the last ones, and a reboot moves all times.
+    Engine,
+    /// The journal goes on in another file. This is what the entries before have led to.
+    Generation,
+    /// Entries before this could not be written.
+    Gap,
 }

@@ -2,7 +2,8 @@
 //!
 //! `journal.jsonl` in the pod's directory: the first line names the schema, each further line is one
 //! [`Entry`]. When it has grown to [`GENERATION_BYTES_MAX`] it becomes `journal.1.jsonl`, in place of
-//! the one before, so a pod never has more than two generations.
+//! the one before, so a pod never has more than two generations. Each begins with a [`crate::Snapshot`], which is not
+//! counted, so that a large pod leaves room for what happens to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,13 +13,15 @@ use lifecycle::SCHEMA_VERSION;
 use podspec::Moment;
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Entry, Happening};
+use crate::entry::{Entry, Happening, Occasion};
 
-/// One generation is not appended to once it has this size.
+/// One generation is not appended to once it has this size, without its snapshots.
 pub const GENERATION_BYTES_MAX: u64 = 1 << 20;
 
 const CURRENT: &str = "journal.jsonl";
 const PREVIOUS: &str = "journal.1.jsonl";
+/// The oldest version whose entries are entries still. It has no snapshots: it is read, and not played again.
+const SCHEMA_READ_FROM: u64 = 5;
 /// Where a file that is no journal of ours is moved, so that it is neither misread nor lost.
 const REFUSED: &str = "journal.refused";
 
@@ -56,16 +59,21 @@ enum Magic {
 pub struct Journal {
     pod_dir: PathBuf,
     current: File,
+    /// Without the snapshots that this writer has appended.
     bytes: u64,
+    /// Of whole lines.
+    length: u64,
     next_seq: u64,
+    /// Entries were lost since the last snapshot.
+    gap: bool,
 }
 
 impl Journal {
-    /// Opens the pod's journal to go on where it ends, and returns what is in it. A damaged or foreign file
-    /// is moved aside and a new one begun: nothing is decided from it.
+    /// Opens the pod's journal to go on where it ends, and returns what is in it. A damaged or foreign file, and one of
+    /// a version too old to be read, is moved aside and a new one begun: nothing is decided from it.
     ///
     /// # Errors
-    /// When the file system refuses, or the journal is of another version.
+    /// When the file system refuses, or the journal is of a newer version.
     pub fn open(pod_dir: &Path) -> Result<(Self, Vec<Entry>), JournalError> {
         Past::read(pod_dir)?.go_on()
     }
@@ -79,7 +87,17 @@ impl Journal {
             self.next_seq += 1;
         }
         let written = self.write(&entries);
+        self.gap |= written.is_err();
         (entries, written)
+    }
+
+    /// Why a snapshot of what the entries have led to is to be appended, by itself, before any other entry.
+    #[must_use]
+    pub fn snapshot_due(&self) -> Option<Occasion> {
+        if self.gap {
+            return Some(Occasion::Gap);
+        }
+        (self.bytes >= GENERATION_BYTES_MAX).then_some(Occasion::Generation)
     }
 
     fn write(&mut self, entries: &[Entry]) -> Result<(), JournalError> {
@@ -89,20 +107,33 @@ impl Journal {
         let path = self.pod_dir.join(CURRENT);
         let failed = |source| JournalError::Write { path: path.clone(), source };
         let mut text = Vec::new();
+        let mut counted = 0;
         for entry in entries {
+            let before = text.len();
             serde_json::to_writer(&mut text, entry).map_err(|error| failed(error.into()))?;
             text.push(b'\n');
+            if !matches!(entry.what, Happening::Snapshot(_)) {
+                counted += text.len() - before;
+            }
+        }
+        if self.gap {
+            // What was written of a line that failed must not begin the next one.
+            self.current.set_len(self.length).map_err(failed)?;
         }
         self.current.write_all(&text).map_err(failed)?;
-        self.bytes += text.len() as u64;
+        self.bytes += counted as u64;
+        self.length += text.len() as u64;
+        if entries.iter().any(|entry| matches!(entry.what, Happening::Snapshot(_))) {
+            self.gap = false;
+        }
         Ok(())
     }
 
     fn begin_generation(&mut self) -> Result<(), JournalError> {
         let path = self.pod_dir.join(CURRENT);
-        fs::rename(&path, self.pod_dir.join(PREVIOUS))
-            .map_err(|source| JournalError::Write { path: path.clone(), source })?;
+        rename_to_previous(&self.pod_dir)?;
         (self.current, self.bytes) = open_generation(&path)?;
+        self.length = self.bytes;
         Ok(())
     }
 }
@@ -111,34 +142,48 @@ impl Journal {
 #[derive(Debug)]
 pub struct Past {
     pod_dir: PathBuf,
-    entries: Result<Vec<Entry>, JournalError>,
+    read: Result<Kept, JournalError>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: Vec<Entry>,
+    /// Of the newest generation; `None` where there is none, or it has no header yet.
+    schema: Option<u64>,
 }
 
 impl Past {
     /// # Errors
-    /// Where nobody may go on with it: when it cannot be read, or is of another version.
+    /// Where nobody may go on with it: when it cannot be read, or is of a newer version.
     pub fn read(pod_dir: &Path) -> Result<Self, JournalError> {
-        let entries = read(pod_dir);
-        match entries {
-            Err(error @ (JournalError::Read { .. } | JournalError::UnknownVersion { .. })) => Err(error),
-            entries => Ok(Self { pod_dir: pod_dir.to_owned(), entries }),
+        match read_kept(pod_dir) {
+            Err(error @ JournalError::Read { .. }) => Err(error),
+            Err(error @ JournalError::UnknownVersion { found, .. }) if found > u64::from(SCHEMA_VERSION) => {
+                Err(error)
+            }
+            read => Ok(Self { pod_dir: pod_dir.to_owned(), read }),
         }
     }
 
     pub fn go_on(self) -> Result<(Journal, Vec<Entry>), JournalError> {
-        let Self { pod_dir, entries } = self;
-        let entries = match entries {
-            Ok(entries) => entries,
+        let Self { pod_dir, read } = self;
+        let Kept { entries, schema } = match read {
+            Ok(kept) => kept,
             Err(error) => {
                 tracing::warn!(error = %error, "journal moved to {REFUSED}");
                 move_aside(&pod_dir)?;
-                Vec::new()
+                Kept::default()
             }
         };
-        drop_torn_line(&pod_dir.join(CURRENT))?;
-        let (current, bytes) = open_generation(&pod_dir.join(CURRENT))?;
+        let path = pod_dir.join(CURRENT);
+        drop_torn_line(&path)?;
+        if schema.is_some_and(|schema| schema < u64::from(SCHEMA_VERSION)) {
+            // What this version writes is not for who goes by that header.
+            rename_to_previous(&pod_dir)?;
+        }
+        let (current, bytes) = open_generation(&path)?;
         let next_seq = entries.last().map_or(1, |entry| entry.seq.saturating_add(1));
-        Ok((Journal { pod_dir, current, bytes, next_seq }, entries))
+        Ok((Journal { pod_dir, current, bytes, length: bytes, next_seq, gap: false }, entries))
     }
 }
 
@@ -146,29 +191,33 @@ impl Past {
 /// newline was being written when the engine died, and is left out.
 ///
 /// # Errors
-/// When a generation cannot be read, is foreign, of another schema version, or damaged.
+/// When a generation cannot be read, is foreign, of a schema version that this one cannot read, or damaged.
 pub fn read(pod_dir: &Path) -> Result<Vec<Entry>, JournalError> {
-    let mut entries = Vec::new();
-    for name in [PREVIOUS, CURRENT] {
-        read_generation(&pod_dir.join(name), &mut entries)?;
-    }
-    Ok(entries)
+    read_kept(pod_dir).map(|kept| kept.entries)
 }
 
-fn read_generation(path: &Path, entries: &mut Vec<Entry>) -> Result<(), JournalError> {
+fn read_kept(pod_dir: &Path) -> Result<Kept, JournalError> {
+    let mut entries = Vec::new();
+    read_generation(&pod_dir.join(PREVIOUS), &mut entries)?;
+    let schema = read_generation(&pod_dir.join(CURRENT), &mut entries)?;
+    Ok(Kept { entries, schema })
+}
+
+/// Its schema, when it has a header.
+fn read_generation(path: &Path, entries: &mut Vec<Entry>) -> Result<Option<u64>, JournalError> {
     let text = match fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(JournalError::Read { path: path.to_owned(), source }),
     };
     let whole = &text[..text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)];
     let mut lines = whole.split_inclusive(|&byte| byte == b'\n');
     let Some(first) = lines.next() else {
         // Made, but its engine died before the header was in it.
-        return if text.len() < HEADER_BYTES_MAX { Ok(()) } else { Err(foreign(path)) };
+        return if text.len() < HEADER_BYTES_MAX { Ok(None) } else { Err(foreign(path)) };
     };
     let header: Header = serde_json::from_slice(first).map_err(|_| foreign(path))?;
-    if header.schema != u64::from(SCHEMA_VERSION) {
+    if !(SCHEMA_READ_FROM..=u64::from(SCHEMA_VERSION)).contains(&header.schema) {
         return Err(JournalError::UnknownVersion { path: path.to_owned(), found: header.schema });
     }
     for (index, line) in lines.enumerate() {
@@ -179,7 +228,7 @@ fn read_generation(path: &Path, entries: &mut Vec<Entry>) -> Result<(), JournalE
         })?;
         entries.push(entry);
     }
-    Ok(())
+    Ok(Some(header.schema))
 }
 
 /// Longer than any header: a file without a newline up to here is not one of ours cut short.
@@ -187,6 +236,11 @@ const HEADER_BYTES_MAX: usize = 128;
 
 fn foreign(path: &Path) -> JournalError {
     JournalError::NotAJournal { path: path.to_owned() }
+}
+
+fn rename_to_previous(pod_dir: &Path) -> Result<(), JournalError> {
+    let path = pod_dir.join(CURRENT);
+    fs::rename(&path, pod_dir.join(PREVIOUS)).map_err(|source| JournalError::Write { path, source })
 }
 
 fn move_aside(pod_dir: &Path) -> Result<(), JournalError> {
@@ -240,7 +294,11 @@ mod tests {
     use lifecycle::{Observation, SCHEMA_VERSION};
     use podspec::Moment;
 
-    use super::{CURRENT, GENERATION_BYTES_MAX, Happening, Journal, JournalError, PREVIOUS, read};
+    use super::{
+        CURRENT, GENERATION_BYTES_MAX, Happening, Journal, JournalError, Occasion, PREVIOUS,
+        SCHEMA_READ_FROM, read,
+    };
+    use crate::Snapshot;
 
     /// A directory of this test's own, removed at its end.
     struct Scratch(PathBuf);
@@ -300,6 +358,88 @@ mod tests {
         let kept: Vec<u64> = read(&dir.0).unwrap().iter().map(|e| e.seq).collect();
         assert_eq!(kept.last(), Some(&last));
         assert!(kept.len() > 100 && kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    }
+
+    #[test]
+    fn what_the_version_before_wrote_is_read_and_not_appended_to() {
+        let dir = Scratch::new("older");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        journal.append(vec![failed("a"), failed("b")]).1.unwrap();
+        let path = dir.0.join(CURRENT);
+        let text = fs::read_to_string(&path).unwrap();
+        let older =
+            |version| text.replace(&format!("\"schema\":{SCHEMA_VERSION}"), &format!("\"schema\":{version}"));
+        fs::write(&path, older(SCHEMA_READ_FROM)).unwrap();
+
+        let (mut journal, before) = Journal::open(&dir.0).unwrap();
+        assert_eq!(before.len(), 2);
+        journal.append(vec![failed("c")]).1.unwrap();
+        assert_eq!(read(&dir.0).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(fs::read_to_string(dir.0.join(PREVIOUS)).unwrap(), older(SCHEMA_READ_FROM));
+        assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+
+        // Nobody knows what that one meant: it is kept, and the pod is taken over all the same.
+        fs::write(&path, older(SCHEMA_READ_FROM - 1)).unwrap();
+        assert!(matches!(read(&dir.0), Err(JournalError::UnknownVersion { found: 4, .. })));
+        let (_, before) = Journal::open(&dir.0).unwrap();
+        assert!(before.is_empty());
+        let kept = fs::read_to_string(dir.0.join("journal.refused.0")).unwrap();
+        assert_eq!(kept, older(SCHEMA_READ_FROM - 1));
+    }
+
+    #[test]
+    fn a_generation_is_as_long_as_what_happens_however_large_the_pod_is() {
+        let dir = Scratch::new("large");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        let large = usize::try_from(GENERATION_BYTES_MAX).unwrap() + 1;
+        let begin = || (Moment::default(), snapshot(Occasion::Engine, &"x".repeat(large)));
+        journal.append(vec![begin(), failed("a")]).1.unwrap();
+        assert_eq!(journal.snapshot_due(), None);
+        journal.append(vec![failed("b")]).1.unwrap();
+        assert_eq!(read(&dir.0).unwrap().len(), 3);
+        journal.append(vec![failed(&"y".repeat(large))]).1.unwrap();
+        assert_eq!(journal.snapshot_due(), Some(Occasion::Generation));
+        journal.append(vec![begin()]).1.unwrap();
+        assert_eq!(journal.snapshot_due(), None);
+        let entries = read(&dir.0).unwrap();
+        assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert!(fs::read_to_string(dir.0.join(CURRENT)).unwrap().lines().count() == 2);
+    }
+
+    /// `/dev/full` takes no byte, and a file that is cut anew has no piece of a line.
+    #[test]
+    fn entries_that_are_lost_are_followed_by_a_snapshot() {
+        let dir = Scratch::new("gap");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        journal.append(vec![failed("a")]).1.unwrap();
+        let good = std::mem::replace(
+            &mut journal.current,
+            fs::File::options().write(true).open("/dev/full").unwrap(),
+        );
+        let (lost, written) = journal.append(vec![failed("b")]);
+        assert!(matches!(written, Err(JournalError::Write { .. })));
+        assert_eq!((lost[0].seq, journal.snapshot_due()), (2, Some(Occasion::Gap)));
+        // A piece of it came to the disk.
+        let path = dir.0.join(CURRENT);
+        let mut text = fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"seq\":2,\"at\"");
+        fs::write(&path, text).unwrap();
+        journal.current = good;
+        journal.append(vec![failed("c")]).1.unwrap();
+        assert_eq!(journal.snapshot_due(), Some(Occasion::Gap));
+        journal.append(vec![(Moment::default(), snapshot(Occasion::Gap, ""))]).1.unwrap();
+        assert_eq!(journal.snapshot_due(), None);
+        assert_eq!(read(&dir.0).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 3, 4]);
+    }
+
+    fn snapshot(occasion: Occasion, annotation: &str) -> Happening {
+        let text =
+            "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
+        let mut pod =
+            podspec::load_pods("test", text, || [7; podspec::IDENTITY_BYTES]).unwrap().remove(0).admitted.pod;
+        pod.annotations.insert("a".to_owned(), annotation.to_owned());
+        let observed = lifecycle::Observed::default();
+        Happening::Snapshot(Box::new(Snapshot { occasion, pod, observed, decisions: Vec::new() }))
     }
 
     #[test]

@@ -7,6 +7,6 @@ mod entry;
 mod file;
 mod record;
 
-pub use entry::{Entry, Happening};
+pub use entry::{Entry, Happening, Occasion, Snapshot};
 pub use file::{GENERATION_BYTES_MAX, Journal, JournalError, Past, read};
 pub use record::{Listener, Live, LogTail, Record};

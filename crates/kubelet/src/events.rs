@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lifecycle::{
-    Action, Decision, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, PullAmount, Pulled,
-    StopPodReason, StopReason, Verdict, Wait,
+    Action, Attempt, AttemptState, Decision, ExitReason, Hook, Observation, Observed, ProbeKind,
+    ProbeOutcome, PullAmount, Pulled, StopPodReason, StopReason, Verdict, Wait,
 };
 use podspec::time::go_duration;
 use podspec::{ContainerKind, ContainerName, Moment, Pod};
@@ -33,8 +33,8 @@ pub struct Event {
     pub field_path: Option<String>,
 }
 
-/// Turns one pod's journal into its events. Fed from the first entry on, so that it knows which
-/// containers run when all of them are told to stop.
+/// Turns one pod's journal into its events. Fed from the first entry that is kept on, which is a snapshot, so that it knows
+/// which containers run when all of them are told to stop.
 #[derive(Clone, Debug, Default)]
 pub struct EventSource {
     running: BTreeSet<ContainerName>,
@@ -58,6 +58,11 @@ impl EventSource {
                 }
                 self.decisions.clone_from(decisions);
             }
+            Happening::Snapshot(snapshot) => {
+                self.running = running(&snapshot.observed);
+                self.decisions.clone_from(&snapshot.decisions);
+            }
+            Happening::Changed(_) | Happening::Settled => {}
         }
         out.list
     }
@@ -257,6 +262,12 @@ fn probed(container: &ContainerName, probe: ProbeKind, outcome: &ProbeOutcome, o
             out.warning(container, "Unhealthy", message);
         }
     }
+}
+
+fn running(observed: &Observed) -> BTreeSet<ContainerName> {
+    let runs = |attempt: &Attempt| matches!(attempt.state, AttemptState::Running { .. });
+    let running = observed.containers.iter().filter(|(_, c)| c.current.as_ref().is_some_and(runs));
+    running.map(|(name, _)| name.clone()).collect()
 }
 
 fn stop_container(name: &ContainerName, reason: StopReason, out: &mut Events<'_>) {

@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use crate::apply::Effects;
 use crate::status::PodView;
 use crate::{Node, checkpoint};
-use journal::{Entry, Happening, Journal};
+use journal::{Entry, Happening, Journal, Occasion, Snapshot};
 
 /// Plans made in a row without a new observation. `plan` converges in two or three; a plan that does
 /// not is a defect, and must not keep a processor busy.
@@ -54,6 +54,8 @@ pub(crate) struct Worker<N: Node> {
     disk_failing: bool,
     decisions: Vec<Decision>,
     journal: Journal,
+    /// The journal has the snapshot that this worker began with.
+    begun: bool,
     last_seq: u64,
     entries: broadcast::Sender<Arc<Entry>>,
     view: watch::Sender<Option<PodView>>,
@@ -69,6 +71,7 @@ impl<N: Node> Worker<N> {
     ) -> Self {
         let decisions = past.iter().rev().find_map(|entry| match &entry.what {
             Happening::Decided(decisions) => Some(decisions.clone()),
+            Happening::Snapshot(snapshot) => Some(snapshot.decisions.clone()),
             _ => None,
         });
         Self {
@@ -80,6 +83,7 @@ impl<N: Node> Worker<N> {
             disk_failing: false,
             decisions: decisions.unwrap_or_default(),
             journal,
+            begun: false,
             last_seq: past.last().map_or(0, |entry| entry.seq),
             entries,
             view,
@@ -106,8 +110,13 @@ impl<N: Node> Worker<N> {
 
     /// Takes in what happened and does what is to be done about it. Returns when to look again.
     fn turn(&mut self, happened: Vec<(Observation, Moment)>) -> Option<Duration> {
-        self.pod = self.effects.pod();
         let mut happenings = Vec::with_capacity(happened.len());
+        let before = std::mem::replace(&mut self.pod, self.effects.pod());
+        let inputs = self.changed_inputs(&before);
+        if let Some(inputs) = inputs {
+            let at = happened.first().map_or_else(|| self.effects.node.clock().now(), |(_, at)| *at);
+            happenings.push((at, inputs));
+        }
         for (observation, at) in happened {
             let known = says_nothing_new(&self.observed, &observation);
             self.observed.observe(&self.pod.pod.spec, &observation, at);
@@ -115,20 +124,34 @@ impl<N: Node> Worker<N> {
                 happenings.push((at, Happening::Observed(observation)));
             }
         }
-        let (plan, actions) = self.settle(&mut happenings);
-        self.observed.keep_conditions(&plan.status, self.effects.node.clock().now());
+        let (plan, actions, now) = self.settle(&mut happenings);
+        self.observed.keep_conditions(&plan.status, now);
         self.save_checkpoint();
         for action in actions {
             let effects = Arc::clone(&self.effects);
             self.running.spawn(async move { effects.apply(action).await });
         }
-        self.record(happenings);
+        self.record(happenings, now);
         self.publish(&plan);
         plan.wake_after
     }
 
-    /// Plans until there is nothing to do, and returns the last plan with the actions of all of them.
-    fn settle(&mut self, happenings: &mut Vec<(Moment, Happening)>) -> (Plan, Vec<Action>) {
+    /// What the plan is made from beside what is observed, where it is another than before this turn.
+    fn changed_inputs(&mut self, before: &Arc<PodContext>) -> Option<Happening> {
+        if !std::mem::replace(&mut self.begun, true) {
+            return Some(self.snapshot(Occasion::Engine));
+        }
+        let same = Arc::ptr_eq(before, &self.pod) || before.pod.spec == self.pod.pod.spec;
+        (!same).then(|| Happening::Changed(Box::new(self.pod.pod.clone())))
+    }
+
+    fn snapshot(&self, occasion: Occasion) -> Happening {
+        let (pod, observed) = (self.pod.pod.clone(), self.observed.as_recorded());
+        Happening::Snapshot(Box::new(Snapshot { occasion, pod, observed, decisions: self.decisions.clone() }))
+    }
+
+    /// Plans until there is nothing to do, and returns the last plan and its time, with the actions of all of them.
+    fn settle(&mut self, happenings: &mut Vec<(Moment, Happening)>) -> (Plan, Vec<Action>, Moment) {
         let mut actions = Vec::new();
         let mut plans = 0;
         loop {
@@ -140,12 +163,15 @@ impl<N: Node> Worker<N> {
                 happenings.push((now, Happening::Decided(plan.decisions.clone())));
             }
             if plan.actions.is_empty() {
-                return (plan, actions);
+                if !happenings.is_empty() {
+                    happenings.push((now, Happening::Settled));
+                }
+                return (plan, actions, now);
             }
             if plans == PLANS_IN_A_ROW_MAX {
                 tracing::error!(pod = %self.pod.pod.name, "the plan does not settle: {:?}", plan.actions);
                 plan.wake_after = Some(DEFECT_PAUSE);
-                return (plan, actions);
+                return (plan, actions, now);
             }
             for action in std::mem::take(&mut plan.actions) {
                 self.observed.issue(&self.pod.pod.spec, &action, now);
@@ -173,10 +199,17 @@ impl<N: Node> Worker<N> {
         }
     }
 
-    fn record(&mut self, happenings: Vec<(Moment, Happening)>) {
+    fn record(&mut self, happenings: Vec<(Moment, Happening)>, now: Moment) {
         if happenings.is_empty() {
             return;
         }
+        self.append(happenings);
+        if let Some(occasion) = self.journal.snapshot_due() {
+            self.append(vec![(now, self.snapshot(occasion))]);
+        }
+    }
+
+    fn append(&mut self, happenings: Vec<(Moment, Happening)>) {
         let (entries, written) = self.journal.append(happenings);
         if let Err(error) = written {
             self.disk_failed(&error);
@@ -213,7 +246,8 @@ impl<N: Node> Worker<N> {
     }
 }
 
-/// Another success of a probe that succeeds: a pod that is well writes nothing.
+/// Another success of a probe that succeeds: a pod that is well writes nothing. One that ends a row of failures that was
+/// too short does count: the next row begins anew.
 fn says_nothing_new(observed: &Observed, observation: &Observation) -> bool {
     let Observation::ProbeFinished { container, attempt, probe, outcome: ProbeOutcome::Success } =
         observation
@@ -221,5 +255,7 @@ fn says_nothing_new(observed: &Observed, observation: &Observation) -> bool {
         return false;
     };
     let current = observed.containers.get(container).and_then(|c| c.current.as_ref());
-    current.is_some_and(|a| a.number == *attempt && a.probe(*probe).verdict == ProbeVerdict::Success)
+    current.filter(|a| a.number == *attempt).map(|a| a.probe(*probe)).is_some_and(|state| {
+        state.verdict == ProbeVerdict::Success && (state.failures, state.errors) == (0, 0)
+    })
 }

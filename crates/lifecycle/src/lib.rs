@@ -51,4 +51,4 @@ pub use restart::expects_restart;
 pub use status::{Condition, ConditionKind, ContainerState, ContainerStatus, Phase, PodStatus};
 
 /// The version of [`Observed`] and of the journal on disk; raised when either changes shape.
-pub const SCHEMA_VERSION: u32 = 5;
+pub const SCHEMA_VERSION: u32 = 6;

@@ -61,6 +61,7 @@ impl Steps {
                 }
                 self.decisions.clone_from(decisions);
             }
+            Happening::Snapshot(_) | Happening::Changed(_) | Happening::Settled => {}
         }
         self.troubles.take_in(&entry.what, &mut out.steps);
         out.steps
