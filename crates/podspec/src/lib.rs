@@ -130,13 +130,14 @@ fn load_each(
             objects.push(LoadedObject::Other(Box::new(document)));
             continue;
         }
-        let (location, lines, mut pod) = (document.location, document.lines, document.value);
+        let (location, places, mut pod) = (document.location, document.places, document.value);
         let chosen = namespace.map_or(Ok(()), |namespace| defaults::choose_namespace(&mut pod, namespace));
         match chosen.and_then(|()| admit(pod, &random())) {
             Ok(admitted) => objects.push(LoadedObject::Pod(Box::new(LoadedPod { location, admitted }))),
             Err(found) => errors.extend(found.into_iter().map(|error| {
-                let location = Location { line: lines.of(&error.path), ..location.clone() };
-                LoadError { location, problem: Problem::Field(error) }
+                let place = places.find(&error.path).places.place;
+                let location = Location { line: place.line, ..location.clone() };
+                LoadError { location, at: place.key.unwrap_or(place.value), problem: Problem::Field(error) }
             })),
         }
     }

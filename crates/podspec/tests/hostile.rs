@@ -1,5 +1,6 @@
 //! Whatever is fed in, there is an answer, in bounded time and memory, and no panic.
 
+use podspec::load::{Places, Span, load_all};
 use podspec::schema::{Object, POD, Type};
 use podspec::{admit, load_pods};
 use serde_json::{Map, Value, json};
@@ -44,7 +45,20 @@ fn damaged_manifests() {
         if let Err(errors) = load_pods("pod.yaml", &text, || [0; 24]) {
             assert!(!errors.to_string().is_empty());
         }
+        let (documents, errors) = load_all("pod.yaml", &text);
+        assert!(errors.iter().all(|error| text.get(error.at.range()).is_some()), "{errors:?} in {text:?}");
+        documents.iter().for_each(|document| check_places(&text, &document.places));
     }
+}
+
+/// Every place is one of the text, and entries hold their keys and values.
+fn check_places(text: &str, places: &Places) {
+    let place = places.place;
+    let holds = |inner: Span| place.entry.start <= inner.start && inner.end <= place.entry.end;
+    for span in [place.key, Some(place.value), Some(place.entry)].into_iter().flatten() {
+        assert!(text.get(span.range()).is_some() && holds(span), "{place:?} in {text:?}");
+    }
+    places.items.iter().chain(places.fields.values()).for_each(|below| check_places(text, below));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn pods_kind() -> &'static Kind {
 
 /// An object of another kind than Pod, if that is served, and its fields are what the kind has.
 fn other(document: Document, namespace: Option<&str>) -> Result<Manifest, Vec<String>> {
-    let Document { location, value: mut object, lines } = document;
+    let Document { location, value: mut object, places, .. } = document;
     let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
     let (name, api_version) = (text("kind"), text("apiVersion"));
     let called = match object["metadata"]["name"].as_str() {
@@ -113,7 +113,7 @@ fn other(document: Document, namespace: Option<&str>) -> Result<Manifest, Vec<St
     if let Some(ty) = api_schema::Schema::get().kind(group, version, kind.kind) {
         let issues = api_schema::check(ty, &mut object);
         if !issues.is_empty() {
-            let place = |path| Location { line: lines.of(path), ..location.clone() };
+            let place = |path| Location { line: places.line_of(path), ..location.clone() };
             return Err(issues.iter().map(|issue| format!("{}: {issue}", place(&issue.path))).collect());
         }
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::node::{Content, Lines, Node};
+use super::node::{Content, Node};
+use super::place::{Places, Span};
 use super::{LoadError, Location, Problem};
 use crate::field::{FieldError, FieldPath};
 
@@ -12,7 +13,9 @@ use crate::field::{FieldError, FieldPath};
 pub struct Document {
     pub location: Location,
     pub value: Value,
-    pub lines: Lines,
+    pub places: Places,
+    /// The part of the text that holds it, with the comments before it; items of one list have one extent.
+    pub extent: Span,
 }
 
 /// Lists within lists, as `kubectl get` never makes them.
@@ -28,16 +31,18 @@ pub(super) enum Kinds {
 /// Adds the objects of one document to `documents`, and what keeps it from being some to `errors`.
 pub(super) fn take_apart(
     node: Node,
+    extent: Span,
     location: Location,
     kinds: Kinds,
     documents: &mut Vec<Document>,
     errors: &mut Vec<LoadError>,
 ) {
-    Sorter { kinds, documents, errors }.document(node, location, 0, None);
+    Sorter { kinds, extent, documents, errors }.document(node, location, 0, None);
 }
 
 struct Sorter<'a> {
     kinds: Kinds,
+    extent: Span,
     documents: &'a mut Vec<Document>,
     errors: &'a mut Vec<LoadError>,
 }
@@ -45,17 +50,20 @@ struct Sorter<'a> {
 impl Sorter<'_> {
     /// `implied` is the kind of an item that need not say it, as those of a PodList.
     fn document(&mut self, node: Node, location: Location, depth: usize, implied: Option<&str>) {
-        let location = Location { line: node.line, pod: pod_name(&node), ..location };
+        let location = Location { line: node.place.line, pod: pod_name(&node), ..location };
+        let at = node.place.value;
         if !matches!(node.content, Content::Map(_)) {
-            self.error(location, Problem::NotAMapping(node.kind()));
+            self.error(location, at, Problem::NotAMapping(node.kind()));
             return;
         }
         let text = |name| node.field(name).and_then(Node::text).map(str::to_owned).filter(|t| !t.is_empty());
         let kind = text("kind").or_else(|| implied.map(str::to_owned));
         let version = text("apiVersion").or_else(|| implied.map(|_| "v1".to_owned()));
         match (kind.as_deref(), version.as_deref()) {
-            (None, _) => self.error(location, Problem::KindMissing { field: "kind", expected: "Pod" }),
-            (_, None) => self.error(location, Problem::KindMissing { field: "apiVersion", expected: "v1" }),
+            (None, _) => self.error(location, at, Problem::KindMissing { field: "kind", expected: "Pod" }),
+            (_, None) => {
+                self.error(location, at, Problem::KindMissing { field: "apiVersion", expected: "v1" })
+            }
             (Some("Pod"), Some("v1")) => self.object(node, location, "Pod", "v1"),
             (Some(kind @ ("List" | "PodList")), Some("v1")) if depth < LIST_DEPTH_MAX => {
                 let implied = (kind == "PodList").then_some("Pod");
@@ -67,16 +75,17 @@ impl Sorter<'_> {
             (Some(kind), Some(version)) => {
                 let problem = wrong_kind(kind, version, location.pod.as_deref());
                 // It is no pod's name.
-                self.error(Location { pod: None, ..location }, problem);
+                self.error(Location { pod: None, ..location }, at, problem);
             }
         }
     }
 
     fn list(&mut self, node: Node, location: &Location, depth: usize, implied: Option<&str>) {
+        let at = node.place.value;
         let Content::Map(entries) = node.content else { return };
         let items = entries.into_iter().find(|e| e.key == "items").map(|e| e.node.content);
         let Some(Content::List(items)) = items else {
-            self.error(location.clone(), Problem::NoItems);
+            self.error(location.clone(), at, Problem::NoItems);
             return;
         };
         for (i, item) in items.into_iter().enumerate() {
@@ -87,18 +96,19 @@ impl Sorter<'_> {
 
     fn object(&mut self, node: Node, location: Location, kind: &str, api_version: &str) {
         let mut duplicates = Vec::new();
-        let (mut value, lines) = node.into_json(&FieldPath::root(), &mut duplicates);
+        let (mut value, places) = node.into_json(&FieldPath::root(), &mut duplicates);
         value["apiVersion"] = api_version.into();
         value["kind"] = kind.into();
         for duplicate in duplicates {
             let location = Location { line: duplicate.line, ..location.clone() };
-            self.error(location, Problem::Field(FieldError::duplicate_field(duplicate.path)));
+            let problem = Problem::Field(FieldError::duplicate_field(duplicate.path));
+            self.error(location, duplicate.key, problem);
         }
-        self.documents.push(Document { location, value, lines });
+        self.documents.push(Document { location, value, places, extent: self.extent });
     }
 
-    fn error(&mut self, location: Location, problem: Problem) {
-        self.errors.push(LoadError { location, problem });
+    fn error(&mut self, location: Location, at: Span, problem: Problem) {
+        self.errors.push(LoadError { location, at, problem });
     }
 }
 

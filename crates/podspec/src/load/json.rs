@@ -2,7 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::yaml::{self, Read, SyntaxError};
+use super::place::Span;
+use super::yaml::{self, Offset, Read, SyntaxError};
 
 /// As kubectl decides: the first character that is no space opens an object.
 pub(super) fn looks_like(text: &str) -> bool {
@@ -17,25 +18,30 @@ pub(super) fn read(text: &str) -> Read {
     let mut start = 0;
     while let Some(next) = stream.next() {
         if let Err(error) = next {
-            let as_yaml = yaml::read(text, 0);
-            return if as_yaml.errors.is_empty() { as_yaml } else { failed(&error) };
+            let as_yaml = yaml::read(text, Offset::default());
+            return if as_yaml.errors.is_empty() { as_yaml } else { failed(&error, text) };
         }
         let end = stream.byte_offset();
         let lines_before = text[..start].bytes().filter(|b| *b == b'\n').count();
-        let object = yaml::read(&text[start..end], u32::try_from(lines_before).unwrap_or(u32::MAX));
+        let lines = u32::try_from(lines_before).unwrap_or(u32::MAX);
+        let object = yaml::read(&text[start..end], Offset { lines, bytes: start });
         let documents_before = read.nodes.len();
-        read.nodes.extend(object.nodes.into_iter().map(|(n, node)| (n + documents_before, node)));
+        let later = |one: yaml::One| yaml::One { number: one.number + documents_before, ..one };
+        read.nodes.extend(object.nodes.into_iter().map(later));
         read.errors.extend(object.errors);
         start = end;
     }
     read
 }
 
-fn failed(error: &serde_json::Error) -> Read {
+fn failed(error: &serde_json::Error, text: &str) -> Read {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let (line, column) = (number(error.line()), number(error.column()));
-    let text = error.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    let error = SyntaxError { line, column, document: 0, message: format!("not valid JSON: {message}") };
+    let reason = error.to_string();
+    let message = reason.split(" at line ").next().unwrap_or(&reason);
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let byte = before.saturating_add(error.column().saturating_sub(1)).min(text.len());
+    let at = Span::new(byte, byte);
+    let error = SyntaxError { line, column, at, document: 0, message: format!("not valid JSON: {message}") };
     Read { nodes: Vec::new(), errors: vec![error] }
 }

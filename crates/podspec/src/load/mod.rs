@@ -5,9 +5,11 @@
 //! lets pass are errors here: duplicate keys, tags outside the core schema, and values JSON does not have
 //! (`.inf`, `.nan`).
 
+mod between;
 mod document;
 mod json;
 mod node;
+mod place;
 mod scalar;
 mod yaml;
 
@@ -19,7 +21,7 @@ use serde_json::Value;
 use crate::field::{FieldError, FieldPath};
 pub use document::Document;
 use document::Kinds;
-pub use node::Lines;
+pub use place::{Form, Found, Origin, Place, Places, Span};
 
 /// The largest text that is read. A pod in Kubernetes is at most 1.5 MiB.
 pub const INPUT_BYTES_MAX: usize = 8 << 20;
@@ -45,6 +47,8 @@ pub struct Location {
 #[derive(Clone, PartialEq, Debug)]
 pub struct LoadError {
     pub location: Location,
+    /// Nothing, at the beginning, when it is about the whole text.
+    pub at: Span,
     pub problem: Problem,
 }
 
@@ -136,9 +140,10 @@ fn documents(source: &str, text: &str, kinds: Kinds) -> (Vec<Document>, Vec<Load
     let whole = Location { source, line: 0, column: 0, document: 0, item: None, pod: None };
     if text.len() > INPUT_BYTES_MAX {
         let problem = Problem::TooLarge { bytes: text.len() };
-        return (Vec::new(), vec![LoadError { location: whole, problem }]);
+        return (Vec::new(), vec![LoadError { location: whole, at: Span::default(), problem }]);
     }
-    let read = if json::looks_like(text) { json::read(text) } else { yaml::read(text, 0) };
+    let read =
+        if json::looks_like(text) { json::read(text) } else { yaml::read(text, yaml::Offset::default()) };
     let mut errors: Vec<LoadError> = Vec::new();
     let mut documents = Vec::new();
     let empty = read.nodes.is_empty() && read.errors.is_empty();
@@ -153,14 +158,14 @@ fn documents(source: &str, text: &str, kinds: Kinds) -> (Vec<Document>, Vec<Load
         template = is_template.then_some(error.document);
         let location =
             Location { line: error.line, column: error.column, document: error.document, ..whole.clone() };
-        errors.push(LoadError { location, problem });
+        errors.push(LoadError { location, at: error.at, problem });
     }
-    for (number, node) in read.nodes {
+    for yaml::One { number, node, extent } in read.nodes {
         let location = Location { document: number, ..whole.clone() };
-        document::take_apart(node, location, kinds, &mut documents, &mut errors);
+        document::take_apart(node, extent, location, kinds, &mut documents, &mut errors);
     }
     if empty {
-        errors.push(LoadError { location: whole, problem: Problem::NoPod });
+        errors.push(LoadError { location: whole, at: Span::default(), problem: Problem::NoPod });
     }
     (documents, errors)
 }
@@ -174,14 +179,14 @@ pub fn one(text: &str) -> Result<(Value, Vec<FieldPath>), String> {
     if text.len() > INPUT_BYTES_MAX {
         return Err(Problem::TooLarge { bytes: text.len() }.to_string());
     }
-    let mut read = yaml::read(text, 0);
+    let mut read = yaml::read(text, yaml::Offset::default());
     if let Some(error) = read.errors.first() {
         return Err(format!("line {}, column {}: {}", error.line, error.column, error.message));
     }
     if read.nodes.len() > 1 {
         return Err(format!("there are {} documents, and one can be taken", read.nodes.len()));
     }
-    let Some((_, node)) = read.nodes.pop() else { return Ok((Value::Null, Vec::new())) };
+    let Some(yaml::One { node, .. }) = read.nodes.pop() else { return Ok((Value::Null, Vec::new())) };
     let mut duplicates = Vec::new();
     let (value, _) = node.into_json(&FieldPath::root(), &mut duplicates);
     Ok((value, duplicates.into_iter().map(|duplicate| duplicate.path).collect()))

@@ -1,15 +1,14 @@
-//! A parsed document with the line of every value, before it becomes plain JSON.
-
-use std::collections::BTreeMap;
+//! A parsed document with the place of every value, before it becomes plain JSON.
 
 use serde_json::{Map, Number, Value};
 
-use crate::field::{FieldPath, Segment};
+use super::place::{Place, Places, Span};
+use crate::field::FieldPath;
 
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) content: Content,
-    pub(super) line: u32,
+    pub(super) place: Place,
     /// Roughly the bytes it takes, with all it contains.
     pub(super) weight: usize,
     /// How many levels it contains, itself included.
@@ -30,49 +29,23 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) line: u32,
+    /// Its place has the key, too.
     pub(super) node: Node,
 }
 
 /// What one value takes besides its text.
 pub(super) const NODE_WEIGHT: usize = 64;
 
-/// The lines of a document's values, in the shape of the document.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Lines {
-    line: u32,
-    items: Vec<Lines>,
-    fields: BTreeMap<String, Lines>,
-}
-
 /// A key that is there a second time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct DuplicateKey {
     pub(super) path: FieldPath,
     pub(super) line: u32,
-}
-
-impl Lines {
-    /// The line of the value at `path`, or of the nearest value around it; 1-based, 0 when unknown.
-    #[must_use]
-    pub fn of(&self, path: &FieldPath) -> u32 {
-        let mut at = self;
-        for segment in path.segments() {
-            let next = match segment {
-                Segment::Field(name) | Segment::Key(name) => at.fields.get(name),
-                Segment::Index(index) => at.items.get(*index),
-            };
-            match next {
-                Some(next) => at = next,
-                None => break,
-            }
-        }
-        at.line
-    }
+    pub(super) key: Span,
 }
 
 impl Node {
-    pub(super) fn new(content: Content, line: u32) -> Self {
+    pub(super) fn new(content: Content, place: Place) -> Self {
         let (below, height): (usize, usize) = match &content {
             Content::Null | Content::Flag(_) | Content::Number(_) => (0, 0),
             Content::Text(text) => (text.len(), 0),
@@ -84,7 +57,7 @@ impl Node {
                 entries.iter().map(|e| e.node.height).max().unwrap_or(0),
             ),
         };
-        Self { content, line, weight: NODE_WEIGHT + below, height: height + 1 }
+        Self { content, place, weight: NODE_WEIGHT + below, height: height + 1 }
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -115,8 +88,8 @@ impl Node {
 
     /// The document as JSON. Of two entries with one key the last stays, as in Go, and the key goes
     /// to `duplicates`.
-    pub(super) fn into_json(self, path: &FieldPath, duplicates: &mut Vec<DuplicateKey>) -> (Value, Lines) {
-        let mut lines = Lines { line: self.line, ..Lines::default() };
+    pub(super) fn into_json(self, path: &FieldPath, duplicates: &mut Vec<DuplicateKey>) -> (Value, Places) {
+        let mut places = Places { place: self.place, ..Places::default() };
         let value = match self.content {
             Content::Null => Value::Null,
             Content::Flag(flag) => Value::Bool(flag),
@@ -125,27 +98,27 @@ impl Node {
             Content::List(items) => {
                 let mut values = Vec::with_capacity(items.len());
                 for (i, item) in items.into_iter().enumerate() {
-                    let (value, item_lines) = item.into_json(&path.index(i), duplicates);
+                    let (value, below) = item.into_json(&path.index(i), duplicates);
                     values.push(value);
-                    lines.items.push(item_lines);
+                    places.items.push(below);
                 }
                 Value::Array(values)
             }
             Content::Map(entries) => {
                 let mut fields = Map::new();
-                for Entry { key, line, node } in entries {
+                for Entry { key, node } in entries {
                     let path = path.child(&key);
-                    let (value, mut below) = node.into_json(&path, duplicates);
-                    // A block value starts a line below its key; errors point at the key.
-                    below.line = line;
+                    let place = node.place;
+                    let (value, below) = node.into_json(&path, duplicates);
                     if fields.insert(key.clone(), value).is_some() {
-                        duplicates.push(DuplicateKey { path, line });
+                        let key = place.key.unwrap_or(place.value);
+                        duplicates.push(DuplicateKey { path, line: place.line, key });
                     }
-                    lines.fields.insert(key, below);
+                    places.fields.insert(key, below);
                 }
                 Value::Object(fields)
             }
         };
-        (value, lines)
+        (value, places)
     }
 }
