@@ -22,6 +22,7 @@ pub mod spec;
 pub mod time;
 mod validate;
 mod warnings;
+pub mod yaml;
 
 use std::fmt;
 

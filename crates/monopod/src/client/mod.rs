@@ -28,7 +28,6 @@ mod terminal;
 mod top;
 mod wait;
 mod watch;
-mod yaml;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! Objects as `-o` asks for them.
 
 use podspec::json::text;
+use podspec::yaml;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Serializer, Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Serializer, Value, json};
 use crate::client::discovery::Kind;
 use crate::client::failure::Result;
 use crate::client::jsonpath::{Template, shown};
-use crate::client::{print, table, yaml};
+use crate::client::{print, table};
 
 /// What `-o` says.
 #[derive(Clone, PartialEq, Debug)]

@@ -3,85 +3,153 @@
 
 use serde_json::{Map, Value};
 
-/// A document, with the newline at its end.
-pub(super) fn document(value: &Value) -> String {
-    let mut out = String::new();
-    match value {
-        Value::Object(fields) if !fields.is_empty() => mapping(&mut out, fields, 0, false),
-        Value::Array(items) if !items.is_empty() => sequence(&mut out, items, 0),
-        scalar => {
-            inline(&mut out, scalar, 0);
-            out.push('\n');
-        }
-    }
-    out
+/// How blocks are laid out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// Columns of a mapping below its key.
+    pub step: usize,
+    /// Columns of a list below its key.
+    pub list_step: usize,
+    /// `name` before all other keys, as people write it; else all in order.
+    pub name_first: bool,
 }
 
-/// `begun`: the first key stands behind a dash already.
-fn mapping(out: &mut String, fields: &Map<String, Value>, indent: usize, mut begun: bool) {
-    for (key, value) in sorted(fields) {
-        if !begun {
-            out.push_str(&" ".repeat(indent));
+/// As kubectl prints.
+pub const KUBECTL: Layout = Layout { step: 2, list_step: 0, name_first: false };
+
+/// A document, with the newline at its end.
+#[must_use]
+pub fn document(value: &Value) -> String {
+    let mut out = Writer { out: String::new(), layout: KUBECTL };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => out.mapping(fields, 0, false),
+        Value::Array(items) if !items.is_empty() => out.sequence(items, 0),
+        scalar => {
+            out.inline(scalar, 0);
+            out.out.push('\n');
         }
-        begun = false;
-        out.push_str(&text(key, indent, true));
-        out.push(':');
+    }
+    out.out
+}
+
+/// `key: value` at a column, in as many lines as it takes; each ends with a newline.
+#[must_use]
+pub fn entry(key: &str, value: &Value, indent: usize, layout: Layout) -> String {
+    let mut out = Writer { out: " ".repeat(indent), layout };
+    out.entry(key, value, indent);
+    out.out
+}
+
+/// `- value` at a column, in the same way.
+#[must_use]
+pub fn item(value: &Value, indent: usize, layout: Layout) -> String {
+    let mut out = Writer { out: String::new(), layout };
+    out.sequence(std::slice::from_ref(value), indent);
+    out.out
+}
+
+/// In one line, with brackets; it can stand in brackets itself.
+#[must_use]
+pub fn flow(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let entries = ordered(fields, true).into_iter().map(|(key, value)| flow_entry(key, value));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Value::String(text) => flow_text(text),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// `key: value` in brackets.
+#[must_use]
+pub fn flow_entry(key: &str, value: &Value) -> String {
+    format!("{}: {}", flow_text(key), flow(value))
+}
+
+fn flow_text(value: &str) -> String {
+    let has_brackets = value.contains([',', '[', ']', '{', '}', '\n']) || value.ends_with(':');
+    if has_brackets { double_quoted(value) } else { text(value, 0, true) }
+}
+
+struct Writer {
+    out: String,
+    layout: Layout,
+}
+
+impl Writer {
+    /// `begun`: the first key stands behind a dash already.
+    fn mapping(&mut self, fields: &Map<String, Value>, indent: usize, mut begun: bool) {
+        for (key, value) in ordered(fields, self.layout.name_first) {
+            if !begun {
+                self.out.push_str(&" ".repeat(indent));
+            }
+            begun = false;
+            self.entry(key, value, indent);
+        }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value, indent: usize) {
+        self.out.push_str(&text(key, indent, true));
+        self.out.push(':');
         match value {
             Value::Object(fields) if !fields.is_empty() => {
-                out.push('\n');
-                mapping(out, fields, indent + 2, false);
+                self.out.push('\n');
+                self.mapping(fields, indent + self.layout.step, false);
             }
             Value::Array(items) if !items.is_empty() => {
-                out.push('\n');
-                sequence(out, items, indent);
+                self.out.push('\n');
+                self.sequence(items, indent + self.layout.list_step);
             }
             scalar => {
-                out.push(' ');
-                inline(out, scalar, indent);
-                out.push('\n');
+                self.out.push(' ');
+                self.inline(scalar, indent);
+                self.out.push('\n');
             }
+        }
+    }
+
+    fn sequence(&mut self, items: &[Value], indent: usize) {
+        for item in items {
+            self.out.push_str(&" ".repeat(indent));
+            self.out.push_str("- ");
+            match item {
+                Value::Object(fields) if !fields.is_empty() => self.mapping(fields, indent + 2, true),
+                Value::Array(items) if !items.is_empty() => {
+                    let mut nested = Self { out: String::new(), layout: self.layout };
+                    nested.sequence(items, indent + 2);
+                    self.out.push_str(nested.out.trim_start());
+                }
+                scalar => {
+                    self.inline(scalar, indent);
+                    self.out.push('\n');
+                }
+            }
+        }
+    }
+
+    fn inline(&mut self, value: &Value, indent: usize) {
+        match value {
+            Value::Null => self.out.push_str("null"),
+            Value::Bool(flag) => self.out.push_str(if *flag { "true" } else { "false" }),
+            Value::Number(number) => self.out.push_str(&number.to_string()),
+            Value::String(string) => self.out.push_str(&text(string, indent, false)),
+            Value::Array(_) => self.out.push_str("[]"),
+            Value::Object(_) => self.out.push_str("{}"),
         }
     }
 }
 
-fn sorted(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+fn ordered(fields: &Map<String, Value>, name_first: bool) -> Vec<(&String, &Value)> {
     let mut fields: Vec<_> = fields.iter().collect();
-    fields.sort_by_key(|(key, _)| *key);
+    fields.sort_by_key(|(key, _)| (!name_first || *key != "name", *key));
     fields
 }
 
-fn sequence(out: &mut String, items: &[Value], indent: usize) {
-    for item in items {
-        out.push_str(&" ".repeat(indent));
-        out.push_str("- ");
-        match item {
-            Value::Object(fields) if !fields.is_empty() => mapping(out, fields, indent + 2, true),
-            Value::Array(items) if !items.is_empty() => {
-                let mut nested = String::new();
-                sequence(&mut nested, items, indent + 2);
-                out.push_str(nested.trim_start());
-            }
-            scalar => {
-                inline(out, scalar, indent);
-                out.push('\n');
-            }
-        }
-    }
-}
-
-fn inline(out: &mut String, value: &Value, indent: usize) {
-    match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Value::Number(number) => out.push_str(&number.to_string()),
-        Value::String(string) => out.push_str(&text(string, indent, false)),
-        Value::Array(_) => out.push_str("[]"),
-        Value::Object(_) => out.push_str("{}"),
-    }
-}
-
-/// A text in the plainest form that means it.
-fn text(text: &str, indent: usize, is_key: bool) -> String {
+/// A text in the plainest form that means it, at a column; a key takes one line.
+#[must_use]
+pub fn text(text: &str, indent: usize, is_key: bool) -> String {
     let is_printable = text.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{feff}');
     if text.is_empty() || !is_printable || text.contains(" \n") {
         return double_quoted(text);
@@ -95,7 +163,9 @@ fn text(text: &str, indent: usize, is_key: bool) -> String {
     if is_plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
-fn double_quoted(text: &str) -> String {
+/// In double quotes, in one line, which JSON reads too unless it has other control characters than tab and newline.
+#[must_use]
+pub fn double_quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -207,7 +277,7 @@ fn is_date(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::document;
+    use super::{KUBECTL, Layout, document, entry, flow, item};
 
     #[test]
     fn objects_as_kubectl_prints_them() {
@@ -239,6 +309,18 @@ mod tests {
                 - 2
         "#]]
         .assert_eq(&document(&value));
+    }
+
+    #[test]
+    fn parts_are_laid_out_as_asked() {
+        let volume = json!({"emptyDir": {}, "name": "logs", "a": {"b": ["c"]}});
+        let layout = Layout { step: 4, list_step: 2, name_first: true };
+        assert_eq!(
+            item(&volume, 2, layout),
+            "  - name: logs\n    a:\n        b:\n          - c\n    emptyDir: {}\n"
+        );
+        assert_eq!(entry("volumes", &json!([volume]), 1, KUBECTL).lines().nth(1), Some(" - a:"));
+        assert_eq!(flow(&json!(["a, b", volume])), "[\"a, b\", {name: logs, a: {b: [c]}, emptyDir: {}}]");
     }
 
     #[test]
@@ -289,8 +371,13 @@ mod tests {
         for text in texts {
             let value: Value = json!({"key": text, "list": [text, {"nested": text}], text.clone(): 1});
             let yaml = document(&value);
-            let read = podspec::load::one(&yaml).map(|(value, _)| value);
-            assert_eq!(read.as_ref(), Ok(&value), "{yaml}");
+            let read = |yaml: &str| crate::load::one(yaml).map(|(value, _)| value);
+            assert_eq!(read(&yaml).as_ref(), Ok(&value), "{yaml}");
+            let yaml = flow(&value);
+            assert_eq!(read(&yaml).as_ref(), Ok(&value), "{yaml}");
+            let layout = Layout { step: 4, list_step: 2, name_first: true };
+            let yaml = entry(&text, &json!([value]), 3, layout);
+            assert_eq!(read(&yaml), Ok(json!({text.clone(): [value]})), "{yaml}");
         }
     }
 }
