@@ -32,6 +32,33 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
+impl Finding {
+    pub(crate) fn new(
+        rule: &'static Rule,
+        path: FieldPath,
+        message: String,
+        help: impl Into<String>,
+    ) -> Self {
+        let help = help.into();
+        Self { rule, path, at: At::Value, message, related: Vec::new(), help, fix: None }
+    }
+
+    pub(crate) fn at_key(mut self) -> Self {
+        self.at = At::Key;
+        self
+    }
+
+    pub(crate) fn related(mut self, path: FieldPath, words: impl Into<String>) -> Self {
+        self.related.push((path, words.into()));
+        self
+    }
+
+    pub(crate) fn fix(mut self, title: impl Into<String>, edits: Vec<Edit>) -> Self {
+        self.fix = Some(Fix { title: title.into(), edits });
+        self
+    }
+}
+
 /// Which part of a field is pointed at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum At {

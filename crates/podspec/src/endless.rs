@@ -1,7 +1,8 @@
 //! Commands that are sure never to end by themselves, among those people give to containers.
 
 /// What of the command never ends; `None` where that is not sure.
-pub(crate) fn endless(words: &[String]) -> Option<&'static str> {
+#[must_use]
+pub fn endless(words: &[String]) -> Option<&'static str> {
     let borrowed: Vec<&str> = words.iter().map(String::as_str).collect();
     program(&borrowed).or_else(|| script(&borrowed))
 }

@@ -28,10 +28,12 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use endless::endless;
 pub use field::{FieldError, FieldErrorKind, FieldPath};
 pub use identity::{IDENTITY_BYTES, generated_name, uuid};
 pub use ids::{ContainerName, PodUid, VolumeName};
 pub use load::{Document, LoadError, Location, Problem};
+pub use schema::nearest;
 pub use source::{EnvSource, EnvVar};
 pub use spec::{
     AppArmorProfile, Capabilities, Container, ContainerKind, DnsConfig, DnsPolicy, EmptyDirMedium,

@@ -1,12 +1,11 @@
-//! What is allowed but most likely not meant. The texts of the rules Kubernetes has too are its own.
+//! What is allowed but most likely not meant, as Kubernetes warns of it, in its own words. What it does not see is `lint`'s to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::endless::endless;
 use crate::field::{FieldPath, quote};
-use crate::json::{fields, list, text, texts};
+use crate::json::{fields, list, text};
 use crate::quantity::Quantity;
 
 /// The warnings about a valid pod, each in one line that begins with the field's path.
@@ -23,9 +22,6 @@ pub(crate) fn warnings(pod: &Value) -> Vec<String> {
         }
     }
     repeated_port_names(spec, &path, &mut warnings);
-    for (i, container) in list(spec, "initContainers").iter().enumerate() {
-        warnings.extend(endless_init(container, &path.child("initContainers").index(i)));
-    }
     warnings
 }
 
@@ -105,24 +101,4 @@ fn repeated_port_names(spec: &Value, path: &FieldPath, warnings: &mut Vec<String
             }
         }
     }
-}
-
-/// An init container has to end before the next container starts, and this one's command cannot.
-/// What was meant is a sidecar; the pod's own `restartPolicy: Always` does not make one
-/// (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>).
-///
-/// Only commands that are sure never to end count; whether an image's own command ends cannot be
-/// known.
-fn endless_init(container: &Value, path: &FieldPath) -> Option<String> {
-    if text(container, "restartPolicy") == "Always" {
-        return None;
-    }
-    let mut words = texts(container, "command")?;
-    words.extend(texts(container, "args").unwrap_or_default());
-    let endless = endless(&words)?;
-    let name = quote(text(container, "name"));
-    Some(format!(
-        "{path}: init container {name} never ends ({endless}), so no container after it will start; \
-         a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one"
-    ))
 }

@@ -230,8 +230,6 @@ spec:
             spec.containers[0].readinessProbe.tcpSocket.port: none of the container's ports has the name "http"
             spec.containers[0].lifecycle.preStop.httpGet.port: none of the container's ports has the name "web-2"
             spec.containers[1].ports[0]: duplicate port name "web" with spec.containers[0].ports[0], services and probes that select ports by name will use spec.containers[0].ports[0]
-            spec.initContainers[0]: init container "log-shipper" never ends (tail -f), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
-            spec.initContainers[1]: init container "idle" never ends (sleep infinity), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself, the pod's restartPolicy does not make one
         "#]],
     );
 }

@@ -13,7 +13,7 @@ mod storage;
 mod volume;
 
 pub(crate) use check::check;
-pub(crate) use nearest::nearest;
+pub use nearest::nearest;
 
 /// The object a manifest is checked against.
 pub static POD: &Object = &pod::POD;

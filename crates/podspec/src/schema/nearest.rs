@@ -2,7 +2,8 @@
 
 /// The one of `names` that `word` was most likely meant to be: differing in case only, or at most a
 /// third of its letters away.
-pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let allowed = |name: &str| name.len().max(3) / 3;
     names

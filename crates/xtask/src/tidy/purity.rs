@@ -6,11 +6,12 @@ use cargo_metadata::{DependencyKind, Package};
 use crate::tidy::{Source, code_lines};
 
 /// Each pure crate and all that it may depend on.
-const PURE: [(&str, &[&str]); 5] = [
+const PURE: [(&str, &[&str]); 6] = [
     ("lifecycle", &["podspec", "serde"]),
     ("container-config", &["podspec", "serde", "serde_json", "thiserror"]),
     ("cri-log", &["podspec", "memchr", "thiserror"]),
     ("pod-security", &["podspec", "serde_json"]),
+    ("lint", &["podspec", "serde", "serde_json", "thiserror"]),
     ("apimachinery", &["podspec", "api-schema", "serde_json", "thiserror"]),
 ];
 

@@ -1,0 +1,167 @@
+//! On which ports a container evidently listens.
+
+use podspec::FieldPath;
+
+use crate::pod::Container;
+use crate::shell::Call;
+
+/// A port somebody listens on, by what the manifest says.
+#[derive(Clone, Debug)]
+pub(crate) struct Listen {
+    pub(crate) port: u16,
+    pub(crate) protocol: String,
+    /// The address, where it is one of several.
+    pub(crate) address: Option<String>,
+    pub(crate) path: FieldPath,
+}
+
+/// The ports that are declared, and those that words of the command name beyond doubt.
+pub(crate) fn listens(container: &Container<'_>) -> Vec<Listen> {
+    let declared = container.ports.iter().map(|port| Listen {
+        port: port.number,
+        protocol: port.protocol.clone(),
+        address: None,
+        path: port.path.clone(),
+    });
+    let mut listens: Vec<Listen> = declared.collect();
+    for said in said(container) {
+        let known =
+            listens.iter_mut().find(|known| known.port == said.port && known.protocol == said.protocol);
+        match known {
+            Some(known) => known.address = known.address.take().or(said.address),
+            None => listens.push(said),
+        }
+    }
+    listens
+}
+
+/// Those that words of the command name.
+pub(crate) fn said(container: &Container<'_>) -> Vec<Listen> {
+    let program = &container.program;
+    let mut found = Vec::new();
+    for call in &program.calls {
+        let mut add = |port: u16, address: Option<&str>, word: &str| {
+            let is_script = |text: &str| program.script.as_deref() == Some(text);
+            let at = container.words.iter().find(|w| w.text == word || is_script(&w.text));
+            let path = at.map_or_else(|| container.path.child("command"), |word| word.path.clone());
+            let address = address.filter(|address| !["", "0.0.0.0", "[::]", "*", "::"].contains(address));
+            found.push(Listen {
+                port,
+                protocol: "TCP".to_owned(),
+                address: address.map(str::to_owned),
+                path,
+            });
+        };
+        by_program(call, &mut add);
+        by_flag(call, &mut add);
+    }
+    found
+}
+
+/// Whether a number stands somewhere in the container's manifest but for these texts: then it may have to do with this port.
+pub(crate) fn knows_number(container: &Container<'_>, port: u16, but: &[&FieldPath]) -> bool {
+    let number = port.to_string();
+    let is_digit = |c: char| c.is_ascii_digit();
+    let holds = |text: &str| {
+        text.match_indices(&number).any(|(at, _)| {
+            !text[..at].ends_with(is_digit) && !text[at + number.len()..].starts_with(is_digit)
+        })
+    };
+    let words = container.words.iter().filter(|word| !but.contains(&&word.path));
+    let variables = container.env.values().filter(|variable| !but.contains(&&variable.path));
+    words.map(|word| word.text.as_str()).chain(variables.map(|variable| variable.value)).any(holds)
+}
+
+fn by_program<'c>(call: &'c Call, add: &mut dyn FnMut(u16, Option<&str>, &'c str)) {
+    let words: Vec<&str> = call.arguments().collect();
+    let program = call.program();
+    let is_flag =
+        |word: &&str, letter: char| word.starts_with('-') && !word.starts_with("--") && word.contains(letter);
+    let number = |word: &str| word.parse::<u16>().ok();
+    match program {
+        "nc" | "ncat" | "netcat" if words.iter().any(|word| is_flag(word, 'l')) => {
+            if words.iter().any(|word| is_flag(word, 'u')) {
+                return;
+            }
+            let after_flag = words
+                .windows(2)
+                .find(|pair| is_flag(&pair[0], 'p'))
+                .and_then(|pair| Some((number(pair[1])?, pair[1])));
+            let last = words.last().and_then(|word| Some((number(word)?, *word)));
+            if let Some((port, word)) = after_flag.or(last) {
+                add(port, None, word);
+            }
+        }
+        "socat" => {
+            for word in &words {
+                let upper = word.to_ascii_uppercase();
+                let listens = ["TCP-LISTEN:", "TCP4-LISTEN:", "TCP6-LISTEN:", "TCP-L:"]
+                    .iter()
+                    .find_map(|kind| upper.strip_prefix(kind));
+                if let Some(port) = listens.and_then(|rest| number(rest.split(',').next()?)) {
+                    add(port, None, word);
+                }
+            }
+        }
+        _ if program.starts_with("python") => {
+            let module = words.iter().position(|word| ["http.server", "SimpleHTTPServer"].contains(word));
+            if let Some(at) = module {
+                let port = words.get(at + 1).and_then(|word| Some((number(word)?, *word)));
+                let (port, word) = port.unwrap_or((8000, words[at]));
+                add(port, None, word);
+            }
+        }
+        "busybox" | "httpd" if program == "httpd" || words.first() == Some(&"httpd") => {
+            if let Some((port, word)) = words
+                .windows(2)
+                .find(|pair| pair[0] == "-p")
+                .and_then(|pair| Some((number(pair[1].rsplit(':').next()?)?, pair[1])))
+            {
+                add(port, None, word);
+            }
+        }
+        "php" => {
+            if let Some((pair, (address, port))) = words
+                .windows(2)
+                .find(|pair| pair[0] == "-S")
+                .and_then(|pair| Some((pair, pair[1].rsplit_once(':')?)))
+                && let Some(port) = number(port)
+            {
+                add(port, Some(address), pair[1]);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `--listen-address=:9090`, `--bind 0.0.0.0:80`
+fn by_flag<'c>(call: &'c Call, add: &mut dyn FnMut(u16, Option<&str>, &'c str)) {
+    let words: Vec<&'c str> = call.arguments().collect();
+    for (i, word) in words.iter().enumerate() {
+        let Some(flag) = word.strip_prefix('-') else { continue };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, value),
+            None => (flag, words.get(i + 1).copied().unwrap_or("")),
+        };
+        let name = name.trim_start_matches('-');
+        let is_listener = name.split(['-', '.', '_']).any(|part| ["listen", "bind"].contains(&part));
+        if !is_listener {
+            continue;
+        }
+        let value_word = if flag.contains('=') { word } else { value };
+        let address_and_port = value.rsplit_once("://").map_or(value, |(_, rest)| rest);
+        match address_and_port.rsplit_once(':') {
+            Some((address, port)) => {
+                if let Ok(port) = port.parse() {
+                    add(port, Some(address), value_word);
+                }
+            }
+            None if name.ends_with("port") => {
+                if let Ok(port) = value.parse() {
+                    add(port, None, value_word);
+                }
+            }
+            None => {}
+        }
+    }
+}

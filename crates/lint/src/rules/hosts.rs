@@ -1,0 +1,80 @@
+//! Who speaks to whom in the pod: its containers share one network, and have no names in it
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/#pod-networking>).
+
+use std::collections::BTreeSet;
+
+use podspec::field::quote;
+use podspec::json::{list, text};
+
+use super::volumes::the;
+use crate::finding::{Context, Edit, Finding};
+use crate::hosts::{Mention, Role, mentions, on_localhost};
+use crate::pod::{Kind, Pod};
+use crate::rule::CONTAINER_NAME_AS_HOST;
+
+pub(super) fn check(pod: &Pod<'_>, context: &Context, findings: &mut Vec<Finding>) {
+    let all: Vec<Vec<Mention<'_>>> = pod.containers.iter().map(mentions).collect();
+    container_names(pod, context, &all, findings);
+}
+
+fn container_names(pod: &Pod<'_>, context: &Context, all: &[Vec<Mention<'_>>], findings: &mut Vec<Finding>) {
+    let known = names_known_otherwise(pod, context);
+    for (i, own) in all.iter().enumerate() {
+        let mut said = BTreeSet::new();
+        for mention in own {
+            let host = mention.host.as_str();
+            let named = pod
+                .containers
+                .iter()
+                .enumerate()
+                .find(|(j, c)| *j != i && c.name == host && c.kind != Kind::Init);
+            let Some((_, named)) = named.filter(|_| !known.contains(host)) else { continue };
+            let fits = mention.port.is_none_or(|port| named.ports.iter().any(|own| own.number == port));
+            // `app:1000` may be a user and a group, or a name and a version.
+            if mention.is_pair && !fits && !named.ports.is_empty()
+                || !said.insert((mention.path.clone(), host))
+            {
+                continue;
+            }
+            let message = format!(
+                "{} uses the name of {} as a host name, but containers have no names in DNS",
+                the(&pod.containers[i]),
+                the(named),
+            );
+            let instead = mention.port.map_or("localhost".to_owned(), |port| format!("localhost:{port}"));
+            let help = format!(
+                "use {instead}: the containers of a pod share one network; {} would have to be a Service",
+                quote(host)
+            );
+            let mut finding = Finding::new(&CONTAINER_NAME_AS_HOST, mention.path.clone(), message, help)
+                .related(named.path.child("name"), "the container of this name");
+            // A probe's host is where the node looks, whose own localhost it is not.
+            if let Some(text) = on_localhost(mention.raw, host).filter(|_| !is_handler_host(mention)) {
+                let edit = Edit::Set { path: mention.path.clone(), value: text.into() };
+                finding = finding.fix(format!("use localhost instead of {host}"), vec![edit]);
+            } else if is_handler_host(mention) {
+                let edit = Edit::Remove { path: mention.path.clone() };
+                finding.help = "leave the host out: a probe asks the pod's own address".to_owned();
+                finding = finding.fix("leave the host out", vec![edit]);
+            }
+            findings.push(finding);
+        }
+    }
+}
+
+/// `httpGet.host`
+fn is_handler_host(mention: &Mention<'_>) -> bool {
+    mention.role == Role::Probe && mention.raw == mention.host && mention.path.to_string().ends_with(".host")
+}
+
+/// Names that lead somewhere: Services, the pod itself, and its hostAliases.
+fn names_known_otherwise<'a>(pod: &Pod<'a>, context: &'a Context) -> BTreeSet<&'a str> {
+    let mut known: BTreeSet<&str> = context.services.iter().map(String::as_str).collect();
+    known.insert("localhost");
+    known.insert(text(&pod.json["metadata"], "name"));
+    known.insert(text(pod.spec, "hostname"));
+    for alias in list(pod.spec, "hostAliases") {
+        known.extend(list(alias, "hostnames").iter().filter_map(serde_json::Value::as_str));
+    }
+    known
+}

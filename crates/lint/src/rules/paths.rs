@@ -1,0 +1,262 @@
+//! Files that one container writes and another reads, in a volume that they share or should
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/#pods-with-multiple-containers>).
+
+use podspec::field::quote;
+
+use super::volumes::{mount, the};
+use crate::files::{self, Use, is_within, mount_at, place_in_volume};
+use crate::finding::{Context, Edit, Finding};
+use crate::pod::{Container, Kind, Mount, Pod};
+use crate::rule::{PATHS_DO_NOT_MEET, VOLUME_NOT_MOUNTED};
+
+/// Where a volume would hide what every image has.
+const NOT_FOR_VOLUMES: [&str; 9] = ["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr"];
+
+pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
+    let facts: Vec<Facts<'_>> = pod.containers.iter().map(Facts::of).collect();
+    for (i, reader) in pod.containers.iter().enumerate() {
+        // What else happens in it might make the file.
+        if !files::is_ordinary(reader) {
+            continue;
+        }
+        for read in &facts[i].reads {
+            let made_here = facts[i].writes.iter().any(|write| same_file(write.path, read.path))
+                || files::writes_vaguely(reader);
+            if made_here {
+                continue;
+            }
+            let found = match mount_at(reader, read.path) {
+                None => unmounted(pod, &facts, i, read).or_else(|| beside_the_mount(pod, &facts, i, read)),
+                Some(mount) => elsewhere_in_the_volume(pod, &facts, i, read, mount),
+            };
+            // One finding per container: the others are of the same cause.
+            if let Some(finding) = found {
+                findings.push(finding);
+                break;
+            }
+        }
+    }
+}
+
+struct Facts<'c> {
+    reads: Vec<Use<'c>>,
+    writes: Vec<Use<'c>>,
+}
+
+impl<'c> Facts<'c> {
+    fn of(container: &'c Container<'_>) -> Self {
+        Self { reads: files::reads(container), writes: files::writes(container) }
+    }
+}
+
+/// Who might have written what `reader` reads: all but init containers after it.
+fn others<'p, 'a>(pod: &'p Pod<'a>, reader: usize) -> impl Iterator<Item = (usize, &'p Container<'a>)> {
+    pod.containers.iter().enumerate().filter(move |(i, container)| {
+        *i != reader && (pod.at_once(*i, reader) || container.kind == Kind::Init && *i < reader)
+    })
+}
+
+/// The file is in a volume of another container, which the reader does not mount at all.
+fn unmounted(pod: &Pod<'_>, facts: &[Facts<'_>], i: usize, read: &Use<'_>) -> Option<Finding> {
+    let reader = &pod.containers[i];
+    for (j, writer) in others(pod, i) {
+        let Some(there) = mount_at(writer, read.path) else { continue };
+        let Some(volume) = pod.volume(there.volume) else { continue };
+        if reader.mounts.iter().any(|mount| mount.volume == there.volume) || !volume.is_empty_dir() {
+            continue;
+        }
+        let is_written = facts[j].writes.iter().any(|write| write.path == read.path);
+        // A program that is not known may write a log there; but scratch, which many have at one path, is each one's own.
+        let is_log = read.follows() && !is_scratch(there.mount_path) && !files::is_ordinary(writer);
+        if !is_written && !is_log {
+            continue;
+        }
+        let message = format!(
+            "{} reads {}, which is in the volume {} of {}, but does not mount that volume",
+            the(reader),
+            read.path,
+            quote(there.volume),
+            the(writer)
+        );
+        let help = format!(
+            "mount the volume {} at {} in {} too",
+            quote(there.volume),
+            there.mount_path,
+            the(reader)
+        );
+        let finding = Finding::new(&VOLUME_NOT_MOUNTED, word_of(reader, read.path), message, help)
+            .related(there.path.clone(), format!("{} mounts it here", the(writer)));
+        let title = format!("mount {} at {} in {}", there.volume, there.mount_path, reader.name);
+        let edit = Edit::Append {
+            path: reader.path.child("volumeMounts"),
+            value: mount(there.volume, there.mount_path),
+        };
+        return Some(if hides(reader, there.mount_path) { finding } else { finding.fix(title, vec![edit]) });
+    }
+    None
+}
+
+/// Both mount the volume, and one of them uses a path that is not in it.
+fn beside_the_mount(pod: &Pod<'_>, facts: &[Facts<'_>], i: usize, read: &Use<'_>) -> Option<Finding> {
+    let reader = &pod.containers[i];
+    for own in &reader.mounts {
+        let uses_own =
+            facts[i].reads.iter().chain(&facts[i].writes).any(|used| is_within(used.path, own.mount_path));
+        if uses_own || mentions(reader, own.mount_path) {
+            continue;
+        }
+        for (j, writer) in others(pod, i) {
+            for there in writer.mounts.iter().filter(|mount| mount.volume == own.volume) {
+                let written = facts[j].writes.iter().find_map(|write| {
+                    let place = place_in_volume(there, write.path)?;
+                    is_within(write.path, there.mount_path).then_some((write, place))
+                });
+                let Some((write, place)) = written.filter(|(_, place)| ends_with(read.path, place)) else {
+                    continue;
+                };
+                return Some(missed(reader, read, own, writer, write, there, &place));
+            }
+        }
+    }
+    None
+}
+
+fn missed(
+    reader: &Container<'_>,
+    read: &Use<'_>,
+    own: &Mount<'_>,
+    writer: &Container<'_>,
+    write: &Use<'_>,
+    there: &Mount<'_>,
+    place: &str,
+) -> Finding {
+    let seen_at = seen_at(own, place);
+    let message = format!(
+        "{} reads {}, which is in no volume: {} writes {} in the volume {}, which {} sees as {}",
+        the(reader),
+        read.path,
+        the(writer),
+        write.path,
+        quote(own.volume),
+        the(reader),
+        seen_at.as_deref().unwrap_or("a file below another path"),
+    );
+    let wanted = wanted_mount_path(read.path, place);
+    let help = match (&wanted, &seen_at) {
+        (Some(path), Some(seen)) => format!("read {seen}, or mount the volume at {path} in {}", the(reader)),
+        (None, Some(seen)) => format!("read {seen}"),
+        _ => "let both paths lead to one file of the volume".to_owned(),
+    };
+    let path = own.path.child("mountPath");
+    let finding = Finding::new(&PATHS_DO_NOT_MEET, path.clone(), message, help)
+        .related(word_of(reader, read.path), format!("read here: {}", read.path))
+        .related(there.path.child("mountPath"), format!("{} mounts the volume here", the(writer)));
+    match wanted.filter(|wanted| !hides(reader, wanted)) {
+        Some(wanted) => finding.fix(
+            format!("mount {} at {wanted} in {}", own.volume, reader.name),
+            vec![Edit::Set { path, value: wanted.into() }],
+        ),
+        None => finding,
+    }
+}
+
+/// The reader looks in the volume for a file of the writer's name, in another directory of it.
+fn elsewhere_in_the_volume(
+    pod: &Pod<'_>,
+    facts: &[Facts<'_>],
+    i: usize,
+    read: &Use<'_>,
+    own: &Mount<'_>,
+) -> Option<Finding> {
+    let reader = &pod.containers[i];
+    let wanted = place_in_volume(own, read.path)?;
+    pod.volume(own.volume).filter(|volume| volume.is_empty_dir())?;
+    // All who might write it are known, and none writes it: there is one who writes a file of this name.
+    let mut near = None;
+    for (j, writer, there) in pod.mounts_of(own.volume) {
+        if !files::is_ordinary(writer) || files::writes_vaguely(writer) {
+            return None;
+        }
+        for write in &facts[j].writes {
+            match place_in_volume(there, write.path).filter(|_| is_within(write.path, there.mount_path)) {
+                Some(place) if same_file(&place, &wanted) => return None,
+                Some(place) if base(&place) == base(&wanted) && j != i => {
+                    near = Some((writer, write, there, place));
+                }
+                _ => {}
+            }
+        }
+    }
+    let (writer, write, there, place) = near?;
+    let message = format!(
+        "{} reads {}, which nobody writes: {} writes {}, which is {} in {}",
+        the(reader),
+        read.path,
+        the(writer),
+        write.path,
+        seen_at(own, &place).unwrap_or_else(|| "outside of what is mounted".to_owned()),
+        the(reader),
+    );
+    let help = match seen_at(own, &place) {
+        Some(seen) => format!("read {seen}, or write it so that both paths are the same below the volume"),
+        None => "mount the same part of the volume in both (subPath)".to_owned(),
+    };
+    Some(
+        Finding::new(&PATHS_DO_NOT_MEET, word_of(reader, read.path), message, help)
+            .related(own.path.clone(), format!("{} mounts the volume here", the(reader)))
+            .related(there.path.clone(), format!("{} mounts it here", the(writer))),
+    )
+}
+
+/// The file itself, or a directory that it is in.
+fn same_file(written: &str, read: &str) -> bool {
+    is_within(written, read) || is_within(read, written)
+}
+
+fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or("")
+}
+
+fn ends_with(path: &str, place: &str) -> bool {
+    !place.is_empty() && path.strip_suffix(place).is_some_and(|dir| dir.ends_with('/'))
+}
+
+/// Where the volume would have to be for the file to be at `path`.
+fn wanted_mount_path(path: &str, place: &str) -> Option<String> {
+    let dir = path.strip_suffix(place)?.trim_end_matches('/');
+    (!dir.is_empty() && !NOT_FOR_VOLUMES.contains(&dir)).then(|| dir.to_owned())
+}
+
+/// The path below the mount at which a place in the volume is seen.
+fn seen_at(mount: &Mount<'_>, place: &str) -> Option<String> {
+    let shown = place_in_volume(mount, mount.mount_path)?;
+    let below = if shown.is_empty() { place } else { place.strip_prefix(&shown)?.strip_prefix('/')? };
+    Some(format!("{}/{below}", mount.mount_path.trim_end_matches('/')))
+}
+
+/// A mount there would hide another of the container's, or be hidden, or hide what the image has to have.
+fn hides(container: &Container<'_>, mount_path: &str) -> bool {
+    NOT_FOR_VOLUMES.contains(&mount_path)
+        || container
+            .mounts
+            .iter()
+            .any(|mount| mount.mount_path.trim_end_matches('/') == mount_path.trim_end_matches('/'))
+}
+
+fn is_scratch(mount_path: &str) -> bool {
+    ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/dev/shm"]
+        .iter()
+        .any(|dir| is_within(mount_path, dir))
+}
+
+/// Anything of the container names the directory.
+fn mentions(container: &Container<'_>, mount_path: &str) -> bool {
+    let words = container.words.iter().map(|word| word.text.as_str());
+    words.chain(container.env.values().map(|v| v.value)).any(|text| text.contains(mount_path))
+}
+
+/// The word of the container's command that holds the path.
+fn word_of(container: &Container<'_>, path: &str) -> podspec::FieldPath {
+    let word = container.words.iter().find(|word| word.text.contains(path));
+    word.map_or_else(|| container.path.clone(), |word| word.path.clone())
+}

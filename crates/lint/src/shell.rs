@@ -1,0 +1,529 @@
+//! Reads the commands of a shell script, as far as they are plain text. What only a shell can tell is not guessed: a word that has to be
+//! expanded is not plain, and a script with parts that are none of these is not whole.
+
+use std::collections::BTreeMap;
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// Scripts in scripts, and commands within commands.
+const DEPTH_MAX: u32 = 8;
+const CALLS_MAX: usize = 4_096;
+const SHELLS: [&str; 6] = ["sh", "bash", "ash", "dash", "ksh", "zsh"];
+
+/// A script's commands in the order of its text.
+pub(crate) struct Script {
+    pub(crate) calls: Vec<Call>,
+    /// Nothing was left out.
+    pub(crate) is_whole: bool,
+}
+
+/// One program, or what is built into the shell, with its words.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Call {
+    pub(crate) words: Vec<Plain>,
+    pub(crate) redirects: Vec<Redirect>,
+    /// In a loop, or what a loop waits for.
+    pub(crate) is_repeated: bool,
+    /// The script goes on when it fails.
+    pub(crate) may_fail: bool,
+    pub(crate) in_background: bool,
+    pub(crate) is_exec: bool,
+}
+
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Plain {
+    pub(crate) text: String,
+    /// `text` is all of it.
+    pub(crate) is_plain: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Redirect {
+    pub(crate) direction: Direction,
+    pub(crate) target: Plain,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+    /// Another descriptor, or text.
+    Neither,
+    HereDocument {
+        strips_tabs: bool,
+    },
+}
+
+impl Call {
+    /// The name of the program, without its directory.
+    pub(crate) fn program(&self) -> &str {
+        let first = self.words.first().filter(|word| word.is_plain).map_or("", |word| word.text.as_str());
+        first.rsplit('/').next().unwrap_or("")
+    }
+
+    /// The plain words after the program.
+    pub(crate) fn arguments(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.words.iter().skip(1).filter(|word| word.is_plain).map(|word| word.text.as_str())
+    }
+}
+
+/// The script of `sh -c SCRIPT`.
+pub(crate) fn script_of<'w>(words: &[&'w str]) -> Option<&'w str> {
+    let (program, rest) = words.split_first()?;
+    if !SHELLS.contains(&program.rsplit('/').next()?) {
+        return None;
+    }
+    let flags = rest.iter().position(|word| !word.starts_with('-') && !word.starts_with('+'))?;
+    let is_command = rest[..flags].iter().any(|flag| !flag.starts_with("--") && flag.contains('c'));
+    is_command.then(|| rest[flags])
+}
+
+/// `known` are variables that the container has.
+pub(crate) fn parse(script: &str, known: &BTreeMap<&str, &str>) -> Script {
+    let variables =
+        known.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
+    let mut parser =
+        Parser { rest: script.chars().peekable(), variables, calls: Vec::new(), unclear: false, depth: 0 };
+    parser.commands(None);
+    Script { is_whole: !parser.unclear && parser.calls.len() < CALLS_MAX, calls: parser.calls }
+}
+
+struct Parser<'s> {
+    rest: Peekable<Chars<'s>>,
+    /// `None` of those whose value is not sure.
+    variables: BTreeMap<String, Option<String>>,
+    calls: Vec<Call>,
+    unclear: bool,
+    depth: u32,
+}
+
+/// A list of commands that is being read.
+#[derive(Default)]
+struct List {
+    call: Call,
+    word: Option<Plain>,
+    redirect: Option<Direction>,
+    here_documents: Vec<(String, bool)>,
+    loops: u32,
+    cases: u32,
+    /// Of `if`, up to `then`.
+    in_condition: bool,
+}
+
+impl List {
+    fn word(&mut self) -> &mut Plain {
+        self.word.get_or_insert_with(|| Plain { text: String::new(), is_plain: true })
+    }
+
+    fn push(&mut self, character: char) {
+        self.word().text.push(character);
+    }
+
+    /// Something that has to be expanded stands here; a zero byte takes its place, so that what is around it is not taken for one word.
+    fn expanded(&mut self) {
+        self.push('\0');
+        self.vague();
+    }
+
+    fn vague(&mut self) {
+        self.word().is_plain = false;
+    }
+}
+
+impl Parser<'_> {
+    /// Up to the end, or to `closing`.
+    fn commands(&mut self, closing: Option<char>) {
+        if self.depth >= DEPTH_MAX {
+            self.unclear = true;
+            self.rest = "".chars().peekable();
+            return;
+        }
+        self.depth += 1;
+        let mut list = List::default();
+        while let Some(character) = self.rest.next() {
+            if Some(character) == closing && (character != ')' || list.cases == 0) {
+                break;
+            }
+            if self.calls.len() >= CALLS_MAX {
+                break;
+            }
+            self.character(character, &mut list);
+        }
+        self.end_call(&mut list, false);
+        self.depth -= 1;
+    }
+
+    fn character(&mut self, character: char, list: &mut List) {
+        match character {
+            '\\' => match self.rest.next() {
+                Some('\n') | None => {}
+                Some(escaped) => list.push(escaped),
+            },
+            '\'' => {
+                list.word();
+                while let Some(quoted) = self.rest.next_if(|c| *c != '\'') {
+                    list.push(quoted);
+                }
+                self.rest.next();
+            }
+            '"' => self.quoted(list),
+            '$' => self.dollar(list),
+            '`' => self.backquoted(list),
+            '#' if list.word.is_none() => while self.rest.next_if(|c| *c != '\n').is_some() {},
+            '\n' => {
+                self.end_call(list, false);
+                self.here_documents(list);
+            }
+            ';' => self.end_call(list, false),
+            '&' => self.ampersand(list),
+            '|' if self.rest.next_if_eq(&'|').is_some() => {
+                list.call.may_fail = true;
+                self.end_call(list, false);
+            }
+            '|' => {
+                self.rest.next_if_eq(&'&');
+                self.end_call(list, false);
+            }
+            '(' => self.parenthesis(list),
+            // The end of a group, or of a pattern of `case`, which is no command.
+            ')' => {
+                if list.cases > 0 {
+                    list.word = None;
+                    list.call = Call::default();
+                } else {
+                    self.end_call(list, false);
+                }
+            }
+            '<' | '>' => self.redirection(character, list),
+            blank if blank.is_whitespace() => self.end_word(list),
+            '*' | '?' => {
+                list.push(character);
+                list.vague();
+            }
+            '~' if list.word.is_none() => {
+                list.push('~');
+                list.vague();
+            }
+            '{' if list.word.is_some() || self.rest.peek().is_some_and(|c| !c.is_whitespace()) => {
+                list.push('{');
+                list.vague();
+            }
+            other => list.push(other),
+        }
+    }
+
+    fn ampersand(&mut self, list: &mut List) {
+        if self.rest.next_if_eq(&'&').is_some() {
+            self.end_call(list, false);
+        } else if self.rest.next_if_eq(&'>').is_some() {
+            self.rest.next_if_eq(&'>');
+            self.end_word(list);
+            list.redirect = Some(Direction::Write);
+        } else {
+            self.end_call(list, true);
+        }
+    }
+
+    fn parenthesis(&mut self, list: &mut List) {
+        if list.word.is_some() && list.call.words.is_empty() && self.rest.next_if_eq(&')').is_some() {
+            // A function: what it does counts as done where it stands.
+            list.word = None;
+        } else if list.word.is_some() {
+            self.unclear = true;
+            list.vague();
+        } else if list.cases == 0 {
+            self.end_call(list, false);
+            self.commands(Some(')'));
+        }
+    }
+
+    fn quoted(&mut self, list: &mut List) {
+        list.word();
+        while let Some(character) = self.rest.next() {
+            match character {
+                '"' => return,
+                '\\' => match self.rest.next() {
+                    Some('\n') | None => {}
+                    Some(escaped @ ('"' | '\\' | '$' | '`')) => list.push(escaped),
+                    Some(other) => {
+                        list.push('\\');
+                        list.push(other);
+                    }
+                },
+                '$' => self.dollar(list),
+                '`' => self.backquoted(list),
+                other => list.push(other),
+            }
+        }
+    }
+
+    /// What is between backquotes, as commands of their own.
+    fn backquoted(&mut self, list: &mut List) {
+        list.expanded();
+        self.commands(Some('`'));
+    }
+
+    fn dollar(&mut self, list: &mut List) {
+        match self.rest.peek().copied() {
+            Some('(') => {
+                self.rest.next();
+                list.expanded();
+                if self.rest.next_if_eq(&'(').is_some() {
+                    self.arithmetic();
+                } else {
+                    self.commands(Some(')'));
+                }
+            }
+            Some('{') => {
+                self.rest.next();
+                let mut name = String::new();
+                let mut depth = 1;
+                for character in self.rest.by_ref() {
+                    depth += match character {
+                        '{' => 1,
+                        '}' => -1,
+                        _ => 0,
+                    };
+                    if depth == 0 {
+                        break;
+                    }
+                    name.push(character);
+                }
+                self.variable(&name, list);
+            }
+            Some(first) if first.is_ascii_alphabetic() || first == '_' => {
+                let mut name = String::new();
+                while let Some(character) = self.rest.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                    name.push(character);
+                }
+                self.variable(&name, list);
+            }
+            Some(special) if special.is_ascii_digit() || "@*#?!$-".contains(special) => {
+                self.rest.next();
+                list.expanded();
+            }
+            _ => list.push('$'),
+        }
+    }
+
+    fn arithmetic(&mut self) {
+        let mut depth = 2;
+        for character in self.rest.by_ref() {
+            depth += match character {
+                '(' => 1,
+                ')' => -1,
+                _ => 0,
+            };
+            if depth == 0 {
+                return;
+            }
+        }
+    }
+
+    fn variable(&mut self, name: &str, list: &mut List) {
+        match self.variables.get(name) {
+            Some(Some(value)) => list.word().text.push_str(value),
+            _ => list.vague(),
+        }
+    }
+
+    fn redirection(&mut self, sign: char, list: &mut List) {
+        // A number right before is a descriptor's.
+        list.word.take_if(|word| word.is_plain && word.text.chars().all(|c| c.is_ascii_digit()));
+        self.end_word(list);
+        let next = self.rest.peek().copied();
+        if next == Some('(') {
+            self.rest.next();
+            list.expanded();
+            self.commands(Some(')'));
+            return;
+        }
+        let mut direction = if sign == '<' { Direction::Read } else { Direction::Write };
+        match (sign, next) {
+            ('<', Some('<')) => {
+                self.rest.next();
+                direction = if self.rest.next_if_eq(&'<').is_some() {
+                    Direction::Neither
+                } else {
+                    Direction::HereDocument { strips_tabs: self.rest.next_if_eq(&'-').is_some() }
+                };
+            }
+            (_, Some('&')) => {
+                self.rest.next();
+                let is_descriptor =
+                    self.rest.peek().is_some_and(|c| c.is_ascii_digit() || *c == '-' || *c == '$');
+                if sign == '<' || is_descriptor {
+                    direction = Direction::Neither;
+                }
+            }
+            ('>', Some('>' | '|')) | ('<', Some('>')) => drop(self.rest.next()),
+            _ => {}
+        }
+        list.redirect = Some(direction);
+    }
+
+    fn here_documents(&mut self, list: &mut List) {
+        for (end, strips_tabs) in std::mem::take(&mut list.here_documents) {
+            loop {
+                let mut line = String::new();
+                let mut ended = false;
+                for character in self.rest.by_ref() {
+                    if character == '\n' {
+                        ended = true;
+                        break;
+                    }
+                    line.push(character);
+                }
+                let line = if strips_tabs { line.trim_start_matches('\t') } else { &line };
+                if line == end || !ended {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn end_word(&mut self, list: &mut List) {
+        let Some(word) = list.word.take() else { return };
+        match list.redirect.take() {
+            None => list.call.words.push(word),
+            Some(Direction::HereDocument { strips_tabs }) => {
+                list.here_documents.push((word.text, strips_tabs))
+            }
+            Some(direction) => list.call.redirects.push(Redirect { direction, target: word }),
+        }
+    }
+
+    fn end_call(&mut self, list: &mut List, in_background: bool) {
+        self.end_word(list);
+        list.redirect = None;
+        let mut call = std::mem::take(&mut list.call);
+        call.in_background = in_background;
+        self.keywords(&mut call, list);
+        call.is_repeated |= list.loops > 0;
+        call.may_fail |= list.in_condition;
+        self.assignments(&mut call);
+        strip_wrappers(&mut call);
+        if call.words.is_empty() && call.redirects.is_empty() {
+            return;
+        }
+        let words: Vec<&str> = call.words.iter().filter(|w| w.is_plain).map(|w| w.text.as_str()).collect();
+        if let Some(script) = script_of(&words).filter(|_| call.words.iter().all(|word| word.is_plain)) {
+            self.nested(script, &call);
+            return;
+        }
+        if ["eval", "source", "."].contains(&call.program())
+            || call.words.first().is_some_and(|w| !w.is_plain)
+        {
+            self.unclear = true;
+        }
+        self.calls.push(call);
+    }
+
+    /// `sh -c '...'` within a script: its commands instead.
+    fn nested(&mut self, script: &str, around: &Call) {
+        let variables = self.variables.clone();
+        let mut inner = Parser {
+            rest: script.chars().peekable(),
+            variables,
+            calls: Vec::new(),
+            unclear: false,
+            depth: self.depth,
+        };
+        inner.commands(None);
+        self.unclear |= inner.unclear;
+        for mut call in inner.calls {
+            call.is_repeated |= around.is_repeated;
+            call.may_fail |= around.may_fail;
+            call.in_background |= around.in_background;
+            self.calls.push(call);
+        }
+        if !around.redirects.is_empty() {
+            self.calls.push(Call { redirects: around.redirects.clone(), ..Call::default() });
+        }
+    }
+
+    /// Takes the words off that only say when a command is run.
+    fn keywords(&mut self, call: &mut Call, list: &mut List) {
+        loop {
+            let Some(first) = call.words.first().filter(|word| word.is_plain) else { return };
+            match first.text.as_str() {
+                "if" | "elif" => list.in_condition = true,
+                "then" => list.in_condition = false,
+                "!" => call.may_fail = true,
+                "else" | "do" | "{" | "}" | "fi" | "time" => {}
+                "while" | "until" => list.loops += 1,
+                "done" => list.loops = list.loops.saturating_sub(1),
+                "esac" => list.cases = list.cases.saturating_sub(1),
+                "for" | "select" => {
+                    list.loops += 1;
+                    if let Some(name) = call.words.get(1) {
+                        self.variables.insert(name.text.clone(), None);
+                    }
+                    call.words.clear();
+                }
+                "case" => {
+                    list.cases += 1;
+                    call.words.clear();
+                }
+                "function" => drop(call.words.drain(..call.words.len().min(2))),
+                _ => return,
+            }
+            if !call.words.is_empty() {
+                call.words.remove(0);
+            }
+        }
+    }
+
+    /// `NAME=value` before a command or instead of one.
+    fn assignments(&mut self, call: &mut Call) {
+        let name_of = |word: &Plain| {
+            let (name, _) = word.text.split_once('=')?;
+            let is_name = !name.is_empty()
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                && !name.starts_with(|c: char| c.is_ascii_digit());
+            is_name.then(|| name.to_owned())
+        };
+        if ["export", "local", "readonly", "declare"].contains(&call.program()) {
+            call.words.remove(0);
+        }
+        while let Some(name) = call.words.first().and_then(name_of) {
+            let word = call.words.remove(0);
+            let value = word.is_plain.then(|| word.text[name.len() + 1..].to_owned());
+            // Set twice, it may be either.
+            let value = if self.variables.contains_key(&name) { None } else { value };
+            self.variables.insert(name, value);
+        }
+        if call.program() == "read" {
+            for name in call.arguments() {
+                self.variables.insert(name.to_owned(), None);
+            }
+        }
+    }
+}
+
+/// Programs that only run another one.
+fn strip_wrappers(call: &mut Call) {
+    loop {
+        match call.program() {
+            "exec" => {
+                call.is_exec = true;
+                call.words.remove(0);
+            }
+            "nohup" | "setsid" | "command" | "builtin" if call.words.len() > 1 => drop(call.words.remove(0)),
+            "env" if call.words.get(1).is_some_and(|word| word.is_plain && word.text.contains('=')) => {
+                drop(call.words.remove(1));
+            }
+            "env" | "timeout" | "stdbuf" | "nice" if call.words.len() > 1 => {
+                let is_timeout = call.program() == "timeout";
+                call.words.remove(0);
+                while call.words.first().is_some_and(|word| word.text.starts_with('-')) {
+                    call.words.remove(0);
+                }
+                if is_timeout && !call.words.is_empty() {
+                    call.words.remove(0);
+                }
+            }
+            _ => return,
+        }
+    }
+}
