@@ -2,3 +2,5 @@
 //!
 //! Both are read from a [`journal::Record`]: the decisions of the plan, with what they were made from. Nothing is guessed that is
 //! known.
+
+pub mod timeline;
