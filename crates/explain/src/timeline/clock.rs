@@ -3,7 +3,7 @@
 //! The boot clock begins anew with every boot, and entries stay as they were written. Where a new boot begins is seen from the clocks
 //! themselves; entries before it are moved by what the wall clock says lay between.
 
-use journal::{Entry, Happening};
+use journal::{Entry, Happening, Occasion};
 use lifecycle::Observation;
 use podspec::{BootTime, Moment};
 
@@ -24,13 +24,21 @@ pub(crate) fn shifts(entries: &[Entry], now: Moment) -> Vec<i64> {
         }
         *place = shift;
         later = entry.at;
-        may_be_new = matches!(entry.what, Happening::Observed(Observation::Accepted));
+        may_be_new = is_of_new_engine(&entry.what);
     }
     shifts
 }
 
 pub(crate) fn moved(moment: Moment, shift: i64) -> Moment {
     Moment { boot: BootTime(moment.boot.0.saturating_add(shift)), wall: moment.wall }
+}
+
+fn is_of_new_engine(what: &Happening) -> bool {
+    match what {
+        Happening::Observed(Observation::Accepted) => true,
+        Happening::Snapshot(snapshot) => snapshot.occasion == Occasion::Engine,
+        _ => false,
+    }
 }
 
 /// `by_engine`: a new engine begins with `later`, so that the machine may have been restarted.

@@ -1,8 +1,8 @@
 //! What a container does, told from the plan's decisions about it and from what was observed of it.
 
 use lifecycle::{
-    Action, Decision, Exit, ExitReason, Hook, Observation, Observed, ProbeOutcome, SandboxSnapshot, Verdict,
-    Wait,
+    Action, AttemptState, Decision, Exit, ExitReason, Hook, Observation, Observed, ProbeOutcome,
+    SandboxSnapshot, Verdict, Wait,
 };
 use podspec::time::go_duration;
 use podspec::{Container, ContainerKind, ContainerName, Moment};
@@ -184,27 +184,36 @@ impl ContainerFold {
         }
     }
 
-    /// What the record's state knows of and no entry told.
-    pub(crate) fn close(&mut self, observed: &Observed, begin: Moment, end: Moment) {
-        let Some(container) = observed.containers.get(&self.name) else { return };
-        let Some(current) = &container.current else { return };
+    /// With what a state knows of and no entry told.
+    pub(crate) fn catch_up(&mut self, observed: &Observed, at: Moment, shift: i64, begin: Moment) {
+        let Some(current) = observed.containers.get(&self.name).and_then(|c| c.current.as_ref()) else {
+            return;
+        };
         self.drawing.restarted(current.number);
         if self.attempt.is_some_and(|attempt| attempt > current.number) {
             return;
         }
         match &current.state {
-            lifecycle::AttemptState::Running { since } if self.stage != Stage::Alive => {
+            AttemptState::Running { since } if self.stage != Stage::Alive => {
                 self.attempt = Some(current.number);
                 self.stage = Stage::Alive;
-                let shown = self.alive(None);
+                let (shown, since) = (self.alive(None), earlier(moved(*since, shift), at));
                 if since.boot < begin.boot && self.drawing.is_empty() {
                     self.drawing.ran_before(begin, shown);
                 } else {
-                    self.drawing.show(earlier(*since, end), Some(shown), false);
+                    self.drawing.show(since, Some(shown), false);
                 }
             }
-            lifecycle::AttemptState::Exited(exit) => self.exited(current.number, exit, end, 0, begin),
-            _ => {}
+            AttemptState::Exited(exit) if moved(exit.finished, shift).boot < begin.boot => {
+                (self.stage, self.attempt) = (Stage::Exited, Some(current.number));
+            }
+            AttemptState::Exited(exit) => self.exited(current.number, exit, at, shift, begin),
+            AttemptState::Starting => {
+                if self.stage == Stage::Absent {
+                    (self.stage, self.attempt) = (Stage::Creating, Some(current.number));
+                }
+            }
+            AttemptState::Running { .. } => {}
         }
     }
 

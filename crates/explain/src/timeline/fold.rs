@@ -1,7 +1,7 @@
 //! The entries of a record, one after the other, into lanes.
 
-use journal::{Entry, Happening, Record};
-use lifecycle::{Decision, Observation, SandboxState, Verdict, Wait};
+use journal::{Entry, Happening, Record, Snapshot};
+use lifecycle::{Decision, Observation, Verdict, Wait};
 use podspec::{ContainerName, Moment};
 
 use super::Timeline;
@@ -25,11 +25,8 @@ pub fn of(record: &Record) -> Timeline {
         containers: pod.spec.all_containers().map(|container| ContainerFold::new(container, cut)).collect(),
         decisions: &[],
     };
-    if let SandboxState::Ready { attempt, since, .. } = observed.sandbox
-        && cut
-        && since.boot <= begin.boot
-    {
-        fold.pod.was_up(attempt, begin);
+    if entries.is_empty() {
+        fold.pod.catch_up(observed, begin);
     }
     for ((entry, at), shift) in entries.iter().zip(&times).zip(&shifts) {
         fold.entry(entry, *at, *shift);
@@ -37,7 +34,7 @@ pub fn of(record: &Record) -> Timeline {
     let at_rest = lifecycle::plan(&pod.spec, observed, *now).at_rest;
     let end = if at_rest { times.last().copied().unwrap_or(*now) } else { *now };
     for container in &mut fold.containers {
-        container.close(observed, begin, end);
+        container.catch_up(observed, end, 0, begin);
     }
     let mut lanes = vec![fold.pod.finish(end)];
     lanes.extend(fold.containers.into_iter().map(|container| container.finish(end)));
@@ -80,8 +77,26 @@ impl<'a> Fold<'a> {
                 self.pod.decided(decisions, at);
                 false
             }
+            Happening::Snapshot(snapshot) => {
+                self.snapshot(snapshot, at, shift);
+                false
+            }
+            // The pod that is shown is the newest.
+            Happening::Changed(_) => return,
+            Happening::Settled => false,
         };
         self.show(at, provisional);
+    }
+
+    /// What no entry has told of, since it is not kept or was never written.
+    fn snapshot(&mut self, snapshot: &'a Snapshot, at: Moment, shift: i64) {
+        let begin = self.begin;
+        self.decisions = &snapshot.decisions;
+        self.pod.catch_up(&snapshot.observed, begin);
+        self.pod.decided(&snapshot.decisions, at);
+        for container in &mut self.containers {
+            container.catch_up(&snapshot.observed, at, shift, begin);
+        }
     }
 
     fn observed(&mut self, observation: &Observation, at: Moment, shift: i64) {

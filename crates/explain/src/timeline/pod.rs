@@ -1,6 +1,8 @@
 //! What the pod itself does: its volumes, its sandbox, its end.
 
-use lifecycle::{Action, Decision, Observation, StopPodReason, Verdict};
+use lifecycle::{
+    Action, Decision, Observation, Observed, SandboxState, StopPodReason, Verdict, VolumesState,
+};
 use podspec::Moment;
 use podspec::time::go_duration;
 
@@ -45,11 +47,28 @@ impl PodFold {
         }
     }
 
-    /// Nobody knows since when.
-    pub(crate) fn was_up(&mut self, attempt: u32, begin: Moment) {
-        (self.stage, self.attempt) = (Stage::Up, attempt);
-        let kind = SpanKind::Running;
-        self.drawing.ran_before(begin, Shown { kind, attempt, detail: String::new() });
+    /// With a state that the entries so far may not have led to.
+    pub(crate) fn catch_up(&mut self, observed: &Observed, begin: Moment) {
+        self.is_deleted |= observed.deletion.is_some();
+        self.accepted |= observed.accepted.is_some();
+        self.stage = match (&observed.sandbox, &observed.volumes) {
+            (_, VolumesState::Removed) => Stage::Gone,
+            (SandboxState::Stopping { .. }, _) | (_, VolumesState::TearingDown) => Stage::Teardown,
+            (SandboxState::Ready { .. }, _) => Stage::Up,
+            (SandboxState::Creating { .. }, _) => Stage::Sandbox,
+            (SandboxState::CreateFailed { .. } | SandboxState::Lost { .. }, _) => Stage::SandboxFailed,
+            (_, VolumesState::Absent) => Stage::Absent,
+            (_, VolumesState::SettingUp) => Stage::Volumes,
+            (_, VolumesState::Failed { .. }) => Stage::VolumesFailed,
+            (_, VolumesState::Ready) => Stage::VolumesReady,
+        };
+        if let SandboxState::Ready { attempt, since, .. } = observed.sandbox {
+            self.attempt = attempt;
+            if since.boot < begin.boot {
+                let kind = SpanKind::Running;
+                self.drawing.ran_before(begin, Shown { kind, attempt, detail: String::new() });
+            }
+        }
     }
 
     pub(crate) fn observed(&mut self, observation: &Observation, at: Moment) {

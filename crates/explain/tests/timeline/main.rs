@@ -93,5 +93,6 @@ fn a_new_engine_takes_over() {
         . waiting  v volumes  s sandbox  ~ image  + creating  p postStart
         u startup probe  = running  # ready  - exited  0-255 exit code  R restart
         ! probe failed  N new engine
-    "#]].assert_eq(&timeline::text(&timeline::of(&world.record()), plain(80)));
+    "#]]
+    .assert_eq(&timeline::text(&timeline::of(&world.record()), plain(80)));
 }
