@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::bench;
 use crate::counts::Counts;
 use crate::qemu;
-use crate::shell::{cargo, exists, run, run_tests, target_dir};
+use crate::shell::{apt_get, cargo, exists, is_root, run, run_tests, target_dir};
 
 /// How often `test --all` and `ci` kill the engine.
 const KILLS: &str = "200";
@@ -17,6 +17,7 @@ const LASTING_KILLS: &str = "60";
 /// compared with Debian's packages, what asks with Debian's netcat, Debian's registry and what makes images for it, the libraries for Python and Node; and kubectls that a machine may not have.
 const ALLOWED_SKIPS: &[&str] = &[
     QEMU,
+    NFT,
     "differential::crun",
     "differential::runc",
     "attacks::beside_crun",
@@ -30,6 +31,7 @@ const ALLOWED_SKIPS: &[&str] = &[
     "kubectl_versions",
 ];
 const QEMU: &str = "qemu";
+const NFT: &str = "network::rules";
 const SOAK: &str = "soak";
 const BENCH: &str = "bench";
 
@@ -42,7 +44,8 @@ pub(crate) enum Skips {
 
 /// What README names: fast enough for every day.
 pub(crate) fn daily(skips: Skips) -> Result<Counts> {
-    let mut total = unit_tests()?;
+    let mut total = judge(NFT, nft()?, skips);
+    total += unit_tests()?;
     run(&mut cargo(&["build", "--locked", "--workspace", "--bins"]))?;
     total += end_to_end(skips, &[])?;
     Ok(total)
@@ -67,6 +70,25 @@ fn judge(name: &str, mut counts: Counts, skips: Skips) -> Counts {
         counts.skipped = 0;
     }
     counts
+}
+
+/// Installs what tests of the network read the kernel's rules with; without it they run on nothing.
+fn nft() -> Result<Counts> {
+    if exists("nft") || !is_root()? {
+        return Ok(Counts::default());
+    }
+    let package = ["nftables"];
+    let install = || {
+        apt_get("install", &package).or_else(|_| {
+            apt_get("update", &[])?;
+            apt_get("install", &package)
+        })
+    };
+    if exists("apt-get") && install().is_ok() {
+        return Ok(Counts::default());
+    }
+    println!("Skipped(nft is not installed, and apt-get cannot install it)  {NFT}");
+    Ok(Counts { skipped: 1, ..Counts::default() })
 }
 
 fn unit_tests() -> Result<Counts> {

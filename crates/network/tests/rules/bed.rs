@@ -233,6 +233,11 @@ impl Bed {
             println!("Skipped(needs root)");
             return None;
         }
+        // `cargo xtask test` installs it, and says when it cannot.
+        if Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_err() {
+            println!("Skipped(needs nft, of the package nftables)");
+            return None;
+        }
         let machine = Space::new();
         let outside = Space::new();
         machine.ip(&format!(
