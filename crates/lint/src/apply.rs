@@ -147,7 +147,7 @@ mod tests {
         );
         let missing = o.child("q").child("r");
         for (edit, misfit) in [
-            (Edit::Set { path: missing.clone(), value: 1.into() }, Misfit::Missing(o.child("q"))),
+            (Edit::Set { path: missing, value: 1.into() }, Misfit::Missing(o.child("q"))),
             (Edit::Set { path: a.child("q"), value: 1.into() }, Misfit::NoObject(a.clone())),
             (Edit::Remove { path: a.index(2) }, Misfit::Missing(a.index(2))),
             (Edit::Append { path: o.clone(), value: 1.into() }, Misfit::NoList(o.clone())),

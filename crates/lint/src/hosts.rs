@@ -42,8 +42,10 @@ pub(crate) struct Mention<'p> {
 pub(crate) enum Role {
     /// A command that is run once, and has to succeed.
     Command,
-    /// A command that is tried until it succeeds, or may fail.
+    /// A command that is tried until it succeeds.
     Patient,
+    /// A command that may fail.
+    Optional,
     /// What a program is told, which may do with it what it likes.
     Setting,
     Probe,
@@ -127,10 +129,14 @@ fn in_command<'p>(words: &[Text<'p>], program: &Program, role: Option<Role>, fou
         if ["echo", "printf", "chown", "chgrp", "install"].contains(&call.program()) {
             continue;
         }
-        let patience = if call.is_repeated || call.may_fail { Role::Patient } else { Role::Command };
+        let patience = match (call.may_fail, call.is_repeated) {
+            (true, _) => Role::Optional,
+            (false, true) => Role::Patient,
+            (false, false) => Role::Command,
+        };
         let is_client = DIALLERS.iter().chain(&FETCHERS).chain(&CLIENTS).any(|name| *name == call.program());
         let role_here =
-            role.unwrap_or(if is_client || patience == Role::Patient { patience } else { Role::Setting });
+            role.unwrap_or(if is_client || patience != Role::Command { patience } else { Role::Setting });
         let mut add = |at: &Text<'p>, host: &str, port, is_pair| {
             let (host, path) = (host.to_owned(), at.path.clone());
             found.push(Mention { host, port, path, raw: at.raw, role: role_here, is_pair });

@@ -13,6 +13,8 @@ pub(crate) struct Listen {
     /// The address, where it is one of several.
     pub(crate) address: Option<String>,
     pub(crate) path: FieldPath,
+    /// The program listens there and nowhere else, as it is one that does as it is told.
+    pub(crate) is_certain: bool,
 }
 
 /// The ports that are declared, and those that words of the command name beyond doubt.
@@ -22,6 +24,7 @@ pub(crate) fn listens(container: &Container<'_>) -> Vec<Listen> {
         protocol: port.protocol.clone(),
         address: None,
         path: port.path.clone(),
+        is_certain: false,
     });
     let mut listens: Vec<Listen> = declared.collect();
     for said in said(container) {
@@ -40,20 +43,16 @@ pub(crate) fn said(container: &Container<'_>) -> Vec<Listen> {
     let program = &container.program;
     let mut found = Vec::new();
     for call in &program.calls {
-        let mut add = |port: u16, address: Option<&str>, word: &str| {
+        let mut add = |port: u16, address: Option<&str>, word: &str, is_certain: bool| {
             let is_script = |text: &str| program.script.as_deref() == Some(text);
             let at = container.words.iter().find(|w| w.text == word || is_script(&w.text));
             let path = at.map_or_else(|| container.path.child("command"), |word| word.path.clone());
             let address = address.filter(|address| !["", "0.0.0.0", "[::]", "*", "::"].contains(address));
-            found.push(Listen {
-                port,
-                protocol: "TCP".to_owned(),
-                address: address.map(str::to_owned),
-                path,
-            });
+            let address = address.map(str::to_owned);
+            found.push(Listen { port, protocol: "TCP".to_owned(), address, path, is_certain });
         };
-        by_program(call, &mut add);
-        by_flag(call, &mut add);
+        by_program(call, &mut |port, address, word| add(port, address, word, true));
+        by_flag(call, &mut |port, address, word| add(port, address, word, false));
     }
     found
 }
@@ -144,7 +143,9 @@ fn by_flag<'c>(call: &'c Call, add: &mut dyn FnMut(u16, Option<&str>, &'c str)) 
             None => (flag, words.get(i + 1).copied().unwrap_or("")),
         };
         let name = name.trim_start_matches('-');
-        let is_listener = name.split(['-', '.', '_']).any(|part| ["listen", "bind"].contains(&part));
+        let parts = || name.split(['-', '.', '_']);
+        let is_listener =
+            parts().any(|part| ["listen", "bind"].contains(&part)) && !parts().any(|part| part == "udp");
         if !is_listener {
             continue;
         }

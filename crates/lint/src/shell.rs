@@ -387,7 +387,7 @@ impl Parser<'_> {
         match list.redirect.take() {
             None => list.call.words.push(word),
             Some(Direction::HereDocument { strips_tabs }) => {
-                list.here_documents.push((word.text, strips_tabs))
+                list.here_documents.push((word.text, strips_tabs));
             }
             Some(direction) => list.call.redirects.push(Redirect { direction, target: word }),
         }

@@ -1,5 +1,5 @@
 //! Correct manifests get no error and no warning, and the broken examples get their own.
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads manifests")]
+#![expect(clippy::disallowed_methods, reason = "a test reads manifests")]
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ fn pods(path: &Path) -> (Vec<Value>, Context) {
                 pods.push(object["spec"]["template"].clone());
             }
             "Service" => {
-                drop(context.services.insert(object["metadata"]["name"].as_str().unwrap_or("").to_owned()))
+                context.services.insert(object["metadata"]["name"].as_str().unwrap_or("").to_owned());
             }
             _ => {}
         }
@@ -132,6 +132,7 @@ fn broken_examples() {
           Error sidecar-as-init at spec.initContainers[0]: init container "log-shipper" never ends (tail -f), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself; the pod's restartPolicy does not make one
           fix: make log-shipper a sidecar
         port-conflict.yaml
+          Error port-conflict at spec.containers[1].ports[0]: the container "first" and the container "second" both have port 8080, and the containers of a pod share one network: the second to listen on it fails; let one of them listen on another port, and declare that one; the declaration alone changes nothing
         volume-not-defined.yaml
           Error volume-not-defined at spec.containers[0].volumeMounts[0].name: the pod defines no volume "shared-logs", which the container "main" mounts; define it in spec.volumes, beside containers: {name: shared-logs, emptyDir: {}}
           fix: define the volume shared-logs as an emptyDir
@@ -146,20 +147,30 @@ fn common_causes() {
     expect![[r#"
         name-instead-of-localhost.yaml
           Warning container-name-as-host at spec.containers[0].command[2]: the container "main" uses the name of the container "sidecar" as a host name, but containers have no names in DNS; use localhost:8080: the containers of a pod share one network; "sidecar" would have to be a Service
+          Hint latest-tag at spec.containers[1].image: the image "app:latest" of the container "sidecar" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
           fix: use localhost instead of sidecar
         sidecar-as-init.yaml
+          Hint latest-tag at spec.initContainers[0].image: the image "filebeat:latest" of the init container "log-shipper" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
+          Hint latest-tag at spec.containers[0].image: the image "app:latest" of the container "main-app" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
           Error sidecar-as-init at spec.initContainers[0]: init container "log-shipper" never ends (the image is of filebeat), so no container after it will start; a sidecar needs restartPolicy: Always on the container itself; the pod's restartPolicy does not make one
           fix: make log-shipper a sidecar
         volume-not-defined.yaml
+          Hint latest-tag at spec.containers[0].image: the image "app:latest" of the container "main" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
+          Hint latest-tag at spec.containers[1].image: the image "filebeat:latest" of the container "sidecar" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
           Error volume-not-defined at spec.containers[0].volumeMounts[0].name: the pod defines no volume "shared-logs", which the container "main" mounts; define it in spec.volumes, beside containers: {name: shared-logs, emptyDir: {}}
           Error volume-not-defined at spec.containers[1].volumeMounts[0].name: the pod defines no volume "shared-logs", which the container "sidecar" mounts; define it in spec.volumes, beside containers: {name: shared-logs, emptyDir: {}}
           fix: define the volume shared-logs as an emptyDir
         volume-not-mounted.yaml
+          Hint latest-tag at spec.containers[0].image: the image "app:latest" of the container "main" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
+          Hint latest-tag at spec.containers[1].image: the image "filebeat:latest" of the container "sidecar" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
           Warning volume-not-shared at spec.containers[1]: the container "sidecar" runs filebeat and mounts nothing, so it sees none of the files that the container "main" writes to the volume "shared-logs"; mount the volume in the container "sidecar" too: volumes are shared by those who mount them
           fix: mount shared-logs at /var/log in sidecar
         wait-for-db.yaml
+          Hint latest-tag at spec.containers[0].image: the image "app:latest" of the container "main-app" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
         wrong-mount-path.yaml
           Error paths-do-not-meet at spec.containers[1].volumeMounts[0].mountPath: the container "sidecar-container" reads /var/log/app.log, which is in no volume: the container "main-container" writes /var/log/app.log in the volume "shared-logs", which the container "sidecar-container" sees as /logs/app.log; read /logs/app.log, or mount the volume at /var/log in the container "sidecar-container"
+          Hint shell-ignores-term at spec.containers[0].command[2]: the shell of the container "main-container" is its first process and has no trap for TERM, so stopping it takes the whole 30 s; set a trap (trap 'exit 0' TERM) and wait for what runs in the background, or exec the program that handles TERM
+          Hint shell-ignores-term at spec.containers[1].command[2]: the shell of the container "sidecar-container" is its first process and has no trap for TERM, so stopping it takes the whole 30 s; set a trap (trap 'exit 0' TERM) and wait for what runs in the background, or exec the program that handles TERM
           fix: mount shared-logs at /var/log in sidecar-container
     "#]].assert_eq(&found_in("crates/e2e/common-causes"));
 }

@@ -1,5 +1,5 @@
 //! Every rule has a page in `docs/lint`, whose examples are what the rule sees.
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads the pages")]
+#![expect(clippy::disallowed_methods, reason = "a test reads the pages")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -131,7 +131,8 @@ fn fixes_mend_and_break_nothing() {
 /// Admission has the defaults, a file has them not.
 #[test]
 fn defaults_change_nothing() {
-    for rule in RULES {
+    // The API server fills in both names of the field, so that the old one shows in files alone.
+    for rule in RULES.iter().filter(|rule| rule.id != "renamed-field") {
         for example in examples(&page(rule)) {
             let pod = pod_of(rule, example);
             let mut filled = pod.clone();

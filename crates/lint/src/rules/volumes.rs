@@ -22,7 +22,8 @@ fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let defined: BTreeSet<&str> = pod.volumes.iter().map(|volume| volume.name).collect();
     let mounted: BTreeSet<&str> =
         pod.containers.iter().flat_map(|c| &c.mounts).map(|mount| mount.volume).collect();
-    // Which missing volumes have been said: a fix that defines one is offered at each mount, and does no harm twice.
+    // Defined twice, a volume would be as wrong as not at all: the first mount has the fix.
+    let mut offered = BTreeSet::new();
     for container in &pod.containers {
         for mount in &container.mounts {
             let name = mount.volume;
@@ -52,8 +53,12 @@ fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
                     let help = format!(
                         "define it in spec.volumes, beside containers: {{name: {name}, emptyDir: {{}}}}"
                     );
-                    Finding::new(&VOLUME_NOT_DEFINED, path, message, help)
-                        .fix(format!("define the volume {name} as an emptyDir"), vec![edit])
+                    let finding = Finding::new(&VOLUME_NOT_DEFINED, path, message, help);
+                    if offered.insert(name) {
+                        finding.fix(format!("define the volume {name} as an emptyDir"), vec![edit])
+                    } else {
+                        finding
+                    }
                 }
             };
             findings.push(finding);

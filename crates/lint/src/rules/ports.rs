@@ -1,0 +1,171 @@
+//! Ports that containers have twice, or nobody has. The containers of a pod share one network, so a port is one container's alone
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/#pod-networking>). That a port is declared changes nothing by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use podspec::FieldPath;
+use podspec::json::{fields, text};
+use serde_json::{Value, json};
+
+use super::volumes::the;
+use crate::finding::{Context, Edit, Finding};
+use crate::hosts::{Mention, Role, is_loopback, mentions};
+use crate::images;
+use crate::listens::{Listen, knows_number, listens, said};
+use crate::pod::{Container, Pod};
+use crate::rule::{
+    LOCALHOST_PORT_NOT_DECLARED, PORT_CONFLICT, PROBE_PORT_NOT_DECLARED, PROBE_PORT_NOT_LISTENED,
+};
+
+const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
+/// Words in the name of a flag whose value is somebody to speak to, not an address to listen on.
+const TARGETS: [&str; 12] = [
+    "backend", "connect", "endpoint", "forward", "proxy", "remote", "scrape", "server", "target", "upstream",
+    "uri", "url",
+];
+
+pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
+    let all: Vec<Vec<Listen>> = pod.containers.iter().map(listens).collect();
+    conflicts(pod, &all, findings);
+    let taken: BTreeSet<u16> = all.iter().flatten().map(|listen| listen.port).collect();
+    for container in &pod.containers {
+        for field in PROBES {
+            probe(pod, container, field, &taken, findings);
+        }
+    }
+    if !pod.uses_host_network() {
+        localhost(pod, &taken, findings);
+    }
+}
+
+fn conflicts(pod: &Pod<'_>, all: &[Vec<Listen>], findings: &mut Vec<Finding>) {
+    let mut owners: BTreeMap<(u16, &str), Vec<(usize, &Listen)>> = BTreeMap::new();
+    for (i, own) in all.iter().enumerate() {
+        for listen in own {
+            let owners = owners.entry((listen.port, listen.protocol.as_str())).or_default();
+            let rival = owners.iter().find(|(j, other)| {
+                let apart = matches!((&other.address, &listen.address), (Some(one), Some(two)) if one != two);
+                pod.at_once(*j, i) && !apart
+            });
+            if let Some((j, other)) = rival {
+                let message = format!(
+                    "{} and {} both have port {}, and the containers of a pod share one network: the second to listen on it fails",
+                    the(&pod.containers[*j]),
+                    the(&pod.containers[i]),
+                    listen.port,
+                );
+                let help = "let one of them listen on another port, and declare that one; the declaration alone changes nothing";
+                findings.push(
+                    Finding::new(&PORT_CONFLICT, listen.path.clone(), message, help)
+                        .related(other.path.clone(), format!("{} has it here", the(&pod.containers[*j]))),
+                );
+            }
+            owners.push((i, listen));
+        }
+    }
+}
+
+/// The port number of a probe, and where it is.
+fn port_of_probe(probe: &Value, path: &FieldPath) -> Option<(u16, FieldPath)> {
+    ["httpGet", "tcpSocket", "grpc"].iter().find_map(|action| {
+        // Of another host, it is not of this pod.
+        let number =
+            probe[action].get("port")?.as_u64().filter(|_| text(&probe[action], "host").is_empty())?;
+        Some((u16::try_from(number).ok()?, path.child(action).child("port")))
+    })
+}
+
+fn probe(
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    field: &str,
+    taken: &BTreeSet<u16>,
+    findings: &mut Vec<Finding>,
+) {
+    let Some((port, path)) = port_of_probe(&container.json[field], &container.path.child(field)) else {
+        return;
+    };
+    if taken.contains(&port) || pod.containers.iter().any(|any| knows_number(any, port, &[])) {
+        return;
+    }
+    let own: Vec<Listen> = said(container).into_iter().filter(|listen| listen.is_certain).collect();
+    if let (true, Some(listen)) = (container.program.is_known, own.first()) {
+        let message =
+            format!("the {field} of {} asks port {port}, but it listens on {}", the(container), listen.port);
+        let help = format!("ask the port it listens on: {}", listen.port);
+        let finding = Finding::new(&PROBE_PORT_NOT_LISTENED, path.clone(), message, help)
+            .related(listen.path.clone(), format!("port {} is here", listen.port));
+        let edit = Edit::Set { path, value: listen.port.into() };
+        findings.push(if own.len() == 1 {
+            finding.fix(format!("ask port {}", listen.port), vec![edit])
+        } else {
+            finding
+        });
+        return;
+    }
+    let message = format!("the {field} of {} asks port {port}, which no container declares", the(container));
+    let help =
+        "check that something listens there, and declare it under ports, so that readers and tools know it";
+    let edit = Edit::Append { path: container.path.child("ports"), value: json!({"containerPort": port}) };
+    findings.push(
+        Finding::new(&PROBE_PORT_NOT_DECLARED, path, message, help)
+            .fix(format!("declare port {port}"), vec![edit]),
+    );
+}
+
+/// `localhost:PORT` of a port that has to do with nobody.
+fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, findings: &mut Vec<Finding>) {
+    let asked: BTreeSet<u16> = (pod.containers.iter())
+        .flat_map(|c| {
+            PROBES.iter().filter_map(|field| port_of_probe(&c.json[field], &c.path)).map(|(port, _)| port)
+        })
+        .collect();
+    let annotations: BTreeSet<&str> =
+        fields(&pod.json["metadata"]["annotations"]).values().filter_map(Value::as_str).collect();
+    let usual: BTreeSet<u16> =
+        pod.containers.iter().flat_map(|container| images::ports(container.image)).copied().collect();
+    let all: Vec<(&Container<'_>, Vec<Mention<'_>>)> =
+        pod.containers.iter().map(|c| (c, mentions(c))).collect();
+    let mut said = BTreeSet::new();
+    for (container, mention) in all.iter().flat_map(|(c, own)| own.iter().map(move |mention| (*c, mention))) {
+        let Some(port) = mention.port.filter(|_| is_loopback(&mention.host)) else { continue };
+        let is_known = taken.contains(&port)
+            || usual.contains(&port)
+            || asked.contains(&port)
+            || annotations.contains(port.to_string().as_str());
+        if is_known || !is_target(mention) || !said.insert((mention.path.clone(), port)) {
+            continue;
+        }
+        // The number elsewhere may be that of who listens.
+        let own: Vec<&FieldPath> = all
+            .iter()
+            .flat_map(|(_, mentions)| mentions)
+            .filter(|other| other.port == Some(port) && is_loopback(&other.host))
+            .map(|other| &other.path)
+            .collect();
+        if pod.containers.iter().any(|any| knows_number(any, port, &own)) {
+            continue;
+        }
+        let message =
+            format!("{} speaks to localhost:{port}, and no container declares port {port}", the(container));
+        let declared =
+            pod.containers.iter().flat_map(|c| &c.ports).map(|port| port.number).collect::<BTreeSet<_>>();
+        let declared: Vec<String> = declared.iter().map(u16::to_string).collect();
+        let help = if declared.is_empty() {
+            "check that one of the containers listens there, and declare it under its ports".to_owned()
+        } else {
+            format!("declared are {}; check that one listens there, and declare it", declared.join(", "))
+        };
+        findings.push(Finding::new(&LOCALHOST_PORT_NOT_DECLARED, mention.path.clone(), message, help));
+    }
+}
+
+/// Something is spoken to there; an address in a flag may as well be one to listen on.
+fn is_target(mention: &Mention<'_>) -> bool {
+    if mention.role != Role::Setting {
+        return true;
+    }
+    let Some(flag) = mention.raw.strip_prefix('-') else { return mention.raw.contains("://") };
+    let name = flag.split('=').next().unwrap_or("").to_lowercase();
+    TARGETS.iter().any(|target| name.contains(target))
+}
