@@ -141,9 +141,11 @@ fn in_command<'p>(words: &[Text<'p>], program: &Program, role: Option<Role>, fou
             let (host, path) = (host.to_owned(), at.path.clone());
             found.push(Mention { host, port, path, raw: at.raw, role: role_here, is_pair });
         };
+        // The image's own program has no word in the manifest.
+        let own = call.words.len().saturating_sub(words.len()).min(1);
         let targets = call.redirects.iter().map(|redirect| &redirect.target);
         for (i, word) in call.words.iter().chain(targets).enumerate() {
-            let Some(at) = script.or_else(|| words.get(i)) else { continue };
+            let Some(at) = script.or_else(|| words.get(i.checked_sub(own)?)) else { continue };
             scan(&word.text, &mut |host, port, is_pair| add(at, host, port, is_pair));
         }
         by_program(call, &mut |host, port| {

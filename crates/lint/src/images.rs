@@ -69,6 +69,9 @@ const LASTING: [&str; 61] = [
 const LOG_SHIPPERS: [&str; 8] =
     ["alloy", "filebeat", "fluent-bit", "fluentd", "grafana-agent", "logstash", "promtail", "vector"];
 
+/// Those that are more often what a pod is for than there to help another container.
+const OFTEN_MAIN: [&str; 4] = ["caddy", "httpd", "nginx", "tomcat"];
+
 /// Where they listen when nothing else is said.
 const PORTS: [(&str, &[u16]); 30] = [
     ("caddy", &[80, 443, 2019]),
@@ -123,6 +126,11 @@ pub(crate) fn log_shipper(image: &str) -> Option<&'static str> {
 pub(crate) fn ports(image: &str) -> &'static [u16] {
     let name = program(image);
     PORTS.iter().find(|(known, _)| *known == name).map_or(&[], |(_, ports)| *ports)
+}
+
+/// Something else in the pod may be there to help this one.
+pub(crate) fn is_often_main(image: &str) -> bool {
+    OFTEN_MAIN.contains(&program(image))
 }
 
 fn known(image: &str, names: &[&'static str]) -> Option<&'static str> {

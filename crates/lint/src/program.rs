@@ -40,9 +40,13 @@ impl Program {
         let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
         let known = env.iter().map(|(name, variable)| (*name, variable.value)).collect();
         let mut program = of_words(&texts, &known);
-        // What the image's entrypoint makes of its arguments is not known.
-        program.is_known &= has_command;
-        if has_command {
+        if !has_command {
+            // What the image's entrypoint is, and what it makes of its arguments, is not known.
+            program.is_known = false;
+            if program.script.is_none() {
+                program.calls.iter_mut().for_each(|call| call.words.insert(0, Plain::default()));
+            }
+        } else {
             let words: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
             program.endless = podspec::endless(&words);
         }

@@ -3,6 +3,7 @@
 use super::sidecars::never_ends;
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
+use crate::images;
 use crate::pod::{Kind, Pod};
 use crate::rule::JOB_KEPT_ALIVE;
 
@@ -22,7 +23,7 @@ pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
     if is_asked {
         return;
     }
-    for helper in apps() {
+    for helper in apps().filter(|app| app.has_command() || !images::is_often_main(app.image)) {
         let Some(why) = never_ends(helper) else { continue };
         let message = format!(
             "{} never ends ({why}), so the pod does not end when {} has: it is to end (restartPolicy: {})",
