@@ -5,7 +5,7 @@
 //! successes of a probe that has nothing to gain by them: they leave the recorded part of `Observed` as it was, and the
 //! rest of it (which probes are under way, and when they began) decides about probes alone.
 
-use lifecycle::{Action, Decision, Observation, Observed};
+use lifecycle::{Action, Decision, Observation, Observed, ProbeOutcome, ProbeVerdict};
 use podspec::{Moment, Pod};
 use serde::{Deserialize, Serialize};
 
@@ -54,4 +54,25 @@ pub enum Occasion {
     Generation,
     /// Entries before this could not be written.
     Gap,
+}
+
+/// Of a probe its outcome is told, when it says something.
+#[must_use]
+pub fn is_left_out(action: &Action) -> bool {
+    matches!(action, Action::RunProbe { .. })
+}
+
+/// Another success of a probe that succeeds: a pod that is well writes nothing. One that ends a row of failures that was
+/// too short does count: the next row begins anew.
+#[must_use]
+pub fn says_nothing_new(observed: &Observed, observation: &Observation) -> bool {
+    let Observation::ProbeFinished { container, attempt, probe, outcome: ProbeOutcome::Success } =
+        observation
+    else {
+        return false;
+    };
+    let current = observed.containers.get(container).and_then(|c| c.current.as_ref());
+    current.filter(|a| a.number == *attempt).map(|a| a.probe(*probe)).is_some_and(|state| {
+        state.verdict == ProbeVerdict::Success && (state.failures, state.errors) == (0, 0)
+    })
 }

@@ -7,6 +7,6 @@ mod entry;
 mod file;
 mod record;
 
-pub use entry::{Entry, Happening, Occasion, Snapshot};
+pub use entry::{Entry, Happening, Occasion, Snapshot, is_left_out, says_nothing_new};
 pub use file::{GENERATION_BYTES_MAX, Journal, JournalError, Past, read};
 pub use record::{Listener, Live, LogTail, Record};

@@ -22,7 +22,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::{Action, Decision, Observation, Observed, Plan, ProbeOutcome, ProbeVerdict};
+use lifecycle::{Action, Decision, Observation, Observed, Plan};
 use podspec::Moment;
 use ports::{Clock, PodContext};
 use tokio::sync::{broadcast, watch};
@@ -118,7 +118,7 @@ impl<N: Node> Worker<N> {
             happenings.push((at, inputs));
         }
         for (observation, at) in happened {
-            let known = says_nothing_new(&self.observed, &observation);
+            let known = journal::says_nothing_new(&self.observed, &observation);
             self.observed.observe(&self.pod.pod.spec, &observation, at);
             if !known {
                 happenings.push((at, Happening::Observed(observation)));
@@ -175,8 +175,7 @@ impl<N: Node> Worker<N> {
             }
             for action in std::mem::take(&mut plan.actions) {
                 self.observed.issue(&self.pod.pod.spec, &action, now);
-                // Of a probe its outcome is told, when it says something.
-                if !matches!(action, Action::RunProbe { .. }) {
+                if !journal::is_left_out(&action) {
                     happenings.push((now, Happening::Issued(action.clone())));
                 }
                 actions.push(action);
@@ -244,18 +243,4 @@ impl<N: Node> Worker<N> {
             tracing::error!(pod = %self.pod.pod.name, "the pod goes on, but would not survive the engine: {error}");
         }
     }
-}
-
-/// Another success of a probe that succeeds: a pod that is well writes nothing. One that ends a row of failures that was
-/// too short does count: the next row begins anew.
-fn says_nothing_new(observed: &Observed, observation: &Observation) -> bool {
-    let Observation::ProbeFinished { container, attempt, probe, outcome: ProbeOutcome::Success } =
-        observation
-    else {
-        return false;
-    };
-    let current = observed.containers.get(container).and_then(|c| c.current.as_ref());
-    current.filter(|a| a.number == *attempt).map(|a| a.probe(*probe)).is_some_and(|state| {
-        state.verdict == ProbeVerdict::Success && (state.failures, state.errors) == (0, 0)
-    })
 }

@@ -12,6 +12,7 @@ use local_cluster::Thresholds;
 use crate::client;
 use crate::image::Image;
 use crate::images::ImageOptions;
+use crate::simulate::{self, Simulate};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -38,6 +39,7 @@ Examples:
   sudo monopod serve                            the API for kubectl, and for the verbs that follow
   sudo monopod apply -f pod.yaml --wait=ready   get, describe, logs, exec, ... as with kubectl
   sudo monopod image load web.tar               an image for pods to use
+  monopod simulate pod.yaml --exit main=1@5s    what would happen then, without any of it
   monopod run --help                            more about run";
 
 /// Before or after the command.
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Serve the Kubernetes API for Pods on this machine, for kubectl
     #[command(after_help = SERVE_HELP)]
     Serve(Serve),
+    /// Show what would happen to a manifest's pods: timeline, statuses, events and warnings, at once and without root
+    #[command(after_help = simulate::HELP)]
+    Simulate(Simulate),
     #[command(flatten)]
     Client(client::Verb),
     /// Load, list, inspect and remove images

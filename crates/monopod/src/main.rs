@@ -15,6 +15,7 @@ mod run;
 mod serve;
 mod services;
 mod signals;
+mod simulate;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == HTTP_HOOK) {
         return prober::run_hook_process(std::env::args_os().skip(2));
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(simulate::respelled(std::env::args_os()));
     expect_umask(&cli.command);
     init_log(&cli);
     match dispatch(&cli) {
@@ -61,6 +62,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Run(options) => run_pods(cli, options),
         Command::Serve(options) => serve_api(cli, options),
+        Command::Simulate(options) => simulate::simulate(options, cli.global.namespace.as_deref()),
         Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?.run_dir.join(serve::SOCKET)),
         Command::Image(options) => {
             // An import may ask a program of somebody else for its applets.

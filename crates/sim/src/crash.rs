@@ -86,7 +86,7 @@ impl simulation::Engine for Mortal<'_> {
         self.timeline.note(now, text);
     }
 
-    fn begin_turn(&mut self) {
+    fn begin_turn(&mut self, _now: Duration) {
         let to_come = |point| matches!(point, CrashPoint::Observation(n) if n > self.observations);
         let may_die = self.scenario.crashes.iter().any(|crash| to_come(crash.point));
         self.written = may_die.then(|| self.engine.clone());

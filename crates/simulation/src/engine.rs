@@ -37,7 +37,7 @@ pub trait Engine {
     fn note(&mut self, _now: Duration, _text: &str) {}
 
     /// Observations follow, and then a plan.
-    fn begin_turn(&mut self) {}
+    fn begin_turn(&mut self, _now: Duration) {}
 
     /// It dies before it has written down what it took in during this turn, and forgets that; for how long nobody follows it.
     fn dies_unwritten(&mut self) -> Option<Duration> {

@@ -133,7 +133,7 @@ impl<'s, E: Engine> World<'s, E> {
         self.now = self.now.max(at);
         self.wake = None;
         self.told.clear();
-        self.engine.begin_turn();
+        self.engine.begin_turn(self.now);
         while self.pending.first_key_value().is_some_and(|((next, _), _)| *next <= at) {
             if let Some((_, pending)) = self.pending.pop_first() {
                 self.happen(pending);

@@ -38,6 +38,7 @@ use crate::cli::Global;
 use context::Context;
 pub(crate) use duration::parse as parse_duration;
 use failure::Result;
+pub(crate) use tabs::align;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

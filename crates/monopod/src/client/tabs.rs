@@ -4,7 +4,7 @@
 const PADDING: usize = 2;
 
 /// Aligns the cells of each run of lines that have them. The last cell of a line is as it is.
-pub(super) fn align(text: &str) -> String {
+pub(crate) fn align(text: &str) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let mut widths: Vec<Vec<usize>> =
         lines.iter().map(|cells| vec![0; cells.len().saturating_sub(1)]).collect();
