@@ -406,7 +406,7 @@ impl ProbeState {
                 (self.successes, self.errors) = (0, 0);
             }
             ProbeOutcome::Error(_) => {
-                self.errors = (self.errors + 1) % PROBE_TRIES;
+                self.errors = self.errors.saturating_add(1) % PROBE_TRIES;
                 if self.errors != 0 {
                     // Due at once: a try that could not be made is made again.
                     self.last_started = None;

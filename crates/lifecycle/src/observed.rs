@@ -397,8 +397,9 @@ impl Observed {
     #[must_use]
     pub fn as_recorded(&self) -> Self {
         let mut recorded = self.clone();
-        for attempt in recorded.containers.values_mut().filter_map(|c| c.current.as_mut()) {
-            attempt.forget_probes_under_way();
+        for container in recorded.containers.values_mut() {
+            let ContainerObserved { current, previous, outgoing, .. } = container;
+            [current, previous, outgoing].into_iter().flatten().for_each(Attempt::forget_probes_under_way);
         }
         recorded
     }

@@ -1,6 +1,6 @@
 //! A node in memory: containers are scripts, time is tokio's paused clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,9 @@ use container_config::{
     ContainerConfig, ImageConfig, NodeFacts, ObjectData, ResourceLimits, SandboxConfig, SandboxFacts,
     ServiceAddress, Tmpfs,
 };
+use explain::redact::{self, Keep};
+use explain::replay::{Replayed, replay};
+use journal::Record;
 use kubelet::{Node, Paths};
 use lifecycle::{
     ContainerRecord, Exit, ExitReason, Observation, Observed, Pulled, SandboxSnapshot, SandboxState,
@@ -69,6 +72,8 @@ pub(crate) struct World {
     calls: Mutex<Vec<String>>,
     hung: Notify,
     clock_reads: AtomicU64,
+    /// How the next commands end; 0 after the last.
+    commands_end: Mutex<VecDeque<i32>>,
 }
 
 /// One engine's view of the world.
@@ -108,6 +113,11 @@ impl FakeNode {
 impl World {
     pub(crate) fn script(&self, container: &str, script: Script) {
         self.scripts.lock().unwrap().insert(container.to_owned(), script);
+    }
+
+    /// The next commands end so.
+    pub(crate) fn commands_end(&self, codes: &[i32]) {
+        self.commands_end.lock().unwrap().extend(codes);
     }
 
     /// Calls so far, without those that only ask.
@@ -358,7 +368,8 @@ impl RuntimeService for FakeNode {
         _: usize,
     ) -> Result<ExecResult, PortError> {
         self.begin(format!("exec {container} {}", command.join(" "))).await;
-        Ok(ExecResult { exit_code: 0, output: Vec::new(), timed_out: false })
+        let exit_code = self.world.commands_end.lock().unwrap().pop_front().unwrap_or(0);
+        Ok(ExecResult { exit_code, output: Vec::new(), timed_out: false })
     }
 
     async fn exec(
@@ -558,7 +569,29 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
+    /// Whatever a test was about: what its pods decided is decided again.
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let pods = fs::read_dir(self.paths().pods_dir()).into_iter().flatten().flatten();
+            pods.for_each(|pod| drop(replays_the_same(&pod.path())));
+        }
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Plays the journal of a pod again, and what is left of it without its secrets.
+pub(crate) fn replays_the_same(pod_dir: &Path) -> Replayed {
+    let entries = journal::read(pod_dir).unwrap();
+    let pod = kubelet::load_pod(pod_dir).unwrap();
+    let observed = Observed::default();
+    let (now, logs) = (Moment::default(), BTreeMap::new());
+    let mut record = Record { pod, observed, entries, now, live: None, logs };
+    let replayed = replay(&record);
+    assert_eq!(replayed.difference, None, "{}", pod_dir.display());
+    assert_eq!((replayed.entries, replayed.left_out), (record.entries.len(), 0));
+    redact::record(&mut record, Keep::default());
+    assert_eq!(replay(&record), replayed);
+    let text = serde_json::to_vec(&record).unwrap();
+    assert_eq!(serde_json::from_slice::<Record>(&text).unwrap(), record);
+    replayed
 }

@@ -4,4 +4,5 @@ mod columns;
 mod events;
 mod fakes;
 mod render;
+mod replay;
 mod worker;
