@@ -34,6 +34,31 @@ impl Fix {
     }
 }
 
+impl Fix {
+    /// Whether each edit has its place in the document, which may be of any shape. Of edits that need one another it says nothing.
+    pub(crate) fn fits(&self, document: &Value) -> bool {
+        let is_object = |path: &FieldPath| look(document, &path.parent()).is_some_and(Value::is_object);
+        let is_list =
+            |path: &FieldPath| look(document, path).is_none_or(|list| list.is_array() || list.is_null());
+        self.edits.iter().all(|edit| match edit {
+            Edit::Set { path, .. } => match path.segments().last() {
+                Some(Segment::Index(_)) => look(document, path).is_some(),
+                _ => is_object(path),
+            },
+            Edit::Append { path, .. } => is_object(path) && is_list(path),
+            Edit::Remove { path } => look(document, path).is_some(),
+            Edit::Move { from, to } => look(document, from).is_some() && is_object(to) && is_list(to),
+        })
+    }
+}
+
+fn look<'a>(document: &'a Value, path: &FieldPath) -> Option<&'a Value> {
+    path.segments().iter().try_fold(document, |place, segment| match segment {
+        Segment::Field(name) | Segment::Key(name) => place.get(name.as_str()),
+        Segment::Index(index) => place.get(*index),
+    })
+}
+
 impl Edit {
     fn apply(&self, document: &mut Value) -> Result<(), Misfit> {
         match self {

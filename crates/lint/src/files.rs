@@ -139,7 +139,7 @@ pub(crate) fn writes_vaguely(container: &Container<'_>) -> bool {
 
 fn each<'c>(container: &'c Container<'_>, of: impl Fn(&'c Call, &mut dyn FnMut(&'c str))) -> Vec<Use<'c>> {
     /// A container that uses more is none whose files people mix up.
-    const USES_MAX: usize = 256;
+    const USES_MAX: usize = 128;
     let mut uses: Vec<Use<'c>> = Vec::new();
     for call in &container.program.calls {
         of(call, &mut |path| {

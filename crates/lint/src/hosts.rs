@@ -11,6 +11,9 @@ use crate::shell::Call;
 /// Of one container.
 const MENTIONS_MAX: usize = 512;
 
+/// Name and password of a user in a URL, and what is before them.
+const USER_BYTES_MAX: usize = 512;
+
 /// Programs that take a host and a port as words.
 const DIALLERS: [&str; 4] = ["nc", "ncat", "netcat", "telnet"];
 /// Programs that take a host alone.
@@ -59,7 +62,7 @@ struct Text<'p> {
 }
 
 /// All of a container's, in the order command, variables, probes.
-pub(crate) fn mentions<'p>(container: &'p Container<'p>) -> Vec<Mention<'p>> {
+pub(crate) fn mentions<'p>(container: &Container<'p>) -> Vec<Mention<'p>> {
     let mut found = Vec::new();
     let words: Vec<Text<'p>> = (container.words.iter())
         .map(|word| Text { path: word.path.clone(), raw: word.raw, text: word.text.clone() })
@@ -237,8 +240,11 @@ fn scan(text: &str, found: &mut dyn FnMut(&str, Option<u16>, bool)) {
 
 /// Right after the `user@` of a URL.
 fn in_url(before: &str) -> bool {
-    let begin = before.rfind(|c| !is_authority(c) && c != '/').map_or(0, |at| at + 1);
-    before.ends_with('@') && before.get(begin..).is_some_and(|word| word.contains("://"))
+    if !before.ends_with('@') {
+        return false;
+    }
+    let near = &before[before.ceil_char_boundary(before.len().saturating_sub(USER_BYTES_MAX))..];
+    near.rsplit(|c| !is_authority(c) && c != '/').next().is_some_and(|word| word.contains("://"))
 }
 
 fn is_authority(c: char) -> bool {

@@ -1,9 +1,17 @@
 //! On which ports a container evidently listens.
 
+use std::collections::BTreeMap;
+
 use podspec::FieldPath;
 
 use crate::pod::Container;
+use crate::program;
 use crate::shell::Call;
+
+/// Of one container.
+const LISTENS_MAX: usize = 128;
+/// Of one number.
+const PLACES_MAX: usize = 64;
 
 /// A port somebody listens on, by what the manifest says.
 #[derive(Clone, Debug)]
@@ -26,13 +34,15 @@ pub(crate) fn listens(container: &Container<'_>) -> Vec<Listen> {
         path: port.path.clone(),
         is_certain: false,
     });
-    let mut listens: Vec<Listen> = declared.collect();
+    let mut listens: Vec<Listen> = declared.take(LISTENS_MAX).collect();
     for said in said(container) {
         let known =
-            listens.iter_mut().find(|known| known.port == said.port && known.protocol == said.protocol);
-        match known {
-            Some(known) => known.address = known.address.take().or(said.address),
-            None => listens.push(said),
+            listens.iter().position(|known| known.port == said.port && known.protocol == said.protocol);
+        if let Some(known) = known {
+            let known = &mut listens[known];
+            known.address = known.address.take().or(said.address);
+        } else if listens.len() < LISTENS_MAX {
+            listens.push(said);
         }
     }
     listens
@@ -57,18 +67,35 @@ pub(crate) fn said(container: &Container<'_>) -> Vec<Listen> {
     found
 }
 
-/// Whether a number stands somewhere in the container's manifest but for these texts: then it may have to do with this port.
-pub(crate) fn knows_number(container: &Container<'_>, port: u16, but: &[&FieldPath]) -> bool {
-    let number = port.to_string();
-    let is_digit = |c: char| c.is_ascii_digit();
-    let holds = |text: &str| {
-        text.match_indices(&number).any(|(at, _)| {
-            !text[..at].ends_with(is_digit) && !text[at + number.len()..].starts_with(is_digit)
-        })
-    };
-    let words = container.words.iter().filter(|word| !but.contains(&&word.path));
-    let variables = container.env.values().filter(|variable| !but.contains(&&variable.path));
-    words.map(|word| word.text.as_str()).chain(variables.map(|variable| variable.value)).any(holds)
+/// Where each number that may be a port stands, in the commands and variables of all containers.
+pub(crate) struct Numbers<'p>(BTreeMap<u16, Vec<&'p FieldPath>>);
+
+impl<'p> Numbers<'p> {
+    pub(crate) fn of(containers: &'p [Container<'_>]) -> Self {
+        let mut numbers = Self(BTreeMap::new());
+        for container in containers {
+            numbers.add(container);
+        }
+        numbers
+    }
+
+    fn add(&mut self, container: &'p Container<'_>) {
+        let words = container.words.iter().map(|word| (word.text.as_str(), &word.path));
+        let variables = container.env.values().map(|variable| (program::cut(variable.value), &variable.path));
+        for (text, path) in words.chain(variables) {
+            for number in text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()) {
+                let places = self.0.entry(number).or_default();
+                if places.last() != Some(&path) && places.len() < PLACES_MAX {
+                    places.push(path);
+                }
+            }
+        }
+    }
+
+    /// Whether it stands somewhere but in these texts: then it may have to do with this port.
+    pub(crate) fn has(&self, port: u16, but: &[&FieldPath]) -> bool {
+        self.0.get(&port).is_some_and(|places| places.iter().any(|place| !but.contains(place)))
+    }
 }
 
 fn by_program<'c>(call: &'c Call, add: &mut dyn FnMut(u16, Option<&str>, &'c str)) {

@@ -6,13 +6,17 @@ use podspec::FieldPath;
 use podspec::json::{fields, flag, integer, list, text};
 use serde_json::Value;
 
+use crate::hosts::{Mention, mentions};
+use crate::listens::{Listen, listens};
 use crate::program::{self, Program, Word};
 
 /// More containers or volumes than these are not looked at; clusters take fewer.
-const CONTAINERS_MAX: usize = 512;
+const CONTAINERS_MAX: usize = 256;
 const VOLUMES_MAX: usize = 1_024;
 /// Of each list in a container.
-const ENTRIES_MAX: usize = 1_024;
+const ENTRIES_MAX: usize = 512;
+/// What is read of all commands and their variables together.
+const TEXTS_BYTES_MAX: usize = 1 << 20;
 
 /// What Kubernetes gives a pod that says nothing.
 const GRACE_SECONDS: i64 = 30;
@@ -23,6 +27,13 @@ pub(crate) struct Pod<'a> {
     /// Those of `initContainers`, then those of `containers`.
     pub(crate) containers: Vec<Container<'a>>,
     pub(crate) volumes: Vec<Volume<'a>>,
+    /// Which hosts each container speaks to.
+    pub(crate) mentions: Vec<Vec<Mention<'a>>>,
+    /// On which ports each container listens.
+    pub(crate) listens: Vec<Vec<Listen>>,
+    /// By the name of the volume: the container, and which of its mounts.
+    mounts: BTreeMap<&'a str, Vec<(usize, usize)>>,
+    volume_names: BTreeMap<&'a str, usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,17 +88,40 @@ impl<'a> Pod<'a> {
     pub(crate) fn of(json: &'a Value) -> Self {
         let spec = json.get("spec").unwrap_or(&Value::Null);
         let root = FieldPath::root().child("spec");
-        let mut containers = Vec::new();
+        let mut containers: Vec<Container<'a>> = Vec::new();
+        let mut texts_bytes = TEXTS_BYTES_MAX;
         for section in ["initContainers", "containers"] {
             let path = root.child(section);
             for (i, container) in list(spec, section).iter().enumerate().take(CONTAINERS_MAX) {
-                containers.push(Container::of(container, path.index(i), section == "containers"));
+                containers.push(Container::of(
+                    container,
+                    path.index(i),
+                    section == "containers",
+                    &mut texts_bytes,
+                ));
             }
         }
         let path = root.child("volumes");
         let volumes = list(spec, "volumes").iter().take(VOLUMES_MAX).enumerate();
         let volume = |(i, json)| Volume { json, path: path.index(i), name: text(json, "name") };
-        Self { json, spec, containers, volumes: volumes.map(volume).collect() }
+        let volumes: Vec<Volume<'a>> = volumes.map(volume).collect();
+        let mut mounts: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
+        for (i, container) in containers.iter().enumerate() {
+            for (j, mount) in container.mounts.iter().enumerate() {
+                mounts.entry(mount.volume).or_default().push((i, j));
+            }
+        }
+        Self {
+            json,
+            spec,
+            mentions: containers.iter().map(mentions).collect(),
+            listens: containers.iter().map(listens).collect(),
+            // The first of a name.
+            volume_names: volumes.iter().enumerate().rev().map(|(i, volume)| (volume.name, i)).collect(),
+            mounts,
+            containers,
+            volumes,
+        }
     }
 
     pub(crate) fn path() -> FieldPath {
@@ -117,7 +151,7 @@ impl<'a> Pod<'a> {
     }
 
     pub(crate) fn volume(&self, name: &str) -> Option<&Volume<'a>> {
-        self.volumes.iter().find(|volume| volume.name == name)
+        self.volume_names.get(name).map(|i| &self.volumes[*i])
     }
 
     /// Whether both run at some time, where neither is waiting for the other's end.
@@ -128,20 +162,18 @@ impl<'a> Pod<'a> {
             && second < self.containers.len()
     }
 
-    /// The other containers that mount the volume.
+    /// Every mount of the volume.
     pub(crate) fn mounts_of<'p>(
         &'p self,
-        volume: &'p str,
+        volume: &str,
     ) -> impl Iterator<Item = (usize, &'p Container<'a>, &'p Mount<'a>)> {
-        self.containers.iter().enumerate().flat_map(move |(i, container)| {
-            let mounts = container.mounts.iter().filter(move |mount| mount.volume == volume);
-            mounts.map(move |mount| (i, container, mount))
-        })
+        let mounts = self.mounts.get(volume).map_or(&[] as &[_], Vec::as_slice);
+        mounts.iter().map(|(i, j)| (*i, &self.containers[*i], &self.containers[*i].mounts[*j]))
     }
 }
 
 impl<'a> Container<'a> {
-    fn of(json: &'a Value, path: FieldPath, is_app: bool) -> Self {
+    fn of(json: &'a Value, path: FieldPath, is_app: bool, texts_bytes: &mut usize) -> Self {
         let kind = match (is_app, text(json, "restartPolicy")) {
             (true, _) => Kind::App,
             (false, "Always") => Kind::Sidecar,
@@ -164,7 +196,7 @@ impl<'a> Container<'a> {
             ))
         });
         let env: BTreeMap<_, _> = variables.collect();
-        let words = program::words(json, &path, &env);
+        let words = program::words(json, &path, &env, texts_bytes);
         Self {
             json,
             kind,

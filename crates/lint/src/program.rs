@@ -82,18 +82,22 @@ fn of_words(words: &[&str], known: &BTreeMap<&str, &str>) -> Program {
     Program { calls: vec![call], is_known: true, ..Program::default() }
 }
 
-/// The words of `command` and `args`.
+/// The words of `command` and `args`, as long as there are bytes left for them.
 pub(crate) fn words<'a>(
     container: &'a Value,
     path: &FieldPath,
     env: &BTreeMap<&'a str, Variable<'a>>,
+    texts_bytes: &mut usize,
 ) -> Vec<Word<'a>> {
     let mut words = Vec::new();
     for field in ["command", "args"] {
         let path = path.child(field);
         for (i, word) in list(container, field).iter().enumerate().take(WORDS_MAX) {
             let Some(raw) = word.as_str().map(cut) else { continue };
-            words.push(Word { path: path.index(i), raw, text: expand(raw, env) });
+            let text = expand(raw, env);
+            let Some(left) = texts_bytes.checked_sub(text.len()) else { return words };
+            *texts_bytes = left;
+            words.push(Word { path: path.index(i), raw, text });
         }
     }
     words

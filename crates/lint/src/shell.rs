@@ -7,7 +7,9 @@ use std::str::Chars;
 
 /// Scripts in scripts, and commands within commands.
 const DEPTH_MAX: u32 = 8;
-const CALLS_MAX: usize = 4_096;
+const CALLS_MAX: usize = 1_024;
+/// What the values of variables may add to a script.
+const VALUES_BYTES_MAX: usize = 64 << 10;
 const SHELLS: [&str; 6] = ["sh", "bash", "ash", "dash", "ksh", "zsh"];
 
 /// A script's commands in the order of its text.
@@ -80,18 +82,18 @@ pub(crate) fn script_of<'w>(words: &[&'w str]) -> Option<&'w str> {
 
 /// `known` are variables that the container has.
 pub(crate) fn parse(script: &str, known: &BTreeMap<&str, &str>) -> Script {
-    let variables =
-        known.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
-    let mut parser =
-        Parser { rest: script.chars().peekable(), variables, calls: Vec::new(), unclear: false, depth: 0 };
+    let mut parser = Parser::of(script, known);
     parser.commands(None);
     Script { is_whole: !parser.unclear && parser.calls.len() < CALLS_MAX, calls: parser.calls }
 }
 
 struct Parser<'s> {
     rest: Peekable<Chars<'s>>,
-    /// `None` of those whose value is not sure.
+    known: &'s BTreeMap<&'s str, &'s str>,
+    /// What the script sets; `None` of those whose value is not sure.
     variables: BTreeMap<String, Option<String>>,
+    /// Left for values of variables.
+    values_bytes: usize,
     calls: Vec<Call>,
     unclear: bool,
     depth: u32,
@@ -130,7 +132,19 @@ impl List {
     }
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    fn of(script: &'s str, known: &'s BTreeMap<&'s str, &'s str>) -> Self {
+        Self {
+            rest: script.chars().peekable(),
+            known,
+            variables: BTreeMap::new(),
+            values_bytes: VALUES_BYTES_MAX,
+            calls: Vec::new(),
+            unclear: false,
+            depth: 0,
+        }
+    }
+
     /// Up to the end, or to `closing`.
     fn commands(&mut self, closing: Option<char>) {
         if self.depth >= DEPTH_MAX {
@@ -321,9 +335,16 @@ impl Parser<'_> {
     }
 
     fn variable(&mut self, name: &str, list: &mut List) {
-        match self.variables.get(name) {
-            Some(Some(value)) => list.word().text.push_str(value),
-            _ => list.vague(),
+        let value = match self.variables.get(name) {
+            Some(value) => value.as_deref(),
+            None => self.known.get(name).copied(),
+        };
+        match value.and_then(|value| Some((value, self.values_bytes.checked_sub(value.len())?))) {
+            Some((value, left)) => {
+                self.values_bytes = left;
+                list.word().text.push_str(value);
+            }
+            None => list.expanded(),
         }
     }
 
@@ -422,14 +443,10 @@ impl Parser<'_> {
     /// `sh -c '...'` within a script: its commands instead.
     fn nested(&mut self, script: &str, around: &Call) {
         let variables = self.variables.clone();
-        let mut inner = Parser {
-            rest: script.chars().peekable(),
-            variables,
-            calls: Vec::new(),
-            unclear: false,
-            depth: self.depth,
-        };
+        let (depth, values_bytes) = (self.depth, self.values_bytes);
+        let mut inner = Parser { variables, depth, values_bytes, ..Parser::of(script, self.known) };
         inner.commands(None);
+        self.values_bytes = inner.values_bytes;
         self.unclear |= inner.unclear;
         for mut call in inner.calls {
             call.is_repeated |= around.is_repeated;
@@ -490,7 +507,8 @@ impl Parser<'_> {
             let word = call.words.remove(0);
             let value = word.is_plain.then(|| word.text[name.len() + 1..].to_owned());
             // Set twice, it may be either.
-            let value = if self.variables.contains_key(&name) { None } else { value };
+            let is_set = self.variables.contains_key(&name) || self.known.contains_key(name.as_str());
+            let value = value.filter(|_| !is_set);
             self.variables.insert(name, value);
         }
         if call.program() == "read" {

@@ -1,34 +1,27 @@
 //! Who speaks to whom in the pod: its containers share one network, and have no names in it
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/#pod-networking>).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use podspec::field::quote;
 use podspec::json::{list, text};
 
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
-use crate::hosts::{Mention, Role, mentions, on_localhost};
+use crate::hosts::{Mention, Role, on_localhost};
 use crate::pod::{Kind, Pod};
 use crate::rule::CONTAINER_NAME_AS_HOST;
 
 pub(super) fn check(pod: &Pod<'_>, context: &Context, findings: &mut Vec<Finding>) {
-    let all: Vec<Vec<Mention<'_>>> = pod.containers.iter().map(mentions).collect();
-    container_names(pod, context, &all, findings);
-}
-
-fn container_names(pod: &Pod<'_>, context: &Context, all: &[Vec<Mention<'_>>], findings: &mut Vec<Finding>) {
     let known = names_known_otherwise(pod, context);
-    for (i, own) in all.iter().enumerate() {
+    let others = pod.containers.iter().enumerate().filter(|(_, container)| container.kind != Kind::Init);
+    let names: BTreeMap<&str, usize> = others.map(|(i, container)| (container.name, i)).collect();
+    for (i, own) in pod.mentions.iter().enumerate() {
         let mut said = BTreeSet::new();
         for mention in own {
             let host = mention.host.as_str();
-            let named = pod
-                .containers
-                .iter()
-                .enumerate()
-                .find(|(j, c)| *j != i && c.name == host && c.kind != Kind::Init);
-            let Some((_, named)) = named.filter(|_| !known.contains(host)) else { continue };
+            let named = names.get(host).copied().filter(|j| *j != i && !known.contains(host));
+            let Some(named) = named.map(|j| &pod.containers[j]) else { continue };
             let fits = mention.port.is_none_or(|port| named.ports.iter().any(|own| own.number == port));
             // `app:1000` may be a user and a group, or a name and a version.
             if mention.is_pair && !fits && !named.ports.is_empty()

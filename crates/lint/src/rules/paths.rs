@@ -7,26 +7,43 @@ use super::volumes::{mount, the};
 use crate::files::{self, Use, is_within, mount_at, place_in_volume};
 use crate::finding::{Context, Edit, Finding};
 use crate::pod::{Container, Kind, Mount, Pod};
+use crate::program::cut;
 use crate::rule::{PATHS_DO_NOT_MEET, VOLUME_NOT_MOUNTED};
+
+/// Files and mounts that are compared with one another.
+const STEPS_MAX: usize = 5_000_000;
 
 /// Where a volume would hide what every image has.
 const NOT_FOR_VOLUMES: [&str; 9] = ["/", "/bin", "/dev", "/etc", "/lib", "/proc", "/sbin", "/sys", "/usr"];
 
 pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
     let facts: Vec<Facts<'_>> = pod.containers.iter().map(Facts::of).collect();
+    let written: usize = facts.iter().map(|facts| facts.writes.len() + 1).sum();
+    let mounted: usize = pod.containers.iter().map(|container| container.mounts.len()).sum();
+    let mut steps = 0;
     for (i, reader) in pod.containers.iter().enumerate() {
         // What else happens in it might make the file.
         if !files::is_ordinary(reader) {
             continue;
         }
+        if facts[i].reads.is_empty() {
+            continue;
+        }
+        let unused: Vec<&Mount<'_>> =
+            reader.mounts.iter().filter(|own| !is_used(reader, &facts[i], own)).collect();
         for read in &facts[i].reads {
+            steps += (written + mounted) * (1 + unused.len());
+            if steps > STEPS_MAX {
+                return;
+            }
             let made_here = facts[i].writes.iter().any(|write| same_file(write.path, read.path))
                 || files::writes_vaguely(reader);
             if made_here {
                 continue;
             }
             let found = match mount_at(reader, read.path) {
-                None => unmounted(pod, &facts, i, read).or_else(|| beside_the_mount(pod, &facts, i, read)),
+                None => unmounted(pod, &facts, i, read)
+                    .or_else(|| beside_the_mount(pod, &facts, i, read, &unused)),
                 Some(mount) => elsewhere_in_the_volume(pod, &facts, i, read, mount),
             };
             // One finding per container: the others are of the same cause.
@@ -97,14 +114,15 @@ fn unmounted(pod: &Pod<'_>, facts: &[Facts<'_>], i: usize, read: &Use<'_>) -> Op
 }
 
 /// Both mount the volume, and one of them uses a path that is not in it.
-fn beside_the_mount(pod: &Pod<'_>, facts: &[Facts<'_>], i: usize, read: &Use<'_>) -> Option<Finding> {
+fn beside_the_mount(
+    pod: &Pod<'_>,
+    facts: &[Facts<'_>],
+    i: usize,
+    read: &Use<'_>,
+    unused: &[&Mount<'_>],
+) -> Option<Finding> {
     let reader = &pod.containers[i];
-    for own in &reader.mounts {
-        let uses_own =
-            facts[i].reads.iter().chain(&facts[i].writes).any(|used| is_within(used.path, own.mount_path));
-        if uses_own || mentions(reader, own.mount_path) {
-            continue;
-        }
+    for own in unused {
         for (j, writer) in others(pod, i) {
             for there in writer.mounts.iter().filter(|mount| mount.volume == own.volume) {
                 let written = facts[j].writes.iter().find_map(|write| {
@@ -249,10 +267,12 @@ fn is_scratch(mount_path: &str) -> bool {
         .any(|dir| is_within(mount_path, dir))
 }
 
-/// Anything of the container names the directory.
-fn mentions(container: &Container<'_>, mount_path: &str) -> bool {
+/// The container does something in the mount, or has been told of it.
+fn is_used(container: &Container<'_>, facts: &Facts<'_>, own: &Mount<'_>) -> bool {
     let words = container.words.iter().map(|word| word.text.as_str());
-    words.chain(container.env.values().map(|v| v.value)).any(|text| text.contains(mount_path))
+    let mut texts = words.chain(container.env.values().map(|variable| cut(variable.value)));
+    facts.reads.iter().chain(&facts.writes).any(|used| is_within(used.path, own.mount_path))
+        || texts.any(|text| text.contains(own.mount_path))
 }
 
 /// The word of the container's command that holds the path.

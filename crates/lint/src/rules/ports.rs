@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
-use crate::hosts::{Mention, Role, is_loopback, mentions};
+use crate::hosts::{Mention, Role, is_loopback};
 use crate::images;
-use crate::listens::{Listen, knows_number, listens, said};
+use crate::listens::{Listen, Numbers, said};
 use crate::pod::{Container, Pod};
 use crate::rule::{
     LOCALHOST_PORT_NOT_DECLARED, PORT_CONFLICT, PROBE_PORT_NOT_DECLARED, PROBE_PORT_NOT_LISTENED,
@@ -25,22 +25,22 @@ const TARGETS: [&str; 12] = [
 ];
 
 pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
-    let all: Vec<Vec<Listen>> = pod.containers.iter().map(listens).collect();
-    conflicts(pod, &all, findings);
-    let taken: BTreeSet<u16> = all.iter().flatten().map(|listen| listen.port).collect();
+    conflicts(pod, findings);
+    let taken: BTreeSet<u16> = pod.listens.iter().flatten().map(|listen| listen.port).collect();
+    let numbers = Numbers::of(&pod.containers);
     for container in &pod.containers {
         for field in PROBES {
-            probe(pod, container, field, &taken, findings);
+            probe(container, field, &taken, &numbers, findings);
         }
     }
     if !pod.uses_host_network() {
-        localhost(pod, &taken, findings);
+        localhost(pod, &taken, &numbers, findings);
     }
 }
 
-fn conflicts(pod: &Pod<'_>, all: &[Vec<Listen>], findings: &mut Vec<Finding>) {
+fn conflicts(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
     let mut owners: BTreeMap<(u16, &str), Vec<(usize, &Listen)>> = BTreeMap::new();
-    for (i, own) in all.iter().enumerate() {
+    for (i, own) in pod.listens.iter().enumerate() {
         for listen in own {
             let owners = owners.entry((listen.port, listen.protocol.as_str())).or_default();
             let rival = owners.iter().find(|(j, other)| {
@@ -76,16 +76,16 @@ fn port_of_probe(probe: &Value, path: &FieldPath) -> Option<(u16, FieldPath)> {
 }
 
 fn probe(
-    pod: &Pod<'_>,
     container: &Container<'_>,
     field: &str,
     taken: &BTreeSet<u16>,
+    numbers: &Numbers<'_>,
     findings: &mut Vec<Finding>,
 ) {
     let Some((port, path)) = port_of_probe(&container.json[field], &container.path.child(field)) else {
         return;
     };
-    if taken.contains(&port) || pod.containers.iter().any(|any| knows_number(any, port, &[])) {
+    if taken.contains(&port) || numbers.has(port, &[]) {
         return;
     }
     let own: Vec<Listen> = said(container).into_iter().filter(|listen| listen.is_certain).collect();
@@ -114,36 +114,27 @@ fn probe(
 }
 
 /// `localhost:PORT` of a port that has to do with nobody.
-fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, findings: &mut Vec<Finding>) {
-    let asked: BTreeSet<u16> = (pod.containers.iter())
-        .flat_map(|c| {
-            PROBES.iter().filter_map(|field| port_of_probe(&c.json[field], &c.path)).map(|(port, _)| port)
-        })
-        .collect();
-    let annotations: BTreeSet<&str> =
-        fields(&pod.json["metadata"]["annotations"]).values().filter_map(Value::as_str).collect();
-    let usual: BTreeSet<u16> =
-        pod.containers.iter().flat_map(|container| images::ports(container.image)).copied().collect();
-    let all: Vec<(&Container<'_>, Vec<Mention<'_>>)> =
-        pod.containers.iter().map(|c| (c, mentions(c))).collect();
+fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, numbers: &Numbers<'_>, findings: &mut Vec<Finding>) {
+    let probes = |c: &Container<'_>| PROBES.map(|field| port_of_probe(&c.json[field], &c.path));
+    let asked: BTreeSet<u16> =
+        pod.containers.iter().flat_map(probes).flatten().map(|(port, _)| port).collect();
+    let annotations = fields(&pod.json["metadata"]["annotations"]).values().filter_map(Value::as_str);
+    let annotated: BTreeSet<u16> = annotations.filter_map(|text| text.parse().ok()).collect();
+    let usual: BTreeSet<u16> = pod.containers.iter().flat_map(|c| images::ports(c.image)).copied().collect();
+    let known = |port| [taken, &asked, &annotated, &usual].iter().any(|ports| ports.contains(&port));
+    let mut texts: BTreeMap<u16, Vec<&FieldPath>> = BTreeMap::new();
+    for mention in pod.mentions.iter().flatten().filter(|mention| is_loopback(&mention.host)) {
+        texts.entry(mention.port.unwrap_or(0)).or_default().push(&mention.path);
+    }
     let mut said = BTreeSet::new();
-    for (container, mention) in all.iter().flat_map(|(c, own)| own.iter().map(move |mention| (*c, mention))) {
+    let all = pod.containers.iter().zip(&pod.mentions);
+    for (container, mention) in all.flat_map(|(c, own)| own.iter().map(move |mention| (c, mention))) {
         let Some(port) = mention.port.filter(|_| is_loopback(&mention.host)) else { continue };
-        let is_known = taken.contains(&port)
-            || usual.contains(&port)
-            || asked.contains(&port)
-            || annotations.contains(port.to_string().as_str());
-        if is_known || !is_target(mention) || !said.insert((mention.path.clone(), port)) {
+        if known(port) || !is_target(mention) || !said.insert((&mention.path, port)) {
             continue;
         }
         // The number elsewhere may be that of who listens.
-        let own: Vec<&FieldPath> = all
-            .iter()
-            .flat_map(|(_, mentions)| mentions)
-            .filter(|other| other.port == Some(port) && is_loopback(&other.host))
-            .map(|other| &other.path)
-            .collect();
-        if pod.containers.iter().any(|any| knows_number(any, port, &own)) {
+        if numbers.has(port, &texts[&port]) {
             continue;
         }
         let message =

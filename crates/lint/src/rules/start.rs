@@ -2,14 +2,16 @@
 //! when its process runs or, with a startupProbe, when that has succeeded
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#sidecar-containers-and-pod-lifecycle>).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use podspec::FieldPath;
 use podspec::json::fields;
 use serde_json::{Map, Value};
 
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
-use crate::hosts::{Mention, Role, is_loopback, mentions};
-use crate::listens::{knows_number, listens};
+use crate::hosts::{Mention, Role, is_loopback};
+use crate::listens::Numbers;
 use crate::pod::{Container, Kind, Pod};
 use crate::rule::{INIT_WAITS_FOR_LATER, READINESS_DOES_NOT_GATE_START, SIDECAR_WITHOUT_STARTUP_PROBE};
 
@@ -21,32 +23,42 @@ pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
     if pod.uses_host_network() {
         return;
     }
-    let ports: Vec<Vec<u16>> =
-        pod.containers.iter().map(|c| listens(c).into_iter().map(|listen| listen.port).collect()).collect();
-    let mut sidecars_said = vec![false; pod.containers.len()];
+    let mut servers: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+    for (i, own) in pod.listens.iter().enumerate() {
+        for listen in own {
+            servers.entry(listen.port).or_default().push(i);
+        }
+    }
+    let numbers = Numbers::of(&pod.containers);
+    let mut servers_said = BTreeSet::new();
     for (i, client) in pod.containers.iter().enumerate() {
         let mut init_said = false;
-        for mention in mentions(client) {
+        for mention in &pod.mentions[i] {
             let Some(port) = mention.port.filter(|_| is_loopback(&mention.host)) else { continue };
-            if ports[i].contains(&port) {
+            let servers = servers.get(&port).map_or(&[] as &[usize], Vec::as_slice);
+            if servers.contains(&i) {
                 continue;
             }
-            let server =
-                |range: std::ops::Range<usize>| range.into_iter().find(|j| ports[*j].contains(&port));
-            let earlier = (0..i).rev().find(|j| ports[*j].contains(&port) && pod.at_once(*j, i));
+            let earlier = servers.iter().copied().rev().find(|j| *j < i && pod.at_once(*j, i));
             match (client.kind, earlier) {
                 (Kind::Init, None) if !init_said => {
-                    let later = server(i + 1..pod.containers.len());
+                    let later = servers.iter().find(|j| **j > i).map(|j| &pod.containers[*j]);
+                    // It may start a server itself.
+                    let is_own = numbers.has(port, &[&mention.path])
+                        || client.program.calls.iter().any(|call| call.in_background);
+                    let later = later.filter(|_| !is_own);
                     if let Some(finding) =
-                        later.and_then(|j| waits_for_later(client, &pod.containers[j], &mention, port))
+                        later.and_then(|server| waits_for_later(client, server, mention, port))
                     {
                         init_said = true;
                         findings.push(finding);
                     }
                 }
-                (_, Some(j)) if !sidecars_said[j] && needs_at_start(pod, client, &mention) => {
-                    let finding = not_gated(pod, &pod.containers[j], client, &mention, port);
-                    sidecars_said[j] = finding.is_some();
+                (_, Some(j)) if !servers_said.contains(&j) && needs_at_start(pod, client, mention) => {
+                    let finding = not_gated(pod, &pod.containers[j], client, mention, port);
+                    if finding.is_some() {
+                        servers_said.insert(j);
+                    }
                     findings.extend(finding);
                 }
                 _ => {}
@@ -62,12 +74,7 @@ fn waits_for_later(
     mention: &Mention<'_>,
     port: u16,
 ) -> Option<Finding> {
-    let is_needed = matches!(mention.role, Role::Command | Role::Patient);
-    // It may start a server itself.
-    if !is_needed
-        || knows_number(client, port, &[&mention.path])
-        || client.program.calls.iter().any(|call| call.in_background)
-    {
+    if !matches!(mention.role, Role::Command | Role::Patient) {
         return None;
     }
     let message = format!(

@@ -1,42 +1,56 @@
 //! Volumes that are not defined, not mounted, or not by everyone who needs them
 //! (<https://kubernetes.io/docs/concepts/storage/volumes/>).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use podspec::field::quote;
 use podspec::json::{list, text};
 use serde_json::{Value, json};
 
+use crate::FINDINGS_MAX;
 use crate::finding::{Context, Edit, Finding};
 use crate::images;
 use crate::pod::{Container, Kind, Pod, Volume};
 use crate::rule::{VOLUME_NOT_DEFINED, VOLUME_NOT_SHARED, VOLUME_UNUSED};
 
+/// Names looked for by likeness, which takes time, and how long they may be.
+const SUGGESTIONS_MAX: usize = 8;
+const NAME_BYTES_MAX: usize = 63;
+
 pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
-    not_defined(pod, findings);
-    unused(pod, findings);
+    let has_near = not_defined(pod, findings);
+    if !has_near {
+        unused(pod, findings);
+    }
     not_shared(pod, findings);
 }
 
-fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
+/// Whether one of the names is nearly that of a volume, which then may be mounted by nobody for that reason alone.
+fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) -> bool {
     let defined: BTreeSet<&str> = pod.volumes.iter().map(|volume| volume.name).collect();
     let mounted: BTreeSet<&str> =
         pod.containers.iter().flat_map(|c| &c.mounts).map(|mount| mount.volume).collect();
     // Defined twice, a volume would be as wrong as not at all: the first mount has the fix.
-    let mut offered = BTreeSet::new();
+    let mut offered: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for container in &pod.containers {
         for mount in &container.mounts {
             let name = mount.volume;
-            if name.is_empty() || defined.contains(name) {
+            if name.is_empty() || defined.contains(name) || findings.len() >= FINDINGS_MAX {
                 continue;
             }
             let path = mount.path.child("name");
             let message =
                 format!("the pod defines no volume {}, which {} mounts", quote(name), the(container));
-            // The name of one that nobody mounts yet is the more likely one.
-            let free = defined.iter().copied().filter(|defined| !mounted.contains(defined));
-            let near =
-                podspec::nearest(name, free).or_else(|| podspec::nearest(name, defined.iter().copied()));
+            let is_first = !offered.contains_key(name);
+            let is_worth = offered.len() < SUGGESTIONS_MAX && name.len() <= NAME_BYTES_MAX;
+            let near = *offered.entry(name).or_insert_with(|| {
+                // The name of one that nobody mounts yet is the more likely one.
+                let free = defined.iter().copied().filter(|defined| !mounted.contains(defined));
+                let near = || {
+                    podspec::nearest(name, free).or_else(|| podspec::nearest(name, defined.iter().copied()))
+                };
+                if is_worth { near() } else { None }
+            });
             let finding = match near.and_then(|near| pod.volume(near)) {
                 Some(near) => {
                     let help = format!("did you mean {}?", quote(near.name));
@@ -54,7 +68,7 @@ fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
                         "define it in spec.volumes, beside containers: {{name: {name}, emptyDir: {{}}}}"
                     );
                     let finding = Finding::new(&VOLUME_NOT_DEFINED, path, message, help);
-                    if offered.insert(name) {
+                    if is_first {
                         finding.fix(format!("define the volume {name} as an emptyDir"), vec![edit])
                     } else {
                         finding
@@ -64,6 +78,7 @@ fn not_defined(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
             findings.push(finding);
         }
     }
+    offered.values().any(Option::is_some)
 }
 
 fn unused(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
@@ -71,13 +86,8 @@ fn unused(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let used = used(pod);
-    // A mount of a name that is not there may well have been meant for it: that is said already.
-    let has_dangling = pod.containers.iter().flat_map(|c| &c.mounts).any(|mount| {
-        pod.volume(mount.volume).is_none()
-            && podspec::nearest(mount.volume, pod.volumes.iter().map(|v| v.name)).is_some()
-    });
     for volume in &pod.volumes {
-        if volume.name.is_empty() || used.contains(volume.name) || has_dangling {
+        if volume.name.is_empty() || used.contains(volume.name) {
             continue;
         }
         let message = format!("no container mounts the volume {}", quote(volume.name));
