@@ -47,6 +47,18 @@ pub trait NodeBackend: Send + Sync + Debug + 'static {
         refuse()
     }
 
+    /// All that is known of a pod, as the JSON of a `journal::Record`.
+    fn record(&self, pod: PodTarget) -> Answer<'_, Bytes> {
+        let _ = pod;
+        refuse()
+    }
+
+    /// The pod's journal from the entry after `after` on, a line of JSON each, until the pod is gone.
+    fn entries(&self, pod: PodTarget, after: u64) -> Answer<'_, LogStream> {
+        let _ = (pod, after);
+        refuse()
+    }
+
     /// What the whole machine uses.
     fn node_usage(&self) -> Answer<'_, Measured<Used>> {
         refuse()

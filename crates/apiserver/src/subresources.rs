@@ -4,6 +4,7 @@ mod container;
 mod log;
 mod pod;
 mod proxy;
+mod record;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub(crate) async fn answer(
     }
     match (kind.kind, subresource.name) {
         ("Pod", "log") => log::log(call, kind, &resource, request).await,
+        ("Pod", "record") => record::record(call, kind, &resource).await,
         ("Pod", "exec") => stream::exec(call, kind, &resource, request),
         ("Pod", "attach") => stream::attach(call, kind, &resource, request),
         ("Pod", "portforward") => stream::forward(call, kind, &resource, request),

@@ -143,6 +143,7 @@ fn view() -> Value {
         "persistentvolumeclaims/status",
         "pods",
         "pods/log",
+        "pods/record",
         "pods/status",
         "replicationcontrollers",
         "resourcequotas",
@@ -265,6 +266,7 @@ mod tests {
         for (verb, resource, subresource, who) in [
             ("get", "pods", "", "view edit admin"),
             ("get", "pods", "log", "view edit admin"),
+            ("get", "pods", "record", "view edit admin"),
             ("get", "secrets", "", "edit admin"),
             ("create", "pods", "", "edit admin"),
             ("create", "pods", "exec", "edit admin"),

@@ -6,3 +6,6 @@
 pub mod redact;
 pub mod replay;
 pub mod timeline;
+pub mod why;
+
+pub use why::why;

@@ -14,6 +14,7 @@ mod handlers;
 mod inbox;
 mod kubelet;
 mod pulls;
+mod record;
 pub mod render;
 pub mod resize;
 mod sessions;
@@ -24,6 +25,7 @@ pub use checkpoint::{CheckpointError, load_pod};
 pub use kubelet::{AddPodError, AdoptPodError, Kubelet, NoSuchPod, Settings, Subscription, UpdatePodError};
 pub use ports::Paths;
 pub use pulls::Pulls;
+pub use record::{ReadRecordError, read_entries, read_record};
 pub use status::PodView;
 
 use container_config::NodeFacts;

@@ -12,6 +12,7 @@ use apiserver::backend::{
     Answer, BackendError, Connection, ContainerTarget, ExitCode, LogOptions, LogStream, LogStreams, Measured,
     NodeBackend, Page, PodTarget, PodUsage, ProcessIo, TerminalSize, Used,
 };
+use bytes::Bytes;
 use cri_log::{Selection, Stream};
 use futures_util::stream;
 use kubelet::{Kubelet, Node};
@@ -73,7 +74,7 @@ impl<N: Node> Backend<N> {
         Ok((Arc::new(backend), Inheriting(sender)))
     }
 
-    async fn kubelet(&self) -> &Kubelet<N> {
+    pub(crate) async fn kubelet(&self) -> &Kubelet<N> {
         // An error says that nobody inherits any more.
         let _ = self.inherited.clone().wait_for(|inherited| *inherited).await;
         &self.kubelet
@@ -156,6 +157,14 @@ impl<N: Node> NodeBackend for Backend<N> {
             let kubelet = self.kubelet().await;
             Ok(measure::pods(kubelet, &self.sampler, &pods).await)
         })
+    }
+
+    fn record(&self, pod: PodTarget) -> Answer<'_, Bytes> {
+        Box::pin(async move { self.record_of(&pod.uid, &pod.name).await })
+    }
+
+    fn entries(&self, pod: PodTarget, after: u64) -> Answer<'_, LogStream> {
+        Box::pin(async move { self.entries_of(&pod.uid, &pod.name, after).await })
     }
 
     fn node_usage(&self) -> Answer<'_, Measured<Used>> {

@@ -20,6 +20,7 @@ mod pages;
 mod placement;
 mod pressure;
 mod random;
+pub mod record;
 mod sink;
 mod source;
 mod stats;

@@ -63,7 +63,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Command::Run(options) => run_pods(cli, options),
         Command::Serve(options) => serve_api(cli, options),
         Command::Simulate(options) => simulate::simulate(options, cli.global.namespace.as_deref()),
-        Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?.run_dir.join(serve::SOCKET)),
+        Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?),
         Command::Image(options) => {
             // An import may ask a program of somebody else for its applets.
             keep_inherited_descriptors();

@@ -114,6 +114,8 @@ const POD_SUBRESOURCES: &[Subresource] = &[
     sub("log", "", "v1", "Pod", &[Get]),
     sub("portforward", "", "v1", "PodPortForwardOptions", STREAM),
     sub("proxy", "", "v1", "PodProxyOptions", PROXY),
+    // Of monopod alone: what its own client explains a pod from.
+    sub("record", "", "v1", "Pod", &[Get]),
     sub("resize", "", "v1", "Pod", STATUS),
     sub("status", "", "v1", "Pod", STATUS),
 ];

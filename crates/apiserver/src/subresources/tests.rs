@@ -66,6 +66,17 @@ impl NodeBackend for Echo {
         })
     }
 
+    fn record(&self, pod: PodTarget) -> Answer<'_, Bytes> {
+        Box::pin(async move { Ok(format!("{{\"of\":\"{}\"}}", pod.name).into()) })
+    }
+
+    fn entries(&self, _: PodTarget, after: u64) -> Answer<'_, LogStream> {
+        Box::pin(async move {
+            let line = format!("{{\"seq\":{}}}\n", after + 1);
+            Ok(stream::once(async move { Ok(Bytes::from(line)) }).boxed())
+        })
+    }
+
     fn page(&self, path: String, query: String) -> Answer<'_, Page> {
         Box::pin(async move {
             let body = format!("{path}?{query}").into();
@@ -219,6 +230,25 @@ async fn logs_in_the_words_of_the_query() {
     let unassigned = bed.get(&format!("{PODS}/q/log")).await;
     assert_eq!((unassigned.code, unassigned.body.len()), (200, 0));
     bed.get(&format!("{PODS}/none/log")).await.failure(404);
+}
+
+#[tokio::test]
+async fn the_record_of_a_pod_and_what_follows() {
+    let bed = bed().await;
+    let record = bed.get(&format!("{PODS}/p/record")).await;
+    assert_eq!((record.code, &record.body[..]), (200, &b"{\"of\":\"p\"}"[..]));
+    assert_eq!(record.headers["content-type"], "application/json");
+    for (query, line) in [("watch=true", "{\"seq\":1}\n"), ("watch=true&after=41", "{\"seq\":42}\n")] {
+        let entries = bed.get(&format!("{PODS}/p/record?{query}")).await;
+        assert_eq!((entries.code, &entries.body[..]), (200, line.as_bytes()));
+        assert_eq!(entries.headers["content-type"], "application/x-ndjson");
+    }
+    let message = bed.get(&format!("{PODS}/p/record?watch=true&after=-1")).await.failure(400);
+    assert_eq!(message, "query parameter after: \"-1\" is not the number of an entry");
+    bed.get(&format!("{PODS}/none/record")).await.failure(404);
+    bed.post(PODS, &pod("q")).await.expect(201);
+    let message = bed.get(&format!("{PODS}/q/record")).await.failure(400);
+    assert_eq!(message, "pod q does not have a host assigned");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! Which API is spoken to, and in which namespace.
 
-use std::path::Path;
-
 use client::{Client, Kubeconfig, Parts};
 use http::header::{ACCEPT, HeaderName};
 use http::{Method, StatusCode};
+use kubelet::Paths;
 use serde_json::Value;
 
 use crate::cli::Global;
 use crate::client::failure::{Failure, Result, chain};
 use crate::client::print;
+use crate::serve::SOCKET;
 
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -19,13 +19,15 @@ pub(super) struct Context {
     pub(super) namespace: String,
     /// Of `-n`, to which objects of a manifest have to keep.
     pub(super) explicit_namespace: Option<String>,
+    /// Where pods of this machine are, when no other API is named.
+    pub(super) paths: Option<Paths>,
 }
 
 impl Context {
     /// The engine's socket, unless a kubeconfig is named on the command line; the environment is not asked.
-    pub(super) fn new(global: &Global, socket: &Path) -> Result<Self> {
+    pub(super) fn new(global: &Global, paths: &Paths) -> Result<Self> {
         let (client, chosen) = match &global.kubeconfig {
-            None => (Client::local(socket), None),
+            None => (Client::local(&paths.run_dir.join(SOCKET)), None),
             Some(file) => {
                 let config = Kubeconfig::read(file)
                     .map_err(|error| Failure::refused(format!("--kubeconfig: {}", chain(&error))))?;
@@ -35,7 +37,8 @@ impl Context {
         };
         let explicit_namespace = global.namespace.clone();
         let namespace = explicit_namespace.clone().or(chosen).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        Ok(Self { client, namespace, explicit_namespace })
+        let paths = global.kubeconfig.is_none().then(|| paths.clone());
+        Ok(Self { client, namespace, explicit_namespace, paths })
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value> {

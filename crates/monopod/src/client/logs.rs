@@ -244,6 +244,7 @@ mod tests {
             client: client::Client::local(std::path::Path::new("/x")),
             namespace: "n".to_owned(),
             explicit_namespace: None,
+            paths: None,
         };
         let path = |line: &str| {
             let line = Line::try_parse_from(format!("logs {line}").split_whitespace()).unwrap();

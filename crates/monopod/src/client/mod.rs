@@ -20,6 +20,7 @@ mod logs;
 mod manifests;
 mod port_forward;
 mod print;
+pub(crate) mod record;
 mod session;
 mod table;
 mod tabs;
@@ -28,8 +29,8 @@ mod terminal;
 mod top;
 mod wait;
 mod watch;
+mod why;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Subcommand, value_parser};
@@ -38,6 +39,7 @@ use crate::cli::Global;
 use context::Context;
 pub(crate) use duration::parse as parse_duration;
 use failure::Result;
+use kubelet::Paths;
 pub(crate) use tabs::align;
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +80,9 @@ pub(crate) enum Verb {
     /// Show what pods and nodes use
     #[command(mut_args(kubectl_flag), after_help = top::HELP)]
     Top(top::Top),
+    /// Say why a pod is as it is: what it waits for, since when, what its containers said, and what mends it
+    #[command(mut_args(kubectl_flag), after_help = why::HELP)]
+    Why(why::Why),
 }
 
 /// A flag is also `--flag=true` and `--flag=false`, as kubectl has it.
@@ -96,11 +101,11 @@ fn kubectl_flag(flag: Arg) -> Arg {
         .hide_possible_values(true)
 }
 
-/// Runs a verb against the engine whose socket this is, or the API of `--kubeconfig`.
-pub(crate) fn run(verb: &Verb, global: &Global, socket: &Path) -> anyhow::Result<ExitCode> {
+/// Runs a verb against the engine under these paths, or the API of `--kubeconfig`.
+pub(crate) fn run(verb: &Verb, global: &Global, paths: &Paths) -> anyhow::Result<ExitCode> {
     let runtime = crate::runtime()?;
     let outcome = runtime.block_on(async {
-        let context = Context::new(global, socket)?;
+        let context = Context::new(global, paths)?;
         dispatch(verb, &context).await
     });
     // A thread that waits for standard input ends with the process.
@@ -125,6 +130,7 @@ async fn dispatch(verb: &Verb, context: &Context) -> Result<ExitCode> {
         Verb::Wait(options) => Box::pin(wait::wait(options, context)).await,
         Verb::Events(options) => Box::pin(events::events(options, context)).await,
         Verb::Top(options) => Box::pin(top::top(options, context)).await,
+        Verb::Why(options) => Box::pin(why::why(options, context)).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }

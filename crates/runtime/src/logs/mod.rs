@@ -8,8 +8,10 @@
 mod directory;
 mod follower;
 mod stream;
+mod tail;
 mod watcher;
 
 pub use follower::{Finish, LogChunk, LogFollower};
 pub use stream::{LogQuery, LogStream};
+pub use tail::tails;
 pub use watcher::LogWatcher;

@@ -1,0 +1,104 @@
+//! A pod's record, from wherever there is one: its engine, or the pod's directory when none answers or the pod is gone from the API.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use client::ClientError;
+use journal::Record;
+use kubelet::{Paths, load_pod};
+use local_cluster::record;
+use ports::PortError;
+
+use crate::client::context::{Context, pod_path};
+use crate::client::failure::{Failure, Result};
+
+/// Pods of one name whose engines are gone, of which the newest is meant.
+const DIRECTORIES_MAX: usize = 4_096;
+
+/// The record of the pod with this name in the namespace that is spoken of.
+pub(super) async fn obtain(context: &Context, name: &str) -> Result<Record> {
+    let namespace = &context.namespace;
+    let failure = match of_engine(context, name).await {
+        Ok(record) => return Ok(record),
+        Err(failure) => failure,
+    };
+    let Some(paths) = context.paths.as_ref().filter(|_| may_be_elsewhere(&failure)) else {
+        return Err(failure);
+    };
+    let found = on_disk(paths, namespace, name);
+    match found {
+        Ok(Some(record)) => Ok(record),
+        Ok(None) => Err(Failure::said(format!(
+            "there is no pod {namespace}/{name}: {}, and none is in {}",
+            tried(&failure),
+            paths.pods_dir().display()
+        ))),
+        Err(error) => Err(Failure::said(format!("{}, and {error}", tried(&failure)))),
+    }
+}
+
+/// From the API.
+async fn of_engine(context: &Context, name: &str) -> Result<Record> {
+    let record = context.get(&format!("{}/record", pod_path(&context.namespace, name))).await?;
+    serde_json::from_value(record).map_err(|error| {
+        Failure::said(format!(
+            "the engine's record of the pod cannot be read, as that of another version: {error}"
+        ))
+    })
+}
+
+/// Nobody answered, or who did does not know the pod.
+fn may_be_elsewhere(failure: &Failure) -> bool {
+    failure.is_not_found() || matches!(failure, Failure::Api { error: ClientError::NoEngine { .. }, .. })
+}
+
+fn tried(failure: &Failure) -> String {
+    match failure {
+        Failure::Api { error: ClientError::NoEngine { .. }, .. } => "no engine runs".to_owned(),
+        _ => "the engine has none of this name".to_owned(),
+    }
+}
+
+/// From the directory of the newest pod of this name; `None` when there is none.
+fn on_disk(paths: &Paths, namespace: &str, name: &str) -> std::result::Result<Option<Record>, String> {
+    let mut newest: Option<Record> = None;
+    let mut failed = None;
+    for dir in pod_dirs(&paths.pods_dir())? {
+        // Of a pod that is being removed, or was never begun.
+        let Ok(pod) = load_pod(&dir) else { continue };
+        if pod.namespace != namespace || pod.name != name {
+            continue;
+        }
+        match record::read(&paths.context(pod, false)) {
+            Ok(record)
+                if newest
+                    .as_ref()
+                    .is_none_or(|newest| newest.observed.accepted < record.observed.accepted) =>
+            {
+                newest = Some(record);
+            }
+            Ok(_) => {}
+            Err(error) => failed = Some(PortError::chain(&error).to_string()),
+        }
+    }
+    match (newest, failed) {
+        (None, Some(error)) => Err(error),
+        (newest, _) => Ok(newest),
+    }
+}
+
+fn pod_dirs(all: &Path) -> std::result::Result<Vec<PathBuf>, String> {
+    let entries = match fs::read_dir(all) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::PermissionDenied => "\nremedy: run monopod with sudo",
+                _ => "",
+            };
+            return Err(format!("{} cannot be read: {error}{remedy}", all.display()));
+        }
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).take(DIRECTORIES_MAX).collect())
+}
