@@ -38,6 +38,7 @@ Examples:
   sudo monopod --root /tmp/try run pod.yaml     with everything below a directory of its own
   sudo monopod serve                            the API for kubectl, and for the verbs that follow
   sudo monopod apply -f pod.yaml --wait=ready   get, describe, logs, exec, ... as with kubectl
+  sudo monopod why web                          what a pod waits for, and what mends it
   sudo monopod image load web.tar               an image for pods to use
   monopod simulate pod.yaml --exit main=1@5s    what would happen then, without any of it
   monopod run --help                            more about run";

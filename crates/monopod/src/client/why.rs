@@ -1,12 +1,24 @@
 //! `monopod why`.
 
-use clap::{Args, ValueEnum};
-use explain::why::Explanation;
-use podspec::ContainerName;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
 
+use clap::{Args, ValueEnum};
+use explain::why::{Explanation, Look, Surroundings};
+use podspec::ContainerName;
+use podspec::json::{list, text};
+use rustix::stdio::stdout;
+use rustix::termios::tcgetwinsize;
+use serde_json::Value;
+
+use crate::client::context::{Context, encode};
 use crate::client::failure::{Failure, Result};
 use crate::client::target::pod_name;
-use crate::client::{context::Context, print, record};
+use crate::client::{events, print, record};
+use crate::outcome;
+
+/// Without a terminal.
+const WIDTH: usize = 120;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -36,23 +48,96 @@ enum Format {
 
 pub(super) async fn why(options: &Why, context: &Context) -> Result<()> {
     let name = pod_name(&options.pod)?;
-    let record = record::obtain(context, name).await?;
+    let explanation = match unplaced_pod(context, name).await {
+        Some(pod) => explain::why::unplaced(&pod, events::now()),
+        None => of_record(options, context, name).await?,
+    };
+    match options.output {
+        Format::Json => print::text(&format!("{}\n", json(&explanation)?)),
+        Format::Text => print::text(&explain::why::text(&explanation, look())),
+    }
+}
+
+/// The pod's object, when no node has taken it.
+async fn unplaced_pod(context: &Context, name: &str) -> Option<Value> {
+    let pod = context.pod(&context.namespace, name).await.ok()?;
+    text(&pod["spec"], "nodeName").is_empty().then_some(pod)
+}
+
+async fn of_record(options: &Why, context: &Context, pod: &str) -> Result<Explanation> {
+    let record = record::obtain(context, pod).await?;
     let container = options.container.as_deref().map(ContainerName::new);
     if let Some(unknown) = container.as_ref().filter(|name| record.pod.spec.container(name).is_none()) {
         let names: Vec<&str> = record.pod.spec.all_containers().map(|c| c.name.as_str()).collect();
         let names = names.join(" ");
         return Err(Failure::refused(format!(
-            "container {unknown} is not valid for pod {name}, choose one of: [{names}]"
+            "container {unknown} is not valid for pod {pod}, choose one of: [{names}]"
         )));
     }
-    let explanation = explain::why(&record, container.as_ref());
-    match options.output {
-        Format::Json => print::text(&format!("{}\n", json(&explanation)?)),
-        Format::Text => print::text(&format!("{}\n", explanation.cause)),
+    let around = surroundings(context).await.unwrap_or_default();
+    Ok(explain::why::why_among(&record, container.as_ref(), &around))
+}
+
+/// The Services of the namespace; nothing is known of them where nobody answers, or who asks may not see them.
+async fn surroundings(context: &Context) -> Option<Surroundings> {
+    let namespace = encode(&context.namespace);
+    let services = context.get(&format!("/api/v1/namespaces/{namespace}/services")).await.ok()?;
+    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
+    let slices = context.get(&slices).await.ok()?;
+    Some(among(&services, &slices))
+}
+
+fn among(services: &Value, slices: &Value) -> Surroundings {
+    let names = list(services, "items").iter().map(|service| text(&service["metadata"], "name").to_owned());
+    let mut services: BTreeMap<String, usize> = names.map(|name| (name, 0)).collect();
+    for slice in list(slices, "items") {
+        let service = text(&slice["metadata"]["labels"], "kubernetes.io/service-name");
+        let Some(ready) = services.get_mut(service) else { continue };
+        // What is not said counts as ready.
+        *ready += list(slice, "endpoints").iter().filter(|e| e["conditions"]["ready"] != false).count();
     }
+    Surroundings { services, complete: true }
+}
+
+/// As wide as the terminal.
+fn look() -> Look {
+    let is_terminal = io::stdout().is_terminal();
+    let columns =
+        tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    let columns = columns.or_else(|| std::env::var("COLUMNS").ok()?.parse().ok());
+    Look { width: columns.unwrap_or(WIDTH), color: is_terminal && outcome::may_color() }
 }
 
 fn json(explanation: &Explanation) -> Result<String> {
     let text = serde_json::to_string_pretty(explanation);
     text.map_err(|error| Failure::said(format!("the explanation is no JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::among;
+
+    #[test]
+    fn endpoints_that_are_ready_are_counted() {
+        let service = |name: &str| json!({"metadata": {"name": name}});
+        let slice = |service: &str, ready: &[Option<bool>]| {
+            let endpoints: Vec<_> =
+                ready.iter().map(|ready| json!({"conditions": {"ready": ready}})).collect();
+            json!({"metadata": {"labels": {"kubernetes.io/service-name": service}}, "endpoints": endpoints})
+        };
+        let slices = [
+            slice("a", &[Some(true), None]),
+            slice("a", &[Some(true)]),
+            slice("b", &[Some(false)]),
+            slice("c", &[None]),
+        ];
+        let around = among(&json!({"items": [service("a"), service("b")]}), &json!({"items": slices}));
+        assert_eq!(
+            around.services.into_iter().collect::<Vec<_>>(),
+            [("a".to_owned(), 3), ("b".to_owned(), 0)]
+        );
+        assert!(among(&json!(null), &json!(null)).services.is_empty());
+    }
 }
