@@ -124,7 +124,9 @@ fn in_handler<'p>(
 
 fn in_command<'p>(words: &[Text<'p>], program: &Program, role: Option<Role>, found: &mut Vec<Mention<'p>>) {
     let script = program.script.as_deref().and_then(|script| words.iter().find(|word| word.text == script));
+    let mut has_slept = false;
     for call in &program.calls {
+        has_slept |= call.program() == "sleep" && !call.is_repeated;
         if found.len() >= MENTIONS_MAX {
             return;
         }
@@ -132,7 +134,9 @@ fn in_command<'p>(words: &[Text<'p>], program: &Program, role: Option<Role>, fou
         if ["echo", "printf", "chown", "chgrp", "install"].contains(&call.program()) {
             continue;
         }
-        let patience = match (call.may_fail, call.is_repeated) {
+        // Who has slept before has given the other its time.
+        let is_optional = call.may_fail || call.may_be_skipped || call.in_background || has_slept;
+        let patience = match (is_optional, call.is_repeated) {
             (true, _) => Role::Optional,
             (false, true) => Role::Patient,
             (false, false) => Role::Command,

@@ -1,7 +1,7 @@
 //! What well-known images run when the manifest gives no command.
 
 /// Programs that go on until they are stopped, by the last part of their images' names.
-const LASTING: [&str; 61] = [
+const LASTING: [&str; 59] = [
     "alertmanager",
     "alloy",
     "apisix",
@@ -10,7 +10,6 @@ const LASTING: [&str; 61] = [
     "cadvisor",
     "cassandra",
     "cloud-sql-proxy",
-    "cloudflared",
     "collectd",
     "consul",
     "couchdb",
@@ -34,7 +33,6 @@ const LASTING: [&str; 61] = [
     "mariadb",
     "memcached",
     "metricbeat",
-    "minio",
     "mongo",
     "mosquitto",
     "mysql",

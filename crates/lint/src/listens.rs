@@ -179,6 +179,8 @@ fn by_flag<'c>(call: &'c Call, add: &mut dyn FnMut(u16, Option<&str>, &'c str)) 
         let value_word = if flag.contains('=') { word } else { value };
         let address_and_port = value.rsplit_once("://").map_or(value, |(_, rest)| rest);
         match address_and_port.rsplit_once(':') {
+            // Without brackets it is an address of IPv6, and no port.
+            Some((address, _)) if address.contains(':') && !address.ends_with(']') => {}
             Some((address, port)) => {
                 if let Ok(port) = port.parse() {
                     add(port, Some(address), value_word);

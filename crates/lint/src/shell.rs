@@ -28,6 +28,8 @@ pub(crate) struct Call {
     pub(crate) is_repeated: bool,
     /// The script goes on when it fails.
     pub(crate) may_fail: bool,
+    /// It depends on another command whether it is run.
+    pub(crate) may_be_skipped: bool,
     pub(crate) in_background: bool,
     pub(crate) is_exec: bool,
 }
@@ -110,6 +112,12 @@ struct List {
     cases: u32,
     /// Of `if`, up to `then`.
     in_condition: bool,
+    branches: u32,
+    braces: u32,
+    /// In the body of a function, which ends with this many braces open.
+    function: Option<u32>,
+    /// After `&&` or `||`.
+    is_chained: bool,
 }
 
 impl List {
@@ -193,6 +201,7 @@ impl<'s> Parser<'s> {
             '|' if self.rest.next_if_eq(&'|').is_some() => {
                 list.call.may_fail = true;
                 self.end_call(list, false);
+                list.is_chained = true;
             }
             '|' => {
                 self.rest.next_if_eq(&'&');
@@ -229,6 +238,7 @@ impl<'s> Parser<'s> {
     fn ampersand(&mut self, list: &mut List) {
         if self.rest.next_if_eq(&'&').is_some() {
             self.end_call(list, false);
+            list.is_chained = true;
         } else if self.rest.next_if_eq(&'>').is_some() {
             self.rest.next_if_eq(&'>');
             self.end_word(list);
@@ -240,14 +250,24 @@ impl<'s> Parser<'s> {
 
     fn parenthesis(&mut self, list: &mut List) {
         if list.word.is_some() && list.call.words.is_empty() && self.rest.next_if_eq(&')').is_some() {
-            // A function: what it does counts as done where it stands.
+            // A function: what it does counts where it stands, but may not be done.
             list.word = None;
+            list.function = list.function.or(Some(list.braces));
         } else if list.word.is_some() {
             self.unclear = true;
             list.vague();
         } else if list.cases == 0 {
             self.end_call(list, false);
+            let before = self.calls.len();
             self.commands(Some(')'));
+            let mut blanks = self.rest.clone();
+            while blanks.next_if(|c| *c == ' ').is_some() {}
+            let in_background = blanks.next() == Some('&') && blanks.next() != Some('&');
+            for call in &mut self.calls[before..] {
+                call.in_background |= in_background;
+                call.may_be_skipped |= list.is_chained || list.branches > 0 || list.function.is_some();
+                call.is_repeated |= list.loops > 0;
+            }
         }
     }
 
@@ -422,6 +442,8 @@ impl<'s> Parser<'s> {
         self.keywords(&mut call, list);
         call.is_repeated |= list.loops > 0;
         call.may_fail |= list.in_condition;
+        let is_branch = list.branches > 0 && !list.in_condition || list.cases > 0;
+        call.may_be_skipped |= std::mem::take(&mut list.is_chained) || is_branch || list.function.is_some();
         self.assignments(&mut call);
         strip_wrappers(&mut call);
         if call.words.is_empty() && call.redirects.is_empty() {
@@ -451,6 +473,7 @@ impl<'s> Parser<'s> {
         for mut call in inner.calls {
             call.is_repeated |= around.is_repeated;
             call.may_fail |= around.may_fail;
+            call.may_be_skipped |= around.may_be_skipped;
             call.in_background |= around.in_background;
             self.calls.push(call);
         }
@@ -464,10 +487,20 @@ impl<'s> Parser<'s> {
         loop {
             let Some(first) = call.words.first().filter(|word| word.is_plain) else { return };
             match first.text.as_str() {
-                "if" | "elif" => list.in_condition = true,
+                "if" => {
+                    list.branches += 1;
+                    list.in_condition = true;
+                }
+                "elif" => list.in_condition = true,
                 "then" => list.in_condition = false,
+                "fi" => list.branches = list.branches.saturating_sub(1),
                 "!" => call.may_fail = true,
-                "else" | "do" | "{" | "}" | "fi" | "time" => {}
+                "{" => list.braces += 1,
+                "}" => {
+                    list.braces = list.braces.saturating_sub(1);
+                    list.function.take_if(|around| *around >= list.braces);
+                }
+                "else" | "do" | "time" => {}
                 "while" | "until" => list.loops += 1,
                 "done" => list.loops = list.loops.saturating_sub(1),
                 "esac" => list.cases = list.cases.saturating_sub(1),

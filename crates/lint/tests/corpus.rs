@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::expect;
 use lint::{Context, Finding, Severity, check};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -32,7 +32,19 @@ fn pods(path: &Path) -> (Vec<Value>, Context) {
         match object["kind"].as_str().unwrap_or("") {
             "Pod" => pods.push(object),
             "CronJob" => pods.push(object["spec"]["jobTemplate"]["spec"]["template"].clone()),
-            "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet" => {
+            // Each claim is a volume of the pods.
+            "StatefulSet" => {
+                let mut pod = object["spec"]["template"].clone();
+                let claims = object["spec"]["volumeClaimTemplates"].as_array().cloned().unwrap_or_default();
+                let volumes =
+                    pod["spec"].as_object_mut().expect("a spec").entry("volumes").or_insert(json!([]));
+                volumes.as_array_mut().expect("a list").extend(claims.iter().map(|claim| {
+                    json!({"name": claim["metadata"]["name"], "persistentVolumeClaim": {"claimName": claim["metadata"]["name"]}})
+                }));
+                context.services.insert(object["spec"]["serviceName"].as_str().unwrap_or("").to_owned());
+                pods.push(pod);
+            }
+            "Deployment" | "DaemonSet" | "Job" | "ReplicaSet" => {
                 pods.push(object["spec"]["template"].clone());
             }
             "Service" => {
@@ -142,7 +154,7 @@ fn found_in(dir: &str) -> String {
 fn broken_examples() {
     expect![[r#"
         name-instead-of-localhost.yaml
-          Warning container-name-as-host at spec.containers[0].command[2]: the container "client" uses the name of the sidecar "web" as a host name, but containers have no names in DNS; use localhost:8080: the containers of a pod share one network; "web" would have to be a Service
+          Warning container-name-as-host at spec.containers[0].command[2]: the container "client" uses the name of the sidecar "web" as a host name, but containers have no names in DNS; use localhost:8080: the containers of a pod share one network, and only a Service of this name would be found
           fix: use localhost instead of web
         paths-do-not-meet.yaml
           Error paths-do-not-meet at spec.containers[0].volumeMounts[0].mountPath: the container "reader" reads /var/log/app.log, which is in no volume: the init container "writer" writes /data/app.log in the volume "shared-logs", which the container "reader" sees as /logs/app.log; read /logs/app.log, or mount the volume at /var/log in the container "reader"
@@ -165,7 +177,7 @@ fn broken_examples() {
 fn common_causes() {
     expect![[r#"
         name-instead-of-localhost.yaml
-          Warning container-name-as-host at spec.containers[0].command[2]: the container "main" uses the name of the container "sidecar" as a host name, but containers have no names in DNS; use localhost:8080: the containers of a pod share one network; "sidecar" would have to be a Service
+          Warning container-name-as-host at spec.containers[0].command[2]: the container "main" uses the name of the container "sidecar" as a host name, but containers have no names in DNS; use localhost:8080: the containers of a pod share one network, and only a Service of this name would be found
           Hint latest-tag at spec.containers[1].image: the image "app:latest" of the container "sidecar" has the tag latest; name a version: what latest is changes between two starts, and it is looked up at each
           fix: use localhost instead of sidecar
         sidecar-as-init.yaml

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use podspec::field::quote;
 use podspec::json::{list, text};
 
 use super::volumes::the;
@@ -35,10 +34,12 @@ pub(super) fn check(pod: &Pod<'_>, context: &Context, findings: &mut Vec<Finding
                 the(named),
             );
             let instead = mention.port.map_or("localhost".to_owned(), |port| format!("localhost:{port}"));
-            let help = format!(
-                "use {instead}: the containers of a pod share one network; {} would have to be a Service",
-                quote(host)
-            );
+            let service = if context.complete {
+                "no Service has this name"
+            } else {
+                "only a Service of this name would be found"
+            };
+            let help = format!("use {instead}: the containers of a pod share one network, and {service}");
             let mut finding = Finding::new(&CONTAINER_NAME_AS_HOST, mention.path.clone(), message, help)
                 .related(named.path.child("name"), "the container of this name");
             // A probe's host is where the node looks, whose own localhost it is not.
@@ -66,6 +67,8 @@ fn names_known_otherwise<'a>(pod: &Pod<'a>, context: &'a Context) -> BTreeSet<&'
     known.insert("localhost");
     known.insert(text(&pod.json["metadata"], "name"));
     known.insert(text(pod.spec, "hostname"));
+    // The headless Service of the pod.
+    known.insert(text(pod.spec, "subdomain"));
     for alias in list(pod.spec, "hostAliases") {
         known.extend(list(alias, "hostnames").iter().filter_map(serde_json::Value::as_str));
     }

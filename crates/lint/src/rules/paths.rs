@@ -191,19 +191,30 @@ fn elsewhere_in_the_volume(
     pod.volume(own.volume).filter(|volume| volume.is_empty_dir())?;
     // All who might write it are known, and none writes it: there is one who writes a file of this name.
     let mut near = None;
+    let mut outside = None;
     for (j, writer, there) in pod.mounts_of(own.volume) {
         if !files::is_ordinary(writer) || files::writes_vaguely(writer) {
             return None;
         }
         for write in &facts[j].writes {
-            match place_in_volume(there, write.path).filter(|_| is_within(write.path, there.mount_path)) {
+            let in_mount = is_within(write.path, there.mount_path);
+            match place_in_volume(there, write.path).filter(|_| in_mount) {
                 Some(place) if same_file(&place, &wanted) => return None,
                 Some(place) if base(&place) == base(&wanted) && j != i => {
                     near = Some((writer, write, there, place));
                 }
+                None if j != i
+                    && mount_at(writer, write.path).is_none()
+                    && ends_with(write.path, &wanted) =>
+                {
+                    outside = Some((writer, write, there));
+                }
                 _ => {}
             }
         }
+    }
+    if let (None, Some((writer, write, there))) = (&near, outside) {
+        return Some(written_outside(reader, read, own, writer, write, there, &wanted));
     }
     let (writer, write, there, place) = near?;
     let message = format!(
@@ -224,6 +235,42 @@ fn elsewhere_in_the_volume(
             .related(own.path.clone(), format!("{} mounts the volume here", the(reader)))
             .related(there.path.clone(), format!("{} mounts it here", the(writer))),
     )
+}
+
+/// The writer mounts the volume, and writes beside it.
+fn written_outside(
+    reader: &Container<'_>,
+    read: &Use<'_>,
+    own: &Mount<'_>,
+    writer: &Container<'_>,
+    write: &Use<'_>,
+    there: &Mount<'_>,
+    place: &str,
+) -> Finding {
+    let message = format!(
+        "{} writes {}, which is in no volume: {} reads {} in the volume {}, which {} has at {}",
+        the(writer),
+        write.path,
+        the(reader),
+        read.path,
+        quote(own.volume),
+        the(writer),
+        there.mount_path,
+    );
+    let path = there.path.child("mountPath");
+    let help = format!("write it below {}, or mount the volume where it is written", there.mount_path);
+    let finding = Finding::new(&PATHS_DO_NOT_MEET, path.clone(), message, help)
+        .related(word_of(writer, write.path), format!("written here: {}", write.path))
+        .related(own.path.child("mountPath"), format!("{} mounts the volume here", the(reader)));
+    match wanted_mount_path(write.path, place).filter(|wanted| !hides(writer, wanted)) {
+        Some(wanted) if place_in_volume(there, there.mount_path).is_some_and(|part| part.is_empty()) => {
+            finding.fix(
+                format!("mount {} at {wanted} in {}", there.volume, writer.name),
+                vec![Edit::Set { path, value: wanted.into() }],
+            )
+        }
+        _ => finding,
+    }
 }
 
 /// The file itself, or a directory that it is in.
@@ -272,7 +319,18 @@ fn is_used(container: &Container<'_>, facts: &Facts<'_>, own: &Mount<'_>) -> boo
     let words = container.words.iter().map(|word| word.text.as_str());
     let mut texts = words.chain(container.env.values().map(|variable| cut(variable.value)));
     facts.reads.iter().chain(&facts.writes).any(|used| is_within(used.path, own.mount_path))
-        || texts.any(|text| text.contains(own.mount_path))
+        || texts.any(|text| names_path(text, own.mount_path))
+}
+
+/// Whether the text has this path, or one below it.
+fn names_path(text: &str, path: &str) -> bool {
+    let is_path = |c: char| c.is_alphanumeric() || "._-/".contains(c);
+    let path = path.trim_end_matches('/');
+    !path.is_empty()
+        && text.match_indices(path).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + path.len()..]);
+            !before.ends_with(is_path) && (after.starts_with('/') || !after.starts_with(is_path))
+        })
 }
 
 /// The word of the container's command that holds the path.

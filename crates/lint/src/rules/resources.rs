@@ -72,5 +72,9 @@ fn limits(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn amount(resources: &Value, list: &str, resource: &str) -> Option<Quantity> {
-    Quantity::parse(resources.get(list)?.get(resource)?.as_str()?).ok()
+    match resources.get(list)?.get(resource)? {
+        Value::String(text) => Quantity::parse(text).ok(),
+        Value::Number(number) => Quantity::parse(&number.to_string()).ok(),
+        _ => None,
+    }
 }

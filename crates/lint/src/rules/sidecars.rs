@@ -61,7 +61,9 @@ pub(super) fn never_ends(container: &Container<'_>) -> Option<String> {
     let may_end = |text: &str| {
         let is_letter = |c: char| c.is_ascii_alphanumeric();
         let lower = text.to_lowercase();
-        lower == "-t" || lower.split(|c| !is_letter(c)).any(|word| ENDING_WORDS.contains(&word))
+        ["-t", "-v", "-h"].contains(&lower.as_str())
+            || program == "haproxy" && lower == "-c"
+            || lower.split(|c| !is_letter(c)).any(|word| ENDING_WORDS.contains(&word))
     };
     let ends = container.words.iter().any(|word| may_end(&word.text))
         || container.env.iter().any(|(name, _)| may_end(name));

@@ -104,7 +104,7 @@ fn hook(container: &Container<'_>) -> Option<(i64, FieldPath)> {
 
 /// The sum of what is slept one after another for sure.
 fn sleeps(calls: &[Call]) -> i64 {
-    let sure = calls.iter().filter(|call| !call.is_repeated && !call.in_background && !call.may_fail);
+    let sure = calls.iter().filter(|call| !call.is_repeated && !call.in_background && !call.may_be_skipped);
     sure.filter_map(sleep_seconds).fold(0, |sum, seconds| sum.saturating_add(seconds).min(SECONDS_MAX))
 }
 
