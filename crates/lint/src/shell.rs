@@ -578,3 +578,122 @@ fn strip_wrappers(call: &mut Call) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Call, Direction, parse, script_of};
+
+    /// `word word >file [flags]`, with `?` for what is not plain.
+    fn show(call: &Call) -> String {
+        let mut parts: Vec<String> = call
+            .words
+            .iter()
+            .map(|word| if word.is_plain { word.text.clone() } else { "?".to_owned() })
+            .collect();
+        for redirect in &call.redirects {
+            let sign = match redirect.direction {
+                Direction::Read => "<",
+                Direction::Write => ">",
+                Direction::Neither | Direction::HereDocument { .. } => "=",
+            };
+            let target = if redirect.target.is_plain { redirect.target.text.as_str() } else { "?" };
+            parts.push(format!("{sign}{target}"));
+        }
+        let flags = [
+            (call.is_repeated, "repeated"),
+            (call.may_fail, "may fail"),
+            (call.may_be_skipped, "may be skipped"),
+            (call.in_background, "background"),
+            (call.is_exec, "exec"),
+        ];
+        let flags: Vec<&str> = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect();
+        if !flags.is_empty() {
+            parts.push(format!("[{}]", flags.join(", ")));
+        }
+        parts.join(" ")
+    }
+
+    fn calls(script: &str) -> Vec<String> {
+        parse(script, &BTreeMap::from([("OUT", "/out/x")])).calls.iter().map(show).collect()
+    }
+
+    #[test]
+    fn commands_are_taken_apart() {
+        for (script, expected) in [
+            ("a b; c", vec!["a b", "c"]),
+            ("a 'b c' \"d $e\" f\\ g", vec!["a b c ? f g"]),
+            ("a && b || c", vec!["a", "b [may fail, may be skipped]", "c [may be skipped]"]),
+            ("a | b & c", vec!["a", "b [background]", "c"]),
+            ("# a\na # b\n", vec!["a"]),
+            ("a > /x 2>&1 >> /y < /z", vec!["a >/x =1 >/y </z"]),
+            ("a &> /x", vec!["a >/x"]),
+            ("a <<E > /x\nb; c > /y\nE\nd", vec!["a >/x", "d"]),
+            ("a <<-'E'\n\tb\n\tE\nd", vec!["a", "d"]),
+            ("a <<< b", vec!["a =b"]),
+            (
+                "if a; then b; else c; fi; d",
+                vec!["a [may fail]", "b [may be skipped]", "c [may be skipped]", "d"],
+            ),
+            ("until a; do b; done; c", vec!["a [repeated]", "b [repeated]", "c"]),
+            ("for i in 1 2; do a $i; done", vec!["a ? [repeated]"]),
+            ("case $x in a|b) c;; *) d;; esac; e", vec!["c [may be skipped]", "d [may be skipped]", "e"]),
+            (
+                "f() { a; { b; }; c; }; d",
+                vec!["a [may be skipped]", "b [may be skipped]", "c [may be skipped]", "d"],
+            ),
+            ("(a; b) & c", vec!["a [background]", "b [background]", "c"]),
+            ("(a; b) && c", vec!["a", "b", "c [may be skipped]"]),
+            ("x=$(a b); c $x", vec!["a b", "c ?"]),
+            ("x=/y; a $x ${x}/z; x=1; b $x", vec!["a /y /y/z", "b ?"]),
+            ("a > $OUT; OUT=1; b $OUT", vec!["a >/out/x", "b ?"]),
+            ("read l; a $l", vec!["read l", "a ?"]),
+            ("a `b c` d", vec!["b c", "a ? d"]),
+            ("a $((1 + (2))) b", vec!["a ? b"]),
+            ("a *.log [x] {b,c} ~/d", vec!["a ? [x] ? ?"]),
+            ("exec a b", vec!["a b [exec]"]),
+            ("X=1 nohup timeout -s9 5 env Y=2 a b", vec!["a b"]),
+            ("export X=1 Y=2", vec![]),
+            ("! a", vec!["a [may fail]"]),
+            ("sh -ec 'a; b > /x' || c", vec!["a [may fail]", "b >/x [may fail]", "c [may be skipped]"]),
+            ("while :; do a; done > /x", vec![": [repeated]", "a [repeated]", ">/x"]),
+            ("a 'b", vec!["a b"]),
+            ("a \"b $(c", vec!["c", "a ?"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(calls(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_shell_knows_makes_a_script_unclear() {
+        for (script, is_whole) in [
+            ("a; b", true),
+            ("if a; then b; fi", true),
+            ("f() { a; }; f", true),
+            ("eval a", false),
+            (". /x", false),
+            ("$CMD a", false),
+            ("x=(a b)", false),
+        ] {
+            assert_eq!(parse(script, &BTreeMap::new()).is_whole, is_whole, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_the_word_after_c() {
+        for (words, script) in [
+            (vec!["sh", "-c", "a"], Some("a")),
+            (vec!["/bin/bash", "-euxc", "a", "b"], Some("a")),
+            (vec!["bash", "-c", "--", "a"], Some("a")),
+            (vec!["bash", "-e", "-c", "a"], Some("a")),
+            (vec!["sh", "/script"], None),
+            (vec!["sh", "-c"], None),
+            (vec!["python3", "-c", "a"], None),
+            (vec![], None),
+        ] {
+            assert_eq!(script_of(&words), script, "{words:?}");
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub(super) fn check(pod: &Pod<'_>, _: &Context, findings: &mut Vec<Finding>) {
             probe(container, field, &taken, &numbers, findings);
         }
     }
-    if !pod.uses_host_network() {
+    if !pod.uses_host_network() && !is_added_to(pod) {
         localhost(pod, &taken, &numbers, findings);
     }
 }
@@ -123,7 +123,9 @@ fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, numbers: &Numbers<'_>, findin
     let usual: BTreeSet<u16> = pod.containers.iter().flat_map(|c| images::ports(c.image)).copied().collect();
     let known = |port| [taken, &asked, &annotated, &usual].iter().any(|ports| ports.contains(&port));
     let mut texts: BTreeMap<u16, Vec<&FieldPath>> = BTreeMap::new();
-    for mention in pod.mentions.iter().flatten().filter(|mention| is_loopback(&mention.host)) {
+    for mention in
+        pod.mentions.iter().flatten().filter(|mention| is_loopback(&mention.host) && is_target(mention))
+    {
         texts.entry(mention.port.unwrap_or(0)).or_default().push(&mention.path);
     }
     let mut said = BTreeSet::new();
@@ -149,6 +151,13 @@ fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, numbers: &Numbers<'_>, findin
         };
         findings.push(Finding::new(&LOCALHOST_PORT_NOT_DECLARED, mention.path.clone(), message, help));
     }
+}
+
+/// Somebody puts containers into the pod when it is created, as service meshes do.
+fn is_added_to(pod: &Pod<'_>) -> bool {
+    let metadata = &pod.json["metadata"];
+    let names = fields(&metadata["annotations"]).keys().chain(fields(&metadata["labels"]).keys());
+    names.into_iter().any(|name| name.contains("inject") || name.contains("dapr.io/"))
 }
 
 /// Something is spoken to there; an address in a flag may as well be one to listen on.

@@ -1,7 +1,7 @@
 //! Sidecars: init containers whose own `restartPolicy` is `Always`
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>, KEP-753).
 
-use podspec::field::quote;
+use podspec::json::text;
 
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
@@ -39,7 +39,10 @@ fn as_init(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
         );
         let help = "a sidecar needs restartPolicy: Always on the container itself; the pod's restartPolicy does not make one";
         let path = container.path.child("restartPolicy");
-        let finding = Finding::new(&SIDECAR_AS_INIT, container.path.clone(), message, help);
+        let mut finding = Finding::new(&SIDECAR_AS_INIT, container.path.clone(), message, help);
+        if text(pod.spec, "restartPolicy") == "Always" {
+            finding = finding.related(Pod::path().child("restartPolicy"), "of the pod: makes no sidecar");
+        }
         // Rules for its exits say that it is meant to end.
         let has_rules = container.json.get("restartPolicyRules").is_some();
         findings.push(if has_rules {
@@ -67,5 +70,5 @@ pub(super) fn never_ends(container: &Container<'_>) -> Option<String> {
     };
     let ends = container.words.iter().any(|word| may_end(&word.text))
         || container.env.iter().any(|(name, _)| may_end(name));
-    (are_flags && !ends).then(|| format!("the image is of {}", quote(program).trim_matches('"')))
+    (are_flags && !ends).then(|| format!("the image is of {program}"))
 }
