@@ -56,6 +56,7 @@ mod registries_killed;
 mod registries_private;
 mod registries_signed;
 mod rejections;
+mod replays;
 mod resize;
 mod resources;
 mod restart_rules;
@@ -107,6 +108,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "attacks_volumes", tests: attacks_volumes::TESTS },
     Suite { name: "attacks_processes", tests: attacks_processes::TESTS },
     Suite { name: "resources", tests: resources::TESTS },
+    Suite { name: "replays", tests: replays::TESTS },
     Suite { name: "resize", tests: resize::TESTS },
     Suite { name: "readiness_gates", tests: readiness_gates::TESTS },
     Suite { name: "eviction", tests: eviction::TESTS },

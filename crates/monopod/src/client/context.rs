@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub(super) explicit_namespace: Option<String>,
     /// Where pods of this machine are, when no other API is named.
     pub(super) paths: Option<Paths>,
+    /// How often `-v` was given.
+    pub(super) verbose: u8,
 }
 
 impl Context {
@@ -38,7 +40,7 @@ impl Context {
         let explicit_namespace = global.namespace.clone();
         let namespace = explicit_namespace.clone().or(chosen).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         let paths = global.kubeconfig.is_none().then(|| paths.clone());
-        Ok(Self { client, namespace, explicit_namespace, paths })
+        Ok(Self { client, namespace, explicit_namespace, paths, verbose: global.verbose })
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value> {

@@ -245,6 +245,7 @@ mod tests {
             namespace: "n".to_owned(),
             explicit_namespace: None,
             paths: None,
+            verbose: 0,
         };
         let path = |line: &str| {
             let line = Line::try_parse_from(format!("logs {line}").split_whitespace()).unwrap();

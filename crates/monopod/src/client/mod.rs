@@ -3,6 +3,7 @@
 
 mod apply;
 mod attach;
+mod bug_report;
 mod container;
 mod context;
 mod copy;
@@ -21,6 +22,7 @@ mod manifests;
 mod port_forward;
 mod print;
 pub(crate) mod record;
+mod replay;
 mod session;
 mod table;
 mod tabs;
@@ -83,6 +85,12 @@ pub(crate) enum Verb {
     /// Say why a pod is as it is: what it waits for, since when, what its containers said, and what mends it
     #[command(mut_args(kubectl_flag), after_help = why::HELP)]
     Why(why::Why),
+    /// Say whether this version decides as it is on record: of a pod, or of a report
+    #[command(mut_args(kubectl_flag), after_help = replay::HELP)]
+    Replay(replay::Replay),
+    /// Write what happened to a pod into one file, without secrets
+    #[command(mut_args(kubectl_flag), after_help = bug_report::HELP)]
+    BugReport(bug_report::BugReport),
 }
 
 /// A flag is also `--flag=true` and `--flag=false`, as kubectl has it.
@@ -131,6 +139,8 @@ async fn dispatch(verb: &Verb, context: &Context) -> Result<ExitCode> {
         Verb::Events(options) => Box::pin(events::events(options, context)).await,
         Verb::Top(options) => Box::pin(top::top(options, context)).await,
         Verb::Why(options) => Box::pin(why::why(options, context)).await,
+        Verb::Replay(options) => return Box::pin(replay::replay(options, context)).await,
+        Verb::BugReport(options) => Box::pin(bug_report::bug_report(options, context)).await,
     };
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -169,6 +179,9 @@ mod tests {
             "top pod",
             "describe pod web --show-events=false",
             "--kubeconfig /x get pods",
+            "replay -",
+            "replay pod/web -v --until 12 -ojson",
+            "bug-report web --include logs,env -o - --force",
         ] {
             let parsed = Cli::try_parse_from(format!("monopod {line}").split_whitespace());
             assert!(
