@@ -115,8 +115,14 @@ impl Use<'_> {
 
 /// Nothing happens in the container but what its calls say.
 pub(crate) fn is_ordinary(container: &Container<'_>) -> bool {
+    runs_nothing_but(container, &[])
+}
+
+/// Nothing but ordinary programs and these.
+pub(crate) fn runs_nothing_but(container: &Container<'_>, others: &[&str]) -> bool {
     let program = &container.program;
-    program.is_known && program.calls.iter().all(|call| ORDINARY.contains(&call.program()))
+    let is_one = |call: &Call| ORDINARY.contains(&call.program()) || others.contains(&call.program());
+    program.is_known && program.calls.iter().all(is_one)
 }
 
 pub(crate) fn reads<'c>(container: &'c Container<'_>) -> Vec<Use<'c>> {

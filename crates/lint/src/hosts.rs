@@ -25,8 +25,8 @@ const CLIENTS: [&str; 8] =
 /// Of fetchers: what a flag with a value is not.
 const FLAGS_ALONE: [&str; 12] =
     ["-s", "-f", "-q", "-S", "-L", "-k", "-v", "-i", "-I", "--fail", "--silent", "--spider"];
-/// How the names of variables end that hold a host.
-const VARIABLES: [&str; 7] = ["HOST", "_HOSTNAME", "ADDR", "ADDRESS", "SERVER", "ENDPOINT", "URL"];
+/// The last word in the names of variables that hold a host. What is called a server may as well be a kind of server.
+const VARIABLES: [&str; 5] = ["HOST", "ADDR", "ADDRESS", "ENDPOINT", "URL"];
 
 /// A host somebody speaks to.
 #[derive(Clone, Debug)]
@@ -76,7 +76,8 @@ pub(crate) fn mentions<'p>(container: &Container<'p>) -> Vec<Mention<'p>> {
         };
         scan(raw, &mut add);
         let upper = name.to_uppercase();
-        if VARIABLES.iter().any(|end| upper.ends_with(end)) && is_host(raw) {
+        let last = upper.rsplit('_').next().unwrap_or("");
+        if (VARIABLES.contains(&last) || upper.ends_with("_HOSTNAME")) && is_host(raw) {
             add(raw, None, false);
         }
     }

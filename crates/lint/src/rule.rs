@@ -46,6 +46,7 @@ rules! {
     PATHS_DO_NOT_MEET Error "paths-do-not-meet" "a file of a shared volume is written and read at paths that are not the same file";
     PORT_CONFLICT Error "port-conflict" "two containers have one port";
     PRESTOP_EXCEEDS_GRACE Warning "prestop-exceeds-grace" "a preStop hook takes the whole grace period";
+    PROBE_HOST_IS_THE_NODE Warning "probe-host-is-the-node" "a probe or hook has localhost as its host, which is the node's";
     PROBE_PORT_NOT_DECLARED Hint "probe-port-not-declared" "a probe asks a port that no container declares";
     PROBE_PORT_NOT_LISTENED Error "probe-port-not-listened" "a probe asks a port, and the container listens on another";
     READINESS_DOES_NOT_GATE_START Warning "readiness-does-not-gate-start" "a readinessProbe stands where a startupProbe is needed";

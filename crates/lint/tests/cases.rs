@@ -241,6 +241,14 @@ fn hosts_and_ports() {
   containers:
   - {name: a, image: a:1, env: [{name: MODE, value: b}]}
   - {name: b, image: a:1}
+# a kind of server, and a GHOST
+  containers:
+  - {name: a, image: a:1, env: [{name: WEB_SERVER, value: b}, {name: GHOST, value: b}, {name: HOSTNAME, value: b}]}
+  - {name: b, image: a:1}
+# the host name of a database
+  containers:
+  - {name: a, image: a:1, env: [{name: DB_HOSTNAME, value: b}]}
+  - {name: b, image: a:1}
 # a Service of that name
   containers:
   - {name: a, image: a:1, env: [{name: DB_HOST, value: known}]}
@@ -272,6 +280,13 @@ fn hosts_and_ports() {
   containers:
   - {name: a, image: a:1, readinessProbe: {httpGet: {host: b, port: 80}}}
   - {name: b, image: a:1, ports: [{containerPort: 80}]}
+# localhost in a probe
+  containers:
+  - {name: a, image: a:1, readinessProbe: {httpGet: {host: 127.0.0.1, port: 80}}, lifecycle: {preStop: {httpGet: {host: localhost, port: 80}}}}
+# localhost in a probe on the network of the machine
+  hostNetwork: true
+  containers:
+  - {name: a, image: a:1, readinessProbe: {httpGet: {host: 127.0.0.1, port: 80}}}
 # in an exec probe
   containers:
   - {name: a, image: a:1, readinessProbe: {exec: {command: [nc, -z, b, '80']}}}
@@ -339,6 +354,9 @@ fn hosts_and_ports() {
 # a probe of a port that a variable tells
   containers:
   - {name: a, image: a:1, livenessProbe: {httpGet: {port: 81}}, env: [{name: PORT, value: '81'}]}
+# a probe of another program of the script
+  containers:
+  - {name: a, image: a:1, livenessProbe: {tcpSocket: {port: 81}}, command: [sh, -c, 'my-server & exec python3 -m http.server']}
 # a probe beside the command
   containers:
   - {name: a, image: a:1, livenessProbe: {tcpSocket: {port: 81}}, command: [python3, -m, http.server]}
@@ -349,6 +367,9 @@ fn hosts_and_ports() {
             a host in a variable:
               container-name-as-host spec.containers[0].env[0].value (fix: use localhost instead of b)
             a name in a variable of another meaning:
+            a kind of server, and a GHOST:
+            the host name of a database:
+              container-name-as-host spec.containers[0].env[0].value (fix: use localhost instead of b)
             a Service of that name:
             its own name:
             the name of the pod:
@@ -358,6 +379,10 @@ fn hosts_and_ports() {
             another port than its own:
             in a probe:
               container-name-as-host spec.containers[0].readinessProbe.httpGet.host (fix: leave the host out)
+            localhost in a probe:
+              probe-host-is-the-node spec.containers[0].readinessProbe.httpGet.host (fix: leave the host out)
+              probe-host-is-the-node spec.containers[0].lifecycle.preStop.httpGet.host (fix: leave the host out)
+            localhost in a probe on the network of the machine:
             in an exec probe:
               container-name-as-host spec.containers[0].readinessProbe.exec.command[2] (fix: use localhost instead of b)
             a comment in a script:
@@ -383,6 +408,8 @@ fn hosts_and_ports() {
             a probe of what the other declares:
             a probe by name:
             a probe of a port that a variable tells:
+            a probe of another program of the script:
+              probe-port-not-declared spec.containers[0].livenessProbe.tcpSocket.port (fix: declare port 81)
             a probe beside the command:
               probe-port-not-listened spec.containers[0].livenessProbe.tcpSocket.port (fix: ask port 8000)
         "#]],

@@ -7,11 +7,14 @@ use podspec::json::{list, text};
 
 use super::volumes::the;
 use crate::finding::{Context, Edit, Finding};
-use crate::hosts::{Mention, Role, on_localhost};
+use crate::hosts::{Mention, Role, is_loopback, on_localhost};
 use crate::pod::{Kind, Pod};
-use crate::rule::CONTAINER_NAME_AS_HOST;
+use crate::rule::{CONTAINER_NAME_AS_HOST, PROBE_HOST_IS_THE_NODE};
 
 pub(super) fn check(pod: &Pod<'_>, context: &Context, findings: &mut Vec<Finding>) {
+    if !pod.uses_host_network() {
+        probes_of_the_node(pod, findings);
+    }
     let known = names_known_otherwise(pod, context);
     let others = pod.containers.iter().enumerate().filter(|(_, container)| container.kind != Kind::Init);
     let names: BTreeMap<&str, usize> = others.map(|(i, container)| (container.name, i)).collect();
@@ -52,6 +55,25 @@ pub(super) fn check(pod: &Pod<'_>, context: &Context, findings: &mut Vec<Finding
                 finding = finding.fix("leave the host out", vec![edit]);
             }
             findings.push(finding);
+        }
+    }
+}
+
+/// Probes and hooks with a host are asked by the node, as anybody would ask it.
+fn probes_of_the_node(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
+    for (container, own) in pod.containers.iter().zip(&pod.mentions) {
+        for mention in own.iter().filter(|mention| is_handler_host(mention) && is_loopback(&mention.host)) {
+            let message = format!(
+                "{} is asked on {}, which is the node's own, not the pod's",
+                the(container),
+                mention.host
+            );
+            let help = "leave the host out: a probe asks the pod's own address";
+            let edit = Edit::Remove { path: mention.path.clone() };
+            findings.push(
+                Finding::new(&PROBE_HOST_IS_THE_NODE, mention.path.clone(), message, help)
+                    .fix("leave the host out", vec![edit]),
+            );
         }
     }
 }

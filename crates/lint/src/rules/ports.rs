@@ -8,6 +8,7 @@ use podspec::json::{fields, text};
 use serde_json::{Value, json};
 
 use super::volumes::the;
+use crate::files;
 use crate::finding::{Context, Edit, Finding};
 use crate::hosts::{Mention, Role, is_loopback};
 use crate::images;
@@ -89,7 +90,10 @@ fn probe(
         return;
     }
     let own: Vec<Listen> = said(container).into_iter().filter(|listen| listen.is_certain).collect();
-    if let (true, Some(listen)) = (container.program.is_known, own.first()) {
+    // Another program in the script might listen there.
+    let is_all =
+        files::runs_nothing_but(container, &["busybox", "httpd", "php", "python", "python3", "socat"]);
+    if let (true, Some(listen)) = (is_all, own.first()) {
         let message =
             format!("the {field} of {} asks port {port}, but it listens on {}", the(container), listen.port);
         let help = format!("ask the port it listens on: {}", listen.port);
@@ -132,7 +136,8 @@ fn localhost(pod: &Pod<'_>, taken: &BTreeSet<u16>, numbers: &Numbers<'_>, findin
     let all = pod.containers.iter().zip(&pod.mentions);
     for (container, mention) in all.flat_map(|(c, own)| own.iter().map(move |mention| (c, mention))) {
         let Some(port) = mention.port.filter(|_| is_loopback(&mention.host)) else { continue };
-        if known(port) || !is_target(mention) || !said.insert((&mention.path, port)) {
+        let is_host_of_a_probe = mention.role == Role::Probe && mention.raw == mention.host;
+        if is_host_of_a_probe || known(port) || !is_target(mention) || !said.insert((&mention.path, port)) {
             continue;
         }
         // The number elsewhere may be that of who listens.
