@@ -2,7 +2,7 @@
 //! `docs/lint`.
 //!
 //! [`check`] looks at one pod, with its defaults or without them, and knows nothing of text: the admission of the API server calls it,
-//! too. [`Finding::path`] says where; whoever has the text finds the place in it, and carries out a [`Fix`] there.
+//! too. [`Finding::path`] says where; [`text`] finds the place in a manifest, and carries out a [`Fix`] there.
 //! A rule that is not sure says nothing: words of commands are read as far as they are plain, and no further.
 
 mod apply;
@@ -16,6 +16,7 @@ mod program;
 mod rule;
 mod rules;
 mod shell;
+pub mod text;
 
 pub use apply::Misfit;
 pub use finding::{At, Context, Edit, Finding, Fix};
@@ -60,5 +61,66 @@ fn keep_to_a_line(text: &mut String) {
     }
     if text.contains(char::is_control) {
         *text = text.replace(char::is_control, "?");
+    }
+}
+
+/// What is to be said where a pod is created or changed: a line for each error and warning, with the id of its rule at the end.
+/// Hints are for those who look for them.
+#[must_use]
+pub fn warnings(pod: &Value, context: &Context) -> Vec<String> {
+    let told = check(pod, context).into_iter().filter(|finding| finding.rule.severity != Severity::Hint);
+    told.map(|Finding { rule, path, message, help, .. }| format!("{path}: {message}: {help} [{}]", rule.id))
+        .collect()
+}
+
+/// Whether a line is one of [`warnings`].
+#[must_use]
+pub fn is_warning(line: &str) -> bool {
+    let id = line.strip_suffix(']').and_then(|line| line.rsplit_once(" [")).map(|(_, id)| id);
+    id.is_some_and(|id| RULES.iter().any(|rule| rule.id == id))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Context, is_warning, warnings};
+
+    #[test]
+    fn the_token_of_an_account_is_no_volume_of_anybody() {
+        let mut pod = json!({"spec": {
+            "volumes": [{"name": "logs", "emptyDir": {}}],
+            "containers": [
+                {"name": "main", "image": "app:1", "volumeMounts": [{"name": "logs", "mountPath": "/var/log"}]},
+                {"name": "shipper", "image": "filebeat:8", "volumeMounts": []},
+            ],
+        }});
+        let before = warnings(&pod, &Context::default());
+        assert_eq!(before.len(), 1, "{before:?}");
+        let token = "kube-api-access-x7k2p";
+        let mount = json!({"name": token, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
+        let added = [
+            ("/spec/volumes", json!({"name": token, "projected": {"sources": []}})),
+            ("/spec/containers/0/volumeMounts", mount.clone()),
+            ("/spec/containers/1/volumeMounts", mount),
+        ];
+        for (list, entry) in added {
+            pod.pointer_mut(list).and_then(Value::as_array_mut).expect("a list").push(entry);
+        }
+        assert_eq!(warnings(&pod, &Context::default()), before);
+    }
+
+    #[test]
+    fn a_line_says_where_what_and_the_rule() {
+        let mount = json!({"name": "logs", "mountPath": "/logs"});
+        let container = json!({"name": "main", "image": "app:latest", "volumeMounts": [mount]});
+        let lines = warnings(&json!({"spec": {"containers": [container]}}), &Context::default());
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].starts_with("spec.containers[0].volumeMounts[0].name: the pod defines no volume"),
+            "{lines:?}"
+        );
+        assert!(lines[0].ends_with(" [volume-not-defined]") && is_warning(&lines[0]), "{lines:?}");
+        assert!(!is_warning("spec.x: y [no-rule]") && !is_warning("volume-not-defined"));
     }
 }

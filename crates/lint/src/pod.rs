@@ -103,6 +103,7 @@ impl<'a> Pod<'a> {
         }
         let path = root.child("volumes");
         let volumes = list(spec, "volumes").iter().take(VOLUMES_MAX).enumerate();
+        let volumes = volumes.filter(|(_, json)| !is_admissions(text(json, "name")));
         let volume = |(i, json)| Volume { json, path: path.index(i), name: text(json, "name") };
         let volumes: Vec<Volume<'a>> = volumes.map(volume).collect();
         let mut mounts: BTreeMap<&str, Vec<(usize, usize)>> = BTreeMap::new();
@@ -172,6 +173,12 @@ impl<'a> Pod<'a> {
     }
 }
 
+/// Whether a volume is that with the token of the pod's account, which the API gives to every container: nobody has meant
+/// anything by it.
+fn is_admissions(volume: &str) -> bool {
+    volume.starts_with("kube-api-access-")
+}
+
 impl<'a> Container<'a> {
     fn of(json: &'a Value, path: FieldPath, is_app: bool, texts_bytes: &mut usize) -> Self {
         let kind = match (is_app, text(json, "restartPolicy")) {
@@ -185,7 +192,8 @@ impl<'a> Container<'a> {
             volume: text(json, "name"),
             mount_path: text(json, "mountPath"),
         };
-        let mounts = entries(json, "volumeMounts").map(mount).collect();
+        let mounts = entries(json, "volumeMounts").map(mount);
+        let mounts = mounts.filter(|mount| !is_admissions(mount.volume)).collect();
         let ports =
             entries(json, "ports").filter_map(|(i, port)| Port::of(port, path.child("ports").index(i)));
         let variables = entries(json, "env").filter_map(|(i, variable)| {

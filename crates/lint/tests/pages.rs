@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use lint::text::{Options, Text, all_rules, examine};
 use lint::{Context, Finding, RULES, Rule, Severity, check};
 use serde_json::Value;
 
@@ -37,28 +38,24 @@ fn of<'f>(rule: &Rule, findings: &'f [Finding]) -> Vec<&'f Finding> {
 
 #[test]
 fn there_is_a_page_for_each_rule_and_a_rule_for_each_page() {
-    let ids: BTreeSet<String> = RULES.iter().map(|rule| format!("{}.md", rule.id)).collect();
+    let ids: BTreeSet<String> = all_rules().iter().map(|rule| format!("{}.md", rule.id)).collect();
     let pages = std::fs::read_dir(docs())
         .expect("docs/lint is there")
         .map(|entry| entry.expect("an entry").file_name());
     let mut pages: BTreeSet<String> = pages.map(|name| name.to_string_lossy().into_owned()).collect();
     assert!(pages.remove("README.md"), "docs/lint/README.md lists the rules");
-    // What the loader and the API's rules find has pages, too.
-    pages.retain(|page| !OF_THE_LOADER.contains(&page.as_str()));
     assert_eq!(pages, ids);
     let list = std::fs::read_to_string(docs().join("README.md")).expect("README.md is there");
-    for rule in RULES {
+    for rule in all_rules() {
         let severity = format!("{:?}", rule.severity).to_lowercase();
         let row = format!("| [{0}]({0}.md) | {severity} | {1} |", rule.id, rule.summary);
         assert!(list.contains(&row), "docs/lint/README.md lacks this row:\n{row}");
     }
 }
 
-const OF_THE_LOADER: [&str; 0] = [];
-
 #[test]
 fn each_page_says_its_severity_and_shows_wrong_and_right() {
-    for rule in RULES {
+    for rule in all_rules() {
         let page = page(rule);
         let severity = format!("{:?}", rule.severity).to_lowercase();
         assert!(page.starts_with(&format!("# {}\n\nSeverity: {severity}. ", rule.id)), "{}", rule.id);
@@ -85,6 +82,23 @@ fn the_wrong_example_is_found_and_the_right_one_is_clean() {
                 rule.id
             );
         }
+    }
+}
+
+/// Of the loader, and of podspec: what is wrong with a text, or in the words of Kubernetes.
+#[test]
+fn the_rules_of_texts_see_what_their_pages_show() {
+    for rule in lint::text::RULES {
+        let page = page(rule);
+        let examples = examples(&page);
+        let found = |text| {
+            let examined = examine(&[Text { name: rule.id, text }], &Options::default()).remove(0);
+            let worse = examined.findings.into_iter().filter(|found| found.rule.severity != Severity::Hint);
+            worse.map(|found| found.rule.id).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(found(examples[0]), BTreeSet::from([rule.id]));
+        assert_eq!(found(examples[1]), BTreeSet::new(), "{}", rule.id);
+        assert!(page.contains("no automatic fix"), "{}: its page says nothing of that", rule.id);
     }
 }
 

@@ -12,6 +12,7 @@ use local_cluster::Thresholds;
 use crate::client;
 use crate::image::Image;
 use crate::images::ImageOptions;
+use crate::lint;
 use crate::simulate::{self, Simulate};
 
 #[derive(Debug, Parser)]
@@ -33,6 +34,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  monopod lint examples/sidecar.yaml            what will not work, before anything starts
   sudo monopod run examples/sidecar.yaml        run a pod, follow its logs, Ctrl-C stops it in order
   sudo monopod run web.yaml db.yaml             several pods side by side
   sudo monopod --root /tmp/try run pod.yaml     with everything below a directory of its own
@@ -86,6 +88,9 @@ pub(crate) enum Command {
     Simulate(Simulate),
     #[command(flatten)]
     Client(client::Verb),
+    /// Say what will not work in manifests, and mend it: offline, without root
+    #[command(after_help = lint::HELP)]
+    Lint(lint::Lint),
     /// Load, list, inspect and remove images
     Image(Image),
     /// Remove all that engines under the root have made: pods, logs, images

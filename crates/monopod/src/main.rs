@@ -5,6 +5,7 @@ mod client;
 mod engine;
 mod image;
 mod images;
+mod lint;
 mod logs;
 mod network;
 mod outcome;
@@ -64,6 +65,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode> {
         Command::Serve(options) => serve_api(cli, options),
         Command::Simulate(options) => simulate::simulate(options, cli.global.namespace.as_deref()),
         Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?),
+        Command::Lint(options) => lint::lint(options, cli.global.namespace.as_deref()),
         Command::Image(options) => {
             // An import may ask a program of somebody else for its applets.
             keep_inherited_descriptors();
@@ -98,7 +100,7 @@ fn expect_signals() {
 fn expect_umask(command: &Command) {
     let ours = Mode::WGRP | Mode::WOTH;
     let callers = rustix::process::umask(ours);
-    if matches!(command, Command::Image(_) | Command::Client(_)) {
+    if matches!(command, Command::Image(_) | Command::Client(_) | Command::Lint(_)) {
         rustix::process::umask(ours | callers);
     }
 }

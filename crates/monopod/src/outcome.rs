@@ -59,8 +59,13 @@ pub(crate) fn report(error: &anyhow::Error) {
 
 /// A line on standard output. A reader that has gone is no failure.
 pub(crate) fn print_line(line: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    print(format!("{line}\n").as_bytes())
+}
+
+/// On standard output. A reader that has gone is no failure.
+pub(crate) fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(anyhow::Error::new(error).context("cannot write to standard output"))
         }

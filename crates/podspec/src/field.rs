@@ -52,6 +52,12 @@ impl FieldPath {
         Self(self.0[..self.0.len().saturating_sub(1)].to_vec())
     }
 
+    /// The path of what `path` leads to from here.
+    #[must_use]
+    pub fn join(&self, path: &Self) -> Self {
+        Self(self.0.iter().chain(&path.0).cloned().collect())
+    }
+
     /// Whether this is `other` or inside it.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {

@@ -45,6 +45,7 @@ pub use spec::{
 };
 pub use time::{BootTime, Moment, WallTime};
 pub use validate::{claim, format, label_selector};
+pub use warnings::{Warning, WarningTopic};
 
 /// A pod that can be run.
 #[derive(Clone, PartialEq, Debug)]
@@ -53,8 +54,8 @@ pub struct AdmittedPod {
     /// The manifest with defaults, name and uid filled in, as an API server would show it; without
     /// status.
     pub manifest: Value,
-    /// What is allowed but most likely not meant; one line each, beginning with the field's path.
-    pub warnings: Vec<String>,
+    /// What is allowed but most likely not meant.
+    pub warnings: Vec<Warning>,
 }
 
 /// A pod from a file.
@@ -196,8 +197,8 @@ pub fn lower(admitted: &Value) -> Pod {
     lower::pod(admitted)
 }
 
-/// What is allowed in a valid pod but most likely not meant; one line each, beginning with the field's path.
+/// What is allowed in a valid pod but most likely not meant.
 #[must_use]
-pub fn warnings_about(pod: &Value) -> Vec<String> {
+pub fn warnings_about(pod: &Value) -> Vec<Warning> {
     warnings::warnings(pod)
 }

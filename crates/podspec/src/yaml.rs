@@ -141,7 +141,9 @@ impl Writer {
     }
 }
 
-fn ordered(fields: &Map<String, Value>, name_first: bool) -> Vec<(&String, &Value)> {
+/// Fields in the order in which they are written.
+#[must_use]
+pub fn ordered(fields: &Map<String, Value>, name_first: bool) -> Vec<(&String, &Value)> {
     let mut fields: Vec<_> = fields.iter().collect();
     fields.sort_by_key(|(key, _)| (!name_first || *key != "name", *key));
     fields

@@ -120,8 +120,7 @@ fn not_shared(pod: &Pod<'_>, findings: &mut Vec<Finding>) {
             && shipper.ports.is_empty()
             && !shipper.has_words()
             && list(shipper.json, "env").is_empty()
-            && list(shipper.json, "envFrom").is_empty()
-            && list(shipper.json, "volumeMounts").is_empty();
+            && list(shipper.json, "envFrom").is_empty();
         if !is_bare {
             continue;
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::client::context::Context;
 use crate::client::discovery::{Discovery, Kind};
 use crate::client::failure::{Failure, Result};
-use crate::run;
+use crate::run::{self, ManifestText};
 
 /// An object of a file and what it is to the server.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) struct Manifest<'a> {
 pub(super) fn read(arguments: &[PathBuf]) -> Result<Vec<Document>> {
     let (texts, mut errors) = run::manifest_texts(arguments);
     let mut documents = Vec::new();
-    for (source, text) in texts {
-        let (read, wrong) = load::load_all(&source, &text);
+    for ManifestText { name, text, .. } in texts {
+        let (read, wrong) = load::load_all(&name, &text);
         documents.extend(read);
         errors.extend(wrong.iter().map(ToString::to_string));
     }

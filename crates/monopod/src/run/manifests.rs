@@ -1,12 +1,13 @@
 //! From the command line's arguments to pods: nothing is begun unless all of them can be run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use apiserver::kinds::{Kind, Verb};
+use podspec::json::text;
 use podspec::load::INPUT_BYTES_MAX;
 use podspec::{Document, IDENTITY_BYTES, LoadErrors, LoadedObject, LoadedPod, Location, Pod};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -59,12 +60,18 @@ pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Man
     errors.extend(duplicate_names(pods()));
     errors.extend(names_too_long(pods()));
     let has_pods = pods().next().is_some();
+    let services = services(&loaded, namespace);
     let mut out = Manifests { objects: Vec::new(), warnings: Vec::new() };
     for object in loaded {
         match object {
             LoadedObject::Pod(loaded) => {
                 let LoadedPod { location, admitted } = *loaded;
                 out.warnings.extend(admitted.warnings.iter().map(|warning| format!("{location}: {warning}")));
+                let services = services.get(&admitted.pod.namespace).cloned().unwrap_or_default();
+                // Nothing else is in the store of `run`.
+                let context = lint::Context { services, complete: true };
+                let found = lint::warnings(&admitted.manifest, &context);
+                out.warnings.extend(found.iter().map(|warning| format!("{location}: {warning}")));
                 out.objects.push(Manifest { location, kind: pods_kind(), object: admitted.manifest });
             }
             LoadedObject::Other(document) => match other(*document, namespace) {
@@ -77,6 +84,21 @@ pub(crate) fn read(arguments: &[PathBuf], namespace: Option<&str>) -> Result<Man
         errors.push("there is no Pod in it, and nothing else runs: add one".to_owned());
     }
     if errors.is_empty() { Ok(out) } else { Err(Refused(errors)) }
+}
+
+/// Names of Services by namespace.
+fn services(loaded: &[LoadedObject], namespace: Option<&str>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for object in loaded {
+        let LoadedObject::Other(document) = object else { continue };
+        let metadata = &document.value["metadata"];
+        if document.value["kind"] == "Service" {
+            let own = Some(text(metadata, "namespace")).filter(|own| !own.is_empty());
+            let namespace = own.or(namespace).unwrap_or("default").to_owned();
+            services.entry(namespace).or_default().insert(text(metadata, "name").to_owned());
+        }
+    }
+    services
 }
 
 fn pod(object: &LoadedObject) -> Option<&LoadedPod> {
@@ -123,13 +145,26 @@ fn other(document: Document, namespace: Option<&str>) -> Result<Manifest, Vec<St
     Ok(Manifest { location, kind, object })
 }
 
-/// The text of each source, under its name, and what cannot be read.
-pub(crate) fn texts(arguments: &[PathBuf]) -> (Vec<(String, String)>, Vec<String>) {
+/// What a manifest file holds.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestText {
+    /// `None`: standard input.
+    pub(crate) path: Option<PathBuf>,
+    /// As it is called in messages.
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// The text of each source, and what cannot be read.
+pub(crate) fn texts(arguments: &[PathBuf]) -> (Vec<ManifestText>, Vec<String>) {
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     for source in sources(arguments, &mut errors) {
         let name = if is_stdin(&source) { "standard input".into() } else { source.display().to_string() };
         match read_text(&source) {
-            Ok(text) => out.push((name, text)),
+            Ok(text) => {
+                let path = Some(source).filter(|source| !is_stdin(source));
+                out.push(ManifestText { path, name, text });
+            }
             Err(error) => errors.push(format!("{name}: cannot be read: {}", reason(&error))),
         }
     }

@@ -44,7 +44,7 @@ use place::Place;
 use present::Presenter;
 use steps::{Step, Tone};
 
-pub(crate) use manifests::{read as read_manifests, texts as manifest_texts};
+pub(crate) use manifests::{ManifestText, read as read_manifests, texts as manifest_texts};
 pub(crate) use present::{Lines, LogSource};
 
 /// After a second Ctrl-C: how long what is still to be shown may take once all pods are at rest.
@@ -107,6 +107,11 @@ fn output(style: Style) -> io::Result<(Output, Ended)> {
 
 /// What a terminal is that does not say.
 const TERMINAL: Size = Size { columns: 80, rows: 24 };
+
+/// Of standard output.
+pub(crate) fn terminal_columns() -> usize {
+    terminal_size().columns
+}
 
 fn terminal_size() -> Size {
     match rustix::termios::tcgetwinsize(io::stdout()) {

@@ -62,7 +62,7 @@ impl Sorter<'_> {
         match (kind.as_deref(), version.as_deref()) {
             (None, _) => self.error(location, at, Problem::KindMissing { field: "kind", expected: "Pod" }),
             (_, None) => {
-                self.error(location, at, Problem::KindMissing { field: "apiVersion", expected: "v1" })
+                self.error(location, at, Problem::KindMissing { field: "apiVersion", expected: "v1" });
             }
             (Some("Pod"), Some("v1")) => self.object(node, location, "Pod", "v1"),
             (Some(kind @ ("List" | "PodList")), Some("v1")) if depth < LIST_DEPTH_MAX => {

@@ -131,7 +131,7 @@ mod tests {
         assert!(errors.is_empty(), "{errors:?}");
         let mut out = String::new();
         for document in documents {
-            out += &format!("document {:?}\n", &text[document.extent.range()]);
+            out += &format!("document \"{}\"\n", text[document.extent.range()].escape_default());
             describe(text, "", &document.places, &mut out);
         }
         out
@@ -139,7 +139,7 @@ mod tests {
 
     fn describe(text: &str, path: &str, at: &Places, out: &mut String) {
         let place = at.place;
-        let part = |span: super::Span| format!("{:?}", &text[span.range()]);
+        let part = |span: super::Span| format!("\"{}\"", text[span.range()].escape_default());
         let origin = match place.origin {
             Origin::Here => "",
             Origin::Alias => " alias",
@@ -157,7 +157,7 @@ mod tests {
             describe(text, &format!("{path}[{i}]"), item, out);
         }
         for (name, field) in &at.fields {
-            describe(text, &format!("{path}.{name}"), field, out);
+            describe(text, &format!("{path}.{}", name.escape_default()), field, out);
         }
     }
 
@@ -167,16 +167,16 @@ mod tests {
                     # in\ne:\n'f': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\n\
                     l: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z\n---\nkind: B\napiVersion: v1\nkeep: |+\n  x\n\nz:\n  last";
         expect_test::expect![[r#"
-            document "\u{feff}# head\nkind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    hé\n\n    l\n\n  # in\ne:\n'f': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z\n"
-            2 block:  | "kind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    hé\n\n    l\n\n  # in\ne:\n'f': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z" | "kind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    hé\n\n    l\n\n  # in\ne:\n'f': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z"
+            document "\u{feff}# head\nkind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    h\u{e9}\n\n    l\n\n  # in\ne:\n\'f\': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z\n"
+            2 block:  | "kind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    h\u{e9}\n\n    l\n\n  # in\ne:\n\'f\': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z" | "kind: A # of it\napiVersion: v1\na:\n  - x # c\n  - &q \"y\"\n\n# tail\nb: &m\n  c: |\n    h\u{e9}\n\n    l\n\n  # in\ne:\n\'f\': {a: 1, b: [1, 2,], c, \"d\": }\n? g\n: h\ni: !!str 5\nj: *q\nk:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]\nl: >- # folded\n\n  two\n  lines\n\n\nm: plain\n  goes on # d\no:\n  <<: *m\n  own: *z"
             4.a block: "a" | "- x # c\n  - &q \"y\"" | "a:\n  - x # c\n  - &q \"y\""
             5.a[0]:  | "x" | "- x"
             6.a[1]:  | "\"y\"" | "- &q \"y\""
             3.apiVersion: "apiVersion" | "v1" | "apiVersion: v1"
-            9.b block: "b" | "c: |\n    hé\n\n    l" | "b: &m\n  c: |\n    hé\n\n    l"
-            10.b.c: "c" | "|\n    hé\n\n    l" | "c: |\n    hé\n\n    l"
+            9.b block: "b" | "c: |\n    h\u{e9}\n\n    l" | "b: &m\n  c: |\n    h\u{e9}\n\n    l"
+            10.b.c: "c" | "|\n    h\u{e9}\n\n    l" | "c: |\n    h\u{e9}\n\n    l"
             16.e: "e" | "" | "e:"
-            17.f flow: "'f'" | "{a: 1, b: [1, 2,], c, \"d\": }" | "'f': {a: 1, b: [1, 2,], c, \"d\": }"
+            17.f flow: "\'f\'" | "{a: 1, b: [1, 2,], c, \"d\": }" | "\'f\': {a: 1, b: [1, 2,], c, \"d\": }"
             17.f.a: "a" | "1" | "a: 1"
             17.f.b flow: "b" | "[1, 2,]" | "b: [1, 2,]"
             17.f.b[0]:  | "1" | "1"
@@ -187,7 +187,7 @@ mod tests {
             20.i: "i" | "5" | "i: !!str 5"
             21.j alias: "j" | "*q" | "j: *q"
             22.k block: "k" | "- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]" | "k:\n- \n-\n- {}\n- - 1\n  - u: v\n    w: &z [2]"
-            23.k[0]:  | "" | "- "
+            23.k[0]:  | "" | "-"
             24.k[1]:  | "" | "-"
             25.k[2] flow:  | "{}" | "- {}"
             26.k[3] block:  | "- 1\n  - u: v\n    w: &z [2]" | "- - 1\n  - u: v\n    w: &z [2]"
@@ -200,7 +200,7 @@ mod tests {
             29.l: "l" | ">- # folded\n\n  two\n  lines" | "l: >- # folded\n\n  two\n  lines"
             35.m: "m" | "plain\n  goes on" | "m: plain\n  goes on"
             37.o block: "o" | "<<: *m\n  own: *z" | "o:\n  <<: *m\n  own: *z"
-            10.o.c merged: "c" | "|\n    hé\n\n    l" | "c: |\n    hé\n\n    l"
+            10.o.c merged: "c" | "|\n    h\u{e9}\n\n    l" | "c: |\n    h\u{e9}\n\n    l"
             39.o.own alias: "own" | "*z" | "own: *z"
             28.o.own[0]:  | "2" | "2"
             document "---\nkind: B\napiVersion: v1\nkeep: |+\n  x\n\nz:\n  last"
@@ -220,14 +220,14 @@ mod tests {
             1 flow:  | "{\"kind\": \"A\", \"apiVersion\":\"v1\"}" | "{\"kind\": \"A\", \"apiVersion\":\"v1\"}"
             1.apiVersion: "\"apiVersion\"" | "\"v1\"" | "\"apiVersion\":\"v1\""
             1.kind: "\"kind\"" | "\"A\"" | "\"kind\": \"A\""
-            document "\n {\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"é\": [ {\"a\":null} , [] ]\n}"
-            2 flow:  | "{\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"é\": [ {\"a\":null} , [] ]\n}" | "{\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"é\": [ {\"a\":null} , [] ]\n}"
+            document "\n {\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"\u{e9}\": [ {\"a\":null} , [] ]\n}"
+            2 flow:  | "{\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"\u{e9}\": [ {\"a\":null} , [] ]\n}" | "{\n\t\"kind\": \"B\",\n\t\"apiVersion\": \"v1\",\n\t\"\u{e9}\": [ {\"a\":null} , [] ]\n}"
             4.apiVersion: "\"apiVersion\"" | "\"v1\"" | "\"apiVersion\": \"v1\""
             3.kind: "\"kind\"" | "\"B\"" | "\"kind\": \"B\""
-            5.é flow: "\"é\"" | "[ {\"a\":null} , [] ]" | "\"é\": [ {\"a\":null} , [] ]"
-            5.é[0] flow:  | "{\"a\":null}" | "{\"a\":null}"
-            5.é[0].a: "\"a\"" | "null" | "\"a\":null"
-            5.é[1] flow:  | "[]" | "[]"
+            5.\u{e9} flow: "\"\u{e9}\"" | "[ {\"a\":null} , [] ]" | "\"\u{e9}\": [ {\"a\":null} , [] ]"
+            5.\u{e9}[0] flow:  | "{\"a\":null}" | "{\"a\":null}"
+            5.\u{e9}[0].a: "\"a\"" | "null" | "\"a\":null"
+            5.\u{e9}[1] flow:  | "[]" | "[]"
         "#]].assert_eq(&places(text));
     }
 

@@ -198,7 +198,8 @@ impl Reader<'_> {
         let (mut first, mut value) = (first, start);
         match style {
             _ if is_empty => {
-                value = start.max(behind);
+                // The parser may be behind a comment already; only anchor and tag stand before nothing.
+                value = if between::gap(text, behind) < start { start } else { behind };
                 (first, end) = (first.min(value), value);
             }
             ScalarStyle::Literal | ScalarStyle::Folded => {

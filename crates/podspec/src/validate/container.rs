@@ -228,7 +228,7 @@ fn shared_mounts(mount: &Value, facts: &PodFacts<'_>, path: &FieldPath, errors: 
     } else {
         return;
     };
-    errors.push(FieldError::forbidden(path.child("mountPropagation"), detail));
+    errors.push(FieldError::refused(path.child("mountPropagation"), detail));
 }
 
 fn propagation(
@@ -244,7 +244,7 @@ fn propagation(
         "Bidirectional" if privileged => shared_mounts(mount, facts, path, errors),
         "Bidirectional" => {
             let detail = "Bidirectional mount propagation is available only to privileged containers";
-            errors.push(FieldError::forbidden(path.child("mountPropagation"), detail));
+            errors.push(FieldError::refused(path.child("mountPropagation"), detail));
         }
         other => {
             let supported = ["Bidirectional", "HostToContainer", "None"];
