@@ -2,6 +2,7 @@
 
 mod escalation;
 mod limit_range;
+mod lint;
 mod namespace;
 mod pod_security;
 mod priority;
@@ -54,14 +55,19 @@ pub fn admit(
             object["status"]["qosClass"] = crate::rules::qos_class(&object["spec"]).into();
             warnings.extend(pod_security::admit(attributes, &namespace, object)?);
             quota::admit(attributes, view, object, None)?;
+            warnings.extend(lint::warnings(attributes, view, object, None));
         }
         "Pod" if attributes.subresource == Some("resize") => {
             limit_range::admit(attributes, view, object, false)?;
             resize::admit(attributes, view, object, old)?;
             quota::admit(attributes, view, object, old)?;
+            warnings.extend(lint::warnings(attributes, view, object, old));
         }
         "Pod" if matches!(attributes.subresource, None | Some("ephemeralcontainers")) => {
             warnings.extend(pod_security::admit_change(attributes, view, object, old)?);
+            if attributes.subresource.is_none() {
+                warnings.extend(lint::warnings(attributes, view, object, old));
+            }
         }
         "PodTemplate" => {
             warnings.extend(pod_security::admit_template(attributes, view, object));

@@ -19,3 +19,9 @@ pub(super) fn list(view: &Tx<'_>, group: &str, plural: &str, namespace: Option<&
     let found = view.list(kind.stored(), namespace);
     found.iter().filter_map(|object| objects::value(object).ok()).collect()
 }
+
+/// The names of all of a kind in a namespace.
+pub(super) fn names(view: &Tx<'_>, group: &str, plural: &str, namespace: &str) -> Vec<String> {
+    let Some(kind) = Kind::find(group, "v1", plural) else { return Vec::new() };
+    view.list(kind.stored(), Some(namespace)).iter().map(|object| object.key.name.clone()).collect()
+}

@@ -91,7 +91,7 @@ impl Rules for Pods {
         if old.is_some_and(|old| old.get("spec") == new.get("spec")) {
             return Vec::new();
         }
-        podspec::warnings_about(new)
+        podspec::warnings_about(new).iter().map(ToString::to_string).collect()
     }
 
     fn fields(&self, pod: &Value) -> Vec<(&'static str, String)> {

@@ -41,8 +41,10 @@ pub(super) async fn all(store: &Store, manifests: Vec<Manifest>) -> Result<Vec<P
         let Changed { object, mut warnings, .. } =
             add(store, kind, &namespace, object).await.map_err(refused)?;
         if kind.kind == "Pod" {
-            let known = podspec::warnings_about(&object);
-            warnings.retain(|warning| !known.contains(warning));
+            // Those were said when the manifests were read, all of them together.
+            let known: Vec<String> =
+                podspec::warnings_about(&object).iter().map(ToString::to_string).collect();
+            warnings.retain(|warning| !known.contains(warning) && !lint::is_warning(warning));
             pods.push(podspec::lower(&object));
         }
         for warning in warnings {
