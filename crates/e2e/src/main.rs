@@ -11,6 +11,7 @@ mod archive;
 mod attack;
 mod bed;
 mod cluster;
+mod common_causes;
 mod compare;
 mod engine;
 mod golden;

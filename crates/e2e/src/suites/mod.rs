@@ -40,6 +40,7 @@ mod kubectl_objects;
 mod kubectl_streams;
 mod kubectl_versions;
 mod last_words;
+mod lints;
 mod logs;
 mod network;
 mod placement;
@@ -129,6 +130,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "environment", tests: environment::TESTS },
     Suite { name: "impossible", tests: impossible::TESTS },
     Suite { name: "command_line", tests: command_line::TESTS },
+    Suite { name: "lints", tests: lints::TESTS },
     Suite { name: "logs", tests: logs::TESTS },
     Suite { name: "interrupt", tests: interrupt::TESTS },
     Suite { name: "killed_engine", tests: killed_engine::TESTS },
