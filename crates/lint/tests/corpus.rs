@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use expect_test::expect;
+use lint::text::{Options, Text, examine};
 use lint::{Context, Finding, Severity, check};
 use serde_json::{Value, json};
 
@@ -95,6 +96,26 @@ fn correct_manifests_are_clean() {
     let (count, complaints) = complaints(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus"));
     assert!(complaints.is_empty(), "{complaints}");
     assert!(count >= 60, "the corpus has {count} manifests");
+}
+
+/// The same as `monopod lint` sees it: objects with their templates, and what podspec says of them.
+#[test]
+fn correct_manifests_are_clean_as_texts() {
+    let mut complaints = String::new();
+    for path in manifests(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")) {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let examined = examine(&[Text { name: "", text: &text }], &Options::default()).remove(0);
+        for found in examined.findings.iter().filter(|found| found.rule.severity != Severity::Hint) {
+            complaints.push_str(&format!(
+                "{}: {} {}: {}\n",
+                path.display(),
+                found.rule.id,
+                found.path,
+                found.message
+            ));
+        }
+    }
+    assert!(complaints.is_empty(), "{complaints}");
 }
 
 /// What is called correct can be run.

@@ -141,7 +141,9 @@ fn examine_one(
         let is_next = source.extent == document.extent;
         source = Source { extent: document.extent, nth: if is_next { source.nth + 1 } else { 0 } };
         let Some(pod) = object::pod_in(&document.value) else { continue };
-        let services = services.get(namespace(document, options)).cloned().unwrap_or_default();
+        let mut services = services.get(namespace(document, options)).cloned().unwrap_or_default();
+        // The headless Service of a StatefulSet, wherever it is made.
+        services.insert(podspec::json::text(&document.value["spec"], "serviceName").to_owned());
         let context = Context { services, complete: false };
         found.extend(of_pod(&pod, &context).into_iter().map(|told| told.located(text, source, document)));
     }

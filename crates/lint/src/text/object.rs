@@ -1,6 +1,6 @@
 //! Which part of an object is a pod.
 
-use podspec::json::text;
+use podspec::json::{list, text};
 use podspec::{Document, FieldPath};
 use serde_json::{Value, json};
 
@@ -74,7 +74,26 @@ pub(super) fn pod_in(object: &Value) -> Option<PodIn> {
         metadata.insert("name".to_owned(), "template".into());
         metadata.remove("namespace");
     }
-    Some(PodIn { pod: pod.into(), path, restart_policies })
+    let mut pod = pod.into();
+    claims(object, &mut pod);
+    Some(PodIn { pod, path, restart_policies })
+}
+
+/// Each claim of a StatefulSet is a volume of its pods, after those of the template, whose places stay what they are.
+fn claims(object: &Value, pod: &mut Value) {
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let claims = list(&object["spec"], "volumeClaimTemplates");
+    if text(object, "kind") != "StatefulSet" || claims.is_empty() {
+        return;
+    }
+    let Some(volumes) = spec.entry("volumes").or_insert_with(|| json!([])).as_array_mut() else { return };
+    for claim in claims {
+        let name = text(&claim["metadata"], "name");
+        // The claim takes the place of a volume of its name.
+        if !volumes.iter().any(|volume| text(volume, "name") == name) {
+            volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+        }
+    }
 }
 
 /// An edit of the pod, as one of the object.
