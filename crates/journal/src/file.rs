@@ -18,8 +18,8 @@ use crate::entry::{Entry, Happening, Occasion};
 /// One generation is not appended to once it has this size, without its snapshots.
 pub const GENERATION_BYTES_MAX: u64 = 1 << 20;
 
-const CURRENT: &str = "journal.jsonl";
-const PREVIOUS: &str = "journal.1.jsonl";
+pub(crate) const CURRENT: &str = "journal.jsonl";
+pub(crate) const PREVIOUS: &str = "journal.1.jsonl";
 /// The oldest version whose entries are entries still. It has no snapshots: it is read, and not played again.
 const SCHEMA_READ_FROM: u64 = 5;
 /// Where a file that is no journal of ours is moved, so that it is neither misread nor lost.

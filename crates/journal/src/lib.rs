@@ -5,8 +5,10 @@
 
 mod entry;
 mod file;
+mod kept;
 mod record;
 
 pub use entry::{Entry, Happening, Occasion, Snapshot, is_left_out, says_nothing_new};
 pub use file::{GENERATION_BYTES_MAX, Journal, JournalError, Past, read};
+pub use kept::{KEPT_KIB_MAX, KEPT_PODS_MAX, Kept, keep, kept, kept_dir};
 pub use record::{Listener, Live, LogTail, Record};

@@ -26,7 +26,7 @@ pub(crate) fn reset(paths: &Paths, keep_images: bool) -> Result<Outcome> {
     let mut dirs = Vec::new();
     if errors.is_empty() {
         // A pod's directory says what there is of the pod: it stays until all of that is gone.
-        dirs.extend([paths.pods_dir(), paths.run_dir.clone()]);
+        dirs.extend([paths.pods_dir(), journal::kept_dir(&paths.data_dir), paths.run_dir.clone()]);
         dirs.extend(serve::leavings(&paths.data_dir));
         if !keep_images {
             // Containers that could not be ended have their files in it.

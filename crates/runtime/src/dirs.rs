@@ -12,8 +12,9 @@ use linux_sys::remove_tree::{RemoveError, remove_tree, remove_tree_between};
 use podspec::ContainerName;
 use ports::{PodContext, PortError};
 use rustix::fs::{Mode, OFlags};
-use shim_protocol::{OWNER_LOCK_NAME, POD_RECORD_NAME, SOCKET_NAME, attempt_dir};
+use shim_protocol::{CHECKPOINT_NAME, OWNER_LOCK_NAME, POD_RECORD_NAME, SOCKET_NAME, attempt_dir};
 
+use crate::clock;
 use crate::error::RuntimeError;
 
 /// The socket in it gives power over the pod.
@@ -38,6 +39,14 @@ pub(crate) fn make(path: &Path, mode: u32) -> io::Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         made => made,
+    }
+}
+
+/// So that the pod can be explained when it is gone. That this fails is no reason to leave the pod where it is.
+pub(crate) fn keep_explained(pod_dir: &Path) {
+    let records = [POD_RECORD_NAME, CHECKPOINT_NAME];
+    if let Err(error) = journal::keep(pod_dir, records, clock::now().wall) {
+        tracing::warn!("nothing is kept of the pod in {}: {error}", pod_dir.display());
     }
 }
 

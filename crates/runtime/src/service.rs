@@ -367,7 +367,11 @@ impl RuntimeService for ShimRuntime {
         let errors = blocking(pod, move |pod| {
             let left = if unburied { bury(&pod.pod_dir, &pod.run_dir) } else { Vec::new() };
             // As long as something is left, the pod's directory says where.
-            if left.is_empty() { dirs::remove_pod_dirs(pod) } else { left }
+            if !left.is_empty() {
+                return left;
+            }
+            dirs::keep_explained(&pod.pod_dir);
+            dirs::remove_pod_dirs(pod)
         });
         let errors = errors.await;
         if !errors.is_empty() {

@@ -8,7 +8,7 @@ use ports::{Paths, PortError};
 
 use crate::bury::{bury, bury_unread, shim_is_alive};
 use crate::claim::{ClaimError, claim_abandoned, claim_found};
-use crate::dirs::{remove, remove_pod_dir};
+use crate::dirs::{keep_explained, remove, remove_pod_dir};
 
 /// What a sweep did.
 #[derive(Debug, Default)]
@@ -89,7 +89,11 @@ fn bury_abandoned(pod_dir: &Path, paths: &Paths) -> io::Result<Option<Vec<String
 pub(crate) fn bury_left(pod_dir: &Path, paths: &Paths) -> Vec<String> {
     let errors = bury(pod_dir, &run_dir(pod_dir, paths));
     // As long as something is left, the pod's directory says where.
-    if errors.is_empty() { remove_left(pod_dir, paths) } else { errors }
+    if !errors.is_empty() {
+        return errors;
+    }
+    keep_explained(pod_dir);
+    remove_left(pod_dir, paths)
 }
 
 fn run_dir(pod_dir: &Path, paths: &Paths) -> PathBuf {

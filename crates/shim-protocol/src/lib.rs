@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 
 pub use frame::{FrameBuffer, FrameError, encode};
 pub use record::{
-    Dated, OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, SHIM_LOCK_NAME, SandboxRecord, attempt_dir,
-    attempt_record_path, checkpoint_path, containers_dir, pod_path, read_dated_record, read_record,
-    write_record,
+    CHECKPOINT_NAME, Dated, OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, SHIM_LOCK_NAME, SandboxRecord,
+    attempt_dir, attempt_record_path, checkpoint_path, containers_dir, pod_path, read_dated_record,
+    read_record, write_record,
 };
 
 /// The version of messages and records; raised whenever either changes shape.

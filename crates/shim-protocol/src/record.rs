@@ -86,10 +86,13 @@ pub fn pod_path(pod_dir: &Path) -> PathBuf {
     pod_dir.join(POD_RECORD_NAME)
 }
 
+/// What the engine knows of the pod, as it was last.
+pub const CHECKPOINT_NAME: &str = "checkpoint.json";
+
 /// What the engine knows of the pod, for whoever decides after it.
 #[must_use]
 pub fn checkpoint_path(pod_dir: &Path) -> PathBuf {
-    pod_dir.join("checkpoint.json")
+    pod_dir.join(CHECKPOINT_NAME)
 }
 
 /// Holds a directory per container, and in it one per attempt.

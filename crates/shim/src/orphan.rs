@@ -12,7 +12,8 @@ use lifecycle::{Action, Observation, Observed};
 use linux_sys::remove_tree::{RemoveError, remove_tree_between};
 use podspec::{BootTime, Moment, Pod};
 use shim_protocol::{
-    OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, pod_path, read_record,
+    CHECKPOINT_NAME, OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, ReplyBody, checkpoint_path, pod_path,
+    read_record, write_record,
 };
 
 use crate::clock;
@@ -172,8 +173,23 @@ impl Shim {
         for dir in [&self.launch.log_dir, &self.launch.run_dir] {
             remove_tree(dir);
         }
+        self.keep_explained();
         note_left(&remove_tree_between(&self.launch.pod_dir, POD_RECORD_NAME, OWNER_LOCK_NAME));
         self.over = true;
+    }
+
+    /// So that the pod can be explained when it is gone, also its end, which no engine has seen.
+    fn keep_explained(&self) {
+        let pod_dir = &self.launch.pod_dir;
+        if let Some(orphan) = &self.orphan
+            && let Err(error) = write_record(&checkpoint_path(pod_dir), &orphan.observed)
+        {
+            note::error("the end of the pod is not kept", &error);
+        }
+        let records = [POD_RECORD_NAME, CHECKPOINT_NAME];
+        if let Err(error) = journal::keep(pod_dir, records, clock::now().wall) {
+            note::error("nothing is kept of the pod", &error);
+        }
     }
 }
 

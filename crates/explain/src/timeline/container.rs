@@ -50,6 +50,12 @@ impl ContainerFold {
         self.name == *name
     }
 
+    /// It is ready, or none of those that have to be.
+    pub(crate) fn lets_pod_be_ready(&self) -> bool {
+        let counts = matches!(self.kind, ContainerKind::App | ContainerKind::Sidecar);
+        !counts || self.drawing.kind() == Some(SpanKind::Ready)
+    }
+
     pub(crate) fn is_init(&self) -> bool {
         matches!(self.kind, ContainerKind::Init | ContainerKind::Sidecar)
     }
@@ -206,6 +212,8 @@ impl ContainerFold {
             }
             AttemptState::Exited(exit) if moved(exit.finished, shift).boot < begin.boot => {
                 (self.stage, self.attempt) = (Stage::Exited, Some(current.number));
+                let shown = self.exited_shown();
+                self.drawing.had_exited(begin, exit.code, shown);
             }
             AttemptState::Exited(exit) => self.exited(current.number, exit, at, shift, begin),
             AttemptState::Starting => {
@@ -300,6 +308,7 @@ impl ContainerFold {
         match self.stage {
             Stage::Exited => Some(self.exited_shown()),
             _ if around.pod_stops || self.kind == ContainerKind::Ephemeral => None,
+            _ if self.drawing.is_unknown() => None,
             _ => around.turn.map(|turn| self.shown(SpanKind::Waiting, turn)),
         }
     }

@@ -21,11 +21,11 @@ pub fn of(record: &Record) -> Timeline {
         times.iter().copied().reduce(earlier).or(observed.accepted).map_or(*now, |at| earlier(at, *now));
     let mut fold = Fold {
         begin,
-        pod: PodFold::new(cut),
+        pod: PodFold::new(&pod.spec.readiness_gates, cut),
         containers: pod.spec.all_containers().map(|container| ContainerFold::new(container, cut)).collect(),
         decisions: &[],
     };
-    if entries.is_empty() {
+    if cut && !entries.first().is_some_and(|first| matches!(first.what, Happening::Snapshot(_))) {
         fold.pod.catch_up(observed, begin);
     }
     for ((entry, at), shift) in entries.iter().zip(&times).zip(&shifts) {
@@ -121,13 +121,14 @@ impl<'a> Fold<'a> {
     }
 
     fn show(&mut self, at: Moment, provisional: bool) {
-        self.pod.show(at, provisional);
         let turn = self.pod.turn().map(str::to_owned).or_else(|| self.frontier());
         let around =
             Surroundings { decisions: self.decisions, turn: turn.as_deref(), pod_stops: self.pod.stops() };
         for container in &mut self.containers {
             container.show(around, at, provisional);
         }
+        let ready = self.containers.iter().all(ContainerFold::lets_pod_be_ready);
+        self.pod.show(at, ready, provisional);
     }
 
     /// The plan speaks only of the init container that is next.

@@ -11,8 +11,8 @@
 //! | `atRest` | nothing more happens to it |
 //! | `lanes` | the pod's, then its containers' in the order of the spec |
 //!
-//! A lane has `type` (`pod`, `init`, `sidecar`, `app`, `ephemeral`), `container` (absent for the pod), `restarts`, `marksLeftOut`, `spans`
-//! and `marks`. A span has `kind`, `attempt`, `begin`, `beginSeconds` (since the timeline's), `beginUnknown` (absent when it is known), `end`
+//! A lane has `type` (`pod`, `init`, `sidecar`, `app`, `ephemeral`), `container` (absent for the pod), `restarts`, maybe `exitCode` (of the last
+//! attempt that ended), `marksLeftOut`, `spans` and `marks`. A span has `kind`, `attempt`, `begin`, `beginSeconds` (since the timeline's), `beginUnknown` (absent when it is known), `end`
 //! and `endSeconds` (absent while it goes on), and maybe `detail`. A mark has `kind`, `attempt`, `at`, `seconds`, and maybe `code` (of an
 //! exit) and `text`.
 
@@ -51,6 +51,9 @@ fn of_lane(lane: &Lane, begin: Moment) -> Value {
         out.insert("container".into(), json!(name.as_str()));
     }
     out.insert("restarts".into(), json!(lane.restarts));
+    if let Some(code) = lane.exit_code {
+        out.insert("exitCode".into(), json!(code));
+    }
     out.insert("marksLeftOut".into(), json!(lane.marks_left_out));
     out.insert("spans".into(), lane.spans.iter().map(|span| of_span(span, begin)).collect());
     out.insert("marks".into(), lane.marks.iter().map(|mark| of_mark(mark, begin)).collect());

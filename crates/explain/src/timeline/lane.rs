@@ -46,7 +46,14 @@ struct Open {
 
 impl Drawing {
     pub(crate) fn new(container: Option<(ContainerName, ContainerKind)>, cut: bool) -> Self {
-        let lane = Lane { container, spans: Vec::new(), marks: Vec::new(), marks_left_out: 0, restarts: 0 };
+        let lane = Lane {
+            container,
+            spans: Vec::new(),
+            marks: Vec::new(),
+            marks_left_out: 0,
+            restarts: 0,
+            exit_code: None,
+        };
         Self { lane, open: None, cut }
     }
 
@@ -108,6 +115,7 @@ impl Drawing {
     }
 
     pub(crate) fn mark(&mut self, kind: MarkKind, at: Moment, attempt: u32, code: Option<i32>, text: &str) {
+        self.lane.exit_code = code.or(self.lane.exit_code);
         let at = self.lane.marks.last().map_or(at, |last| later(last.at, at));
         if kind == MarkKind::Restart {
             self.lane.restarts = self.lane.restarts.max(attempt);
@@ -119,8 +127,24 @@ impl Drawing {
         self.lane.marks.push(Mark { kind, at, attempt, code, text: one_line(text) });
     }
 
+    /// It had ended before there is anything to draw.
+    pub(crate) fn had_exited(&mut self, begin: Moment, code: i32, shown: Shown) {
+        self.lane.exit_code = self.lane.exit_code.or(Some(code));
+        self.ran_before(begin, shown);
+    }
+
+    /// Nothing is known of it yet, though there was something.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.cut && self.lane.spans.is_empty()
+    }
+
     pub(crate) fn restarted(&mut self, restarts: u32) {
         self.lane.restarts = self.lane.restarts.max(restarts);
+    }
+
+    /// What is shown now.
+    pub(crate) fn kind(&self) -> Option<SpanKind> {
+        self.open.and(self.lane.spans.last()).map(|span| span.kind)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

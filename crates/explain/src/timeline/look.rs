@@ -93,14 +93,14 @@ pub(crate) fn label(lane: &Lane) -> String {
 
 /// How it stands at the end: `ready, 2 restarts`.
 pub(crate) fn outcome(lane: &Lane) -> String {
-    let exit = lane.marks.iter().rev().find_map(|mark| mark.code);
     let state = match lane.spans.last() {
+        None if lane.marks.iter().any(|mark| mark.kind == MarkKind::Rejected) => "rejected".to_owned(),
         None => "never started".to_owned(),
         Some(span) if lane.container.is_none() => match (span.end, span.kind) {
             (Some(_), SpanKind::Teardown | SpanKind::Terminating) => "gone".to_owned(),
             (_, kind) => of_span(kind).says.to_owned(),
         },
-        Some(span) => match (span.kind, exit) {
+        Some(span) => match (span.kind, lane.exit_code) {
             (SpanKind::Exited, Some(code)) => format!("exited {code}"),
             (SpanKind::Backoff, _) if !span.detail.is_empty() => {
                 span.detail.split(' ').next().unwrap_or_default().to_owned()

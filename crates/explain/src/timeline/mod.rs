@@ -3,6 +3,7 @@
 //! [`of`] makes a [`Timeline`] from a record; [`text`], [`svg`] and [`json`] show one. What a span is called is read from the plan's
 //! decisions; what it lasted, from the entries around them.
 
+mod changes;
 mod clock;
 mod container;
 mod fold;
@@ -16,6 +17,7 @@ mod text;
 
 use podspec::{ContainerKind, ContainerName, Moment, PodUid};
 
+pub use changes::{Said, changes};
 pub use fold::of;
 pub use json::json;
 pub use svg::svg;
@@ -52,6 +54,8 @@ pub struct Lane {
     pub marks_left_out: usize,
     /// How often the container was started again.
     pub restarts: u32,
+    /// Of the last attempt that ended.
+    pub exit_code: Option<i32>,
 }
 
 /// Something that lasted.

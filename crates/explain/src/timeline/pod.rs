@@ -1,5 +1,7 @@
 //! What the pod itself does: its volumes, its sandbox, its end.
 
+use std::collections::BTreeMap;
+
 use lifecycle::{
     Action, Decision, Observation, Observed, SandboxState, StopPodReason, Verdict, VolumesState,
 };
@@ -19,6 +21,9 @@ pub(crate) struct PodFold {
     /// An engine has taken it before.
     accepted: bool,
     stop: Option<StopPodReason>,
+    /// `readinessGates` that all have to be `True`.
+    gates: Vec<String>,
+    gates_open: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +41,7 @@ enum Stage {
 
 impl PodFold {
     /// `accepted`: what comes first is not the beginning.
-    pub(crate) fn new(cut: bool) -> Self {
+    pub(crate) fn new(gates: &[String], cut: bool) -> Self {
         Self {
             drawing: Drawing::new(None, cut),
             stage: Stage::Absent,
@@ -44,11 +49,14 @@ impl PodFold {
             is_deleted: false,
             accepted: cut,
             stop: None,
+            gates: gates.to_vec(),
+            gates_open: gates.is_empty(),
         }
     }
 
     /// With a state that the entries so far may not have led to.
     pub(crate) fn catch_up(&mut self, observed: &Observed, begin: Moment) {
+        self.see_gates(&observed.gates);
         self.is_deleted |= observed.deletion.is_some();
         self.accepted |= observed.accepted.is_some();
         self.stage = match (&observed.sandbox, &observed.volumes) {
@@ -64,9 +72,11 @@ impl PodFold {
         };
         if let SandboxState::Ready { attempt, since, .. } = observed.sandbox {
             self.attempt = attempt;
+            let shown = Shown { kind: SpanKind::Running, attempt, detail: String::new() };
             if since.boot < begin.boot {
-                let kind = SpanKind::Running;
-                self.drawing.ran_before(begin, Shown { kind, attempt, detail: String::new() });
+                self.drawing.ran_before(begin, shown);
+            } else if self.drawing.is_unknown() {
+                self.drawing.show(since, Some(shown), true);
             }
         }
     }
@@ -104,6 +114,7 @@ impl PodFold {
 
     fn stage_of(&mut self, observation: &Observation) {
         match observation {
+            Observation::GatesChanged { gates } => self.see_gates(gates),
             Observation::VolumesReady => self.stage = Stage::VolumesReady,
             Observation::SandboxCreated { attempt, .. } => {
                 (self.stage, self.attempt) = (Stage::Up, *attempt);
@@ -150,7 +161,8 @@ impl PodFold {
         }
     }
 
-    pub(crate) fn show(&mut self, at: Moment, provisional: bool) {
+    /// `containers_ready`: all that count are.
+    pub(crate) fn show(&mut self, at: Moment, containers_ready: bool, provisional: bool) {
         let (kind, detail) = match self.stage {
             Stage::Gone => return self.drawing.show(at, None, provisional),
             Stage::Absent | Stage::VolumesReady => (SpanKind::Waiting, String::new()),
@@ -160,9 +172,14 @@ impl PodFold {
             Stage::SandboxFailed => (SpanKind::Backoff, "a new sandbox is made later".to_owned()),
             Stage::Teardown => (SpanKind::Teardown, String::new()),
             Stage::Up if self.is_deleted || self.stop.is_some() => (SpanKind::Terminating, self.stop_text()),
+            Stage::Up if containers_ready && self.gates_open => (SpanKind::Ready, String::new()),
             Stage::Up => (SpanKind::Running, String::new()),
         };
         self.drawing.show(at, Some(Shown { kind, attempt: self.attempt, detail }), provisional);
+    }
+
+    fn see_gates(&mut self, gates: &BTreeMap<String, String>) {
+        self.gates_open = self.gates.iter().all(|gate| gates.get(gate).is_some_and(|said| said == "True"));
     }
 
     pub(crate) fn finish(self, end: Moment) -> Lane {

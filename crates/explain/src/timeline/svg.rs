@@ -85,7 +85,7 @@ pub fn svg(timeline: &Timeline) -> String {
 
 fn subtitle(timeline: &Timeline) -> String {
     let Timeline { begin, end, cut, at_rest, .. } = timeline;
-    let before = if *cut { "; what was before is not kept" } else { "" };
+    let before = if *cut { "; earlier is left out" } else { "" };
     let rest = if *at_rest { "; at rest" } else { "" };
     format!("{} from {}{before}{rest}", amount(end.boot.since(begin.boot)), begin.wall.rfc3339_seconds())
 }

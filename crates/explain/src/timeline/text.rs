@@ -16,6 +16,8 @@ const WIDTH_MAX: usize = 1_000;
 const OUTCOME_FROM: usize = 72;
 const CHART_MIN: usize = 8;
 const TICKS_APART: u32 = 10;
+/// A mark may stand so many columns beside its time, where another has its place.
+const MARK_MOVED_MAX: usize = 3;
 
 /// How a text looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +71,7 @@ impl<'a> Page<'a> {
             timeline.lanes.iter().map(|lane| of(lane).chars().count()).max().unwrap_or(0)
         };
         let labels = longest(label).min(width / 3);
-        let outcomes = if width < OUTCOME_FROM { 0 } else { longest(outcome).min(width / 4) };
+        let outcomes = if width < OUTCOME_FROM { 0 } else { longest(outcome).min(width * 3 / 10) };
         let beside = labels + 1 + if outcomes > 0 { outcomes + 1 } else { 0 };
         let chart = width.saturating_sub(beside).max(CHART_MIN);
         let length = u32::try_from(chart).unwrap_or(u32::MAX);
@@ -84,7 +86,7 @@ impl<'a> Page<'a> {
             let _ = write!(text, "  from {}", begin.wall.rfc3339_seconds());
         }
         if *cut {
-            text.push_str("  (what was before is not kept)");
+            text.push_str("  (earlier is left out)");
         }
         text.push_str(if *at_rest { "  at rest" } else { "" });
         wrapped(&text, self.width, "1")
@@ -155,14 +157,8 @@ impl<'a> Page<'a> {
         for mark in marks {
             let (said, color) = self.said(mark);
             let size = said.chars().count();
-            let from = self.column(mark.at).min(self.chart.saturating_sub(size));
-            // Two numbers side by side would be read as one.
-            let around = from.saturating_sub(usize::from(size > 1))..(from + size + 1).min(self.chart);
-            let is_number = |cell: &(char, &str)| cell.0.is_ascii_digit();
-            let taken = cells[from..from + size].iter().any(|cell| cell.0 != ' ');
-            if taken || (mark.code.is_some() && cells[around].iter().any(is_number)) {
-                continue;
-            }
+            let meant = self.column(mark.at).min(self.chart.saturating_sub(size));
+            let Some(from) = free(&cells, meant, size, mark) else { continue };
             for (cell, said) in cells[from..].iter_mut().zip(said.chars()) {
                 *cell = (said, color);
             }
@@ -238,6 +234,24 @@ impl<'a> Page<'a> {
     fn glyph(&self, glyph: &Glyph) -> char {
         if self.style.ascii { glyph.ascii } else { glyph.unicode }
     }
+}
+
+/// Where so many cells are free, next to the one that is meant.
+fn free(cells: &[(char, &str)], meant: usize, size: usize, mark: &Mark) -> Option<usize> {
+    let is_number = mark.code.is_some();
+    let near = (0..=MARK_MOVED_MAX).map(|by| match mark.kind {
+        // An end has its causes before it, and what follows from it behind.
+        MarkKind::Signal | MarkKind::Kill | MarkKind::Deletion => meant.checked_sub(by),
+        MarkKind::ProbeFailed | MarkKind::ProbeErrored if by > 0 => None,
+        _ => meant.checked_add(by),
+    });
+    near.flatten().find(|from| {
+        let is_free =
+            cells.get(*from..from + size).is_some_and(|cells| cells.iter().all(|cell| cell.0 == ' '));
+        // Two numbers side by side would be read as one.
+        let around = from.saturating_sub(1)..(from + size + 1).min(cells.len());
+        is_free && !(is_number && cells[around].iter().any(|cell| cell.0.is_ascii_digit()))
+    })
 }
 
 impl Line {

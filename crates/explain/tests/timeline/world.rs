@@ -86,6 +86,11 @@ impl World {
         }
     }
 
+    /// The newest.
+    pub(crate) fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
     /// As an engine that is replaced: it finds what is alive.
     pub(crate) fn restart_engine(&mut self, ms: u64) {
         let containers = self.observed.containers.values().filter_map(|container| {
