@@ -28,6 +28,7 @@ mod table;
 mod tabs;
 mod target;
 mod terminal;
+mod timeline;
 mod top;
 mod wait;
 mod watch;
@@ -79,6 +80,9 @@ pub(crate) enum Verb {
     /// List events
     #[command(mut_args(kubectl_flag), after_help = events::HELP)]
     Events(events::Events),
+    /// Show what a pod's containers did when: as bars on one axis of time, as a picture, or as JSON
+    #[command(mut_args(kubectl_flag), after_help = timeline::HELP)]
+    Timeline(timeline::Options),
     /// Show what pods and nodes use
     #[command(mut_args(kubectl_flag), after_help = top::HELP)]
     Top(top::Top),
@@ -137,6 +141,7 @@ async fn dispatch(verb: &Verb, context: &Context) -> Result<ExitCode> {
         Verb::Delete(options) => Box::pin(delete::delete(options, context)).await,
         Verb::Wait(options) => Box::pin(wait::wait(options, context)).await,
         Verb::Events(options) => Box::pin(events::events(options, context)).await,
+        Verb::Timeline(options) => Box::pin(timeline::timeline(options, context)).await,
         Verb::Top(options) => Box::pin(top::top(options, context)).await,
         Verb::Why(options) => Box::pin(why::why(options, context)).await,
         Verb::Replay(options) => return Box::pin(replay::replay(options, context)).await,
@@ -177,6 +182,9 @@ mod tests {
             "cp web:/a ./b -c main",
             "events --for pod/web -w",
             "top pod",
+            "timeline",
+            "timeline pod/web -w --since 10m --ascii",
+            "timeline web -o svg --width 120 --color always",
             "describe pod web --show-events=false",
             "--kubeconfig /x get pods",
             "replay -",
@@ -198,6 +206,7 @@ mod tests {
             "apply",
             "apply -f a --wait=soon",
             "get pods -o xml",
+            "timeline web --width 3",
         ] {
             assert!(Cli::try_parse_from(format!("monopod {wrong}").split_whitespace()).is_err(), "{wrong}");
         }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use client::ClientError;
 use journal::Record;
-use kubelet::{Paths, load_pod};
+use kubelet::{Paths, load_pod, read_record};
+use linux_sys::clock;
 use local_cluster::record;
+use podspec::{BootTime, Moment, Pod, WallTime};
 use ports::PortError;
 
 use crate::client::context::{Context, pod_path};
@@ -16,7 +18,7 @@ use crate::client::failure::{Failure, Result};
 /// Pods of one name whose engines are gone, of which the newest is meant.
 const DIRECTORIES_MAX: usize = 4_096;
 
-/// The record of the pod with this name in the namespace that is spoken of.
+/// The record of the pod with this name in the namespace that is spoken of; of one that is gone from the API also by its UID.
 pub(super) async fn obtain(context: &Context, name: &str) -> Result<Record> {
     let namespace = &context.namespace;
     let failure = match of_engine(context, name).await {
@@ -26,13 +28,17 @@ pub(super) async fn obtain(context: &Context, name: &str) -> Result<Record> {
     let Some(paths) = context.paths.as_ref().filter(|_| may_be_elsewhere(&failure)) else {
         return Err(failure);
     };
-    let found = on_disk(paths, namespace, name);
+    let found = match on_disk(paths, namespace, name) {
+        Ok(None) => kept(paths, namespace, name),
+        found => found,
+    };
     match found {
         Ok(Some(record)) => Ok(record),
         Ok(None) => Err(Failure::said(format!(
-            "there is no pod {namespace}/{name}: {}, and none is in {}",
+            "there is no pod {namespace}/{name}: {}, and none is in {} or {}",
             tried(&failure),
-            paths.pods_dir().display()
+            paths.pods_dir().display(),
+            journal::kept_dir(&paths.data_dir).display()
         ))),
         Err(error) => Err(Failure::said(format!("{}, and {error}", tried(&failure)))),
     }
@@ -49,7 +55,7 @@ async fn of_engine(context: &Context, name: &str) -> Result<Record> {
 }
 
 /// Nobody answered, or who did does not know the pod.
-fn may_be_elsewhere(failure: &Failure) -> bool {
+pub(super) fn may_be_elsewhere(failure: &Failure) -> bool {
     failure.is_not_found() || matches!(failure, Failure::Api { error: ClientError::NoEngine { .. }, .. })
 }
 
@@ -67,7 +73,7 @@ fn on_disk(paths: &Paths, namespace: &str, name: &str) -> std::result::Result<Op
     for dir in pod_dirs(&paths.pods_dir())? {
         // Of a pod that is being removed, or was never begun.
         let Ok(pod) = load_pod(&dir) else { continue };
-        if pod.namespace != namespace || pod.name != name {
+        if !is_meant(&pod, namespace, name) {
             continue;
         }
         match record::read(&paths.context(pod, false)) {
@@ -88,17 +94,44 @@ fn on_disk(paths: &Paths, namespace: &str, name: &str) -> std::result::Result<Op
     }
 }
 
+/// From what is kept of pods that were removed: the last of this name.
+fn kept(paths: &Paths, namespace: &str, name: &str) -> std::result::Result<Option<Record>, String> {
+    let kept = journal::kept(&paths.data_dir)
+        .map_err(|error| unreadable(&journal::kept_dir(&paths.data_dir), &error))?;
+    let now = now();
+    for kept in kept.into_iter().rev() {
+        // Those of another version, too, are left out: the next one of the name may be readable.
+        let Ok(mut record) = read_record(&kept.dir, now) else { continue };
+        if is_meant(&record.pod, namespace, name) {
+            let ago = now.wall.0.saturating_sub(kept.removed.0).max(0);
+            record.now = Moment { boot: BootTime(now.boot.0.saturating_sub(ago)), wall: kept.removed };
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+fn is_meant(pod: &Pod, namespace: &str, name: &str) -> bool {
+    (pod.namespace == namespace && pod.name == name) || pod.uid.as_str() == name
+}
+
+pub(super) fn now() -> Moment {
+    Moment { boot: BootTime(clock::boot_ns()), wall: WallTime(clock::wall_ns()) }
+}
+
+pub(super) fn unreadable(dir: &Path, error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "\nremedy: run monopod with sudo",
+        _ => "",
+    };
+    format!("{} cannot be read: {error}{remedy}", dir.display())
+}
+
 fn pod_dirs(all: &Path) -> std::result::Result<Vec<PathBuf>, String> {
     let entries = match fs::read_dir(all) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            let remedy = match error.kind() {
-                io::ErrorKind::PermissionDenied => "\nremedy: run monopod with sudo",
-                _ => "",
-            };
-            return Err(format!("{} cannot be read: {error}{remedy}", all.display()));
-        }
+        Err(error) => return Err(unreadable(all, &error)),
     };
     Ok(entries.flatten().map(|entry| entry.path()).take(DIRECTORIES_MAX).collect())
 }
