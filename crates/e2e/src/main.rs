@@ -31,6 +31,7 @@ mod runner;
 mod soak;
 mod soak_lasting;
 mod suites;
+mod terminal;
 mod trace;
 mod wait;
 

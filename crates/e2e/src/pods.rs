@@ -41,6 +41,10 @@ impl<'b> Pods<'b> {
         Ok(Self { bed, server, api })
     }
 
+    pub(crate) fn bed(&self) -> &Bed {
+        self.bed
+    }
+
     pub(crate) fn api(&self) -> &Api {
         &self.api
     }

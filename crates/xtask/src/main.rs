@@ -6,6 +6,7 @@ mod counts;
 mod dist;
 mod mutants;
 mod qemu;
+mod screenshots;
 mod shell;
 mod suites;
 mod tidy;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                --install-peers installs podman from Debian, which the network is measured beside when it is there
   mutants [NAME...]
                break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour
+  screenshots  the pictures of README.md, from what the commands say now
   qemu [MONOPOD E2E]
                only the cgroup v2 machine; static programs to try instead of those that are built like the release";
 
@@ -52,6 +54,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         ["dist"] => dist::build().map(drop),
         ["bench", ref flags @ ..] => bench::measure(flags),
         ["mutants", ref filters @ ..] => mutants::run(filters),
+        ["screenshots"] => screenshots::take(),
         ["qemu"] => qemu::run(None)?.conclude(),
         ["qemu", monopod, e2e] => qemu::run(Some([Path::new(monopod), Path::new(e2e)]))?.conclude(),
         _ => bail!("{USAGE}"),

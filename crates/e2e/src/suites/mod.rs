@@ -71,6 +71,7 @@ mod status;
 mod sysctls;
 mod termination;
 mod termination_order;
+mod timelines;
 mod usage;
 mod user_namespaces;
 mod volume_mounts;
@@ -149,6 +150,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "api_volumes", tests: api_volumes::TESTS },
     Suite { name: "claims", tests: claims::TESTS },
     Suite { name: "env_files", tests: env_files::TESTS },
+    Suite { name: "timelines", tests: timelines::TESTS },
     Suite { name: "usage", tests: usage::TESTS },
     Suite { name: "user_namespaces", tests: user_namespaces::TESTS },
     Suite { name: "client", tests: client::TESTS },

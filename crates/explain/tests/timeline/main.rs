@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use expect_test::{expect, expect_file};
 use explain::timeline::{self, Said, SpanKind, Style, Timeline};
-use journal::{Entry, Happening, Occasion, Record, Snapshot};
+use journal::{Entry, Happening, LogTail, Occasion, Record, Snapshot};
 use lifecycle::{Observation, Observed};
 use podspec::{BootTime, Moment, WallTime};
 
@@ -76,6 +76,48 @@ fn a_pod_with_a_sidecar_that_is_deleted() {
     let json = serde_json::to_string_pretty(&timeline::json(&timeline)).unwrap();
     expect_file!["golden/sidecar.json"].assert_eq(&(json + "\n"));
 }
+
+/// What the pictures of README.md are made from.
+#[test]
+fn the_record_of_the_pictures() {
+    let mut world = World::new(SHOWN);
+    world.pulls.insert("migrate", (2_600, None));
+    world.exits.insert("migrate", vec![(900, 1), (1_800, 0)]);
+    world.ready.insert("proxy", (2_000, u64::MAX));
+    world.exits.insert("web", vec![(11_000, 1), (6_000, 1), (7_000, 1)]);
+    world.ready.insert("web", (1_500, 9_000));
+    world.run(62_000);
+    let mut record = world.record();
+    let said = |line: &str| vec![line.to_owned()];
+    let lines = said("error: connect to db:5432: Temporary failure in name resolution");
+    record.logs.insert("web".into(), vec![LogTail { attempt: 2, lines }]);
+    let text = serde_json::to_string(&record).unwrap() + "\n";
+    expect_file!["golden/record.json"].assert_eq(&text);
+    let again: Record = serde_json::from_str(&text).unwrap();
+    assert_eq!(timeline::of(&again), timeline::of(&record));
+}
+
+const SHOWN: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  initContainers:
+  - {name: migrate, image: example.com/shop:1.4, command: [migrate]}
+  - name: proxy
+    image: example.com/proxy:2
+    restartPolicy: Always
+    startupProbe: {httpGet: {port: 8000, path: /started}, periodSeconds: 1, failureThreshold: 30}
+    lifecycle: {preStop: {exec: {command: [drain]}}}
+  containers:
+  - name: web
+    image: example.com/shop:1.4
+    command: [serve]
+    ports: [{containerPort: 8080}]
+    readinessProbe: {httpGet: {port: 8080, path: /healthz}, periodSeconds: 1}
+    lifecycle: {postStart: {exec: {command: [warm]}}}
+  - {name: log-shipper, image: example.com/shipper:3}
+";
 
 #[test]
 fn a_new_engine_takes_over() {

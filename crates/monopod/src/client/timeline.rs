@@ -14,7 +14,6 @@ use journal::Record;
 
 use crate::client::context::Context;
 use crate::client::failure::{Failure, Result};
-use crate::client::target::pod_name;
 use crate::client::{print, record};
 use crate::outcome;
 
@@ -25,6 +24,7 @@ Examples:
   monopod timeline web --since 10m -n shop
   monopod timeline web -o svg > web.svg     a picture for browsers and documents, light and dark
   monopod timeline web -o json | jq '.lanes[] | {container, restarts}'
+  kubectl get --raw /api/v1/namespaces/default/pods/web/record > web.json; monopod timeline ./web.json
   monopod timeline                          the pods that are gone and can still be shown
 
 It is read from the pod's journal: from its engine, from the pod's directory when the engine has died, or from what is kept of
@@ -37,7 +37,8 @@ const WIDTH_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// NAME or pod/NAME, or the UID of a pod that is gone; without one, those that are gone are listed
+    /// NAME or pod/NAME, the UID of a pod that is gone, or the file of a record; without, those that are gone are listed
+    #[arg(value_name = "POD|FILE")]
     pod: Option<String>,
     /// Go on, until the pod is at rest or gone
     #[arg(short, long)]
@@ -82,7 +83,7 @@ pub(super) async fn timeline(options: &Options, context: &Context) -> Result<()>
     if options.watch && options.output != Format::Text {
         return Err(Failure::refused("-w shows text alone: leave -o out"));
     }
-    let record = record::obtain(context, pod_name(pod)?).await?;
+    let record = record::meant(context, pod).await?;
     if options.watch {
         return Box::pin(follow::follow(options, context, record)).await;
     }

@@ -47,10 +47,14 @@ enum Format {
 }
 
 pub(super) async fn why(options: &Why, context: &Context) -> Result<()> {
-    let name = pod_name(&options.pod)?;
-    let explanation = match unplaced_pod(context, name).await {
+    let unplaced = match pod_name(&options.pod) {
+        Ok(name) => unplaced_pod(context, name).await,
+        // It may be a file.
+        Err(_) => None,
+    };
+    let explanation = match unplaced {
         Some(pod) => explain::why::unplaced(&pod, events::now()),
-        None => of_record(options, context, name).await?,
+        None => of_record(options, context, &options.pod).await?,
     };
     match options.output {
         Format::Json => print::text(&format!("{}\n", json(&explanation)?)),
@@ -65,7 +69,8 @@ async fn unplaced_pod(context: &Context, name: &str) -> Option<Value> {
 }
 
 async fn of_record(options: &Why, context: &Context, pod: &str) -> Result<Explanation> {
-    let record = record::obtain(context, pod).await?;
+    let record = record::meant(context, pod).await?;
+    let pod = &record.pod.name;
     let container = options.container.as_deref().map(ContainerName::new);
     if let Some(unknown) = container.as_ref().filter(|name| record.pod.spec.container(name).is_none()) {
         let names: Vec<&str> = record.pod.spec.all_containers().map(|c| c.name.as_str()).collect();
