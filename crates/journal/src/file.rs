@@ -442,6 +442,29 @@ mod tests {
         Happening::Snapshot(Box::new(Snapshot { occasion, pod, observed, decisions: Vec::new() }))
     }
 
+    /// `--nocapture` says what it costs.
+    #[test]
+    fn the_snapshot_a_pod_begins_with_is_small() {
+        const ROUNDS: u32 = 300;
+        let dir = Scratch::new("cost");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        let mut appended = |what: fn() -> Happening| {
+            let before = journal.length;
+            let begun = std::time::Instant::now();
+            for _ in 0..ROUNDS {
+                journal.append(vec![(Moment::default(), what())]).1.unwrap();
+            }
+            (begun.elapsed() / ROUNDS, (journal.length - before) / u64::from(ROUNDS))
+        };
+        let with = appended(|| snapshot(Occasion::Engine, ""));
+        let without = appended(|| Happening::Observed(Observation::Accepted));
+        println!(
+            "a snapshot: {:?}, {} bytes; an observation: {:?}, {} bytes",
+            with.0, with.1, without.0, without.1
+        );
+        assert!(with.1 < 4_096, "{} bytes", with.1);
+    }
+
     #[test]
     fn foreign_and_damaged_files_are_moved_aside_by_the_writer_and_newer_ones_left_alone() {
         let header = format!(r#"{{"journal":"monopod-pod","schema":{SCHEMA_VERSION}}}"#);

@@ -124,7 +124,7 @@ fn expect_report(bed: &Bed, whole: &Value) -> Result<()> {
     ] {
         ensure!(parsed[field].to_string().contains(what), "no {what} in {field}: {:#}", parsed[field]);
     }
-    ensure!(report.contains("exit code 1") && report.contains("300"), "what is no secret is missing");
+    ensure!(report.contains("exit code 3") && report.contains("300"), "what is no secret is missing");
     let again = replay(bed, file)?;
     let count = |answer: &Value, what: &str| answer["replayed"][what].as_u64();
     ensure!(count(&again, "decisions") >= count(whole, "decisions"), "{again:#}\n{whole:#}");
