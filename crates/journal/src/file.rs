@@ -131,7 +131,10 @@ impl Journal {
 
     fn begin_generation(&mut self) -> Result<(), JournalError> {
         let path = self.pod_dir.join(CURRENT);
-        rename_to_previous(&self.pod_dir)?;
+        // It is moved already when the disk was full just before the new one was begun.
+        if path.exists() {
+            rename_to_previous(&self.pod_dir)?;
+        }
         (self.current, self.bytes) = open_generation(&path)?;
         self.length = self.bytes;
         Ok(())
@@ -280,7 +283,11 @@ fn open_generation(path: &Path) -> Result<(File, u64), JournalError> {
         let header = Header { journal: Magic::Pod, schema: u64::from(SCHEMA_VERSION) };
         let mut line = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
         line.push(b'\n');
-        file.write_all(&line).map_err(failed)?;
+        if let Err(error) = file.write_all(&line) {
+            // A piece of a header must not take the place of the generation before.
+            let _ = fs::remove_file(path);
+            return Err(failed(error));
+        }
         bytes = line.len() as u64;
     }
     Ok((file, bytes))
@@ -432,6 +439,17 @@ mod tests {
         assert_eq!(read(&dir.0).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 3, 4]);
     }
 
+    /// The disk was full between the end of one file and the beginning of the next.
+    #[test]
+    fn a_generation_that_could_not_be_begun_is_begun_later() {
+        let dir = Scratch::new("later");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        journal.append(vec![failed(&"x".repeat(usize::try_from(GENERATION_BYTES_MAX).unwrap()))]).1.unwrap();
+        fs::rename(dir.0.join(CURRENT), dir.0.join(PREVIOUS)).unwrap();
+        journal.append(vec![failed("a")]).1.unwrap();
+        assert_eq!(read(&dir.0).unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2]);
+    }
+
     fn snapshot(occasion: Occasion, annotation: &str) -> Happening {
         let text =
             "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: a, image: i}]}}";
@@ -448,16 +466,16 @@ mod tests {
         const ROUNDS: u32 = 300;
         let dir = Scratch::new("cost");
         let (mut journal, _) = Journal::open(&dir.0).unwrap();
-        let mut appended = |what: fn() -> Happening| {
+        let mut appended = |what: &Happening| {
             let before = journal.length;
             let begun = std::time::Instant::now();
             for _ in 0..ROUNDS {
-                journal.append(vec![(Moment::default(), what())]).1.unwrap();
+                journal.append(vec![(Moment::default(), what.clone())]).1.unwrap();
             }
             (begun.elapsed() / ROUNDS, (journal.length - before) / u64::from(ROUNDS))
         };
-        let with = appended(|| snapshot(Occasion::Engine, ""));
-        let without = appended(|| Happening::Observed(Observation::Accepted));
+        let with = appended(&snapshot(Occasion::Engine, ""));
+        let without = appended(&Happening::Observed(Observation::Accepted));
         println!(
             "a snapshot: {:?}, {} bytes; an observation: {:?}, {} bytes",
             with.0, with.1, without.0, without.1
