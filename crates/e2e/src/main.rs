@@ -28,6 +28,7 @@ mod pods;
 mod probe;
 mod registry;
 mod runner;
+mod simulated;
 mod soak;
 mod soak_lasting;
 mod suites;

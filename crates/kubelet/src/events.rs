@@ -2,7 +2,7 @@
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>), since clients and
 //! people match on them. Counting repeated events is the business of whoever stores them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lifecycle::{
@@ -38,6 +38,8 @@ pub struct Event {
 #[derive(Clone, Debug, Default)]
 pub struct EventSource {
     running: BTreeSet<ContainerName>,
+    /// The newest attempt of each container that is known to have ended: an exit may overtake the report of the start.
+    ended: BTreeMap<ContainerName, u32>,
     sandbox_lost: bool,
     /// Of the last plan; what is decided again is no new event.
     decisions: Vec<Decision>,
@@ -84,13 +86,16 @@ impl EventSource {
                 self.running.clear();
                 self.sandbox_lost = true;
             }
-            Observation::ContainerStarted { container, .. } => {
-                self.running.insert(container.clone());
+            Observation::ContainerStarted { container, attempt, .. } => {
+                if self.ended.get(container) != Some(attempt) {
+                    self.running.insert(container.clone());
+                }
                 out.normal(container, "Created", "Container created".to_owned());
                 out.normal(container, "Started", "Container started".to_owned());
             }
-            Observation::ContainerExited { container, exit, .. } => {
+            Observation::ContainerExited { container, attempt, exit } => {
                 self.running.remove(container);
+                self.ended.insert(container.clone(), *attempt);
                 if exit.reason == ExitReason::StartError {
                     out.normal(container, "Created", "Container created".to_owned());
                     out.warning(container, "Failed", format!("Error: {}", exit.message));

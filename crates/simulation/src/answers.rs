@@ -5,12 +5,14 @@ use std::time::Duration;
 use lifecycle::{
     Action, ContainerRecord, Exit, ExitReason, Hook, Observation, ProbeKind, ProbeOutcome, Pulled,
 };
-use podspec::{BootTime, ContainerName, HookHandler, ProbeHandler, Resources};
+use podspec::{BootTime, Container, ContainerName, HookHandler, ProbeHandler, Resources};
 
 use crate::behaviour::{ExitScript, Outcome, ProbeScript, PullScript, StartScript, nth};
 use crate::engine::Engine;
 use crate::world::{Pending, World};
 
+/// Between the end of a container's commands and that of its main process.
+pub(crate) const EXIT_IS_TOLD_AFTER: Duration = Duration::from_nanos(10);
 const EXIT_SIGKILL: i32 = 137;
 const EXIT_NOT_EXECUTED: i32 = 128;
 
@@ -35,6 +37,9 @@ impl<E: Engine> World<'_, E> {
                 let Some(behaviour) = self.script.behaviour(container) else { return };
                 let exit = ExitScript::Code(behaviour.term_exit);
                 if let Some(after) = behaviour.term {
+                    if self.script.lifelike {
+                        self.goes_another_way(container, *attempt);
+                    }
                     self.ends(after, container, *attempt, exit);
                 }
             }
@@ -170,35 +175,36 @@ impl<E: Engine> World<'_, E> {
         self.later(takes, Observation::ContainerResized { container, attempt, resources, failure });
     }
 
-    /// Commands that run in a container end with its main process, whoever waits for them.
-    pub(crate) fn end_sessions(&mut self, container: &ContainerName, attempt: u32) {
-        let spec = self.engine.spec().container(container).cloned();
-        let Some(spec) = spec else { return };
+    /// Who does what its stop signal asks for does not come to the end that it would have come to.
+    fn goes_another_way(&mut self, container: &ContainerName, attempt: u32) {
+        let dead = self.now + EXIT_IS_TOLD_AFTER;
+        self.pending.retain(|(at, _), pending| match pending {
+            Pending::ProcessEnds { container: whose, attempt: of, .. } => {
+                whose != container || *of != attempt || *at <= dead
+            }
+            _ => true,
+        });
+    }
+
+    /// Commands that run in a container end with its main process, which is told of when nothing of the container is left.
+    /// True when there were some.
+    pub(crate) fn end_sessions(&mut self, container: &ContainerName, attempt: u32) -> bool {
+        let Some(spec) = self.engine.spec().container(container).cloned() else { return false };
         let now = self.now;
         let mut cut = Vec::new();
         self.pending.retain(|(at, _), pending| {
             let Pending::Observe(observation) = pending else { return true };
-            let runs_within = match observation {
-                Observation::HookFinished { container: whose, attempt: of, hook, .. } => {
-                    let is_command = matches!(hook.handler(&spec), Some(HookHandler::Exec(_)));
-                    is_command && whose == container && *of == attempt
-                }
-                Observation::ProbeFinished { container: whose, attempt: of, probe, .. } => {
-                    let handler = probe.of(&spec).map(|probe| &probe.handler);
-                    let is_command = matches!(handler, Some(ProbeHandler::Exec(_)));
-                    is_command && whose == container && *of == attempt
-                }
-                _ => false,
-            };
-            if runs_within && *at > now {
+            let is_cut = *at > now && runs_within(observation, &spec, attempt);
+            if is_cut {
                 cut.push(killed(observation));
-                return false;
             }
-            true
+            !is_cut
         });
+        let any = !cut.is_empty();
         for observation in cut {
             self.soon(observation);
         }
+        any
     }
 
     /// How often this has happened before.
@@ -228,6 +234,22 @@ impl<E: Engine> World<'_, E> {
 
     fn later(&mut self, after: Duration, observation: Observation) {
         self.expect(self.now.saturating_add(after), Pending::Observe(observation));
+    }
+}
+
+/// Whether this will tell of a command in the container.
+fn runs_within(observation: &Observation, spec: &Container, of: u32) -> bool {
+    match observation {
+        Observation::HookFinished { container, attempt, hook, .. } => {
+            let is_command = matches!(hook.handler(spec), Some(HookHandler::Exec(_)));
+            is_command && *container == spec.name && *attempt == of
+        }
+        Observation::ProbeFinished { container, attempt, probe, .. } => {
+            let handler = probe.of(spec).map(|probe| &probe.handler);
+            let is_command = matches!(handler, Some(ProbeHandler::Exec(_)));
+            is_command && *container == spec.name && *attempt == of
+        }
+        _ => false,
     }
 }
 

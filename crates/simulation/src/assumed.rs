@@ -8,7 +8,7 @@ use podspec::time::go_duration;
 use podspec::{Container, ContainerKind, ContainerName, Pod, RestartPolicy};
 
 use crate::assumption::{Assumption, Assumptions, Pull, Run, Term, What, probe_field};
-use crate::behaviour::{Behaviour, ExitScript, Outcome, ProbeResults, ProbeScript, PullScript};
+use crate::behaviour::{Behaviour, ExitScript, Outcome, ProbeResults, ProbeScript, PullScript, StartScript};
 use crate::derive::{self, Course};
 use crate::script::{Event, Script};
 
@@ -30,6 +30,8 @@ pub struct Assumed {
 pub(crate) fn script(pod: &Pod, assumptions: &Assumptions) -> (Script, Vec<Assumed>) {
     let mut script = Script::plain(assumptions.until, FAILURE);
     script.lifelike = true;
+    let made = Outcome { takes: assumptions.machine, succeeds: true };
+    (script.volumes, script.sandbox) = (vec![made], vec![made]);
     // Who delays as Kubernetes does by default does not say so.
     script.backoff = Some(assumptions.backoff).filter(|backoff| *backoff != BackoffLimits::default());
     let mut assumed = Vec::new();
@@ -79,6 +81,9 @@ impl Words {
 
 fn behaviour(pod: &Pod, container: &Container, stated: &Stated<'_>, words: &mut Words) -> Behaviour {
     let mut behaviour = Behaviour::plain(container.name.clone());
+    if !stated.assumptions.machine.is_zero() {
+        behaviour.start = vec![StartScript::Slow(stated.assumptions.machine)];
+    }
     pulls(&mut behaviour, stated, words);
     runs(pod, container, stated, words, &mut behaviour);
     terminates(pod, container, stated, words, &mut behaviour);

@@ -21,11 +21,13 @@ pub struct Assumptions {
     /// Nothing after that is simulated.
     pub until: Duration,
     pub backoff: BackoffLimits,
+    /// How long the machine takes to set up volumes, to make a sandbox, and to start a container.
+    pub machine: Duration,
 }
 
 impl Default for Assumptions {
     fn default() -> Self {
-        Self { stated: Vec::new(), until: UNTIL, backoff: BackoffLimits::default() }
+        Self { stated: Vec::new(), until: UNTIL, backoff: BackoffLimits::default(), machine: Duration::ZERO }
     }
 }
 

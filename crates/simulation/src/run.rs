@@ -33,10 +33,13 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// The pod is over, and not as it should be.
+    /// The pod is over, and not as it should be, without anybody having stopped it.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.statuses.last().is_some_and(|(_, status)| status.phase == Phase::Failed)
+        let deleted = self.deleted();
+        let by_itself = |at: &Moment| deleted.is_none_or(|deleted| at.boot < deleted.boot);
+        let last = self.statuses.iter().rev().find(|(at, _)| by_itself(at));
+        last.is_some_and(|(_, status)| status.phase == Phase::Failed)
     }
 
     /// When somebody asked for the pod's deletion.
@@ -71,6 +74,8 @@ pub fn run(pod: &Pod, assumptions: &Assumptions) -> Simulated {
 /// Nobody is said to delete it; but somebody will.
 fn kills_when_deleted(pod: &Pod, script: &Script, at: Duration) -> Vec<Warning> {
     let mut script = script.clone();
+    // What has just begun goes on for a moment.
+    let at = at.saturating_add(Duration::from_secs(1));
     script.events.push((at, Event::Delete { grace: None }));
     script.until = at.saturating_add(pod.spec.termination_grace_period).saturating_add(STOP_TAKES);
     let mut world = World::new(&script, Recorder::new(pod));

@@ -13,6 +13,8 @@ use podspec::{Container, ContainerKind, ContainerName, Moment, Pod};
 use crate::recorder::{ENTRIES_MAX, Recorder};
 use crate::world::Ended;
 
+/// Less is not worth a word.
+const SOME_TIME: Duration = Duration::from_millis(1);
 /// So many restarts are a crash loop.
 const RESTARTS_MANY: u32 = 3;
 
@@ -128,8 +130,9 @@ impl Seen {
             return (kind, format!("{name} gets SIGKILL: {why}, and {had} after {signal} it still runs"));
         };
         let after = rounded(at.boot.since(stops.boot));
-        let turn = self.turns.get(name).filter(|_| is_sidecar);
-        let waited = rounded(signalled.boot.since(stops.boot));
+        let waited = signalled.boot.since(stops.boot);
+        let turn = self.turns.get(name).filter(|_| is_sidecar && waited > SOME_TIME);
+        let waited = rounded(waited);
         let text = match (turn, self.hooks.get(name)) {
             (Some(others), _) => format!(
                 "sidecar {name} gets SIGKILL {after} after the stop begins: it waited {waited} for {}, and had {had} after {signal}",
@@ -229,17 +232,19 @@ fn never_ready(pod: &Pod, status: &PodStatus) -> Warning {
     let what = match unready.first() {
         None => "its readiness gates are not set".to_owned(),
         Some(first) => {
-            let names_held: Vec<ContainerName> =
-                unready.iter().map(|container| container.name.clone()).collect();
             let how = match &first.state {
                 ContainerState::Running { .. } if first.started => {
-                    "run and their readiness probes do not succeed"
+                    "runs, and its readiness probe does not succeed"
                 }
-                ContainerState::Running { .. } => "run and their startup probes do not succeed",
-                ContainerState::Waiting { .. } => "wait",
-                ContainerState::Terminated(_) => "have ended",
+                ContainerState::Running { .. } => "runs, and its startup probe does not succeed",
+                ContainerState::Waiting { reason, .. } => &format!("waits ({reason})"),
+                ContainerState::Terminated(_) => "has ended",
             };
-            format!("{} {how}", names(&names_held))
+            let others = match unready.len() - 1 {
+                0 => String::new(),
+                others => format!(", and {others} more are not ready"),
+            };
+            format!("{} {how}{others}", first.name)
         }
     };
     let container = unready.first().map(|container| container.name.clone());

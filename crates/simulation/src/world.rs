@@ -8,6 +8,7 @@ use lifecycle::{
 };
 use podspec::{ContainerName, Moment};
 
+use crate::answers::EXIT_IS_TOLD_AFTER;
 use crate::behaviour::{ExitScript, nth};
 use crate::engine::{self, Engine};
 use crate::script::{Event, Script};
@@ -332,6 +333,12 @@ impl<'s, E: Engine> World<'s, E> {
     }
 
     fn end(&mut self, container: &ContainerName, exit: ExitScript) {
+        let attempt = self.alive.get(container).map(|process| process.attempt);
+        if let Some(attempt) = attempt.filter(|_| self.script.lifelike)
+            && self.end_sessions(container, attempt)
+        {
+            return self.ends(EXIT_IS_TOLD_AFTER, container, attempt, exit);
+        }
         let Some(process) = self.alive.remove(container) else { return };
         let exit = match exit {
             ExitScript::Code(code) => self.exit(code),
@@ -340,9 +347,6 @@ impl<'s, E: Engine> World<'s, E> {
         let exit = Exit { started: Some(process.started), ..exit };
         let attempt = process.attempt;
         self.ended.push(ContainerRecord { exit: Some(exit.clone()), ..process });
-        if self.script.lifelike {
-            self.end_sessions(container, attempt);
-        }
         if self.engine_returns.is_none() {
             self.observe(&Observation::ContainerExited { container: container.clone(), attempt, exit });
         }

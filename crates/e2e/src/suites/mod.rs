@@ -66,6 +66,7 @@ mod seccomp;
 mod services;
 mod services_api;
 mod sidecars;
+mod simulations;
 mod startup_order;
 mod status;
 mod sysctls;
@@ -155,6 +156,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "user_namespaces", tests: user_namespaces::TESTS },
     Suite { name: "client", tests: client::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
+    Suite { name: "simulations", tests: simulations::TESTS },
     Suite { name: "differential", tests: differential::TESTS },
 ];
 
@@ -162,6 +164,7 @@ pub(crate) const ALL: &[Suite] = &[
 pub(crate) const SLOW: &[Suite] = &[
     Suite { name: "client_libraries", tests: client_libraries::TESTS },
     Suite { name: "registries_killed", tests: registries_killed::SLOW },
+    Suite { name: "many_simulations", tests: simulations::SLOW },
     Suite { name: "many_attacks", tests: attacks_volumes::SLOW },
 ];
 

@@ -197,6 +197,31 @@ fn every_event_has_the_kubelets_words() {
     "#]].assert_eq(&text);
 }
 
+/// A container that ends at once may be told of as ended before it is told of as started.
+#[test]
+fn who_has_ended_is_not_told_to_stop() {
+    let exit = Exit {
+        code: 0,
+        signal: None,
+        reason: ExitReason::Completed,
+        message: String::new(),
+        started: None,
+        finished: Moment::default(),
+    };
+    let exited = Observation::ContainerExited { container: "side".into(), attempt: 0, exit };
+    let stop = decided(&[(None, Verdict::StopPod(StopPodReason::Completed))]);
+    let journal = [Happening::Observed(exited), started("side"), started("main"), stop];
+    let pod = crate::fakes::pod("u1", "OnFailure", &[("side", true)], &["main"]);
+    let mut source = EventSource::default();
+    let mut reasons = Vec::new();
+    for (seq, what) in (1..).zip(journal) {
+        let events = source.events(&pod, &Entry { seq, at: Moment::default(), what });
+        reasons.extend(events.into_iter().map(|event| format!("{} {}", event.reason, event.message)));
+    }
+    assert_eq!(reasons.last().map(String::as_str), Some("Killing Stopping container main"));
+    assert_eq!(reasons.iter().filter(|reason| reason.starts_with("Killing")).count(), 1, "{reasons:?}");
+}
+
 #[test]
 fn amounts_are_short() {
     for (bytes, text) in [

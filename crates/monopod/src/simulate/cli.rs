@@ -28,7 +28,7 @@ after 10s; all others run until they are stopped, which takes no time; probes an
 
 Times of --exit, --oom, --ready, --startup and --probe-fails count from the start of each attempt; those of --delete and
 --until from the beginning. The last of a list repeats.
-Exit code: 0, or 1 when a pod ends as Failed, or 2 when the command line or a manifest was refused.";
+Exit code: 0, or 1 when a pod fails that nobody has deleted by then, or 2 when the command line or a manifest was refused.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
@@ -83,6 +83,7 @@ impl Simulate {
             stated: stated.into_iter().flatten().cloned().collect(),
             until: self.until,
             backoff: self.restarts.backoff(),
+            ..Assumptions::default()
         }
     }
 }
