@@ -1,6 +1,10 @@
 //! What usually goes wrong with a multi-container Pod: `common-causes/` of this crate, and `examples/broken/`.
 
+mod loaded;
+
 use std::path::PathBuf;
+
+pub(crate) use loaded::{load, manifest, wait_why, why};
 
 /// A manifest of the most usual kind, and what is wrong with it.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ pub mod machine;
 pub mod merge;
 mod node_event;
 pub mod node_object;
+mod notice;
 mod objects;
 mod pages;
 mod placement;

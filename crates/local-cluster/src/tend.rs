@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::cluster::{Shared, Tended, Wanted};
 use crate::events::EventWriter;
 use crate::limits;
+use crate::notice::Noticer;
 use crate::sink::{self, Resizing};
 use crate::wishes::Said;
 
@@ -41,6 +42,7 @@ async fn follow<N: Node>(
         shared: Arc::clone(&shared),
         said: None,
     };
+    let mut noticer = Noticer::new(&pod);
     let measured = limits::watch(&shared, &pod.pod.uid);
     let mut journal_open = true;
     // Whether the pod is this task's to remove.
@@ -62,6 +64,7 @@ async fn follow<N: Node>(
                 let Some(view) = view else { continue };
                 let wanted = wanted.borrow().clone();
                 teller.view(&view, &wanted).await;
+                noticer.see(&view);
                 if is_over(&view) && shared.settings.removes {
                     break true;
                 }
@@ -70,6 +73,11 @@ async fn follow<N: Node>(
                 let wanted = wanted.borrow_and_update().clone();
                 let view = subscription.view.borrow().clone();
                 teller.wanted(view.as_ref(), &wanted).await;
+            }
+            () = noticer.due() => {
+                if let Some(event) = noticer.look(&shared, &pod).await {
+                    teller.events.event(&shared, &event).await;
+                }
             }
         }
     };

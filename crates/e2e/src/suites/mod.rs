@@ -29,7 +29,7 @@ mod host_ports;
 mod image_errors;
 mod image_removal;
 mod image_volumes;
-mod images;
+pub(crate) mod images;
 mod impossible;
 mod init;
 mod interrupt;
@@ -77,6 +77,7 @@ mod usage;
 mod user_namespaces;
 mod volume_mounts;
 mod volumes;
+mod whys;
 
 use crate::outcome::skip;
 use crate::runner::Suite;
@@ -155,6 +156,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "usage", tests: usage::TESTS },
     Suite { name: "user_namespaces", tests: user_namespaces::TESTS },
     Suite { name: "client", tests: client::TESTS },
+    Suite { name: "whys", tests: whys::TESTS },
     Suite { name: "examples", tests: examples::TESTS },
     Suite { name: "simulations", tests: simulations::TESTS },
     Suite { name: "differential", tests: differential::TESTS },

@@ -175,14 +175,18 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The worst of what the rules find in the container itself.
-    pub(super) fn error_of(&self, name: &ContainerName) -> Option<&Finding> {
-        let position = self.position(name)?;
-        let within = |finding: &&Finding| {
+    /// What the rules find in the container itself.
+    pub(super) fn own_findings_of<'s>(&'s self, name: &ContainerName) -> impl Iterator<Item = &'s Finding> {
+        let position = self.position(name).unwrap_or_else(|| "nowhere".to_owned());
+        self.findings.iter().filter(move |finding| {
             let path = finding.path.to_string();
             path == position || path.starts_with(&format!("{position}."))
-        };
-        self.findings.iter().filter(within).find(|finding| finding.rule.severity == Severity::Error)
+        })
+    }
+
+    /// What cannot work of it.
+    pub(super) fn error_of(&self, name: &ContainerName) -> Option<&Finding> {
+        self.own_findings_of(name).find(|finding| finding.rule.severity == Severity::Error)
     }
 
     /// What mends it after the rules with these ids, of what they find in the container.

@@ -7,10 +7,12 @@ use super::explanation::{Health, Link, Remedy, Trouble};
 use super::words::{self, Complaint};
 use super::{container, network};
 
+const BY_NAME: &str = "container-name-as-host";
+
 /// What rules say of a container whose log complains of the same.
 fn rules(complaint: Complaint) -> &'static [&'static str] {
     match complaint {
-        Complaint::Name => &["container-name-as-host"],
+        Complaint::Name => &[BY_NAME],
         Complaint::Refused => {
             &["localhost-port-not-declared", "sidecar-without-startup-probe", "readiness-does-not-gate-start"]
         }
@@ -54,6 +56,18 @@ pub(super) fn trouble(case: &Case<'_>, of: &Container) -> Option<Trouble> {
             trouble.logs = logs();
             return Some(trouble);
         }
+    }
+    // Some programs say nothing of a name that they do not find. It is no Service's, so nobody has it.
+    let by_name = case
+        .own_findings_of(name)
+        .find(|finding| finding.rule.id == BY_NAME)
+        .filter(|_| case.around.complete);
+    if let Some(finding) = by_name {
+        let mut trouble = Trouble::new(Health::Stuck, format!("{word} {name} runs, but {}", finding.message));
+        trouble.chain.push(Link::of(of, format!("{word} {name} runs")).since(case.when(since.boot)));
+        trouble.remedies.push(Remedy::of(finding));
+        trouble.logs = logs();
+        return Some(trouble);
     }
     // What cannot work does not, whatever the container says.
     let finding = case.error_of(name)?;

@@ -13,6 +13,7 @@ pub(super) fn of(pod: &Pod) -> Value {
     let volumes: Vec<Value> = spec
         .volumes
         .iter()
+        .filter(|volume| !is_added(volume.name.as_str()))
         .map(|volume| {
             let source = match &volume.source {
                 VolumeSource::EmptyDir { .. } => json!({"emptyDir": {}}),
@@ -44,6 +45,11 @@ pub(super) fn of(pod: &Pod) -> Value {
     })
 }
 
+/// The token of the service account, which admission mounts in every container and nobody wrote.
+fn is_added(volume: &str) -> bool {
+    volume.starts_with("kube-api-access-")
+}
+
 fn object(fields: &[(&str, Value)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
@@ -57,7 +63,7 @@ fn policy(policy: RestartPolicy) -> &'static str {
 }
 
 fn container(container: &Container) -> Value {
-    let mounts = container.volume_mounts.iter().map(|mount| {
+    let mounts = container.volume_mounts.iter().filter(|mount| !is_added(mount.name.as_str())).map(|mount| {
         let mut fields = object(&[
             ("name", json!(mount.name.as_str())),
             ("mountPath", json!(mount.mount_path)),

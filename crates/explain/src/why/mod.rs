@@ -18,7 +18,7 @@ mod unplaced;
 mod words;
 
 pub use explanation::{Explanation, Health, Link, LogLines, Remedy, When};
-pub use notice::{NOTICE_AFTER, NOTICE_REASON, Notice, notice};
+pub use notice::{NOTICE_AFTER, NOTICE_REASON, Notice, endless_inits, notice};
 pub use text::{Look, text};
 pub use unplaced::unplaced;
 

@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use explain::why::{Look, NOTICE_AFTER, notice, text, unplaced, why};
+use explain::why::{Look, NOTICE_AFTER, endless_inits, notice, text, unplaced, why};
 use lifecycle::{ExitReason, Hook, Observation, ProbeKind, RejectionReason};
 use podspec::{ContainerName, WallTime};
 use serde_json::json;
@@ -905,17 +905,24 @@ fn one_container_of_many() {
 #[test]
 fn the_event() {
     let said =
-        |world: &World, waited| notice(&world.record(), &world.around, waited).map(|notice| notice.message);
+        |world: &World| notice(&world.record(), &world.around).map(|notice| (notice.message, notice.due_in));
     let spec = "{initContainers: [{name: log-shipper, image: 'filebeat:latest'}], containers: [{name: main-app, image: 'app:1'}]}";
     let mut endless = World::new(spec);
     endless.after(1);
-    expect!["init container log-shipper never ends, so nothing after it starts. Remedy: spec.initContainers[0]: a sidecar needs restartPolicy: Always on the container itself; the pod's restartPolicy does not make one"].assert_eq(&said(&endless, Duration::ZERO).unwrap());
+    assert_eq!(endless_inits(&endless.pod), [ContainerName::new("log-shipper")]);
+    let (message, due_in) = said(&endless).unwrap();
+    expect!["init container log-shipper never ends, so nothing after it starts. Remedy: spec.initContainers[0]: a sidecar needs restartPolicy: Always on the container itself; the pod's restartPolicy does not make one"].assert_eq(&message);
+    assert_eq!(due_in, Duration::ZERO);
     let mut waiting = World::new(WAIT);
+    assert!(endless_inits(&waiting.pod).is_empty());
     waiting.after(1).around.complete = true;
-    assert_eq!(said(&waiting, Duration::from_secs(29)), None);
-    expect!["init container wait-for-db waits for db: there is no Service db in namespace shop. Remedy: make a Service db whose selector matches pods that are ready; its name is then a host name in the pod"].assert_eq(&said(&waiting, NOTICE_AFTER).unwrap());
+    let (message, due_in) = said(&waiting).unwrap();
+    expect!["init container wait-for-db waits for db: there is no Service db in namespace shop. Remedy: make a Service db whose selector matches pods that are ready; its name is then a host name in the pod"].assert_eq(&message);
+    assert_eq!(due_in, NOTICE_AFTER - Duration::from_secs(1));
+    waiting.after(40);
+    assert_eq!(said(&waiting).unwrap(), (message, Duration::ZERO));
     let mut well = World::new(PLAIN);
-    assert_eq!(said(well.after(1), Duration::from_secs(9_999)), None);
+    assert_eq!(said(well.after(1)), None);
 }
 
 #[test]
