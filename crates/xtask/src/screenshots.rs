@@ -22,7 +22,8 @@ struct Shot {
     command: &'static str,
 }
 
-const SHOTS: [Shot; 3] = [
+const SHOTS: [Shot; 4] = [
+    Shot { name: "lint", columns: 100, command: "lint examples/broken/paths-do-not-meet.yaml" },
     Shot { name: "why", columns: 100, command: "why RECORD" },
     Shot { name: "timeline", columns: 110, command: "timeline RECORD" },
     Shot {
@@ -63,7 +64,7 @@ fn write(root: &Path, name: &str, picture: &str) -> Result<()> {
     Ok(())
 }
 
-/// Its exit code is not looked at: a simulated pod may fail.
+/// Its exit code is not looked at: lint finds what is wrong, and a simulated pod may fail.
 fn on_a_terminal(root: &Path, program: &Path, shot: &Shot) -> Result<String> {
     let Shot { columns, command, .. } = shot;
     let command = command.replace("RECORD", RECORD);

@@ -21,6 +21,8 @@ const LEGEND_ROW: u32 = 20;
 const CHARACTER: u32 = 7;
 /// However short a span was, in tenths of a unit.
 const SPAN_TENTHS_MIN: u32 = 15;
+/// A mark may stand so far beside its time, where another has its place.
+const MARK_MOVED_MAX: u32 = 20;
 const LABEL_CHARS_MAX: usize = 23;
 const OUTCOME_CHARS_MAX: usize = 27;
 
@@ -183,12 +185,9 @@ fn marks(out: &mut String, timeline: &Timeline, lane: &Lane, scale: Scale, y: u3
             _ => (glyph.unicode.to_string(), if glyph.color.starts_with("31") { "bad" } else { "dim" }),
         };
         let half = CHARACTER * u32::try_from(shown.chars().count()).unwrap_or(1) / 2 + 1;
-        let x = MARGIN + LABELS + scale.place(mark.at);
-        let (from, to) = (x.saturating_sub(half), x + half);
-        if taken.iter().any(|(other_from, other_to)| from < *other_to && *other_from < to) {
-            continue;
-        }
-        taken.push((from, to));
+        let meant = MARGIN + LABELS + scale.place(mark.at);
+        let Some(x) = free(&taken, meant, half, mark.kind) else { continue };
+        taken.push((x.saturating_sub(half), x + half));
         let at = amount(mark.at.boot.since(timeline.begin.boot));
         let code = mark.code.map(|code| format!(" {code}")).unwrap_or_default();
         let more = if mark.text.is_empty() { String::new() } else { format!(": {}", mark.text) };
@@ -199,6 +198,20 @@ fn marks(out: &mut String, timeline: &Timeline, lane: &Lane, scale: Scale, y: u3
             escaped(&format!("{}{code} at {at}{more}", glyph.says))
         );
     }
+}
+
+/// Where nothing stands yet: where it is meant, or beside it, since an end has its causes before it and what follows behind.
+fn free(taken: &[(u32, u32)], meant: u32, half: u32, kind: MarkKind) -> Option<u32> {
+    let is_free = |x: &u32| {
+        let (from, to) = (x.saturating_sub(half), x + half);
+        !taken.iter().any(|(other_from, other_to)| from < *other_to && *other_from < to)
+    };
+    let mut near = (0..=MARK_MOVED_MAX).map(|by| match kind {
+        MarkKind::Signal | MarkKind::Kill | MarkKind::Deletion => meant.saturating_sub(by),
+        MarkKind::ProbeFailed | MarkKind::ProbeErrored => meant,
+        _ => meant + by,
+    });
+    near.find(is_free)
 }
 
 enum Sample {

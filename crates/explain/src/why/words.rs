@@ -148,7 +148,7 @@ pub(super) fn hosts(container: &Container) -> BTreeSet<String> {
                     hosts.extend(next().and_then(|token| host(token)));
                 }
                 "hosts" if at > 0 && tokens[at - 1] == "getent" => {
-                    hosts.extend(next().and_then(|token| host(token)))
+                    hosts.extend(next().and_then(|token| host(token)));
                 }
                 "-h" | "--host" => hosts.extend(tokens.get(at + 1).and_then(|token| host(token))),
                 _ => {

@@ -11,6 +11,7 @@ use podspec::{ContainerName, WallTime};
 use serde_json::json;
 use world::World;
 
+#[expect(clippy::needless_pass_by_value, reason = "written where it is compared")]
 fn check(world: &World, expected: Expect) {
     expected.assert_eq(&world.text());
 }

@@ -64,6 +64,9 @@ pub(super) async fn obtain(context: &Context, name: &str) -> Result<Record> {
     };
     match found {
         Ok(Some(record)) => Ok(record),
+        Ok(None) if context.pod(namespace, name).await.is_ok() => Err(Failure::said(format!(
+            "nothing has happened to pod {namespace}/{name} yet, since no node has it: see `monopod why {name}`"
+        ))),
         Ok(None) => Err(Failure::said(format!(
             "there is no pod {namespace}/{name}: {}, and none is in {} or {}",
             tried(&failure),
