@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use apiserver::kinds::Kind;
 use kubelet::{Kubelet, Node, Subscription};
@@ -58,6 +59,8 @@ pub(crate) struct Tended {
     pub(crate) finished: bool,
     /// What the kubelet was told of its readiness gates; `None`: nothing by this engine.
     pub(crate) gates: Option<BTreeMap<String, String>>,
+    /// Within what time the kubelet was told to end it; `None`: not by this engine.
+    pub(crate) grace: Option<Duration>,
 }
 
 /// What the store wants of a pod beside what the kubelet has been told.

@@ -117,7 +117,16 @@ impl<N: Node> Source<N> {
     async fn end(&self, uid: &PodUid, known: bool, pod: &Value) {
         if known {
             let seconds = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(0);
-            let _ = self.shared.kubelet.delete_pod(uid, Duration::from_secs(seconds));
+            let grace = Some(Duration::from_secs(seconds));
+            // Its object changes with each step of its end.
+            if self.shared.tended().get(uid).is_some_and(|tended| tended.grace == grace) {
+                return;
+            }
+            if self.shared.kubelet.delete_pod(uid, Duration::from_secs(seconds)).is_ok()
+                && let Some(tended) = self.shared.tended().get_mut(uid)
+            {
+                tended.grace = grace;
+            }
         } else {
             // It never ran here, or everything of it is gone already.
             sink::remove_pod(&self.shared, uid.as_str(), pod).await;

@@ -25,7 +25,7 @@ const REMOVE_AGAIN: Duration = Duration::from_secs(10);
 /// Tends a pod until it is gone. `known`: the kubelet has it as the store has it.
 pub(crate) fn tend<N: Node>(shared: &Arc<Shared<N>>, subscription: Subscription, known: bool) {
     let (wanted, receiver) = watch::channel(Wanted { known, pending: None });
-    let tended = Tended { generation: 0, wanted, finished: false, gates: None };
+    let tended = Tended { generation: 0, wanted, finished: false, gates: None, grace: None };
     shared.tended().insert(subscription.pod.pod.uid.clone(), tended);
     tokio::spawn(follow(Arc::clone(shared), subscription, receiver));
 }

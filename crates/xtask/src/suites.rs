@@ -23,6 +23,7 @@ const ALLOWED_SKIPS: &[&str] = &[
     "attacks::beside_crun",
     "examples::wait_for_db",
     "services::a_pod_waits_for_a_service",
+    "whys",
     "registries",
     "registries_private",
     "client_libraries::python_kubernetes",

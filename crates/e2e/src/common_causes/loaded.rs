@@ -16,8 +16,11 @@ use crate::wait;
 /// What their containers use.
 const PROGRAMS: [&str; 9] = ["sh", "sleep", "date", "tail", "cat", "touch", "ls", "nc", "wget"];
 
-/// Goes on until it is told to end.
-const APP: &str = "trap 'exit 0' TERM; echo app; while true; do sleep 1 & wait $!; done";
+/// Serves a page on port 8080 until it is told to end.
+const APP: &str = r"trap 'exit 0' TERM; echo app
+while true; do
+  printf 'HTTP/1.0 200 OK\r\nContent-Length: 7\r\n\r\nserved\n' | nc -l -N 8080 > /dev/null & wait $!
+done";
 /// Ships what the app writes, as that of its name does.
 const SHIPPER: &str = "exec tail -n +1 -F /var/log/app.log";
 

@@ -17,6 +17,7 @@ pub(crate) enum Tool {
     Umoci,
     Buildah,
     Netcat,
+    Wget,
 }
 
 const DIRECTORIES: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/usr/sbin", "/bin"];
@@ -32,6 +33,7 @@ impl Tool {
             Self::Umoci => "umoci",
             Self::Buildah => "buildah",
             Self::Netcat => "nc",
+            Self::Wget => "wget",
         }
     }
 
@@ -113,7 +115,7 @@ pub(crate) fn call(bed: &Bed, tool: Tool, args: &[&str]) -> Result<String> {
             command.arg("--root").arg(home.join("storage")).arg("--runroot").arg(home.join("run"));
             command.args(["--storage-driver", "vfs"]);
         }
-        Tool::DockerRegistry | Tool::Umoci | Tool::Netcat => {}
+        Tool::DockerRegistry | Tool::Umoci | Tool::Netcat | Tool::Wget => {}
     }
     command.args(args).current_dir(&home).stdin(Stdio::null());
     for (name, value) in [("HOME", &home), ("XDG_RUNTIME_DIR", &home), ("TMPDIR", &home)] {

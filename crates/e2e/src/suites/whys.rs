@@ -9,6 +9,7 @@ use crate::bed::{Bed, SOON};
 use crate::cluster::Cluster;
 use crate::common_causes::{load, manifest, wait_why, why};
 use crate::kubectl::Kubectl;
+use crate::registry::{Tool, require};
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
@@ -31,6 +32,8 @@ pub(crate) const TESTS: &[Test] = tests![
 /// With short backoffs, so that a crash loop is soon one.
 fn start(bed: &Bed) -> Result<Cluster<'_>> {
     require_root()?;
+    require(Tool::Netcat)?;
+    require(Tool::Wget)?;
     let cluster = Cluster::start_with_args(bed, Kubectl::newest()?, &["--dev"])?;
     load(bed)?;
     Ok(cluster)
@@ -145,6 +148,10 @@ fn name_instead_of_localhost(bed: &Bed) -> Result<()> {
     let text = manifest("name-instead-of-localhost.yaml")?;
     apply(bed, &cluster, &text)?;
     wait_why(bed, &["sidecar-pod"], &["stuck", "sidecar", "localhost:8080", "[container-name-as-host]"])?;
+    remove(&cluster, "sidecar-pod")?;
+    apply(bed, &cluster, &replace(&text, "http://sidecar:8080", "http://localhost:8080")?)?;
+    cluster.wait_output(&["logs", "sidecar-pod", "-c", "main"], "served", SOON)?;
+    wait_why(bed, &["sidecar-pod"], &["well", "nothing is wrong"])?;
     cluster.finish()
 }
 
@@ -178,6 +185,8 @@ fn probes_that_are_refused(bed: &Bed) -> Result<()> {
     let listen = |socket: &str| format!("while true; do nc -l -k {socket}; done");
     apply(bed, &cluster, &one("other-port", &shell(&listen("-p 8000"), &probe)))?;
     apply(bed, &cluster, &one("nobody", &shell("sleep infinity", &probe)))?;
+    apply(bed, &cluster, &one("itself", &shell(&listen("127.0.0.1 8080"), &probe)))?;
+    wait_why(bed, &["itself"], &["stuck", "not ready", "main listens on 127.0.0.1:8080"])?;
     wait_why(bed, &["other-port"], &["stuck", "not ready", "main listens on :8000"])?;
     wait_why(bed, &["nobody"], &["stuck", "not ready", "nobody in the pod listens on any port"])?;
     cluster.finish()

@@ -248,18 +248,18 @@ fn an_init_container_waits_for_a_container_of_the_same_pod() {
     check(
         world.after(2),
         expect![[r#"
-        shop/web stuck
-          init container wait-for-db waits for db, which is a container of this pod and no host name
+            shop/web stuck
+              init container wait-for-db waits for db, which is a container of this pod and no host name
 
-          - init container wait-for-db runs and has to exit with 0 before anything after it starts (since
-            2026-01-01T00:00:00Z, for 2s)
+              - init container wait-for-db runs and has to exit with 0 before anything after it starts (since
+                2026-01-01T00:00:00Z, for 2s)
 
-          remedy:
-          - spec.initContainers[0].command[2]: use localhost:5432: the containers of a pod share one network; "db"
-            would have to be a Service [container-name-as-host]
-          - db starts after all init containers: make it a sidecar (an init container before wait-for-db with
-            restartPolicy: Always), or wait in the container that needs it
-    "#]],
+              remedy:
+              - spec.initContainers[0].command[2]: use localhost:5432: the containers of a pod share one network, and only
+                a Service of this name would be found [container-name-as-host]
+              - db starts after all init containers: make it a sidecar (an init container before wait-for-db with
+                restartPolicy: Always), or wait in the container that needs it
+        "#]],
     );
 }
 
@@ -784,16 +784,16 @@ fn a_container_that_runs_and_cannot_find_another_by_its_name() {
     check(
         &world,
         expect![[r#"
-        shop/web stuck
-          container main waits for sidecar, which is a container of this pod and no host name
+            shop/web stuck
+              container main waits for sidecar, which is a container of this pod and no host name
 
-          main said last (attempt 0):
-            wget: bad address 'sidecar:8080'
+              main said last (attempt 0):
+                wget: bad address 'sidecar:8080'
 
-          remedy:
-          - spec.containers[0].command[2]: use localhost:8080: the containers of a pod share one network; "sidecar"
-            would have to be a Service [container-name-as-host]
-    "#]],
+              remedy:
+              - spec.containers[0].command[2]: use localhost:8080: the containers of a pod share one network, and only a
+                Service of this name would be found [container-name-as-host]
+        "#]],
     );
 }
 
