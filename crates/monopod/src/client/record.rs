@@ -25,8 +25,10 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The record that an argument of the command line means: of a pod, by NAME or pod/NAME, or in a file, whose path has a slash.
 pub(super) async fn meant(context: &Context, argument: &str) -> Result<Record> {
-    if argument.contains('/') && pod_name(argument).is_err() {
-        return of_file(Path::new(argument));
+    let path = Path::new(argument);
+    // What there is no file of was more likely meant as TYPE/NAME.
+    if argument.contains('/') && pod_name(argument).is_err() && path.exists() {
+        return of_file(path);
     }
     obtain(context, pod_name(argument)?).await
 }
