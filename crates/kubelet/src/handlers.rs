@@ -7,7 +7,7 @@ use std::time::Duration;
 use lifecycle::{Hook, Observation, ProbeKind, ProbeOutcome};
 use podspec::time::go_duration;
 use podspec::{Container, ContainerName, HookHandler, HttpGetAction, PortRef, ProbeHandler};
-use ports::{ExecResult, Observer as _, PortError, RuntimeService, SessionError};
+use ports::{ExecResult, LOOPBACKS, Observer as _, PortError, RuntimeService, SessionError};
 use prober::Dial;
 use tokio::net::TcpStream;
 
@@ -165,14 +165,16 @@ impl<N: Node> Effects<N> {
     }
 }
 
-/// Dials into the pod's network, to its addresses: as in a cluster, a server that listens on the loopback alone is not
-/// found. A pod without a network of its own has that for its address.
+/// Dials into the pod's network: its addresses, where a kubelet would find a server, and then its loopback.
 struct IntoPod<'a, N: Node>(&'a Effects<N>);
 
 impl<N: Node> Dial for IntoPod<'_, N> {
     async fn dial(&self, port: u16) -> io::Result<TcpStream> {
         let Self(effects) = self;
-        let dialed = effects.node.runtime().dial(&effects.pod(), &effects.pod_ips(), port).await;
+        let mut addresses = effects.pod_ips();
+        // Those of the host are a pod's own when its network is the host's.
+        addresses.extend(LOOPBACKS.iter().filter(|_| !effects.pod().pod.spec.host_network));
+        let dialed = effects.node.runtime().dial(&effects.pod(), &addresses, port).await;
         let socket = dialed.map_err(|error| match error {
             SessionError::Refused(_) => io::ErrorKind::ConnectionRefused.into(),
             error => io::Error::other(error),

@@ -36,15 +36,20 @@ impl<E: Engine> World<'_, E> {
                 self.mark(container, |record, now| record.stop_signal_sent = Some(now));
                 let Some(behaviour) = self.script.behaviour(container) else { return };
                 let exit = ExitScript::Code(behaviour.term_exit);
-                if let Some(after) = behaviour.term {
-                    if self.script.lifelike {
-                        self.goes_another_way(container, *attempt);
+                let Some(after) = behaviour.term else { return };
+                if self.script.lifelike {
+                    if self.is_ending(container, *attempt) {
+                        return;
                     }
-                    self.ends(after, container, *attempt, exit);
+                    self.goes_another_way(container, *attempt);
                 }
+                self.ends(after, container, *attempt, exit);
             }
             Action::KillContainer { container, attempt } => {
                 self.mark(container, |record, now| record.kill_sent = Some(now));
+                if self.script.lifelike && self.is_ending(container, *attempt) {
+                    return;
+                }
                 self.ends(Duration::ZERO, container, *attempt, ExitScript::Code(EXIT_SIGKILL));
             }
             Action::RemoveContainer { container, attempt } => {
@@ -175,12 +180,22 @@ impl<E: Engine> World<'_, E> {
         self.later(takes, Observation::ContainerResized { container, attempt, resources, failure });
     }
 
+    /// Its main process is no more, and its exit has not been told of: no signal reaches it.
+    fn is_ending(&self, container: &ContainerName, attempt: u32) -> bool {
+        let told = self.now + EXIT_IS_TOLD_AFTER;
+        self.pending.iter().take_while(|((at, _), _)| *at <= told).any(|(_, pending)| match pending {
+            Pending::ProcessEnds { container: whose, attempt: of, .. } => {
+                whose == container && *of == attempt
+            }
+            _ => false,
+        })
+    }
+
     /// Who does what its stop signal asks for does not come to the end that it would have come to.
     fn goes_another_way(&mut self, container: &ContainerName, attempt: u32) {
-        let dead = self.now + EXIT_IS_TOLD_AFTER;
-        self.pending.retain(|(at, _), pending| match pending {
+        self.pending.retain(|_, pending| match pending {
             Pending::ProcessEnds { container: whose, attempt: of, .. } => {
-                whose != container || *of != attempt || *at <= dead
+                whose != container || *of != attempt
             }
             _ => true,
         });

@@ -76,21 +76,22 @@ fn a_stop_signal_comes_before_the_own_end() {
     );
 }
 
-/// The commands in a container end first, so the engine still sends its signal.
+/// The commands in a container end first, so the engine still sends its signal, which reaches nobody.
 #[test]
 fn a_hook_ends_with_its_container() {
     let spec = "restartPolicy: Never, containers: [{name: a, image: i, \
                 lifecycle: {preStop: {exec: {command: [x]}}}}]";
-    let stated = [(Flag::Exit, "a=0@5s"), (Flag::Hook, "a=preStop:20s"), (Flag::Delete, "4s")];
+    let stated =
+        [(Flag::Exit, "a=6@5s"), (Flag::Term, "a=0s:4"), (Flag::Hook, "a=preStop:20s"), (Flag::Delete, "4s")];
     check(
         spec,
         &stated,
         &expect![[r#"
-        a: exits 0 after 5s; obeys SIGTERM at once, exit code 0; its preStop hook takes 20s
+        a: exits 6 after 5s; obeys SIGTERM at once, exit code 4; its preStop hook takes 20s
         pod: deleted after 4s, with a grace of 30s
            5.000 a preStop exit code 137
            5.000 signal a
-           5.000 a exited 0 Completed
+           5.000 a exited 6 Error
         AtRest, failed: false
     "#]],
     );

@@ -11,12 +11,21 @@ use super::{Case, MACHINES, Story};
 /// Of a seed so many pods are drawn until one is good.
 const DRAWS_MAX: u64 = 50;
 
+/// How much sooner or later processes may end, in seconds, with the same to come of it: what hangs on who is first to end a process
+/// says nothing of the rules.
+const SHIFTS_S: [f64; 3] = [0.0, -0.2, 0.2];
+
 /// The pod of a seed.
 pub(crate) fn generate(seed: u64) -> Result<Case> {
     for draw in 0..DRAWS_MAX {
-        let case = draw_pod(seed, &mut Random::new(seed * DRAWS_MAX + draw))?;
-        let stories =
-            MACHINES.map(|machine| Story::of(&case.pod, &case.simulated(machine, case.delete_after)));
+        let drawn = |late_s| draw_pod(seed, &mut Random::new(seed * DRAWS_MAX + draw), late_s);
+        let case = drawn(0.0)?;
+        let mut stories = Vec::new();
+        for late_s in SHIFTS_S {
+            let case = drawn(late_s)?;
+            let story = |machine| Story::of(&case.pod, &case.simulated(machine, case.delete_after));
+            stories.extend(MACHINES.map(story));
+        }
         if stories.iter().all(|story| story.same_things(&stories[0])) {
             return Ok(case);
         }
@@ -24,9 +33,9 @@ pub(crate) fn generate(seed: u64) -> Result<Case> {
     anyhow::bail!("no pod of seed {seed} comes out the same on machines of different speed")
 }
 
-fn draw_pod(seed: u64, random: &mut Random) -> Result<Case> {
+fn draw_pod(seed: u64, random: &mut Random, late_s: f64) -> Result<Case> {
     let policy = random.of(&["Always", "OnFailure", "Never"]);
-    let mut stated = Vec::new();
+    let mut stated = Stated { flags: Vec::new(), late_s };
     let mut init = Vec::new();
     for index in 0..random.below(3) {
         let kind = if random.one_in(2) { Kind::Init } else { Kind::Sidecar };
@@ -50,7 +59,7 @@ fn draw_pod(seed: u64, random: &mut Random) -> Result<Case> {
             "containers": apps,
         },
     });
-    Case::new(manifest, &stated, delete_after)
+    Case::new(manifest, &stated.flags, delete_after)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +69,12 @@ enum Kind {
     App,
 }
 
-type Stated = Vec<(Flag, String)>;
+/// What is said of a pod.
+struct Stated {
+    flags: Vec<(Flag, String)>,
+    /// Of [`SHIFTS_S`].
+    late_s: f64,
+}
 
 fn container(random: &mut Random, kind: Kind, name: &str, policy: &str, stated: &mut Stated) -> Value {
     let mut script = trap(random, name, stated);
@@ -91,7 +105,7 @@ fn trap(random: &mut Random, name: &str, stated: &mut Stated) -> String {
         2 => ("trap 'exit 3' TERM\n", "0s:3"),
         _ => ("trap 'sleep 0.5; exit 0' TERM\n", "500ms"),
     };
-    stated.push((Flag::Term, format!("{name}={term}")));
+    stated.flags.push((Flag::Term, format!("{name}={term}")));
     trap.to_owned()
 }
 
@@ -103,7 +117,7 @@ fn lives(random: &mut Random, kind: Kind, name: &str, policy: &str, stated: &mut
         Kind::App => random.one_in(if policy == "Always" { 2 } else { 3 }),
     };
     if for_ever {
-        stated.push((Flag::Exit, format!("{name}=never")));
+        stated.flags.push((Flag::Exit, format!("{name}=never")));
         return "sleep 1000 & wait $!".to_owned();
     }
     let mut cases = String::new();
@@ -119,9 +133,10 @@ fn lives(random: &mut Random, kind: Kind, name: &str, policy: &str, stated: &mut
         };
         let pattern = if last { "*".to_owned() } else { attempt.to_string() };
         cases.push_str(&format!(" {pattern}) t={time} c={code};;"));
-        runs.push(format!("{code}@{time}s"));
+        let ends_s = time.parse::<f64>().unwrap_or_default() + stated.late_s;
+        runs.push(format!("{code}@{ends_s:.1}s"));
     }
-    stated.push((Flag::Exit, format!("{name}={}", runs.join(","))));
+    stated.flags.push((Flag::Exit, format!("{name}={}", runs.join(","))));
     format!("case $n in{cases} esac\nsleep $t & wait $!\nexit $c")
 }
 
@@ -160,7 +175,7 @@ fn probes(random: &mut Random, name: &str, value: &mut Value, script: &mut Strin
         let time = random.of(&["0.5", "1.5", "9.5"]);
         file("up", time);
         value["startupProbe"] = probe("test -e /is-up", 2 + random.below(2));
-        stated.push((Flag::Startup, format!("{name}@{time}s")));
+        stated.flags.push((Flag::Startup, format!("{name}@{time}s")));
     }
     if random.one_in(3) {
         let time = random.of(&["0.5", "1.5"]);
@@ -170,16 +185,16 @@ fn probes(random: &mut Random, name: &str, value: &mut Value, script: &mut Strin
             let off = random.of(&["2.5", "3.5"]);
             file("busy", off);
             test.push_str(" && ! test -e /is-busy");
-            stated.push((Flag::ProbeFails, format!("{name}=readiness@{off}s")));
+            stated.flags.push((Flag::ProbeFails, format!("{name}=readiness@{off}s")));
         }
         value["readinessProbe"] = probe(&test, 1 + random.below(2));
-        stated.push((Flag::Ready, format!("{name}@{time}s")));
+        stated.flags.push((Flag::Ready, format!("{name}@{time}s")));
     }
     if random.one_in(4) {
         let time = random.of(&["1.5", "2.5"]);
         file("dead", time);
         value["livenessProbe"] = probe("! test -e /is-dead", 1 + random.below(2));
-        stated.push((Flag::ProbeFails, format!("{name}=liveness@{time}s")));
+        stated.flags.push((Flag::ProbeFails, format!("{name}=liveness@{time}s")));
     }
 }
 
