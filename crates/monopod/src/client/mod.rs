@@ -22,6 +22,7 @@ mod manifests;
 mod port_forward;
 mod print;
 pub(crate) mod record;
+mod record_file;
 mod replay;
 mod session;
 mod table;

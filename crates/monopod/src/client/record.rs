@@ -1,7 +1,7 @@
 //! A pod's record, from wherever there is one: its engine, or the pod's directory when none answers or the pod is gone from the API.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use client::ClientError;
@@ -11,43 +11,23 @@ use linux_sys::clock;
 use local_cluster::record;
 use podspec::{BootTime, Moment, Pod, WallTime};
 use ports::PortError;
-use serde_json::Value;
 
 use crate::client::context::{Context, pod_path};
 use crate::client::failure::{Failure, Result};
+use crate::client::record_file;
 use crate::client::target::pod_name;
 
 /// Pods of one name whose engines are gone, of which the newest is meant.
 const DIRECTORIES_MAX: usize = 4_096;
-
-/// A larger file is none of a pod's: its journal has two generations of a MiB, and a snapshot in each.
-const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// The record that an argument of the command line means: of a pod, by NAME or pod/NAME, or in a file, whose path has a slash.
 pub(super) async fn meant(context: &Context, argument: &str) -> Result<Record> {
     let path = Path::new(argument);
     // What there is no file of was more likely meant as TYPE/NAME.
     if argument.contains('/') && pod_name(argument).is_err() && path.exists() {
-        return of_file(path);
+        return record_file::open(path);
     }
     obtain(context, pod_name(argument)?).await
-}
-
-/// As the engine serves it, or what has one as its field `record`.
-fn of_file(path: &Path) -> Result<Record> {
-    let refused = |why: String| Failure::refused(format!("{} is no record of a pod: {why}", path.display()));
-    let file = fs::File::open(path).map_err(|error| refused(error.to_string()))?;
-    let mut text = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(|error| refused(error.to_string()))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
-    let mut value: Value = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
-    let record = match value.get_mut("record") {
-        Some(record) => record.take(),
-        None => value,
-    };
-    serde_json::from_value(record).map_err(|error| refused(error.to_string()))
 }
 
 /// The record of the pod with this name in the namespace that is spoken of; of one that is gone from the API also by its UID.

@@ -1,21 +1,20 @@
 //! `monopod replay`: whether this version decides as it is on record.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use explain::replay::{Difference, Replayed, replay_until, words};
-use journal::{Happening, Record};
-use podspec::{Moment, Pod};
-use serde::Deserialize;
+use journal::Record;
+use podspec::Moment;
 use serde_json::json;
 
+use crate::cli::OutputFormat;
 use crate::client::context::Context;
 use crate::client::failure::{Failure, Result};
 use crate::client::target::pod_name;
-use crate::client::{print, record};
+use crate::client::{print, record, record_file};
 use crate::outcome::{FAILURE, REFUSED};
 
 pub(super) const HELP: &str = "\
@@ -28,11 +27,6 @@ Examples:
 
 Exit code: 0 when this version decides the same, 1 when it decides otherwise, 2 when nothing could be read or played.";
 
-/// Of a report; a journal has two generations of a megabyte.
-const FILE_BYTES_MAX: u64 = 32 << 20;
-/// What a plan costs grows with both.
-const ENTRIES_MAX: usize = 50_000;
-const CONTAINERS_MAX: usize = 1_000;
 /// Shown before a difference.
 const BEFORE: usize = 5;
 
@@ -46,13 +40,7 @@ pub(crate) struct Replay {
     until: Option<u64>,
     /// text, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    output: OutputFormat,
 }
 
 pub(super) async fn replay(options: &Replay, context: &Context) -> Result<ExitCode> {
@@ -66,8 +54,8 @@ pub(super) async fn replay(options: &Replay, context: &Context) -> Result<ExitCo
     };
     let replayed = replay_until(&record, options.until.unwrap_or(u64::MAX));
     let said = match options.output {
-        Format::Json => json_text(&record, &replayed)?,
-        Format::Text => text(&record, &replayed, context.verbose > 0),
+        OutputFormat::Json => json_text(&record, &replayed)?,
+        OutputFormat::Text => text(&record, &replayed, context.verbose > 0),
     };
     print::text(&said)?;
     Ok(ExitCode::from(match (&replayed.difference, replayed.entries) {
@@ -79,67 +67,15 @@ pub(super) async fn replay(options: &Replay, context: &Context) -> Result<ExitCo
 
 async fn obtain(what: &str, context: &Context) -> Result<Record> {
     if what == "-" {
-        return read(io::stdin().lock(), "standard input");
+        return record_file::read(io::stdin().lock(), "standard input");
     }
     let path = Path::new(what);
     // A name has no slash, and who has a file of a pod's name means pod/NAME by the pod.
     let is_file = path.is_file() || path.extension().is_some_and(|end| end == "json");
     if is_file || (what.contains('/') && pod_name(what).is_err()) {
-        let file =
-            File::open(path).map_err(|error| Failure::refused(format!("{what} cannot be read: {error}")))?;
-        return read(file, what);
+        return record_file::open(path);
     }
     record::obtain(context, pod_name(what)?).await
-}
-
-/// A report, or a record by itself.
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    record: Option<Record>,
-}
-
-fn read(from: impl io::Read, what: &str) -> Result<Record> {
-    let mut text = Vec::new();
-    from.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| Failure::refused(format!("{what} cannot be read: {error}")))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Failure::refused(format!(
-            "{what} has more than {} MiB: no record is as large",
-            FILE_BYTES_MAX >> 20
-        )));
-    }
-    let record = match serde_json::from_slice::<Report>(&text) {
-        Ok(Report { record: Some(record) }) => Ok(record),
-        Ok(Report { record: None }) => serde_json::from_slice(&text),
-        Err(error) => Err(error),
-    };
-    let record = record.map_err(|error| {
-        Failure::refused(format!(
-            "{what} is no report of `monopod bug-report` and no record that this version can read: {error}"
-        ))
-    })?;
-    bounded(&record).map_err(|why| Failure::refused(format!("{what} is not played: {why}")))?;
-    Ok(record)
-}
-
-fn bounded(record: &Record) -> std::result::Result<(), String> {
-    if record.entries.len() > ENTRIES_MAX {
-        return Err(format!("it has {} entries, and at most {ENTRIES_MAX} are taken", record.entries.len()));
-    }
-    let of_entries = record.entries.iter().filter_map(|entry| match &entry.what {
-        Happening::Snapshot(snapshot) => Some(&snapshot.pod),
-        Happening::Changed(pod) => Some(&**pod),
-        _ => None,
-    });
-    let containers = |pod: &Pod| pod.spec.all_containers().count();
-    match of_entries.chain([&record.pod]).map(containers).max() {
-        Some(most) if most > CONTAINERS_MAX => {
-            Err(format!("its pod has {most} containers, and at most {CONTAINERS_MAX} are taken"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn json_text(record: &Record, replayed: &Replayed) -> Result<String> {
@@ -247,7 +183,7 @@ pub(super) mod tests {
     use lifecycle::{Action, Observation, Observed};
     use podspec::{BootTime, IDENTITY_BYTES, Moment, WallTime};
 
-    use super::{CONTAINERS_MAX, ENTRIES_MAX, FILE_BYTES_MAX, read, text};
+    use super::text;
 
     pub(in crate::client) fn record() -> Record {
         let text =
@@ -265,41 +201,6 @@ pub(super) mod tests {
         let entry = |(index, what)| Entry { seq: index as u64 + 1, at: at(index as i64), what };
         let entries = entries.into_iter().enumerate().map(entry).collect();
         Record { pod, observed, entries, now: at(10), live: None, logs: BTreeMap::new() }
-    }
-
-    fn refused(text: &[u8]) -> String {
-        match read(text, "FILE") {
-            Err(failure) => format!("{failure:?}"),
-            Ok(_) => panic!("it was read"),
-        }
-    }
-
-    #[test]
-    fn a_record_is_read_by_itself_or_from_a_report() {
-        let record = record();
-        let alone = serde_json::to_vec(&record).unwrap();
-        let report = serde_json::to_vec(&serde_json::json!({"why": "x", "record": record})).unwrap();
-        assert_eq!(read(&*alone, "FILE").unwrap(), record);
-        assert_eq!(read(&*report, "FILE").unwrap(), record);
-    }
-
-    #[test]
-    fn what_is_foreign_or_too_large_is_refused() {
-        for foreign in
-            [&b""[..], b"\0\xff", b"[]", b"{}", b"{\"record\":{}}", b"{\"record\":null}", b"apiVersion: v1"]
-        {
-            assert!(refused(foreign).contains("is no report"), "{}", refused(foreign));
-        }
-        let deep = "[".repeat(100_000);
-        assert!(refused(deep.as_bytes()).contains("is no report"));
-        let long = vec![b' '; usize::try_from(FILE_BYTES_MAX).unwrap() + 1];
-        assert!(refused(&long).contains("more than 32 MiB"));
-        let mut many = record();
-        many.entries = vec![many.entries[1].clone(); ENTRIES_MAX + 1];
-        assert!(refused(&serde_json::to_vec(&many).unwrap()).contains("50001 entries"));
-        let mut wide = record();
-        wide.pod.spec.containers = vec![wide.pod.spec.containers[0].clone(); CONTAINERS_MAX + 1];
-        assert!(refused(&serde_json::to_vec(&wide).unwrap()).contains("1001 containers"));
     }
 
     #[test]

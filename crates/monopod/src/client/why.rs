@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use explain::why::{Explanation, Look, Surroundings};
 use podspec::ContainerName;
 use podspec::json::{list, text};
@@ -11,6 +11,7 @@ use rustix::stdio::stdout;
 use rustix::termios::tcgetwinsize;
 use serde_json::Value;
 
+use crate::cli::OutputFormat;
 use crate::client::context::{Context, encode};
 use crate::client::failure::{Failure, Result};
 use crate::client::target::pod_name;
@@ -37,13 +38,7 @@ pub(crate) struct Why {
     container: Option<String>,
     /// text, or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    output: OutputFormat,
 }
 
 pub(super) async fn why(options: &Why, context: &Context) -> Result<()> {
@@ -57,8 +52,8 @@ pub(super) async fn why(options: &Why, context: &Context) -> Result<()> {
         None => of_record(options, context, &options.pod).await?,
     };
     match options.output {
-        Format::Json => print::text(&format!("{}\n", json(&explanation)?)),
-        Format::Text => print::text(&explain::why::text(&explanation, look())),
+        OutputFormat::Json => print::text(&format!("{}\n", json(&explanation)?)),
+        OutputFormat::Text => print::text(&explain::why::text(&explanation, look())),
     }
 }
 
