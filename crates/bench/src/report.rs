@@ -78,15 +78,24 @@ impl Report {
 
     /// Divides one row by another; the ratio of medians is aimed to be at most `aim`.
     pub(crate) fn compare(&mut self, row: &str, floor: &str, aim: Option<f64>) {
-        let [of, by] = [row, floor].map(|name| self.row(name).map_or(Stats::of(&[]), |row| row.stats));
+        self.divide(row, floor, Bound::AtMost, aim);
+    }
+
+    /// How many times as long a peer takes for what `row` is, by their medians; aimed to be at least `aim`.
+    pub(crate) fn faster_than(&mut self, peer: &str, row: &str, aim: Option<f64>) {
+        self.divide(peer, row, Bound::AtLeast, aim);
+    }
+
+    fn divide(&mut self, row: &str, by: &str, bound: Bound, aim: Option<f64>) {
+        let [above, below] = [row, by].map(|name| self.row(name).map_or(Stats::of(&[]), |row| row.stats));
         let ratio = Ratio {
             row: row.to_owned(),
-            floor: floor.to_owned(),
-            of_minima: of.min / by.min,
-            of_medians: of.median / by.median,
+            floor: by.to_owned(),
+            of_minima: above.min / below.min,
+            of_medians: above.median / below.median,
         };
         if let Some(aim) = aim {
-            self.aim(row, Some(floor), Bound::AtMost, aim, ratio.of_medians);
+            self.aim(row, Some(by), bound, aim, ratio.of_medians);
         }
         self.ratios.push(ratio);
     }
