@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod api;
+mod daemon;
 mod fairness;
 mod logs;
 mod memory;

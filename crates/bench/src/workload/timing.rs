@@ -19,7 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::Size;
-use super::api::{Client, Daemon, JSON, PODS, ms};
+use super::api::{Client, JSON, PODS, ms};
+use super::daemon::Daemon;
 use crate::bed::Bed;
 use crate::pod::{self, EXCHANGE, PROGRAM};
 use crate::report::{Report, Row};

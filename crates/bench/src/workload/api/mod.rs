@@ -4,7 +4,6 @@
 
 mod client;
 mod create;
-mod daemon;
 mod list;
 mod ready;
 mod watches;
@@ -13,10 +12,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Size;
+use super::daemon::{self, Daemon};
 use crate::bed::Bed;
 use crate::report::Report;
 pub(super) use client::{Client, JSON};
-pub(super) use daemon::Daemon;
 
 pub(super) const PODS: &str = "/api/v1/namespaces/default/pods";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";

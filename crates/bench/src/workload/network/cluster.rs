@@ -11,7 +11,8 @@ use super::agent::Agent;
 use crate::bed::Bed;
 use crate::pod::{self, EXCHANGE};
 use crate::wait::SOON;
-use crate::workload::api::{Client, Daemon, JSON, PODS};
+use crate::workload::api::{Client, JSON, PODS};
+use crate::workload::daemon::Daemon;
 
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";

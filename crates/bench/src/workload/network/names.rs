@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::agent::Agent;
 use crate::report::{Report, Row};
 use crate::workload::Size;
-use crate::workload::api::Daemon;
+use crate::workload::daemon::Daemon;
 
 const NAME: &str = "kubernetes.default.svc.cluster.local";
 const OUTSTANDING: usize = 32;

@@ -9,33 +9,33 @@ use anyhow::Result;
 use linux_sys::clock::boot_ns;
 use rustix::process::Signal;
 
+use super::memory::{kb, rollup};
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::report::{Report, Row};
-use crate::workload::memory::{kb, rollup};
 
-pub(in crate::workload) const RSS_KB_MAX: f64 = 20_000.0;
+pub(super) const RSS_KB_MAX: f64 = 20_000.0;
 /// `USER_HZ`, whatever the kernel's own clock.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// By then a daemon has done what it does after it said that it is ready.
 const IDLE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
-pub(in crate::workload) struct Daemon {
+pub(super) struct Daemon {
     engine: Engine,
     root: PathBuf,
-    pub(in crate::workload) socket: PathBuf,
+    pub(super) socket: PathBuf,
     /// From before the process was made until it said that it is ready.
-    pub(in crate::workload) ready_ns: i64,
+    pub(super) ready_ns: i64,
 }
 
 impl Daemon {
-    pub(in crate::workload) fn start(bed: &Bed, root: &Path) -> Result<Self> {
+    pub(super) fn start(bed: &Bed, root: &Path) -> Result<Self> {
         Self::start_with(bed, root, &[])
     }
 
     /// With further arguments.
-    pub(in crate::workload) fn start_with(bed: &Bed, root: &Path, args: &[&str]) -> Result<Self> {
+    pub(super) fn start_with(bed: &Bed, root: &Path, args: &[&str]) -> Result<Self> {
         let mut engine = Engine::start(bed.serve(root).args(args))?;
         engine.wait_line("monopod is ready")?;
         let ready_ns = boot_ns() - engine.began_ns;
@@ -43,12 +43,12 @@ impl Daemon {
         Ok(Self { engine, root: root.to_owned(), socket, ready_ns })
     }
 
-    pub(in crate::workload) fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
     /// What it has had of the processors so far.
-    pub(in crate::workload) fn processor_seconds(&self) -> Result<f64> {
+    pub(super) fn processor_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.engine.pid()))?;
         // After the name, which may be anything: the 12th is the time in user mode, the 13th that in the kernel.
         let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
@@ -56,17 +56,17 @@ impl Daemon {
         Ok(ticks / TICKS_PER_SECOND)
     }
 
-    pub(in crate::workload) fn stop(self) -> Result<()> {
+    pub(super) fn stop(self) -> Result<()> {
         self.engine.signal(Signal::TERM)?;
         self.engine.finish().map(drop)
     }
 
-    pub(in crate::workload) fn pss_kb(&self) -> Result<f64> {
+    pub(super) fn pss_kb(&self) -> Result<f64> {
         kb(&rollup(self.engine.pid())?, "Pss:")
     }
 
     /// Rows `daemon.rss.NAME` and `daemon.pss.NAME`, when it idles.
-    pub(in crate::workload) fn add_memory(&self, name: &str, what: &str, report: &mut Report) -> Result<()> {
+    pub(super) fn add_memory(&self, name: &str, what: &str, report: &mut Report) -> Result<()> {
         thread::sleep(IDLE);
         let memory = rollup(self.engine.pid())?;
         for (part, title, key) in [("rss", "RSS", "Rss:"), ("pss", "PSS", "Pss:")] {
