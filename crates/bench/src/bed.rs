@@ -1,27 +1,17 @@
 //! The place where everything is run: copies of both programs, and roots of engines.
 
 use std::fs;
-use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use container_config::{
-    EtcFiles, Objects, SandboxFacts, VolumeImages, container_config, etc_files, sandbox_config, shm_path,
-};
-use kubelet::Node as _;
-use linux_sys::cgroup::Hierarchies;
+use anyhow::{Context, Result, ensure};
 use linux_sys::lock::{Lock, try_exclusive};
 use linux_sys::remove_tree::remove_tree;
-use node::{Node, Program};
-use podspec::{IDENTITY_BYTES, Pod, PullPolicy, VolumeSource};
-use ports::{ImageRequest, ImageService, NoObserver, Paths};
+use ports::Paths;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::floor::Plan;
+use crate::plan::Planner;
 use crate::podman;
 
 /// On a disk, as pods are by default, and where only root can have put anything.
@@ -32,8 +22,6 @@ const ROOT: &str = "root";
 const COLD_ROOTS: &str = "cold";
 /// A disk that is nearly full is no reason to stop what is measured.
 const NEVER_EVICT: [&str; 2] = ["--eviction-hard", "none"];
-/// What the shim says of a pod without a network.
-const IPS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
 /// Removed with everything in it when it is dropped, or by the next one.
 #[derive(Debug)]
@@ -142,6 +130,13 @@ impl Bed {
         command
     }
 
+    /// `monopod apply` of the file's pods, which waits for none of them.
+    pub(crate) fn apply(&self, root: &Path, file: &Path) -> Command {
+        let mut command = Command::new(self.monopod());
+        command.arg("--root").arg(root).args(["apply", "-f"]).arg(file).stdin(Stdio::null());
+        command
+    }
+
     /// `monopod serve` on any port.
     pub(crate) fn serve(&self, root: &Path) -> Command {
         let mut command = Command::new(self.monopod());
@@ -160,6 +155,13 @@ impl Bed {
         command
     }
 
+    /// The floor's pods of a list, as long as its standard input is open.
+    pub(crate) fn floor_many(&self, list: &Path) -> Command {
+        let mut command = Command::new(self.program());
+        command.arg("floor-many").arg(list).stdin(Stdio::piped());
+        command
+    }
+
     /// Containers of podman, as long as its standard input is open.
     pub(crate) fn podman(&self) -> Command {
         let mut command = Command::new(self.program());
@@ -167,16 +169,20 @@ impl Bed {
         command
     }
 
-    /// Writes what the floor makes for the pod: exactly what the engine would.
+    /// Writes what the floor makes for the pod.
     pub(crate) fn plan(&self, name: &str, pod: &Value, hold: bool) -> Result<PathBuf> {
-        let mut identity = [0; IDENTITY_BYTES];
-        fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut identity))?;
-        let loaded = podspec::load_pods(name, &pod.to_string(), || identity)?;
-        let [loaded] = &loaded[..] else { bail!("{name} is not one pod") };
-        let dir = self.dir.join(name);
-        let plan = plan_of(&loaded.admitted.pod, dir.clone(), &Self::paths(&self.root()), hold)?;
+        Planner::new(&Self::paths(&self.root()))?.write(pod, 0, &self.dir.join(name), hold)
+    }
+
+    /// Writes what the floor makes for pods that are there at one time, and hold; the path is that of the list of them.
+    pub(crate) fn plans(&self, name: &str, pods: &[Value]) -> Result<PathBuf> {
+        let (planner, dir) = (Planner::new(&Self::paths(&self.root()))?, self.dir.join(name));
+        fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let plan =
+            |(number, pod)| planner.write(pod, u16::try_from(number)?, &dir.join(format!("{number}")), true);
+        let plans = pods.iter().enumerate().map(plan).collect::<Result<Vec<_>>>()?;
         let path = dir.with_extension("json");
-        fs::write(&path, serde_json::to_vec(&plan)?)?;
+        fs::write(&path, serde_json::to_vec(&plans)?)?;
         Ok(path)
     }
 
@@ -203,52 +209,4 @@ impl Drop for Bed {
             eprintln!("bench: {DIR} stays: {error:#}");
         }
     }
-}
-
-fn plan_of(pod: &Pod, dir: PathBuf, paths: &Paths, hold: bool) -> Result<Plan> {
-    let node = Node::new(paths.clone(), Program::default())?;
-    let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-    let request = ImageRequest { image: "localhost/host", policy: PullPolicy::Never, secrets: &[] };
-    let (image, _) = tokio.block_on(node.images().ensure(&request, Arc::new(NoObserver)))?;
-    let spec = &pod.spec;
-    let of_host = || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
-    let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, &[], of_host);
-    let etc = dir.join("etc");
-    let volumes = spec.volumes.iter().map(|volume| match &volume.source {
-        VolumeSource::HostPath { path, .. } => Ok((volume.name.to_string(), PathBuf::from(path))),
-        _ => bail!("volume {} is not a path of the host", volume.name),
-    });
-    let facts = SandboxFacts {
-        hostname: spec.hostname.clone(),
-        etc_hosts: etc.join("hosts"),
-        etc_hostname: etc.join("hostname"),
-        resolv_conf: etc.join("resolv.conf"),
-        shm: shm_path(&dir),
-        volumes: volumes.collect::<Result<_>>()?,
-        cgroup_v2: Hierarchies::detect()?.is_v2(),
-        ips: IPS.to_vec(),
-    };
-    let containers = spec.containers.iter().map(|container| {
-        container_config(
-            pod,
-            container,
-            &image,
-            &facts,
-            node.facts(),
-            &Objects::default(),
-            &VolumeImages::new(),
-        )
-        .context("cannot configure a container")
-    });
-    Ok(Plan {
-        containers: containers.collect::<Result<_>>()?,
-        files: vec![
-            (facts.etc_hosts.clone(), hosts),
-            (facts.etc_hostname.clone(), format!("{hostname}\n")),
-            (facts.resolv_conf.clone(), resolv_conf),
-        ],
-        sandbox: sandbox_config(pod, &dir, Vec::new(), node.facts())?,
-        dir,
-        hold,
-    })
 }

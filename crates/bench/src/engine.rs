@@ -85,6 +85,13 @@ impl Engine {
         Ok(pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal.as_raw())?)
     }
 
+    /// Returns when it is gone.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// What is written to its standard input ends.
     pub(crate) fn close_stdin(&mut self) {
         drop(self.child.stdin.take());

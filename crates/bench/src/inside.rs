@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 mod clients;
+pub(crate) mod probed;
 mod queries;
 pub(crate) mod servers;
 

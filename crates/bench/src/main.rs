@@ -10,6 +10,7 @@ mod engine;
 mod floor;
 mod inside;
 mod machine;
+mod plan;
 mod pod;
 mod podman;
 mod report;
@@ -42,10 +43,12 @@ fn main() -> ExitCode {
         ["describe"] => inside::describe(),
         ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
         ["agent", name, exchange] => inside::agent::main(name, Path::new(exchange)),
+        ["probed", file] => inside::probed::main(Path::new(file), began),
         ["podman", dir] => podman::main(Path::new(dir)),
         ["apart", program, ref args @ ..] => podman::apart(program, args),
         ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
+        ["floor-many", list] => floor::many::main(Path::new(list)),
         _ => measure(&args),
     };
     match done {

@@ -74,7 +74,8 @@ fn live(file: &Path, began: i64, stubborn: bool) -> Result<()> {
     }
 }
 
-fn append(file: impl AsRef<Path>, word: &str, at: i64) -> Result<()> {
+/// Writes one line.
+pub(crate) fn append(file: impl AsRef<Path>, word: &str, at: i64) -> Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(file)?;
     Ok(file.write_all(format!("{word} {at}\n").as_bytes())?)
 }

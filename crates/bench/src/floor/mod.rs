@@ -7,24 +7,28 @@
 //! made while the start waits for it.
 
 mod file_system;
+pub(crate) mod many;
 mod process;
 mod sandbox;
 
 use std::fs;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use container_config::{ContainerConfig, SandboxConfig, shared_cgroups};
 use linux_sys::clock::boot_ns;
-use linux_sys::process::{pidfd_send_signal, wait};
+use linux_sys::process::{Child, pidfd_send_signal, wait};
 use linux_sys::remove_tree::remove_tree;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::inside::STAMP;
+use sandbox::Sandbox;
+pub(crate) use sandbox::addresses;
 
 /// One pod.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +38,7 @@ pub(crate) struct Plan {
     /// Files to make, and what is in them.
     pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) sandbox: SandboxConfig,
+    pub(crate) addresses: Vec<IpAddr>,
     /// In the order of their start; each is executed before the next one is begun, as in a pod.
     pub(crate) containers: Vec<ContainerConfig>,
     /// The containers are killed at the end of standard input; otherwise they end by themselves.
@@ -44,35 +49,63 @@ pub(crate) struct Plan {
 pub(crate) const DECIDED: &str = "decided";
 
 pub(crate) fn main(plan: &Path) -> Result<()> {
-    let plan: Plan = serde_json::from_slice(&fs::read(plan)?)?;
+    let plan = Plan::read(plan)?;
     println!("{STAMP} {DECIDED} {}", boot_ns());
-    let sandbox = sandbox::enter(&plan)?;
-    let mut running = Vec::new();
-    for config in &plan.containers {
-        let started = process::start(&sandbox, &plan.dir, config);
-        running.push(started.with_context(|| format!("cannot start container {}", config.name))?);
-    }
+    let pod = Pod::start(&plan)?;
     if plan.hold {
         io::stdin().read_to_end(&mut Vec::new())?;
     }
-    for process in &running {
-        if plan.hold {
-            pidfd_send_signal(process.pidfd.as_fd(), Signal::KILL.as_raw())?;
-        }
-        wait(process.pidfd.as_fd())?;
-    }
-    remove(&plan, &sandbox)
+    pod.end(&plan)?;
+    remove_files(&plan)
 }
 
-fn remove(plan: &Plan, sandbox: &sandbox::Sandbox) -> Result<()> {
+impl Plan {
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+}
+
+/// A pod whose containers have been executed. This process has its namespaces.
+#[derive(Debug)]
+struct Pod {
+    sandbox: Sandbox,
+    running: Vec<Child>,
+}
+
+impl Pod {
+    fn start(plan: &Plan) -> Result<Self> {
+        let sandbox = sandbox::enter(plan)?;
+        let mut running = Vec::new();
+        for config in &plan.containers {
+            let started = process::start(&sandbox, &plan.dir, config);
+            running.push(started.with_context(|| format!("cannot start container {}", config.name))?);
+        }
+        Ok(Self { sandbox, running })
+    }
+
+    /// Without its files.
+    fn end(self, plan: &Plan) -> Result<()> {
+        for process in &self.running {
+            if plan.hold {
+                pidfd_send_signal(process.pidfd.as_fd(), Signal::KILL.as_raw())?;
+            }
+            wait(process.pidfd.as_fd())?;
+        }
+        let hierarchies = &self.sandbox.hierarchies;
+        if let Some(error) = hierarchies.group(&plan.sandbox.cgroup).remove().into_iter().next() {
+            return Err(error.into());
+        }
+        shared_cgroups(Path::new(&plan.sandbox.cgroup))
+            .for_each(|group| hierarchies.group(group).remove_if_empty());
+        Ok(())
+    }
+}
+
+fn remove_files(plan: &Plan) -> Result<()> {
     for tmpfs in &plan.sandbox.tmpfs {
         unmount(&tmpfs.path, UnmountFlags::DETACH)?;
     }
-    if let Some(error) = sandbox.hierarchies.group(&plan.sandbox.cgroup).remove().into_iter().next() {
-        return Err(error.into());
-    }
-    shared_cgroups(Path::new(&plan.sandbox.cgroup))
-        .for_each(|group| sandbox.hierarchies.group(group).remove_if_empty());
     match remove_tree(&plan.dir).into_iter().next() {
         Some(error) => Err(error.into()),
         None => Ok(()),

@@ -13,9 +13,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 
 use super::Plan;
 
-/// Of a pod as any, in no range that an engine takes by itself.
-const ADDRESSES: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(10, 199, 0, 2)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2))];
+/// Before those of pods, in no range that an engine takes by itself.
+const FIRST: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(10, 199, 0, 2), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 /// An address of the network that the bench is in; it has none of IPv6 that a route could name.
 const GATEWAYS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 
@@ -23,6 +23,13 @@ const GATEWAYS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 pub(super) struct Sandbox {
     pub(super) hierarchies: Hierarchies,
     pub(super) cgroup: String,
+}
+
+/// Those of the pod with this number, among pods that are there at one time.
+pub(crate) fn addresses(number: u16) -> Vec<IpAddr> {
+    let (v4, v6) = FIRST;
+    let (v4, v6) = (u32::from(v4) + u32::from(number), u128::from(v6) + u128::from(number));
+    vec![Ipv4Addr::from(v4).into(), Ipv6Addr::from(v6).into()]
 }
 
 /// This process is the one that holds the namespaces.
@@ -39,7 +46,7 @@ pub(super) fn enter(plan: &Plan) -> Result<Sandbox> {
     }
     namespace::unshare(Namespaces::MOUNT | Namespaces::IPC | Namespaces::UTS)
         .context("cannot make namespaces")?;
-    network::enter_alone(ADDRESSES.to_vec(), GATEWAYS.to_vec()).context("cannot make a link")?;
+    network::enter_alone(plan.addresses.clone(), GATEWAYS.to_vec()).context("cannot make a link")?;
     mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     rustix::system::sethostname(hostname.as_bytes())?;
     for tmpfs in tmpfs {

@@ -56,6 +56,20 @@ impl Daemon {
         Ok(ticks / TICKS_PER_SECOND)
     }
 
+    /// When its process was made, by the boot clock.
+    pub(super) const fn began_ns(&self) -> i64 {
+        self.engine.began_ns
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.engine.pid()
+    }
+
+    /// By SIGKILL: it can do nothing about it.
+    pub(super) fn kill(self) -> Result<()> {
+        self.engine.kill()
+    }
+
     pub(super) fn stop(self) -> Result<()> {
         self.engine.signal(Signal::TERM)?;
         self.engine.finish().map(drop)

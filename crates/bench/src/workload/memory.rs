@@ -1,4 +1,4 @@
-//! Memory of shims and engine while pods idle.
+//! Memory of shims and engine while pods idle: of `monopod run`, and what a pod adds to `monopod serve`.
 
 use std::fs;
 use std::thread;
@@ -9,6 +9,8 @@ use rustix::process::Signal;
 use shim_protocol::{SandboxRecord, read_record};
 
 use super::Size;
+use super::pods::{self, CONTAINERS_B, Pods};
+use super::processor::wait_quiet;
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::pod;
@@ -16,6 +18,28 @@ use crate::report::{Report, Row};
 use crate::wait::SOON;
 
 const SHIM_PSS_KB_MAX: f64 = 200.0;
+/// Of a pod b, in daemon and shim.
+const POD_KB_MAX: f64 = 300.0;
+/// Of a processor within a second: the start of the pods is over.
+const QUIET: Duration = Duration::from_millis(5);
+
+impl Size {
+    /// How many pods a daemon has while its memory is looked at.
+    const fn served_pods(self) -> &'static [usize] {
+        match self {
+            Self::Full => &[10, 50, 100],
+            Self::Quick => &[4],
+        }
+    }
+
+    /// How often, with a new daemon each time.
+    const fn servings(self) -> usize {
+        match self {
+            Self::Full => 3,
+            Self::Quick => 1,
+        }
+    }
+}
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     for count in size.pods() {
@@ -38,6 +62,10 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
         run.signal(Signal::INT)?;
         run.finish()?;
     }
+    for count in size.served_pods() {
+        let samples = (0..size.servings()).map(|_| growth(bed, *count)).collect::<Result<Vec<_>>>()?;
+        add_growth(*count, &samples, report);
+    }
     Ok(())
 }
 
@@ -58,6 +86,42 @@ fn add_shims(bed: &Bed, count: usize, pods: &str, report: &mut Report) -> Result
     }
     report.at_most(&format!("shim.pss.{count}"), SHIM_PSS_KB_MAX);
     Ok(())
+}
+
+/// What each pod b adds to the daemon's RSS, and the PSS of its shim, in kB. What runs in the containers is left out.
+fn growth(bed: &Bed, count: usize) -> Result<[f64; 2]> {
+    let daemon = pods::daemon(bed)?;
+    let before = kb(&rollup(daemon.pid())?, "Rss:")?;
+    let stamps =
+        daemon.root().file_name().map(|name| format!("memory-{}", name.display())).unwrap_or_default();
+    let manifests: Vec<_> =
+        (0..count).map(|n| pods::manifest(bed, &format!("idle-{n}"), &stamps, &CONTAINERS_B)).collect();
+    let pods = Pods::apply(bed, daemon, &manifests, &stamps, count * CONTAINERS_B.len())?;
+    let (daemon, shims) = (pods.daemon().pid(), pods.shims()?);
+    shims.iter().try_for_each(|shim| wait_idle(*shim))?;
+    wait_quiet(&[daemon], QUIET)?;
+    let pss = shims.iter().map(|shim| kb(&rollup(*shim)?, "Pss:")).sum::<Result<f64>>()?;
+    let grown = kb(&rollup(daemon)?, "Rss:")? - before;
+    pods.end()?;
+    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
+    let pods = count as f64;
+    Ok([grown / pods, pss / pods])
+}
+
+fn add_growth(count: usize, samples: &[[f64; 2]], report: &mut Report) {
+    let of = |part: fn(&[f64; 2]) -> f64| samples.iter().map(part).collect();
+    for (name, what, kb) in [
+        (
+            "pod.memory",
+            format!("{count} pods b, each: daemon's RSS and shim's PSS"),
+            of(|[daemon, shim]| daemon + shim),
+        ),
+        ("pod.daemon", "  daemon".to_owned(), of(|[daemon, _]| *daemon)),
+        ("pod.shim", "  shim".to_owned(), of(|[_, shim]| *shim)),
+    ] {
+        report.add(Row::of(&format!("{name}.{count}"), &what, "kB", kb));
+    }
+    report.at_most(&format!("pod.memory.{count}"), POD_KB_MAX);
 }
 
 /// Until the shim has given back what the start took. Its container runs, so once it sleeps it has done with

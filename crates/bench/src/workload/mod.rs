@@ -3,10 +3,15 @@
 mod api;
 mod daemon;
 mod fairness;
+mod idle;
 mod logs;
+mod many;
 mod memory;
 mod network;
+mod pods;
+mod processor;
 mod pull;
+mod recovery;
 mod size;
 mod start;
 mod timing;
@@ -22,7 +27,7 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 7] = [
+const PARTS: [(&str, Measure); 10] = [
     ("starts", starts),
     ("memory", memory::measure),
     ("logs", logs::measure),
@@ -30,6 +35,9 @@ const PARTS: [(&str, Measure); 7] = [
     ("timing", timing::measure),
     ("network", network::measure),
     ("pull", pull::measure),
+    ("many", many::measure),
+    ("idle", idle::measure),
+    ("recovery", recovery::measure),
 ];
 
 /// Measures everything, or one part. `program` is the release binary.
