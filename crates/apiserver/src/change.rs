@@ -9,7 +9,7 @@ use podspec::WallTime;
 use serde_json::Value;
 use store::{Object, ObjectKey, WriteError};
 
-pub use create::create;
+pub use create::{create, creation_span, tell_created};
 pub use delete::{DeleteOptions, Deleted, Propagation, delete};
 pub use update::{Edit, update};
 

@@ -15,9 +15,11 @@ mod write;
 
 use apimachinery::Status;
 use http::{Method, Request, Response};
+use tracing::Instrument;
 
 use crate::api::Call;
 use crate::body::{self, Body};
+use crate::change::creation_span;
 use crate::kinds::{Kind, Verb};
 use crate::route::Resource;
 use crate::{reviews, watch};
@@ -51,7 +53,7 @@ pub(crate) async fn answer(
         Verb::Create => {
             let bytes = body::read(request.into_body()).await?;
             if kind.is_stored() {
-                write::create(call, kind, resource, &bytes).await
+                write::create(call, kind, resource, &bytes).instrument(creation_span(kind)).await
             } else {
                 reviews::answer(call, kind, &resource, &bytes)
             }

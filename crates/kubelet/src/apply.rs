@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use container_config::{
-    FileContent, ImageConfig, Objects, SandboxFacts, VolumeImages, files_of_variables, objects_of_variables,
+    ContainerConfig, FileContent, ImageConfig, Objects, SandboxFacts, VolumeImages, files_of_variables,
+    objects_of_variables,
 };
 use lifecycle::{Action, Observation};
 use podspec::source::FileKey;
@@ -19,6 +20,7 @@ use ports::{
 };
 
 use tokio::sync::{Notify, watch};
+use tracing::{Instrument, trace_span};
 
 use crate::Node;
 use crate::inbox::Inbox;
@@ -209,7 +211,19 @@ impl<N: Node> Effects<N> {
         volume_images: &BTreeMap<String, String>,
     ) -> Result<StartedContainer, StartContainerError> {
         let pod = self.pod();
-        let container = spec_of(&pod, name).map_err(config_error)?;
+        let config = self.config_of(&pod, name, image_id, volume_images);
+        let config = config.instrument(trace_span!(target: "start", "configure")).await?;
+        self.node.runtime().start_container(&pod, attempt, config).await
+    }
+
+    async fn config_of(
+        &self,
+        pod: &PodContext,
+        name: &ContainerName,
+        image_id: &str,
+        volume_images: &BTreeMap<String, String>,
+    ) -> Result<ContainerConfig, StartContainerError> {
+        let container = spec_of(pod, name).map_err(config_error)?;
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let facts = facts.ok_or_else(|| config_error("the pod has no sandbox".to_owned()))?;
         let image = self.inspect(image_id).await?;
@@ -218,8 +232,8 @@ impl<N: Node> Effects<N> {
             images_of_volumes.insert(reference.clone(), self.inspect(id).await?);
         }
         let node = self.node.facts();
-        let objects = self.objects_for(&pod, container).await.map_err(config_error)?;
-        let config = container_config::container_config(
+        let objects = self.objects_for(pod, container).await.map_err(config_error)?;
+        container_config::container_config(
             &pod.pod,
             container,
             &image,
@@ -231,8 +245,7 @@ impl<N: Node> Effects<N> {
         .map_err(|error| StartContainerError::Create {
             reason: error.reason().to_owned(),
             message: error.to_string(),
-        })?;
-        self.node.runtime().start_container(&pod, attempt, config).await
+        })
     }
 
     async fn inspect(&self, image_id: &str) -> Result<Arc<ImageConfig>, StartContainerError> {

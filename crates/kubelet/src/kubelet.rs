@@ -12,6 +12,7 @@ use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, Volum
 use shim_protocol::RecordError;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::AbortHandle;
+use tracing::trace_span;
 
 use crate::apply::Effects;
 use crate::checkpoint::{self, CheckpointError};
@@ -130,8 +131,12 @@ impl<N: Node> Kubelet<N> {
         let path = &context.pod_dir;
         std::fs::create_dir_all(path)
             .map_err(|source| AddPodError::Directory { path: path.clone(), source })?;
-        checkpoint::save_pod(path, &context.pod).map_err(AddPodError::Record)?;
-        let (journal, past) = Journal::open(path).map_err(AddPodError::Journal)?;
+        trace_span!(target: "start", "write pod.json")
+            .in_scope(|| checkpoint::save_pod(path, &context.pod))
+            .map_err(AddPodError::Record)?;
+        let (journal, past) = trace_span!(target: "start", "open journal")
+            .in_scope(|| Journal::open(path))
+            .map_err(AddPodError::Journal)?;
         let spec = context.pod.spec.clone();
         let effects = self.effects(context);
         let observed = Observed::default();

@@ -18,6 +18,7 @@ mod record;
 pub mod render;
 pub mod resize;
 mod sessions;
+mod start;
 mod status;
 mod worker;
 

@@ -27,10 +27,11 @@ use podspec::Moment;
 use ports::{Clock, PodContext};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
+use tracing::{Instrument, trace_span};
 
 use crate::apply::Effects;
 use crate::status::PodView;
-use crate::{Node, checkpoint};
+use crate::{Node, checkpoint, start};
 use journal::{Entry, Happening, Journal, Occasion, Snapshot};
 
 /// Plans made in a row without a new observation. `plan` converges in two or three; a plan that does
@@ -110,6 +111,7 @@ impl<N: Node> Worker<N> {
 
     /// Takes in what happened and does what is to be done about it. Returns when to look again.
     fn turn(&mut self, happened: Vec<(Observation, Moment)>) -> Option<Duration> {
+        let _turn = trace_span!(target: "start", "turn", pod = self.pod.pod.uid.as_str()).entered();
         let mut happenings = Vec::with_capacity(happened.len());
         let before = std::mem::replace(&mut self.pod, self.effects.pod());
         let inputs = self.changed_inputs(&before);
@@ -124,14 +126,15 @@ impl<N: Node> Worker<N> {
                 happenings.push((at, Happening::Observed(observation)));
             }
         }
-        let (plan, actions, now) = self.settle(&mut happenings);
+        let (plan, actions, now) =
+            trace_span!(target: "start", "plan").in_scope(|| self.settle(&mut happenings));
         self.observed.keep_conditions(&plan.status, now);
-        self.save_checkpoint();
+        trace_span!(target: "start", "checkpoint").in_scope(|| self.save_checkpoint());
         for action in actions {
-            let effects = Arc::clone(&self.effects);
-            self.running.spawn(async move { effects.apply(action).await });
+            let (effects, span) = (Arc::clone(&self.effects), start::span_of(&action, &self.pod.pod));
+            self.running.spawn(async move { effects.apply(action).await }.instrument(span));
         }
-        self.record(happenings, now);
+        trace_span!(target: "start", "journal").in_scope(|| self.record(happenings, now));
         self.publish(&plan);
         plan.wake_after
     }

@@ -13,6 +13,7 @@ use podspec::Pod;
 use ports::PodContext;
 use serde_json::{Value, json};
 use store::Durability;
+use tracing::{Instrument, trace_span};
 
 use crate::cluster::Shared;
 use crate::correlate::{Correlator, Told};
@@ -61,7 +62,9 @@ impl EventWriter {
 
     pub(crate) async fn event<N: Node>(&mut self, shared: &Shared<N>, event: &Event) {
         if let Some(told) = self.correlator.tell(event) {
-            self.store(shared, event, &told).await;
+            let span =
+                trace_span!(target: "start", parent: None, "tell event", pod = self.pod.pod.uid.as_str());
+            self.store(shared, event, &told).instrument(span).await;
         }
     }
 

@@ -12,6 +12,7 @@ use podspec::{Pod, PodUid, WallTime};
 use scheduler::{Requests, Resize, requests_of};
 use serde_json::Value;
 use store::{Change, ChangeKind, Object, ObjectKey, Resource};
+use tracing::{Instrument, trace_span};
 
 use crate::cluster::{Pending, Shared};
 use crate::wishes::{Said, Wish, Wishes};
@@ -110,7 +111,10 @@ impl<N: Node> Source<N> {
             tell_gates(&self.shared, &uid, &pod);
             self.update(&uid, &pod);
         } else if !finished {
-            self.begin(&pod).await;
+            let span = trace_span!(
+                target: "start", parent: None, "begin", pod = uid.as_str(), name = full_name(&pod)
+            );
+            self.begin(&pod).instrument(span).await;
         }
     }
 

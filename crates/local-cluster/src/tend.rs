@@ -11,6 +11,7 @@ use podspec::{BootTime, Moment};
 use ports::PodContext;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
+use tracing::{Instrument, trace_span};
 
 use crate::cluster::{Shared, Tended, Wanted};
 use crate::events::EventWriter;
@@ -129,8 +130,10 @@ impl<N: Node> Teller<N> {
 
     async fn status(&self, view: &PodView, wanted: &Wanted) {
         if wanted.known {
+            let span =
+                trace_span!(target: "start", parent: None, "tell status", pod = view.pod.pod.uid.as_str());
             let resizing = Resizing { pending: wanted.pending.as_ref(), under_way: self.resize.under_way() };
-            sink::write_status(&self.shared, view, &resizing).await;
+            sink::write_status(&self.shared, view, &resizing).instrument(span).await;
         }
     }
 }

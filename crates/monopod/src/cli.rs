@@ -102,6 +102,16 @@ pub(crate) enum Command {
     Completion { shell: clap_complete::Shell },
 }
 
+impl Command {
+    pub(crate) fn traces_starts(&self) -> bool {
+        match self {
+            Self::Run(run) => run.starts.trace_start,
+            Self::Serve(serve) => serve.starts.trace_start,
+            _ => false,
+        }
+    }
+}
+
 const RUN_HELP: &str = "\
 Examples:
   sudo monopod run examples/sidecar.yaml
@@ -109,6 +119,7 @@ Examples:
   sudo monopod run pod.yaml -o json | jq .            one JSON object per line
   generate-pod | sudo monopod run -                   from standard input
   sudo monopod run pod.yaml --registry-config ./certs.d  mirrors and authorities from ./certs.d/HOST/hosts.toml
+  sudo monopod run pod.yaml --trace-start             and say how long each part of its start took
 
 Ctrl-C stops every pod in order, within its grace period; a second one forces.
 Exit code: 0 when all pods succeeded or you stopped them, 1 when one failed,
@@ -142,6 +153,8 @@ pub(crate) struct Run {
     pub(crate) output: OutputFormat,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
+    #[command(flatten)]
+    pub(crate) starts: Starts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -156,6 +169,7 @@ Examples:
   sudo kubectl --kubeconfig /var/lib/monopod/kubeconfig get pods
   sudo monopod --root /tmp/try serve --listen 127.0.0.1:0
   sudo monopod serve --image-gc-high-threshold 100    images are never removed, however full the disk is
+  sudo monopod serve --trace-start --log-format json  how long each part of every start took, for machines
 
 Prints one line when it is ready. SIGTERM or Ctrl-C ends the server and leaves its pods running;
 the next one takes them over. `monopod reset` removes them.";
@@ -176,6 +190,17 @@ pub(crate) struct Serve {
     pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
+    #[command(flatten)]
+    pub(crate) starts: Starts,
+}
+
+/// What is told of starts.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Starts {
+    /// Say on standard error where the time of each start goes: the engine's, and each pod's when all its containers have
+    /// run; with --log-format json one object per line, of type start
+    #[arg(long)]
+    pub(crate) trace_start: bool,
 }
 
 /// A kubelet has its disk to itself and wants a tenth of it free; of a machine that is somebody's own, that may be

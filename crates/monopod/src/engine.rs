@@ -18,14 +18,16 @@ use local_cluster::{
     Settings, StoreObjects, Thresholds, node_event, write_node,
 };
 use node::{Identity, Node, Outcome as Inherited};
-use podspec::{Moment, Pod};
+use podspec::{Moment, Pod, PodUid};
 use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
 use tokio::task::AbortHandle;
+use tracing::{Instrument, trace_span};
 
 use crate::network::{Opened, PodNetworkPlan, Trouble};
 use crate::outcome;
 use crate::services::{Following, Services};
+use crate::start_trace::{StartTrace, step};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -51,6 +53,8 @@ pub(crate) struct Plan {
     /// How many processes and threads a pod may have.
     pub(crate) pod_processes_max: Option<u64>,
     pub(crate) network: PodNetworkPlan,
+    /// Who tells where the time of starts goes.
+    pub(crate) trace: Option<StartTrace>,
 }
 
 /// An engine that answers requests and has begun no pod yet.
@@ -67,6 +71,7 @@ pub(crate) struct Engine {
     pod_network: Opened,
     following: Option<Following>,
     bound: bool,
+    trace: Option<StartTrace>,
 }
 
 /// An engine that runs what its store says.
@@ -82,17 +87,20 @@ pub(crate) struct Live {
     /// The network that ends with the engine.
     ends_network: Option<Opened>,
     following: Option<Following>,
+    trace: Option<StartTrace>,
     _cluster: LocalCluster<Node>,
 }
 
 impl Engine {
     pub(crate) async fn start(node: Node, plan: Plan) -> Result<Self> {
         let paths = node.paths().clone();
-        let store = Store::open(plan.objects, Options { index: objects::index_stored })?;
+        let store = step("open the store")
+            .in_scope(|| Store::open(plan.objects, Options { index: objects::index_stored }))?;
         let data_dir = paths.data_dir.clone();
-        let pod_network = plan.network.open(&paths).await?;
-        let machine = machine(&data_dir, &pod_network).context("cannot find out what this machine has")?;
-        let services = Services::open(&pod_network).await;
+        let pod_network = plan.network.open(&paths).instrument(step("open the pod network")).await?;
+        let machine = step("read the machine").in_scope(|| machine(&data_dir, &pod_network));
+        let machine = machine.context("cannot find out what this machine has")?;
+        let services = Services::open(&pod_network).instrument(step("open Services and DNS")).await;
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(
             identity(&machine, services.cluster_dns(), plan.pod_processes_max),
@@ -120,21 +128,21 @@ impl Engine {
             pod_addresses: services.gateways(),
             version: VERSION,
         };
-        let server = Server::start(config).await?;
+        let server = Server::start(config).instrument(step("start the server")).await?;
         objects.sign_with(server.pki.tokens.clone());
         let mut controlled = controlled(&store, &machine, plan.claims, &server, &services);
         let following = begin_services(services, &mut controlled).await?;
         if !plan.bound {
-            make_roles(&store).await;
+            make_roles(&store).instrument(step("make the stock roles")).await;
         }
         let version = discovery::server_version(VERSION);
         let (thresholds, node_name) = (plan.eviction_hard, machine.name.clone());
         let pressure = PressureSettings { thresholds, images: plan.images, node_name, data_dir };
         let settings = Settings { machine, version, removes: !plan.bound };
-        write_node(&store, &settings).await;
+        write_node(&store, &settings).instrument(step("write the node")).await;
         let troubles = pod_network.troubles(controlled.network.lacks.as_deref());
         tell(&store, &settings.machine.name, troubles).await;
-        let controllers = Controllers::start(&controlled);
+        let controllers = step("start the controllers").in_scope(|| Controllers::start(&controlled));
         Ok(Self {
             node,
             kubelet,
@@ -147,6 +155,7 @@ impl Engine {
             pod_network,
             following,
             bound: plan.bound,
+            trace: plan.trace,
         })
     }
 
@@ -165,11 +174,26 @@ impl Engine {
             pod_network,
             following,
             bound,
+            trace,
         } = self;
-        let inherited = if bound { Vec::new() } else { inherit(&node, &kubelet).await };
+        let inherited = if bound {
+            Vec::new()
+        } else {
+            inherit(&node, &kubelet).instrument(step("take over pods")).await
+        };
         let pressure = PressureWatch::start(store.clone(), Arc::clone(&kubelet), pressure);
         let begin = {
-            let (node, kubelet) = (Arc::clone(&node), Arc::clone(&kubelet));
+            let (node, kubelet, trace) = (Arc::clone(&node), Arc::clone(&kubelet), trace.clone());
+            let begun = move |kubelet: &Kubelet<Node>, uid: &PodUid| {
+                if let Some(trace) = &trace
+                    && let Ok(followed) = kubelet.subscribe(uid)
+                {
+                    trace.follow(followed);
+                }
+                if let Ok(another) = kubelet.subscribe(uid) {
+                    begun(another);
+                }
+            };
             move |pod: Pod, rejected: Option<Rejection>| {
                 let subscription = begin(&node, &kubelet, &pod, rejected, bound, &begun)?;
                 if let Some(why) = pressure.refusal(&pod) {
@@ -180,8 +204,9 @@ impl Engine {
         };
         let cluster =
             LocalCluster::start(store.clone(), Arc::clone(&kubelet), Box::new(begin), settings, inherited);
-        let _cluster = cluster.await;
+        let _cluster = cluster.instrument(step("begin what the store says")).await;
         inheriting.done();
+        trace.iter().for_each(StartTrace::tell_engine);
         // The pods of a run do not wait for them.
         let roles = bound.then(|| {
             let store = store.clone();
@@ -196,6 +221,7 @@ impl Engine {
             roles,
             ends_network: bound.then_some(pod_network),
             following,
+            trace,
             _cluster,
         }
     }
@@ -208,6 +234,7 @@ impl Live {
 
     /// Ends the server and the controllers, and writes what is not written yet; pods are as they are.
     pub(crate) async fn shut_down(self) {
+        self.trace.iter().for_each(StartTrace::tell_rest);
         if let Some(roles) = &self.roles {
             roles.abort();
         }
@@ -248,8 +275,9 @@ async fn begin_services(
     services: Services,
     controlled: &mut controllers::Settings,
 ) -> Result<Option<Following>> {
-    make_basics(controlled).await?;
-    let following = services.follow(&controlled.store, &controlled.node_name).await;
+    make_basics(controlled).instrument(step("make what every cluster has")).await?;
+    let follow = services.follow(&controlled.store, &controlled.node_name);
+    let following = follow.instrument(step("put Services in force")).await;
     if let Some(why) = following.as_ref().and_then(|following| following.lacks.clone()) {
         controlled.network.lacks = Some(why);
         make_basics(controlled).await?;
@@ -322,14 +350,12 @@ fn begin(
     pod: &Pod,
     rejected: Option<Rejection>,
     bound: bool,
-    begun: &impl Fn(Subscription),
+    begun: &impl Fn(&Kubelet<Node>, &PodUid),
 ) -> Result<Subscription, PortError> {
-    node.claim(pod, bound)?;
+    trace_span!(target: "start", "claim").in_scope(|| node.claim(pod, bound))?;
     match kubelet.add_pod_unless(pod.clone(), rejected) {
         Ok(subscription) => {
-            if let Ok(another) = kubelet.subscribe(&pod.uid) {
-                begun(another);
-            }
+            begun(kubelet, &pod.uid);
             Ok(subscription)
         }
         Err(error) => {

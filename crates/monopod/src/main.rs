@@ -17,21 +17,27 @@ mod serve;
 mod services;
 mod signals;
 mod simulate;
+mod start_trace;
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
-use linux_sys::signal;
+use linux_sys::{clock, signal};
 use rustix::fs::Mode;
 use rustix::process::Signal;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
 
 use cli::{Cli, Command, LogFormat};
-use images::Asker;
+use images::{Asker, ImageOptions};
 use kubelet::Paths;
 use node::{Node, Program};
+use start_trace::{StartTrace, step};
 
 /// The hidden first argument of the per-pod supervisor.
 const SHIM: &str = "shim";
@@ -39,6 +45,7 @@ const SHIM: &str = "shim";
 const HTTP_HOOK: &str = "http-hook";
 
 fn main() -> ExitCode {
+    let began_ns = clock::boot_ns();
     expect_signals();
     // Before anything else: a shim is there for as long as its pod and has to stay small.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == SHIM) {
@@ -49,8 +56,9 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse_from(simulate::respelled(std::env::args_os()));
     expect_umask(&cli.command);
-    init_log(&cli);
-    match dispatch(&cli) {
+    let trace = cli.command.traces_starts().then(|| StartTrace::new(cli.global.log_format, began_ns));
+    init_log(&cli, trace.as_ref());
+    match dispatch(&cli, trace) {
         Ok(code) => code,
         Err(error) => {
             outcome::report(&error);
@@ -59,10 +67,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: &Cli) -> Result<ExitCode> {
+fn dispatch(cli: &Cli, trace: Option<StartTrace>) -> Result<ExitCode> {
     match &cli.command {
-        Command::Run(options) => run_pods(cli, options),
-        Command::Serve(options) => serve_api(cli, options),
+        Command::Run(options) => run_pods(cli, options, trace),
+        Command::Serve(options) => serve_api(cli, options, trace),
         Command::Simulate(options) => simulate::simulate(options, cli.global.namespace.as_deref()),
         Command::Client(verb) => client::run(verb, &cli.global, &paths(cli)?),
         Command::Lint(options) => lint::lint(options, cli.global.namespace.as_deref()),
@@ -117,9 +125,11 @@ fn print(text: &[u8]) -> ExitCode {
     }
 }
 
-fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
+fn run_pods(cli: &Cli, options: &cli::Run, trace: Option<StartTrace>) -> Result<ExitCode> {
     keep_inherited_descriptors();
-    let manifests = match run::read_manifests(&options.manifests, cli.global.namespace.as_deref()) {
+    let read = step("read the manifests")
+        .in_scope(|| run::read_manifests(&options.manifests, cli.global.namespace.as_deref()));
+    let manifests = match read {
         Ok(manifests) => manifests,
         Err(refused) => {
             outcome::say(format_args!("error: {refused}"));
@@ -129,27 +139,30 @@ fn run_pods(cli: &Cli, options: &cli::Run) -> Result<ExitCode> {
     for warning in &manifests.warnings {
         outcome::say(format_args!("warning: {warning}"));
     }
-    let registries = options.images.registries(Asker::Command)?;
-    preflight::check_machine()?;
-    let paths = paths(cli)?;
-    preflight::check_place(&paths)?;
-    let node = Node::new(paths, Program::default())?.with_registries(registries);
-    node::raise_open_files();
-    let outcome = runtime()?.block_on(run::run(options, manifests.objects, node))?;
+    let node = node(cli, &options.images, Asker::Command)?;
+    let outcome = runtime()?.block_on(run::run(options, manifests.objects, node, trace))?;
     Ok(outcome.report())
 }
 
-fn serve_api(cli: &Cli, options: &cli::Serve) -> Result<ExitCode> {
+fn serve_api(cli: &Cli, options: &cli::Serve, trace: Option<StartTrace>) -> Result<ExitCode> {
     keep_inherited_descriptors();
-    let registries = options.images.registries(Asker::Server)?;
-    preflight::check_machine()?;
-    let paths = paths(cli)?;
-    preflight::check_place(&paths)?;
-    let node = Node::new(paths, Program::default())?.with_registries(registries);
-    node::raise_open_files();
+    let node = node(cli, &options.images, Asker::Server)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the event loop")?;
-    Ok(runtime.block_on(serve::serve(options, node))?.report())
+    Ok(runtime.block_on(serve::serve(options, node, trace))?.report())
+}
+
+/// What pods run on, if this machine has what they need.
+fn node(cli: &Cli, images: &ImageOptions, asker: Asker) -> Result<Node> {
+    let registries = images.registries(asker)?;
+    let paths = paths(cli)?;
+    step("look at the machine").in_scope(|| {
+        preflight::check_machine()?;
+        preflight::check_place(&paths)
+    })?;
+    let node = step("read what the node has").in_scope(|| Node::new(paths, Program::default()))?;
+    node::raise_open_files();
+    Ok(node.with_registries(registries))
 }
 
 /// Descriptors the caller left open stay here: a shim outlives this process, and whoever waits for the
@@ -177,22 +190,26 @@ fn paths(cli: &Cli) -> Result<Paths> {
     Ok(Paths { data_dir, run_dir: root.join("run/monopod"), log_dir: root.join("var/log/pods") })
 }
 
-/// The engine's own messages, on standard error.
-fn init_log(cli: &Cli) {
+/// The engine's own messages, on standard error, and what `trace` collects.
+fn init_log(cli: &Cli, trace: Option<&StartTrace>) {
     let level = match cli.global.verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,
         _ => LevelFilter::TRACE,
     };
     let stderr = std::io::stderr;
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let messages = fmt::layer()
         .with_writer(stderr)
         // It would be said on a standard error that takes nothing, by a panic.
         .log_internal_errors(false)
         .with_ansi(stderr().is_terminal() && outcome::may_color());
-    match cli.global.log_format {
-        LogFormat::Text => log.without_time().with_target(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let messages = match cli.global.log_format {
+        LogFormat::Text => messages.without_time().with_target(false).boxed(),
+        LogFormat::Json => messages.json().boxed(),
+    };
+    // The spans of starts are nobody's context.
+    let shown = Targets::new().with_default(level).with_target(start_trace::TARGET, LevelFilter::OFF);
+    let mut layers = vec![messages.with_filter(shown).boxed()];
+    layers.extend(trace.map(|trace| trace.layer().boxed()));
+    registry().with(layers).init();
 }

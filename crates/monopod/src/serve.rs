@@ -17,6 +17,7 @@ use crate::engine::{Engine, Plan};
 use crate::network::PodNetworkPlan;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
+use crate::start_trace::StartTrace;
 
 /// Of the engine's own API, in its run directory.
 pub(crate) const SOCKET: &str = "api.sock";
@@ -31,7 +32,7 @@ const PKI: &str = "pki";
 const NETWORK: &str = "serve";
 
 /// Serves until it is told to end.
-pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
+pub(crate) async fn serve(options: &cli::Serve, node: Node, trace: Option<StartTrace>) -> Result<Outcome> {
     let mut signals = Signals::install().context("cannot take signals")?;
     let paths = node.paths().clone();
     let _lock = lock(&paths)?;
@@ -51,6 +52,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node) -> Result<Outcome> {
             size: Size::Large,
             options: options.network.clone(),
         },
+        trace,
     };
     let engine = Engine::start(node, plan).await?;
     write_admin_kubeconfig(&engine.server, &paths.data_dir.join(KUBECONFIG))?;

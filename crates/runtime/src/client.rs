@@ -10,7 +10,9 @@ use std::time::Duration;
 use lifecycle::Observation;
 use linux_sys::fd_passing;
 use ports::{Observer, PodContext, PortError};
-use shim_protocol::{FrameBuffer, FrameError, Message, ReplyBody, Request, RequestBody, VERSION, encode};
+use shim_protocol::{
+    FrameBuffer, FrameError, Message, ReplyBody, Request, RequestBody, Times, VERSION, encode,
+};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +21,7 @@ use crate::bury::{bury, recorded_exits};
 use crate::clock;
 use crate::error::CallError;
 use crate::sandbox::blocking;
+use crate::times;
 
 /// Requests waiting to be sent; callers beyond that wait for room.
 const REQUESTS_MAX: usize = 64;
@@ -45,6 +48,7 @@ pub(crate) struct Client {
 struct Outgoing {
     body: RequestBody,
     descriptors: Vec<OwnedFd>,
+    timed: bool,
     reply: oneshot::Sender<Result<Answer, CallError>>,
     /// Told the exit code of the command that the request starts.
     ended: Option<oneshot::Sender<i32>>,
@@ -55,6 +59,7 @@ struct Outgoing {
 pub(crate) struct Answer {
     pub(crate) body: ReplyBody,
     pub(crate) descriptors: Vec<OwnedFd>,
+    times: Option<Times>,
 }
 
 impl Client {
@@ -112,9 +117,14 @@ impl Client {
         ended: Option<oneshot::Sender<i32>>,
     ) -> Result<Answer, CallError> {
         let (reply, answer) = oneshot::channel();
-        let outgoing = Outgoing { body, descriptors, reply, ended };
+        let asked = times::wanted(&body).then(clock::now);
+        let outgoing = Outgoing { body, descriptors, timed: asked.is_some(), reply, ended };
         self.requests.send(outgoing).await.map_err(|_| CallError::Gone)?;
-        answer.await.unwrap_or(Err(CallError::Gone))
+        let answer = answer.await.unwrap_or(Err(CallError::Gone))?;
+        if let (Some(asked), Some(times)) = (asked, &answer.times) {
+            times::tell(asked.boot, times, clock::now().boot);
+        }
+        Ok(answer)
     }
 
     pub(crate) fn expect_end(&self) {
@@ -219,9 +229,9 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, Outgoing { body, descriptors, reply, ended }: Outgoing) {
+    fn begin(&mut self, Outgoing { body, descriptors, timed, reply, ended }: Outgoing) {
         self.last_id += 1;
-        match encode(&Request { id: self.last_id, body }) {
+        match encode(&Request { id: self.last_id, body, timed }) {
             Ok(frame) => {
                 self.pending.insert(self.last_id, reply);
                 self.commands.extend(ended.map(|ended| (self.last_id, ended)));
@@ -308,7 +318,7 @@ impl Connection {
                 }
                 if let Some(waiting) = self.pending.remove(&reply.id) {
                     // The caller may have gone.
-                    let _ = waiting.send(Ok(Answer { body: reply.body, descriptors }));
+                    let _ = waiting.send(Ok(Answer { body: reply.body, descriptors, times: reply.times }));
                 }
             }
         }

@@ -20,6 +20,7 @@ mod sandbox;
 mod service;
 mod session;
 mod sweep;
+mod times;
 mod users;
 
 pub use claim::{Claim, ClaimError, claim};

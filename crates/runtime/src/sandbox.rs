@@ -11,6 +11,7 @@ use container_config::{IdRange, SandboxConfig, SandboxFacts};
 use lifecycle::Observation;
 use ports::{Attachment, Observer, PodContext};
 use shim_protocol::{Netns, ReplyBody, RequestBody, SandboxLaunch, VERSION};
+use tracing::{Instrument, trace_span};
 
 use crate::bury::{bury, recorded_exits, sandbox_record, shim_is_alive};
 use crate::client::{Answer, Client, Watched};
@@ -38,16 +39,20 @@ impl ShimRuntime {
         mut config: SandboxConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<SandboxFacts, RuntimeError> {
-        self.claim_pod(pod)?;
-        dirs::make_pod_dirs(pod)?;
+        trace_span!(target: "start", "directories").in_scope(|| {
+            self.claim_pod(pod)?;
+            dirs::make_pod_dirs(pod)
+        })?;
         if pod.pod.spec.own_users {
             config.users = Some(assign_users(pod).await?);
         }
-        let Attachment { netns, addresses } = self.attach_pod(pod).await?;
+        let attached = self.attach_pod(pod).instrument(trace_span!(target: "start", "network"));
+        let Attachment { netns, addresses } = attached.await?;
         let made = match self.launch(pod, attempt, config, netns, &addresses, observer).await {
             Ok(client) => {
                 self.pods().entry(pod.pod.uid.clone()).or_default().client = Some(client);
-                let written = etc::write(pod, &addresses, &self.cluster_dns);
+                let written = trace_span!(target: "start", "write /etc")
+                    .in_scope(|| etc::write(pod, &addresses, &self.cluster_dns));
                 if written.is_err()
                     && let Err(error) = self.stop(pod).await
                 {
@@ -77,7 +82,8 @@ impl ShimRuntime {
         addresses: &[IpAddr],
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Client>, RuntimeError> {
-        let stream = self.launcher.launch(pod).map_err(RuntimeError::Launch)?;
+        let launched = trace_span!(target: "start", "spawn shim").in_scope(|| self.launcher.launch(pod));
+        let stream = launched.map_err(RuntimeError::Launch)?;
         let watched = Watched { pod: Arc::clone(pod), attempt, observer };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         let launch = SandboxLaunch {
@@ -101,7 +107,7 @@ impl ShimRuntime {
         let limit = SANDBOX_TIMEOUT;
         let answer = tokio::time::timeout(limit, asked).await.unwrap_or(Err(CallError::Timeout(limit)));
         match answer {
-            Ok(Answer { body: ReplyBody::SandboxCreated { .. }, descriptors }) => {
+            Ok(Answer { body: ReplyBody::SandboxCreated { .. }, descriptors, .. }) => {
                 if let Some(netns) = descriptors.into_iter().next() {
                     self.network.attach_to(pod, netns).await.map_err(RuntimeError::Network)?;
                 }

@@ -34,7 +34,7 @@ impl ShimRuntime {
         let args = command.to_vec();
         let exec = Exec { container: container.clone(), attempt: None, args, timeout_ms: None, stdio };
         let (ended, exit) = oneshot::channel();
-        let Answer { body, descriptors } =
+        let Answer { body, descriptors, .. } =
             self.ask(pod, RequestBody::Exec(exec), passed, Some(ended)).await?;
         let streams = match (body, streams, <[OwnedFd; 1]>::try_from(descriptors)) {
             (ReplyBody::ExecStarted { terminal: false }, Some(streams), Err(_)) => streams,
@@ -56,7 +56,7 @@ impl ShimRuntime {
         stdin: bool,
     ) -> Result<Streams, RuntimeError> {
         let request = RequestBody::Attach { container: container.clone(), stdin };
-        let Answer { body, descriptors } = self.ask(pod, request, Vec::new(), None).await?;
+        let Answer { body, descriptors, .. } = self.ask(pod, request, Vec::new(), None).await?;
         let ReplyBody::Attached { terminal, input } = body else { return Err(CallError::Unexpected.into()) };
         let mut descriptors = descriptors.into_iter();
         let mut next = || {

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn messages_survive_any_split_of_the_stream() {
-        let frame = encode(&Reply { id: 7, body: ReplyBody::Done }).unwrap();
+        let frame = encode(&Reply { id: 7, body: ReplyBody::Done, times: None }).unwrap();
         let stream = [frame.clone(), frame].concat();
         for cut in 0..stream.len() {
             let mut buffer = FrameBuffer::default();

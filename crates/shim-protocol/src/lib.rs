@@ -10,6 +10,7 @@
 
 mod frame;
 mod record;
+mod times;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,8 +26,10 @@ pub use record::{
     attempt_dir, attempt_record_path, checkpoint_path, containers_dir, pod_path, read_dated_record,
     read_record, write_record,
 };
+pub use times::{StepTime, Times};
 
-/// The version of messages and records; raised whenever either changes shape.
+/// The version of messages and records; raised whenever either changes shape. A field that may be absent, and that means
+/// nothing to who does not know it, is no such change.
 pub const VERSION: u32 = 6;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -38,6 +41,9 @@ pub const SOCKET_NAME: &str = "shim.sock";
 pub struct Request {
     pub id: u64,
     pub body: RequestBody,
+    /// The reply to a `CreateSandbox` or `StartContainer` is to say what its steps took.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub timed: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -152,6 +158,9 @@ pub enum Message {
 pub struct Reply {
     pub id: u64,
     pub body: ReplyBody,
+    /// To a request that was `timed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<Times>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

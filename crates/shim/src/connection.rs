@@ -185,14 +185,14 @@ mod tests {
 
     fn reply(bytes: usize) -> Message {
         let body = ReplyBody::ExecFinished { exit_code: 0, output: vec![7; bytes], timed_out: false };
-        Message::Reply(Reply { id: 1, body })
+        Message::Reply(Reply { id: 1, body, times: None })
     }
 
     #[test]
     fn descriptors_arrive_with_their_message() {
         let (engine, mut connection) = pair();
         let (a, b) = UnixStream::pair().unwrap();
-        let frame = encode(&Request { id: 3, body: RequestBody::StopSandbox }).unwrap();
+        let frame = encode(&Request { id: 3, body: RequestBody::StopSandbox, timed: false }).unwrap();
         let rights = [a.as_fd(), b.as_fd(), a.as_fd()];
         let sent = fd_passing::send(engine.as_fd(), &frame, &rights).unwrap();
         assert_eq!(sent, frame.len());

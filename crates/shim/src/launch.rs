@@ -17,6 +17,7 @@ use crate::connection::{Connection, ConnectionError};
 use crate::container::{Sandbox, SandboxError};
 use crate::note;
 use crate::supervisor::{Parts, Shim};
+use crate::times;
 
 /// SIGHUP, SIGINT, SIGPIPE, SIGTERM and SIGCHLD.
 const SIGNALS: [i32; 5] = [1, 2, 13, 15, 17];
@@ -57,7 +58,8 @@ pub(crate) fn run() -> Result<(), LaunchError> {
     let mut connection = Connection::new(take_socket().map_err(LaunchError::Socket)?);
     let signals = detach().map_err(LaunchError::Session)?;
     // An engine that died before it asked for anything leaves nothing to do.
-    let Some(Request { id, body }) = first_request(&mut connection)? else { return Ok(()) };
+    let Some(Request { id, body, timed }) = first_request(&mut connection)? else { return Ok(()) };
+    times::begin(timed);
     let made = match body {
         RequestBody::CreateSandbox(launch) => create(*launch, connection.take_descriptor(), signals),
         _ => Err(LaunchError::Protocol),
@@ -66,12 +68,13 @@ pub(crate) fn run() -> Result<(), LaunchError> {
         Ok(parts) => parts,
         Err(error) => {
             let body = ReplyBody::Failed { message: note::chain(&error) };
-            let _ = connection.send(&Message::Reply(Reply { id, body }), Vec::new());
+            let _ = connection.send(&Message::Reply(Reply { id, body, times: None }), Vec::new());
             return Err(error);
         }
     };
     let netns = returned(&parts.launch).map_err(LaunchError::Supervise)?;
     let mut shim = Shim::new(parts, connection).map_err(LaunchError::Supervise)?;
+    times::done("watch");
     shim.reply_with(id, ReplyBody::SandboxCreated { netns: netns.is_some() }, netns.into_iter().collect());
     shim.run().map_err(LaunchError::Supervise)
 }
@@ -122,6 +125,7 @@ fn create(launch: SandboxLaunch, netns: Option<OwnedFd>, signals: SignalFd) -> R
     let lock = lock::try_exclusive(&launch.pod_dir.join(SHIM_LOCK_NAME)).map_err(LaunchError::Lock)?;
     let alive = lock.ok_or(LaunchError::Locked)?;
     let listener = listen().map_err(LaunchError::Listen)?;
+    times::done("lock and socket");
     let netns = netns.filter(|_| launch.netns == Netns::Given);
     if netns.is_none() && launch.netns == Netns::Given {
         return Err(LaunchError::NoNetns);
@@ -134,6 +138,7 @@ fn create(launch: SandboxLaunch, netns: Option<OwnedFd>, signals: SignalFd) -> R
         abandon(&launch, Some(sandbox));
         return Err(error);
     }
+    times::done("record");
     Ok(Parts { launch, sandbox, listener, signals, alive })
 }
 

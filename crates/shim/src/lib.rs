@@ -28,6 +28,7 @@ mod start;
 mod stop;
 mod supervisor;
 mod tap;
+mod times;
 
 use std::process::ExitCode;
 

@@ -13,9 +13,11 @@ use shim_protocol::{ReplyBody, Request, RequestBody, VERSION, attempt_dir, attem
 use crate::clock;
 use crate::note;
 use crate::supervisor::{ContainerKey, Live, Shim};
+use crate::times;
 
 impl Shim {
-    pub(crate) fn carry_out(&mut self, Request { id, body }: Request) {
+    pub(crate) fn carry_out(&mut self, Request { id, body, timed }: Request) {
+        times::begin(timed);
         let reply = match body {
             RequestBody::CreateSandbox(_) => failed("this shim has a sandbox already"),
             RequestBody::Adopt { version } => self.adopt(version),

@@ -16,6 +16,7 @@ use crate::log_pump::LogPump;
 use crate::note;
 use crate::supervisor::{ContainerKey, Live, Shim, Supervised};
 use crate::tap::Input;
+use crate::times;
 
 const ID_BYTES: usize = 32;
 
@@ -74,12 +75,14 @@ impl Shim {
             return Err(StartError::Stopping);
         }
         self.widen_pod(&config.of_pod).map_err(StartError::Limits)?;
+        times::done("limits of the pod");
         let Some(sandbox) = &self.sandbox else { return Err(StartError::Stopping) };
         let attempt_dir = self.attempt_dir(name, attempt);
         fs::create_dir_all(&attempt_dir).map_err(StartError::Directory)?;
         let log_dir = self.launch.log_dir.join(name.as_str());
         let log = LogFile::open(&log_dir, attempt).map_err(StartError::Log)?;
         let id = random_id().map_err(StartError::Id)?;
+        times::done("log");
         let paths = SpawnPaths { attempt_dir, attempt };
         let target = match &config.pid_namespace {
             PidNamespace::Of(target) => self.live(target).map(|live| &live.container),
@@ -120,6 +123,7 @@ impl Shim {
                 };
                 self.containers.insert(key.clone(), Supervised { record: record.clone(), live: Some(live) });
                 self.narrow_pod();
+                times::done("limits of the pod");
                 Ok(record)
             }
             Err(error) => {
@@ -142,7 +146,9 @@ impl Shim {
             Output::Pty(master) => (master, None),
         };
         let pump = LogPump::new(log, stdout, stderr, live_key, &self.poller).map_err(StartError::Watch)?;
+        times::done("watch output");
         write_record(&self.record_path(key), record).map_err(StartError::Record)?;
+        times::done("record");
         Ok(pump)
     }
 

@@ -24,6 +24,7 @@ use crate::orphan::Orphan;
 use crate::poll::{Poller, Source};
 use crate::stop::Stop;
 use crate::tap::{Input, LingeringTap};
+use crate::times;
 
 /// A container's name and attempt.
 pub(crate) type ContainerKey = (ContainerName, u32);
@@ -180,7 +181,7 @@ impl Shim {
 
     /// `descriptors` are those that the body says come with it.
     pub(crate) fn reply_with(&mut self, id: u64, body: ReplyBody, descriptors: Vec<OwnedFd>) {
-        self.send_with(&Message::Reply(Reply { id, body }), descriptors);
+        self.send_with(&Message::Reply(Reply { id, body, times: times::take() }), descriptors);
     }
 
     /// The new engine takes the place of the one before.

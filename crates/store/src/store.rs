@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use tracing::{Instrument, trace_span};
+
 use crate::disk::Disk;
 use crate::error::{OpenError, WatchError, WriteError};
 use crate::medium::Medium;
@@ -150,7 +152,13 @@ impl Store {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.running.queue.write(durability, change).await
+        let span = trace_span!(target: "start", "write");
+        let of_change = span.clone();
+        let change = move |tx: &mut Tx<'_>| {
+            let _write = of_change.entered();
+            trace_span!(target: "start", "change").in_scope(|| change(tx))
+        };
+        self.running.queue.write(durability, change).instrument(span).await
     }
 
     /// The changes of a resource after a revision, in one namespace or in all. A revision older than the history is `Expired`, one

@@ -7,6 +7,7 @@ use scheduler::{Cluster, Decision, Pod, Victim, node_from_json, pod_from_json};
 use serde_json::{Value, json};
 use store::{Object, ObjectKey, Store};
 use tokio::task::JoinSet;
+use tracing::{Instrument, trace_span};
 
 use super::feed::{Feed, Seen, merged};
 use super::recorder::{Told, record};
@@ -158,6 +159,11 @@ impl Scheduler {
         let Some(pending) = next.and_then(|uid| self.pending.get_mut(&uid)) else { return };
         pending.due = false;
         let pod = pending.pod.clone();
+        let span = trace_span!(target: "start", parent: None, "schedule", pod = pod.uid.as_str());
+        self.place(pod).instrument(span).await;
+    }
+
+    async fn place(&mut self, pod: Pod) {
         match self.cluster.decide(&pod) {
             Decision::Gated => {}
             Decision::Bind { node } => self.bind(pod, node).await,
@@ -197,7 +203,9 @@ impl Scheduler {
         if let Ok(true) = bound {
             let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
             let told = Told { source: NAME, is_warning: false, reason: "Scheduled", message: &message, at };
-            record(&self.store, &about(&pod.namespace, &pod.name, &pod.uid), told).await;
+            record(&self.store, &about(&pod.namespace, &pod.name, &pod.uid), told)
+                .instrument(trace_span!(target: "start", "event"))
+                .await;
             // Known here before the watch says it, so that the next pod is not given the same room.
             self.cluster.insert_pod(Pod { node, nominated: String::new(), ..pod });
             self.wake_neighbours();

@@ -84,8 +84,12 @@ pub(super) async fn create(
     let decoded = decode::read(negotiate::body_form(call.header(&CONTENT_TYPE)), bytes)?;
     let (object, warnings) = write.object(decoded)?;
     let change = write.change;
+    let dry_run = change.dry_run;
     let mut changed =
         carry_out(call.api, change, move |tx, change| change::create(tx, change, object)).await?;
+    if !dry_run {
+        change::tell_created(&changed.object);
+    }
     changed.warnings.splice(0..0, warnings);
     respond_changed(call, kind, changed)
 }

@@ -67,6 +67,7 @@ mod services;
 mod services_api;
 mod sidecars;
 mod simulations;
+mod start_traces;
 mod startup_order;
 mod status;
 mod sysctls;
@@ -87,6 +88,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "init", tests: init::TESTS },
     Suite { name: "sidecars", tests: sidecars::TESTS },
     Suite { name: "startup_order", tests: startup_order::TESTS },
+    Suite { name: "start_traces", tests: start_traces::TESTS },
     Suite { name: "termination_order", tests: termination_order::TESTS },
     Suite { name: "termination", tests: termination::TESTS },
     Suite { name: "volumes", tests: volumes::TESTS },

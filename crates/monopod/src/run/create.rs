@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use apimachinery::{Status, meta};
-use apiserver::change::{Change, Changed, create, write_failed};
+use apiserver::change::{Change, Changed, create, creation_span, tell_created, write_failed};
 use apiserver::kinds::Kind;
 use podspec::Pod;
 use serde_json::{Value, json};
 use store::{Durability, ObjectKey, Store};
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::manifests::Manifest;
 use crate::outcome;
+use crate::start_trace::step;
 
 /// As whom: `metadata.managedFields` says so.
 const MANAGER: &str = "monopod-run";
@@ -36,7 +38,10 @@ pub(super) async fn all(store: &Store, manifests: Vec<Manifest>) -> Result<Vec<P
         let refused = |status: Status| format!("{location}: {}", status.message);
         let namespace = meta::namespace(&object).to_owned();
         if kind.namespaced && furnished.insert(namespace.clone()) {
-            furnish(store, &namespace, own.contains(&namespace)).await.map_err(refused)?;
+            furnish(store, &namespace, own.contains(&namespace))
+                .instrument(step("furnish the namespace"))
+                .await
+                .map_err(refused)?;
         }
         let Changed { object, mut warnings, .. } =
             add(store, kind, &namespace, object).await.map_err(refused)?;
@@ -84,6 +89,11 @@ fn served(plural: &str) -> &'static Kind {
 async fn add(store: &Store, kind: &'static Kind, namespace: &str, object: Value) -> Result<Changed, Status> {
     let mut change = Change::of_engine(MANAGER, kind, namespace, meta::name(&object));
     MANAGER.clone_into(&mut change.manager);
-    let written = store.write(Durability::Lazy, move |tx| create(tx, &change, object)).await;
-    written.map_err(|error| write_failed(&error))?
+    let created = async {
+        let written = store.write(Durability::Lazy, move |tx| create(tx, &change, object)).await;
+        let created = written.map_err(|error| write_failed(&error))??;
+        tell_created(&created.object);
+        Ok(created)
+    };
+    created.instrument(creation_span(kind)).await
 }

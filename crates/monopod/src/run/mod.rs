@@ -36,6 +36,7 @@ use crate::engine::{Engine, Live};
 use crate::logs::LogFiles;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
+use crate::start_trace::{StartTrace, step};
 use bars::Size;
 use format::{Format, Style};
 use manifests::Manifest;
@@ -51,10 +52,15 @@ pub(crate) use present::{Lines, LogSource};
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the objects' pods to their end.
-pub(crate) async fn run(options: &cli::Run, objects: Vec<Manifest>, node: Node) -> Result<Outcome> {
+pub(crate) async fn run(
+    options: &cli::Run,
+    objects: Vec<Manifest>,
+    node: Node,
+    trace: Option<StartTrace>,
+) -> Result<Outcome> {
     let signals = Signals::install().context("cannot take signals")?;
-    let place = Place::new(node.paths())?;
-    let engine = Engine::start(node, place.plan(options)?).await?;
+    let place = step("make a place for the run").in_scope(|| Place::new(node.paths()))?;
+    let engine = Engine::start(node, place.plan(options, trace)?).await?;
     let revision = engine.store.revision();
     let pods = match create::all(&engine.store, objects).await {
         Ok(pods) => pods,

@@ -18,6 +18,7 @@ use crate::engine::Plan;
 use crate::network::PodNetworkPlan;
 use crate::outcome;
 use crate::serve::{SOCKET, write_admin_kubeconfig};
+use crate::start_trace::StartTrace;
 
 const RUNS: &str = "runs";
 const CLAIMS: &str = "run-claims";
@@ -48,7 +49,7 @@ impl Place {
         Ok(Self { dir, claims: claims.join(std::process::id().to_string()), network })
     }
 
-    pub(super) fn plan(&self, options: &cli::Run) -> Result<Plan> {
+    pub(super) fn plan(&self, options: &cli::Run, trace: Option<StartTrace>) -> Result<Plan> {
         Ok(Plan {
             objects: store::Place::Memory,
             listen: options.listen,
@@ -65,6 +66,7 @@ impl Place {
                 size: Size::Small,
                 options: options.network.clone(),
             },
+            trace,
         })
     }
 

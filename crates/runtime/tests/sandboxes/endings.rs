@@ -303,7 +303,7 @@ fn an_engine_that_dies_while_it_asks_leaves_nothing(bed: &Bed) {
         log_dir: pod.log_dir.clone(),
         bound: true,
     };
-    let request = Request { id: 1, body: RequestBody::CreateSandbox(Box::new(launch)) };
+    let request = Request { id: 1, body: RequestBody::CreateSandbox(Box::new(launch)), timed: false };
     let (mut engine, shim) = UnixStream::pair().unwrap();
     engine.write_all(&encode(&request).unwrap()).unwrap();
     drop(engine);

@@ -21,8 +21,10 @@ use super::apply::{Outcome, STDERR_FD, apply};
 use super::explain::explain;
 use super::file_system::Root;
 use super::program::{ExecFailure, Program};
+use super::spent::{Part, Spent};
 use super::step::Step;
 use super::{SpawnError, proc};
+use crate::times;
 
 /// Everything the child needs.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ const KIND_EXEC_FAILED: u8 = 3;
 const KIND_ABOUT_TO_END: u8 = 4;
 /// The number is the process that goes on.
 const KIND_APPEARED: u8 = 5;
+/// The number is the part's, and what follows are microseconds.
+const KIND_SPENT: u8 = 6;
 
 /// Returns when the program has been executed. `cgroup` is a v2 group's directory.
 pub(super) fn start(
@@ -75,16 +79,20 @@ pub(super) fn start(
     let mut reader = Some(reader);
     let overlays = plan.steps.iter().filter(|step| matches!(step, Step::Overlay(_))).count();
     let mut root = Root::new(overlays, plan.users);
+    let mut spent = times::last().map(|last| Spent::since(last.0));
     let mut child = process::clone_child(namespaces, cgroup, || {
         // The child's copy: only the shim may keep the pipe from breaking.
         reader = None;
-        run(plan, &mut root, writer.as_fd())
+        run(plan, &mut root, &mut spent, writer.as_fd())
     })
     .map_err(SpawnError::create("clone a process"))?;
     drop(writer);
     let Some(reader) = reader else { process::exit(EXIT_FAILED) };
     match supervise(plan, File::from(reader), &mut child) {
-        Ok(warnings) => Ok(Ready { child, warnings }),
+        Ok(warnings) => {
+            times::done("execve");
+            Ok(Ready { child, warnings })
+        }
         Err(error) => {
             end(&child);
             Err(error)
@@ -112,8 +120,15 @@ pub(super) fn end(child: &Child) {
 }
 
 /// In the child. Async-signal-safe.
-fn run(plan: &Plan<'_>, root: &mut Root<'_>, reports: BorrowedFd<'_>) -> i32 {
+fn run(plan: &Plan<'_>, root: &mut Root<'_>, spent: &mut Option<Spent>, reports: BorrowedFd<'_>) -> i32 {
+    let mut account = spent.as_mut();
+    let on = |account: &mut Option<&mut Spent>, part| account.iter_mut().for_each(|spent| spent.on(part));
+    on(&mut account, Part::Clone);
     for (at, step) in plan.steps.iter().enumerate() {
+        if matches!(step, Step::LoadSeccomp(_)) {
+            // Where the clock is a system call, the filter may end the process for it.
+            account = None;
+        }
         let outcome = match step {
             Step::Appear | Step::AppearFirst => match appear(reports) {
                 Ok(None) if matches!(step, Step::AppearFirst) => {
@@ -131,8 +146,9 @@ fn run(plan: &Plan<'_>, root: &mut Root<'_>, reports: BorrowedFd<'_>) -> i32 {
             step => apply(step, root),
         };
         match outcome {
-            Ok(Outcome::Done) => {}
+            Ok(Outcome::Done) => on(&mut account, Part::of(step)),
             Ok(Outcome::Tolerated(errno)) => {
+                on(&mut account, Part::of(step));
                 let _ = report(reports, KIND_TOLERATED, at, errno.raw_os_error());
             }
             Err(errno) => {
@@ -140,6 +156,9 @@ fn run(plan: &Plan<'_>, root: &mut Root<'_>, reports: BorrowedFd<'_>) -> i32 {
                 return EXIT_FAILED;
             }
         }
+    }
+    if let Some(spent) = spent {
+        report_spent(reports, spent);
     }
     // A shim that died before this process was bound to it cannot end it any more.
     if report(reports, KIND_ABOUT_TO_END, 0, 0).is_err() {
@@ -172,11 +191,26 @@ fn wait_for_proc(reports: BorrowedFd<'_>) -> Result<Outcome, Errno> {
 
 /// One write, so one read. `number` is the step's, or whether the program exists.
 fn report(reports: BorrowedFd<'_>, kind: u8, number: usize, errno: i32) -> Result<(), Errno> {
+    rustix::io::write(reports, &encoded(kind, number, errno)).map(|_| ())
+}
+
+/// All parts in one write, so that the parent wakes once.
+fn report_spent(reports: BorrowedFd<'_>, spent: &Spent) {
+    let mut bytes = [0; REPORT_BYTES * Part::ALL.len()];
+    for (at, (microseconds, report)) in
+        spent.microseconds().into_iter().zip(bytes.chunks_exact_mut(REPORT_BYTES)).enumerate()
+    {
+        report.copy_from_slice(&encoded(KIND_SPENT, at, microseconds));
+    }
+    let _ = rustix::io::write(reports, &bytes);
+}
+
+fn encoded(kind: u8, number: usize, errno: i32) -> [u8; REPORT_BYTES] {
     let mut bytes = [0; REPORT_BYTES];
     bytes[0] = kind;
     bytes[4..8].copy_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
     bytes[8..].copy_from_slice(&errno.to_le_bytes());
-    rustix::io::write(reports, &bytes).map(|_| ())
+    bytes
 }
 
 /// In the parent: reads reports until execve, or the child's end, closes the pipe. `child` becomes the
@@ -209,7 +243,16 @@ fn supervise(plan: &Plan<'_>, mut reports: File, child: &mut Child) -> Result<Ve
         let number = u32::from_le_bytes([n0, n1, n2, n3]);
         let errno = i32::from_le_bytes([e0, e1, e2, e3]);
         match (kind, plan.steps.get(number as usize), &plan.end) {
-            (KIND_ABOUT_TO_END, ..) => about_to_end = true,
+            (KIND_ABOUT_TO_END, ..) => {
+                about_to_end = true;
+                if plan.steps.iter().any(|step| matches!(step, Step::LoadSeccomp(_))) {
+                    times::done("seccomp");
+                }
+            }
+            (KIND_SPENT, ..) => {
+                let part = Part::ALL.get(number as usize).filter(|_| errno > 0);
+                part.into_iter().for_each(|part| times::spent(part.name(), i64::from(errno) * 1_000));
+            }
             (KIND_APPEARED, ..) => {
                 take_over(child, number)?;
                 if let (Some(steps), Some(users)) = (&plan.proc, plan.users) {

@@ -25,6 +25,7 @@ mod resize;
 mod running;
 mod sandbox;
 mod spawn;
+mod spent;
 mod stdio;
 mod step;
 mod sysctl;

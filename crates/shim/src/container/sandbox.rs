@@ -23,6 +23,7 @@ use super::resize::{Limited, bounds};
 use super::spawn::limits;
 use super::users::Users;
 use super::{SandboxError, SpawnError, TeardownError, child, pod_init, sysctl};
+use crate::times;
 
 /// The namespaces and the cgroup of a pod, held by this process from [`Sandbox::enter`] on.
 #[derive(Debug)]
@@ -97,21 +98,27 @@ impl Sandbox {
     }
 
     fn set_up(&mut self, config: &SandboxConfig, netns: Option<BorrowedFd<'_>>) -> Result<(), SandboxError> {
+        times::done("find cgroups");
         leave_engine(self.left.clone(), &self.cgroup)?;
+        times::done("leave cgroup");
         self.pod.group.create()?;
+        times::done("make cgroup");
         // Controllers that this machine lacks are reported with each container that needs them.
         self.pod.group.limit(&limits(&config.resources))?;
+        times::done("limit cgroup");
         self.users = enter_namespaces(config, netns)?;
         for tmpfs in &config.tmpfs {
             mount_tmpfs(tmpfs)?;
             self.tmpfs.push(tmpfs.path.clone());
         }
+        times::done("memory volumes");
         if let Some(proc) = &config.shared_proc {
             let init =
                 pod_init::start(self.users.as_ref()).map_err(|error| SandboxError::Init(Box::new(error)))?;
             let mounted = mount_proc(init.pidfd.as_fd(), proc);
             self.shared = Some(Shared { init, proc: proc.clone() });
             mounted?;
+            times::done("mount /proc");
         }
         Ok(())
     }
@@ -272,12 +279,15 @@ fn enter_namespaces(
             Some(Users::make(range, namespaces, || sysctl::set(config))?)
         }
     };
+    times::done("make namespaces");
     if let Some(netns) = netns {
         namespace::setns(netns, Namespaces::NET).map_err(failed("join the pod's network namespace"))?;
+        times::done("join network");
     }
     // What is mounted on the host later shows up here, and never the other way round.
     mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(failed("separate the mount namespace"))?;
+    times::done("separate mounts");
     if !config.host_network {
         rustix::system::sethostname(config.hostname.as_bytes()).map_err(failed("set the host name"))?;
         namespace::set_loopback_up().map_err(failed("set the loopback interface up"))?;
@@ -285,6 +295,7 @@ fn enter_namespaces(
     if users.is_none() {
         sysctl::set(config)?;
     }
+    times::done("host name, loopback, sysctls");
     Ok(users)
 }
 

@@ -22,6 +22,7 @@ use super::stdio::{self, Stdio, Terminal};
 use super::users::{Users, on_host};
 use super::volume::{Tree, open_trees};
 use super::{Container, Sandbox, SpawnError, devices, inside};
+use crate::times;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpawnPaths {
@@ -74,9 +75,11 @@ pub fn spawn(
     };
     let program = Program::new(&config.process.args, &config.process.env)?;
     let writable = make_files(config, &paths.attempt_dir, sandbox.users())?;
+    times::done("directories");
     let users = sandbox.users();
     share_volumes(sandbox, config)?;
     let trees = open_trees(config, &paths.attempt_dir, users)?;
+    times::done("open volumes");
     let group = sandbox.group(&format!("{}-{}", config.name, paths.attempt));
     let started = start(sandbox, config, paths, program, (writable, trees), shared, &group);
     if started.is_err() {
@@ -123,11 +126,13 @@ fn start(
 ) -> Result<Started, SpawnError> {
     let users = sandbox.users();
     group.create()?;
+    times::done("make cgroup");
     let missing = group.limit(&limits(&config.resources))?;
     let (cgroup_files, cgroup_directory) = match group.entry()? {
         Entry::Files(files) => (files, None),
         Entry::Directory(directory) => (Vec::new(), Some(directory)),
     };
+    times::done("limit cgroup");
     let (Stdio { child: stdio, output, input }, terminal) = stdio_of(config, users)?;
     let prepared = Prepared {
         rootfs: paths.attempt_dir.join("rootfs"),
@@ -152,6 +157,7 @@ fn start(
         PidNamespace::Container => Namespaces::MOUNT,
         PidNamespace::Pod | PidNamespace::Of(_) | PidNamespace::Host => Namespaces::MOUNT,
     };
+    times::done("compile");
     let ready = child::start(&plan, namespaces, cgroup)?;
     Ok((ready, (output, input), missing))
 }

@@ -1,0 +1,120 @@
+//! `--trace-start`: what it tells of starts is all of them, and adds up.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::bed::{Bed, SOON};
+use crate::pod::Pod;
+use crate::runner::{Test, tests};
+use crate::suites::require_root;
+
+pub(crate) const TESTS: &[Test] =
+    tests![every_action_for_people, every_action_adds_up, without_the_flag_nothing];
+
+/// What is told is in whole microseconds.
+const ROUNDING_MS: f64 = 0.002;
+
+fn pod(name: &str) -> Pod {
+    Pod::new(name).init("setup", "true").sidecar("side", "serve").app("main", "say start")
+}
+
+fn every_action_for_people(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(&pod("people"))?;
+    let finished = bed.start(bed.run_command().arg("--trace-start").arg(manifest))?.wait(SOON)?;
+    finished.expect_code(0)?;
+    finished.expect_line(&["start of the engine: ", " ms"])?;
+    finished.expect_line(&[
+        "start of pod default/people: ",
+        " ms from its creation until its last container ran",
+    ])?;
+    for step in [
+        "create",
+        "schedule",
+        "begin",
+        "SetUpVolumes",
+        "CreateSandbox",
+        "EnsureImage setup",
+        "EnsureImage main",
+    ] {
+        finished.expect_line(&[&format!("  {step}")])?;
+    }
+    for container in ["setup", "side", "main"] {
+        finished.expect_line(&[&format!("  StartContainer {container}")])?;
+    }
+    finished.expect_output("execve ")?;
+    Ok(())
+}
+
+fn every_action_adds_up(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(&pod("machines"))?;
+    let mut command = bed.run_command();
+    command.args(["--trace-start", "--log-format", "json"]).arg(manifest);
+    let finished = bed.start(&mut command)?.wait(SOON)?;
+    finished.expect_code(0)?;
+    let reports = finished.stderr.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+    let reports = reports.context("a line on standard error is not JSON")?;
+    let of = |kind: &str| reports.iter().find(|report| report["type"] == "start" && report["of"] == kind);
+    let engine = of("engine").context("the engine's start is not told")?;
+    ensure!(!steps(engine).is_empty(), "the engine's start has no steps: {engine}");
+    steps(engine).iter().try_for_each(is_sound)?;
+    let pod = of("pod").context("the pod's start is not told")?;
+    ensure!(pod["pod"] == "default/machines" && pod["complete"] == true, "of another pod: {pod}");
+    steps(pod).iter().try_for_each(is_sound)?;
+    // One after the other, since each container waits for the one before; the scheduler goes on to tell of what it did.
+    let names = ["create", "SetUpVolumes", "CreateSandbox", "StartContainer"];
+    let sequence = steps(pod).iter().filter(|step| names.iter().any(|name| step["step"] == *name));
+    let mut whole = 0.0;
+    let mut reached = 0.0;
+    let mut started = Vec::new();
+    for step in sequence {
+        ensure!(
+            number(step, "at_ms")? >= reached - ROUNDING_MS,
+            "begins before the one before it ended: {step}"
+        );
+        reached = number(step, "at_ms")? + number(step, "ms")?;
+        whole += number(step, "ms")?;
+        started.extend(step["container"].as_str());
+    }
+    ensure!(started == ["setup", "side", "main"], "started {started:?}");
+    let told = number(pod, "ms")?;
+    ensure!(
+        reached <= told + ROUNDING_MS && whole <= told,
+        "{whole} ms, up to {reached}, are more than {told}: {pod}"
+    );
+    Ok(())
+}
+
+fn without_the_flag_nothing(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let manifest = bed.manifest(&pod("silent"))?;
+    let finished = bed.start(bed.run_command().arg("-vv").arg(manifest))?.wait(SOON)?;
+    finished.expect_code(0)?.expect_no_output("start of")?.expect_no_output("SetUpVolumes{")?;
+    Ok(())
+}
+
+fn steps(of: &Value) -> &[Value] {
+    of["steps"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn number(of: &Value, name: &str) -> Result<f64> {
+    of[name].as_f64().with_context(|| format!("no {name} in {of}"))
+}
+
+/// What a step is made of lies within it and does not take longer, since nothing of it is done side by side.
+fn is_sound(step: &Value) -> Result<()> {
+    let (at, took) = (number(step, "at_ms")?, number(step, "ms")?);
+    ensure!(at >= 0.0 && took >= 0.0, "{step}");
+    let parts = steps(step);
+    let mut sum = 0.0;
+    for part in parts {
+        let (part_at, part_took) = (number(part, "at_ms")?, number(part, "ms")?);
+        let within = part_at >= at - ROUNDING_MS && part_at + part_took <= at + took + ROUNDING_MS;
+        ensure!(within, "{part} is not within {step}");
+        sum += part_took;
+        is_sound(part)?;
+    }
+    ensure!(sum <= took + ROUNDING_MS, "the parts take {sum} ms: {step}");
+    Ok(())
+}
