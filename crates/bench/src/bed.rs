@@ -41,10 +41,15 @@ impl Bed {
         let bed = Self { dir, _lock: lock.context("another bench is running")? };
         fs::copy(program, bed.monopod()).with_context(|| format!("cannot copy {}", program.display()))?;
         // Of a bench that was killed.
-        bed.clear(Some(&bed.monopod()))?;
-        fs::copy("/proc/self/exe", bed.program()).context("cannot copy this program")?;
-        fs::create_dir(bed.exchange()).context("cannot make the exchange directory")?;
+        bed.renew()?;
         Ok(bed)
+    }
+
+    /// Removes what is there, also of a part that failed.
+    pub(crate) fn renew(&self) -> Result<()> {
+        self.clear(Some(&self.monopod()))?;
+        fs::copy("/proc/self/exe", self.program()).context("cannot copy this program")?;
+        fs::create_dir(self.exchange()).context("cannot make the exchange directory")
     }
 
     /// Ends what runs under the roots, and removes all but the lock and what is to be kept.

@@ -6,9 +6,11 @@
 //! start the same program.
 
 mod bed;
+mod chart;
 mod engine;
 mod floor;
 mod inside;
+mod load;
 mod machine;
 mod plan;
 mod pod;
@@ -20,17 +22,22 @@ mod timed;
 mod wait;
 mod workload;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use bed::Bed;
 use linux_sys::namespace::{self, Namespaces};
+use load::Reading;
+use machine::Machine;
 use report::Report;
 use workload::Size;
 
-const USAGE: &str = "usage: bench MONOPOD [--quick] [--only PART] [--json FILE]   (as root; `cargo xtask bench` builds both programs)";
+const USAGE: &str =
+    "usage: bench MONOPOD [--quick] [--only PART[,PART...]] [--json FILE] [--report DIR] [--commit NAME]
+       (as root; `cargo xtask bench` builds both programs)";
 
 fn main() -> ExitCode {
     let began = linux_sys::clock::boot_ns();
@@ -65,19 +72,39 @@ fn measure(args: &[&str]) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("needs root, as monopod does: it makes namespaces, mounts and cgroups");
     }
-    let mut report = Report::new(options.size);
+    let began = Reading::now();
     // Before there is any other thread: engines change the network that they are in.
     namespace::unshare(Namespaces::NET).context("cannot make a network namespace")?;
     namespace::set_loopback_up().context("cannot set its loopback interface up")?;
     let bed = Bed::new(&options.program)?;
+    let programs = machine::programs(&options.program);
+    let quick = options.size == Size::Quick;
+    let mut report = Report::new(Machine::now(bed.dir()), programs, options.commit.clone(), quick);
     workload::measure(&bed, options.size, options.only.as_deref(), &options.program, &mut report)?;
-    report.finish();
+    report.machine.finish(&began.until_now());
     print!("{}", table::table(&report));
     if let Some(path) = &options.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
+    if let Some(dir) = &options.report {
+        write_report(dir, &report)?;
+    }
+    let failed = report.failed();
+    ensure!(failed.is_empty(), "parts failed, and their rows are missing: {}", failed.join(", "));
     Ok(())
+}
+
+/// What is kept in the repository.
+fn write_report(dir: &Path, report: &Report) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let summary = serde_json::to_string_pretty(&report.summary()?)? + "\n";
+    write(&dir.join("report.txt"), table::table(report).trim_start())?;
+    write(&dir.join("report.json"), &summary)?;
+    write(&dir.join("chart.svg"), &chart::svg(report))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[derive(Debug)]
@@ -86,24 +113,35 @@ struct Options {
     size: Size,
     only: Option<String>,
     json: Option<PathBuf>,
+    /// A directory.
+    report: Option<PathBuf>,
+    /// What the program was built from.
+    commit: Option<String>,
 }
 
 impl Options {
     fn parse(args: &[&str]) -> Result<Self> {
         let [program, flags @ ..] = args else { bail!("{USAGE}") };
-        let mut options = Self { program: PathBuf::from(program), size: Size::Full, only: None, json: None };
+        let mut options = Self {
+            program: PathBuf::from(program),
+            size: Size::Full,
+            only: None,
+            json: None,
+            report: None,
+            commit: None,
+        };
         let mut flags = flags.iter();
         while let Some(flag) = flags.next() {
-            match (*flag, flags.as_slice()) {
-                ("--quick", _) => options.size = Size::Quick,
-                ("--only", [part, ..]) => {
-                    options.only = Some((*part).to_owned());
-                    flags.next();
-                }
-                ("--json", [file, ..]) => {
-                    options.json = Some(PathBuf::from(file));
-                    flags.next();
-                }
+            if *flag == "--quick" {
+                options.size = Size::Quick;
+                continue;
+            }
+            let value = flags.next().context(USAGE)?;
+            match *flag {
+                "--only" => options.only = Some((*value).to_owned()),
+                "--json" => options.json = Some(PathBuf::from(value)),
+                "--report" => options.report = Some(PathBuf::from(value)),
+                "--commit" => options.commit = Some((*value).to_owned()),
                 _ => bail!("{USAGE}"),
             }
         }

@@ -24,9 +24,10 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                200 kills of the engine, and `bench --quick`
   ci           formatting, clippy, tidy, rustdoc, all of `test --all`; nothing may be skipped
   dist         the release binary: static, not position-independent
-  bench [--quick] [--only PART] [--json FILE] [--install-peers]
-               what starts, shims, logs and the network cost, beside the floor (as root); --quick to see that it works;
-               --install-peers installs podman from Debian, which the network is measured beside when it is there
+  bench [--quick] [--only PART[,PART...]] [--json FILE] [--install-peers] [--report]
+               what starts, shims, logs and the network cost, beside the floor and beside what else is installed (as root);
+               --quick to see that it works; --install-peers installs podman, crun and skopeo from Debian;
+               --report writes the table, figures and a chart to docs/benchmarks
   mutants [NAME...]
                break each rule of the core that crates/sim/mutations.txt names, and see that a test fails: an hour
   screenshots  the pictures of README.md, from what the commands say now

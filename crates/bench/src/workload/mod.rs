@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use crate::bed::Bed;
+use crate::load::Reading;
 use crate::report::Report;
 
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
@@ -40,7 +41,8 @@ const PARTS: [(&str, Measure); 10] = [
     ("recovery", recovery::measure),
 ];
 
-/// Measures everything, or one part. `program` is the release binary.
+/// Measures everything, or the parts whose names are given, with commas between them. `program` is the release binary.
+/// A part that fails takes no rows but its own with it.
 pub(crate) fn measure(
     bed: &Bed,
     size: Size,
@@ -48,11 +50,23 @@ pub(crate) fn measure(
     program: &Path,
     report: &mut Report,
 ) -> Result<()> {
-    let chosen: Vec<_> = PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
-    ensure!(!chosen.is_empty(), "no part has that name: {}", PARTS.map(|(name, _)| name).join(", "));
-    for (name, part) in chosen {
+    for name in only.into_iter().flat_map(|only| only.split(',')) {
+        let is_part = PARTS.iter().any(|(part, _)| *part == name);
+        ensure!(is_part, "no part is called {name:?}: {}", PARTS.map(|(name, _)| name).join(", "));
+    }
+    let is_chosen = |part: &str| only.is_none_or(|only| only.split(',').any(|name| name == part));
+    for (name, part) in PARTS.iter().filter(|(name, _)| is_chosen(name)) {
         eprintln!("bench: {name}");
-        part(bed, size, report)?;
+        let began = Reading::now();
+        let failed = part(bed, size, report).err().map(|error| format!("{error:#}"));
+        let is_failed = failed.is_some();
+        report.part(name, &began, failed);
+        if is_failed && let Err(error) = bed.renew() {
+            report.note(&format!(
+                "nothing was measured after the part {name}, which left something: {error:#}"
+            ));
+            break;
+        }
     }
     size::measure(program, report)
 }
