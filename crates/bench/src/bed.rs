@@ -10,9 +10,9 @@ use linux_sys::remove_tree::remove_tree;
 use ports::Paths;
 use serde_json::Value;
 
+use crate::beside::namespaces;
 use crate::engine::Engine;
 use crate::plan::Planner;
-use crate::podman;
 
 /// On a disk, as pods are by default, and where only root can have put anything.
 const DIR: &str = "/var/lib/monopod-bench";
@@ -59,7 +59,7 @@ impl Bed {
             reset.arg("--root").arg(&root).arg("reset").stdin(Stdio::null());
             Engine::start_into(&mut reset, Stdio::null())?.finish()?;
         }
-        podman::clear()?;
+        namespaces::clear()?;
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
             if path.ends_with(LOCK) || kept == Some(path.as_path()) {
@@ -154,6 +154,13 @@ impl Bed {
         command
     }
 
+    /// Any other command of monopod.
+    pub(crate) fn client(&self, root: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(self.monopod());
+        command.arg("--root").arg(root).args(args).stdin(Stdio::null());
+        command
+    }
+
     pub(crate) fn floor(&self, plan: &Path) -> Command {
         let mut command = Command::new(self.program());
         command.arg("floor").arg(plan).stdin(Stdio::piped());
@@ -164,13 +171,6 @@ impl Bed {
     pub(crate) fn floor_many(&self, list: &Path) -> Command {
         let mut command = Command::new(self.program());
         command.arg("floor-many").arg(list).stdin(Stdio::piped());
-        command
-    }
-
-    /// Containers of podman, as long as its standard input is open.
-    pub(crate) fn podman(&self) -> Command {
-        let mut command = Command::new(self.program());
-        command.arg("podman").arg(&self.dir).stdin(Stdio::piped());
         command
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -80,6 +80,19 @@ impl Engine {
         Ok(())
     }
 
+    /// Writes a line to its standard input, and waits for the line that answers it.
+    pub(crate) fn ask(&mut self, line: &str) -> Result<String> {
+        self.said.clear();
+        let stdin = self.child.stdin.as_mut().context("its standard input has ended")?;
+        stdin.write_all(format!("{line}\n").as_bytes()).context("it does not read what it is asked")?;
+        loop {
+            if let Some(end) = self.said.iter().position(|byte| *byte == b'\n') {
+                return Ok(String::from_utf8_lossy(&self.said[..end]).into_owned());
+            }
+            ensure!(self.read()?, "the end came before an answer to {line}:\n{}", self.output());
+        }
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id())?;
         Ok(pidfd_send_signal(pidfd_open(pid)?.as_fd(), signal.as_raw())?)
@@ -141,8 +154,8 @@ impl Finished {
     }
 }
 
-/// From whole lines alone; `run` puts a container's name before what it wrote.
-fn stamps(text: &str) -> Stamps {
+/// From whole lines alone; `run` puts a container's name before what it wrote, a log the time.
+pub(crate) fn stamps(text: &str) -> Stamps {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let stamp = |line: &str| {
         let mut words = line.split_whitespace().skip_while(|word| *word != STAMP).skip(1);

@@ -17,6 +17,8 @@ use linux_sys::signal::SignalFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 
+use crate::wait::until;
+
 /// Begins the line with the time of a container's first instruction.
 pub(crate) const STAMP: &str = "stamp";
 /// The file in the exchange directory through which a writer is told to begin.
@@ -39,10 +41,7 @@ pub(crate) fn stamp(name: &str, began: i64) -> Result<()> {
 pub(crate) fn hold(name: &str, began: i64) -> Result<()> {
     let signals = SignalFd::new(&[Signal::TERM.as_raw()])?;
     stamp(name, began)?;
-    while signals.next_signal()?.is_none() {
-        poll(&mut [PollFd::new(&signals.as_fd(), PollFlags::IN)], None)?;
-    }
-    Ok(())
+    wait_for_end(&signals)
 }
 
 /// What the kernel says of this process, a line each: the same for two containers that are the same.
@@ -77,6 +76,27 @@ pub(crate) fn describe() -> Result<()> {
     println!("devices {devices:?}");
     println!("directory {}", std::env::current_dir()?.display());
     std::env::vars().for_each(|(name, value)| println!("environment {name}={value}"));
+    Ok(())
+}
+
+/// [`describe`], then says so to who waits for that file, and waits for SIGTERM.
+pub(crate) fn describe_and_tell(file: &Path) -> Result<()> {
+    let signals = SignalFd::new(&[Signal::TERM.as_raw()])?;
+    describe()?;
+    File::create(file)?;
+    wait_for_end(&signals)
+}
+
+/// [`describe`], once another container has.
+pub(crate) fn describe_when_told(file: &Path) -> Result<()> {
+    until("the other container", || Ok(file.exists().then_some(())))?;
+    describe()
+}
+
+fn wait_for_end(signals: &SignalFd) -> Result<()> {
+    while signals.next_signal()?.is_none() {
+        poll(&mut [PollFd::new(&signals.as_fd(), PollFlags::IN)], None)?;
+    }
     Ok(())
 }
 

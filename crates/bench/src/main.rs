@@ -1,15 +1,17 @@
 //! What a start, a shim, a log line, the API and the network cost, and how late things are. `cargo xtask bench` builds this and the release binary, and
 //! runs both.
 //!
-//! One program with four parts: it measures; it is the floor ([`floor`]) that starts are measured beside; it keeps the containers of
-//! podman ([`podman`]) that the network is measured beside; and it is what runs in all their containers ([`inside`]), so that all
+//! One program with four parts: it measures; it is the floor ([`floor`]) that starts are measured beside; it keeps the place
+//! ([`beside`]) where programs of others run, as podman; and it is what runs in all their containers ([`inside`]), so that all
 //! start the same program.
 
 mod bed;
+mod beside;
 mod chart;
 mod engine;
 mod floor;
 mod inside;
+mod layer;
 mod load;
 mod machine;
 mod plan;
@@ -29,6 +31,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use bed::Bed;
+use beside::{keeper, namespaces};
 use linux_sys::namespace::{self, Namespaces};
 use load::Reading;
 use machine::Machine;
@@ -48,11 +51,13 @@ fn main() -> ExitCode {
         ["stamp", name] => inside::stamp(name, began),
         ["hold", name] => inside::hold(name, began),
         ["describe"] => inside::describe(),
+        ["describe", "then-tell", file] => inside::describe_and_tell(Path::new(file)),
+        ["describe", "when-told", file] => inside::describe_when_told(Path::new(file)),
         ["write", exchange, bytes, line_bytes] => inside::write(Path::new(exchange), bytes, line_bytes),
         ["agent", name, exchange] => inside::agent::main(name, Path::new(exchange)),
         ["probed", file] => inside::probed::main(Path::new(file), began),
-        ["podman", dir] => podman::main(Path::new(dir)),
-        ["apart", program, ref args @ ..] => podman::apart(program, args),
+        [keeper::COMMAND] => keeper::main(),
+        ["apart", program, ref args @ ..] => namespaces::apart(program, args),
         ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
         ["floor-many", list] => floor::many::main(Path::new(list)),

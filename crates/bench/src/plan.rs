@@ -14,11 +14,14 @@ use container_config::{
 use kubelet::Node as _;
 use linux_sys::cgroup::Hierarchies;
 use node::{Node, Program};
-use podspec::{IDENTITY_BYTES, Pod, PullPolicy, VolumeSource};
+use podspec::{
+    Container, ContainerKind, EmptyDirMedium, IDENTITY_BYTES, Pod, PullPolicy, Volume, VolumeSource,
+};
 use ports::{ImageRequest, ImageService, NoObserver, Paths};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
-use crate::floor::{Plan, addresses};
+use crate::floor::{self, Plan, Role, addresses};
 
 /// What the shim says of a pod without a network.
 const IPS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
@@ -27,7 +30,7 @@ const IPS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
 #[derive(Debug)]
 pub(crate) struct Planner {
     node: Node,
-    image: Arc<ImageConfig>,
+    tokio: Runtime,
     is_cgroup_v2: bool,
 }
 
@@ -36,9 +39,12 @@ impl Planner {
     pub(crate) fn new(paths: &Paths) -> Result<Self> {
         let node = Node::new(paths.clone(), Program::default())?;
         let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-        let request = ImageRequest { image: "localhost/host", policy: PullPolicy::Never, secrets: &[] };
-        let (image, _) = tokio.block_on(node.images().ensure(&request, Arc::new(NoObserver)))?;
-        Ok(Self { node, image, is_cgroup_v2: Hierarchies::detect()?.is_v2() })
+        Ok(Self { node, tokio, is_cgroup_v2: Hierarchies::detect()?.is_v2() })
+    }
+
+    fn image(&self, container: &Container) -> Result<Arc<ImageConfig>> {
+        let request = ImageRequest { image: &container.image, policy: PullPolicy::Never, secrets: &[] };
+        Ok(self.tokio.block_on(self.node.images().ensure(&request, Arc::new(NoObserver)))?.0)
     }
 
     /// Writes the plan of a pod that is made in `dir`, beside it. `number`: among the pods that are there at one time.
@@ -59,31 +65,28 @@ impl Planner {
             || EtcFiles { hosts: String::new(), hostname: String::new(), resolv_conf: String::new() };
         let EtcFiles { hosts, hostname, resolv_conf } = etc_files(pod, &IPS, &[], of_host);
         let etc = dir.join("etc");
-        let volumes = spec.volumes.iter().map(|volume| match &volume.source {
-            VolumeSource::HostPath { path, .. } => Ok((volume.name.to_string(), PathBuf::from(path))),
-            _ => bail!("volume {} is not a path of the host", volume.name),
-        });
+        let volumes: Vec<(String, PathBuf)> =
+            spec.volumes.iter().map(|volume| place_of(volume, dir)).collect::<Result<_>>()?;
         let facts = SandboxFacts {
             hostname: spec.hostname.clone(),
             etc_hosts: etc.join("hosts"),
             etc_hostname: etc.join("hostname"),
             resolv_conf: etc.join("resolv.conf"),
             shm: shm_path(dir),
-            volumes: volumes.collect::<Result<_>>()?,
+            volumes: volumes.iter().cloned().collect(),
             cgroup_v2: self.is_cgroup_v2,
             ips: IPS.to_vec(),
         };
-        let containers = spec.containers.iter().map(|container| {
-            container_config(
-                pod,
-                container,
-                &self.image,
-                &facts,
-                self.node.facts(),
-                &Objects::default(),
-                &VolumeImages::new(),
-            )
-            .context("cannot configure a container")
+        let containers = spec.init_containers.iter().chain(&spec.containers).map(|container| {
+            let (image, node) = (self.image(container)?, self.node.facts());
+            let (objects, images) = (Objects::default(), VolumeImages::new());
+            let config = container_config(pod, container, &image, &facts, node, &objects, &images);
+            let role = match container.kind {
+                ContainerKind::Init => Role::Init,
+                ContainerKind::Sidecar => Role::Sidecar,
+                ContainerKind::App | ContainerKind::Ephemeral => Role::App,
+            };
+            Ok(floor::Container { role, config: config.context("cannot configure a container")? })
         });
         Ok(Plan {
             containers: containers.collect::<Result<_>>()?,
@@ -92,10 +95,23 @@ impl Planner {
                 (facts.etc_hostname.clone(), format!("{hostname}\n")),
                 (facts.resolv_conf.clone(), resolv_conf),
             ],
+            volumes: volumes.into_iter().map(|(_, path)| path).filter(|path| path.starts_with(dir)).collect(),
             sandbox: sandbox_config(pod, dir, Vec::new(), self.node.facts())?,
             addresses: addresses(number),
             dir: dir.to_owned(),
             hold,
         })
     }
+}
+
+/// A volume's name and where it is.
+fn place_of(volume: &Volume, dir: &Path) -> Result<(String, PathBuf)> {
+    let path = match &volume.source {
+        VolumeSource::HostPath { path, .. } => PathBuf::from(path),
+        VolumeSource::EmptyDir { medium: EmptyDirMedium::Disk, .. } => {
+            dir.join("volumes").join(volume.name.as_str())
+        }
+        _ => bail!("volume {} is neither a path of the host nor a directory on disk", volume.name),
+    };
+    Ok((volume.name.to_string(), path))
 }

@@ -1,4 +1,4 @@
-//! Waiting for a descriptor, never without end.
+//! Waiting, never without end.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -9,6 +9,28 @@ use rustix::io::Errno;
 
 /// How long anything may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Looks until there is something.
+pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    until_every(LOOK_EVERY, what, look)
+}
+
+/// For what is measured as well as waited for.
+pub(crate) fn until_every<T>(
+    pause: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "{what}: nothing within {} s", SOON.as_secs());
+        std::thread::sleep(pause);
+    }
+}
 
 /// Waits until `fd` can be read.
 pub(crate) fn readable(fd: impl AsFd, what: &str) -> Result<()> {

@@ -208,6 +208,7 @@ fn make_directory(path: &Path) -> Result<()> {
 
 fn make_file(path: &Path) -> Result<()> {
     if !path.exists() {
+        fs::create_dir_all(path.parent().unwrap_or(path))?;
         File::create(path)?;
     }
     Ok(())

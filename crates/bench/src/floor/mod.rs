@@ -17,10 +17,10 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use container_config::{ContainerConfig, SandboxConfig, shared_cgroups};
 use linux_sys::clock::boot_ns;
-use linux_sys::process::{Child, pidfd_send_signal, wait};
+use linux_sys::process::{Child, ExitStatus, pidfd_send_signal, wait};
 use linux_sys::remove_tree::remove_tree;
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
@@ -37,12 +37,30 @@ pub(crate) struct Plan {
     pub(crate) dir: PathBuf,
     /// Files to make, and what is in them.
     pub(crate) files: Vec<(PathBuf, String)>,
+    /// Directories of volumes.
+    pub(crate) volumes: Vec<PathBuf>,
     pub(crate) sandbox: SandboxConfig,
     pub(crate) addresses: Vec<IpAddr>,
     /// In the order of their start; each is executed before the next one is begun, as in a pod.
-    pub(crate) containers: Vec<ContainerConfig>,
+    pub(crate) containers: Vec<Container>,
     /// The containers are killed at the end of standard input; otherwise they end by themselves.
     pub(crate) hold: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Container {
+    pub(crate) role: Role,
+    pub(crate) config: ContainerConfig,
+}
+
+/// In a pod.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Has ended before the next one is begun.
+    Init,
+    /// Is killed when all others have ended.
+    Sidecar,
+    App,
 }
 
 /// The name in the stamp of the moment before anything is made.
@@ -70,24 +88,32 @@ impl Plan {
 #[derive(Debug)]
 struct Pod {
     sandbox: Sandbox,
-    running: Vec<Child>,
+    running: Vec<(Role, Child)>,
 }
 
 impl Pod {
     fn start(plan: &Plan) -> Result<Self> {
         let sandbox = sandbox::enter(plan)?;
         let mut running = Vec::new();
-        for config in &plan.containers {
+        for Container { role, config } in &plan.containers {
             let started = process::start(&sandbox, &plan.dir, config);
-            running.push(started.with_context(|| format!("cannot start container {}", config.name))?);
+            let started = started.with_context(|| format!("cannot start container {}", config.name))?;
+            match role {
+                Role::Init => {
+                    complete(&started).with_context(|| format!("init container {}", config.name))?
+                }
+                Role::Sidecar | Role::App => running.push((*role, started)),
+            }
         }
         Ok(Self { sandbox, running })
     }
 
     /// Without its files.
-    fn end(self, plan: &Plan) -> Result<()> {
-        for process in &self.running {
-            if plan.hold {
+    fn end(mut self, plan: &Plan) -> Result<()> {
+        // Sidecars last.
+        self.running.sort_by_key(|(role, _)| *role == Role::Sidecar);
+        for (role, process) in &self.running {
+            if plan.hold || *role == Role::Sidecar {
                 pidfd_send_signal(process.pidfd.as_fd(), Signal::KILL.as_raw())?;
             }
             wait(process.pidfd.as_fd())?;
@@ -99,6 +125,13 @@ impl Pod {
         shared_cgroups(Path::new(&plan.sandbox.cgroup))
             .for_each(|group| hierarchies.group(group).remove_if_empty());
         Ok(())
+    }
+}
+
+fn complete(process: &Child) -> Result<()> {
+    match wait(process.pidfd.as_fd())? {
+        ExitStatus::Code(0) => Ok(()),
+        status => bail!("it ended with {status:?}"),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the containers of a pod share.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context, Result};
 use container_config::{ResourceLimits, SandboxConfig};
@@ -18,6 +19,9 @@ const FIRST: (Ipv4Addr, Ipv6Addr) =
     (Ipv4Addr::new(10, 199, 0, 2), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2));
 /// An address of the network that the bench is in; it has none of IPv6 that a route could name.
 const GATEWAYS: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+
+/// Of an emptyDir.
+const VOLUME_MODE: u32 = 0o777;
 
 #[derive(Debug)]
 pub(super) struct Sandbox {
@@ -43,6 +47,11 @@ pub(super) fn enter(plan: &Plan) -> Result<Sandbox> {
         fs::create_dir_all(path.parent().unwrap_or(path))
             .and_then(|()| fs::write(path, text))
             .with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    for path in &plan.volumes {
+        fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        // Whatever the umask.
+        fs::set_permissions(path, Permissions::from_mode(VOLUME_MODE))?;
     }
     namespace::unshare(Namespaces::MOUNT | Namespaces::IPC | Namespaces::UTS)
         .context("cannot make namespaces")?;

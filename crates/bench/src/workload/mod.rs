@@ -19,7 +19,8 @@ mod timing;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use journal::Happening;
 
 use crate::bed::Bed;
 use crate::load::Reading;
@@ -74,6 +75,13 @@ pub(crate) fn measure(
 fn starts(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     fairness::check(bed)?;
     start::measure(bed, size, report)
+}
+
+/// When it was decided to start the pod: the first action in its journal. Boot clock.
+fn decided(pod_dir: &Path) -> Result<i64> {
+    let entries = journal::read(pod_dir)?;
+    let decided = entries.iter().find(|entry| matches!(entry.what, Happening::Issued(_)));
+    Ok(decided.context("no decision in the pod's journal")?.at.boot.0)
 }
 
 /// How much is measured.

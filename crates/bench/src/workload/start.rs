@@ -7,10 +7,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use journal::Happening;
 use rustix::process::Signal;
 
-use super::Size;
+use super::{Size, decided};
 use crate::bed::Bed;
 use crate::engine::{Engine, Stamps};
 use crate::floor::DECIDED;
@@ -151,13 +150,11 @@ impl Files {
     }
 }
 
-/// The decision is the first action in the pod's journal, which is read while the containers wait.
+/// The pod's journal is read while the containers wait.
 fn start(bed: &Bed, file: &std::path::Path, count: usize) -> Result<Took> {
     let mut run = Engine::start(&mut bed.run(&bed.root(), file))?;
     let last = last(&run.wait_stamps(count)?)?;
-    let entries = journal::read(&Bed::pod_dir(&bed.root())?)?;
-    let decided = entries.iter().find(|entry| matches!(entry.what, Happening::Issued(_)));
-    let decided = decided.context("no decision in the pod's journal")?.at.boot.0;
+    let decided = decided(&Bed::pod_dir(&bed.root())?)?;
     let began = run.began_ns;
     run.signal(Signal::INT)?;
     run.finish()?;

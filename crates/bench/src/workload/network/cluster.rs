@@ -1,7 +1,5 @@
 //! One `monopod serve` whose pods are agents, and what is asked of it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, bail, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -10,14 +8,13 @@ use tokio::runtime::Runtime;
 use super::agent::Agent;
 use crate::bed::Bed;
 use crate::pod::{self, EXCHANGE};
-use crate::wait::SOON;
+use crate::wait::until;
 use crate::workload::api::{Client, JSON, PODS};
 use crate::workload::daemon::Daemon;
 
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
 pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct Cluster<'a> {
@@ -116,17 +113,5 @@ impl<'a> Cluster<'a> {
         let made = self.create(SERVICES, &service)?;
         let address = made["spec"]["clusterIP"].as_str().context("a Service without an address")?;
         Ok(address.to_owned())
-    }
-}
-
-/// Looks until there is something.
-pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let end = Instant::now() + SOON;
-    loop {
-        if let Some(found) = look()? {
-            return Ok(found);
-        }
-        ensure!(Instant::now() < end, "{what}: nothing within {} s", SOON.as_secs());
-        std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -9,9 +9,10 @@ use linux_sys::clock::boot_ns;
 use serde_json::{Value, json};
 
 use super::agent::Agent;
-use super::cluster::{Cluster, SLICES, until};
+use super::cluster::{Cluster, SLICES};
 use crate::inside::servers::NAME_PORT;
 use crate::report::{Report, Row};
+use crate::wait::until;
 use crate::workload::Size;
 use crate::workload::api::{PODS, ms};
 

@@ -5,6 +5,7 @@ mod cluster;
 mod data;
 mod live;
 mod names;
+mod peers;
 mod starts;
 
 use anyhow::Result;
@@ -12,20 +13,19 @@ use serde_json::json;
 
 use super::Size;
 use crate::bed::Bed;
-use crate::engine::Engine;
 use crate::inside::servers::{ECHO_PORT, NAME_PORT, SINK_PORT};
-use crate::podman;
 use crate::report::Report;
 use crate::workload::api::PODS;
 use agent::Agent;
 use cluster::Cluster;
+use peers::Peers;
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     starts::measure(bed, size, report)?;
     let cluster = Cluster::start(bed, &[])?;
     for name in ["from", "to", "other"] {
         let mut pod = cluster.agent_pod(name, &json!({"app": name}));
-        let cpu = format!("{}m", podman::CPU_MILLIS);
+        let cpu = format!("{}m", peers::CPU_MILLIS);
         pod["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": cpu}});
         cluster.create(PODS, &pod)?;
     }
@@ -66,48 +66,4 @@ fn changes(
         report.compare(&format!("network.live.{kind}.many"), &format!("network.live.{kind}.few"), None);
     }
     Ok(())
-}
-
-/// The containers of podman.
-#[derive(Debug)]
-struct Peers {
-    engine: Engine,
-    from: Agent,
-    to: &'static str,
-}
-
-impl Peers {
-    /// `None` where there is no podman.
-    fn start(bed: &Bed, report: &mut Report) -> Result<Option<Self>> {
-        if !podman::is_installed() {
-            report.note("podman is not installed, so the network has nothing beside it: `--install-peers`");
-            return Ok(None);
-        }
-        let mut engine = Engine::start(&mut bed.podman())?;
-        // What is wrong with somebody else's program is no failure of what is measured.
-        if let Err(error) = engine.wait_line(podman::READY) {
-            report
-                .note(&format!("podman does not work here, so the network has nothing beside it: {error:#}"));
-            return Ok(None);
-        }
-        let [(from, _), (to, address)] = podman::AGENTS;
-        for name in [from, to] {
-            Agent::new(&bed.exchange(), name).wait()?;
-        }
-        Ok(Some(Self { engine, from: Agent::new(&bed.exchange(), from), to: address }))
-    }
-
-    fn path(&self) -> data::Path {
-        data::Path {
-            name: "podman",
-            what: "two containers of podman",
-            from: self.from.clone(),
-            to: self.to.to_owned(),
-        }
-    }
-
-    fn stop(mut self) -> Result<()> {
-        self.engine.close_stdin();
-        self.engine.finish().map(drop)
-    }
 }

@@ -1,16 +1,16 @@
 //! What the network adds to a start: pods one after the other, by an engine that has one and by one that has none.
 
 use anyhow::{Context, Result};
-use journal::Happening;
 
-use super::cluster::{Cluster, until};
+use super::cluster::Cluster;
 use crate::bed::Bed;
 use crate::pod::{self, EXCHANGE};
 use crate::report::{Report, Row};
 use crate::stats::Stats;
 use crate::timed::{START, stamps};
-use crate::workload::Size;
+use crate::wait::until;
 use crate::workload::api::{PODS, ms};
+use crate::workload::{Size, decided};
 
 const ADDED_MS_MAX: f64 = 1.0;
 const WITHOUT: &str = "--no-pod-network";
@@ -48,7 +48,7 @@ pub(super) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     without.stop()
 }
 
-/// From the decision, which is the first action in the pod's journal, until the container's first instruction.
+/// From the decision until the container's first instruction.
 fn start(cluster: &Cluster<'_>, name: &str) -> Result<i64> {
     let exchange = cluster.bed.exchange();
     let file = format!("{EXCHANGE}/{name}");
@@ -58,9 +58,7 @@ fn start(cluster: &Cluster<'_>, name: &str) -> Result<i64> {
     let uid = made["metadata"]["uid"].as_str().context("a pod without a UID")?;
     let began = until(name, || Ok(stamps(&exchange.join(name), START).first().copied()))?;
     let dir = Bed::paths(cluster.daemon.root()).pods_dir().join(uid);
-    let entries = journal::read(&dir)?;
-    let decided = entries.iter().find(|entry| matches!(entry.what, Happening::Issued(_)));
-    let decided = decided.context("no decision in the pod's journal")?.at.boot.0;
+    let decided = decided(&dir)?;
     cluster.delete_pod(name)?;
     Ok(began - decided)
 }

@@ -1,7 +1,7 @@
 //! The image that is pulled: the same bytes every time.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,8 @@ use anyhow::{Context, Result, anyhow};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+
+use crate::layer::{ARCHITECTURE, Hashed, digest, directory, header, link};
 
 pub(super) const LAYERS: usize = 8;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -90,9 +91,8 @@ fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> Result<T> + Sync) 
 }
 
 fn manifest(blobs: &Path, layers: &[&Layer]) -> Result<Manifest> {
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let diff_ids: Vec<&str> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
-    let config = json!({"os": "linux", "architecture": architecture, "config": {"Env": ["PATH=/usr/bin"]},
+    let config = json!({"os": "linux", "architecture": ARCHITECTURE, "config": {"Env": ["PATH=/usr/bin"]},
         "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let config = config.to_string().into_bytes();
     let config_digest = digest(&config);
@@ -116,9 +116,8 @@ fn layer(blobs: &Path, n: usize, bytes: usize) -> Result<Layer> {
     if n == 0 {
         // What a program of the host's needs, whose libraries are mounted.
         directory(&mut tar, "usr/")?;
-        for link in ["lib", "lib64"] {
-            let mut header = header(tar::EntryType::Symlink, 0o777, 0);
-            tar.append_link(&mut header, link, format!("usr/{link}"))?;
+        for name in ["lib", "lib64"] {
+            link(&mut tar, name, &format!("usr/{name}"))?;
         }
     }
     directory(&mut tar, &format!("layer-{n}/"))?;
@@ -137,18 +136,6 @@ fn layer(blobs: &Path, n: usize, bytes: usize) -> Result<Layer> {
     file.flush()?;
     fs::rename(&path, blobs.join(&digest))?;
     Ok(Layer { digest, diff_id, compressed, unpacked })
-}
-
-fn header(kind: tar::EntryType, mode: u32, bytes: u64) -> tar::Header {
-    let mut header = tar::Header::new_ustar();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_size(bytes);
-    header
-}
-
-fn directory(tar: &mut tar::Builder<impl Write>, path: &str) -> io::Result<()> {
-    tar.append_data(&mut header(tar::EntryType::Directory, 0o755, 0), path, io::empty())
 }
 
 /// xorshift64: half of what it makes is noise, half is text, as programs are.
@@ -180,38 +167,4 @@ impl Random {
         content.truncate(bytes);
         content
     }
-}
-
-/// What is written, hashed and counted on its way.
-struct Hashed<W> {
-    inner: W,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Hashed<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), bytes: 0 }
-    }
-
-    fn finish(self) -> (W, String, u64) {
-        (self.inner, format!("sha256:{:x}", self.hash.finalize()), self.bytes)
-    }
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..length]);
-        self.bytes += length as u64;
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{:x}", Sha256::digest(bytes))
 }

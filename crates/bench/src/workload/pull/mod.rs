@@ -18,6 +18,7 @@ use super::Size;
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::pod::PROGRAM;
+use crate::podman::Podman;
 use crate::report::{Report, Row};
 use content::{Content, LAYERS};
 use cost::{Peak, cpu_of_children_s};
@@ -28,6 +29,8 @@ const NANOS_PER_S: f64 = 1e9;
 const MEMORY_MIB_MAX: f64 = 64.0;
 const OF_PODMAN: f64 = 0.5;
 const PODS: usize = 50;
+/// Below the bench's directory.
+const PODMAN_DIR: &str = "podman-pull";
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let (bytes, rounds) = size.pulls();
@@ -35,26 +38,28 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     let server = Server::start(&content)?;
     let bench = Pulling { bed, server: &server, content: &content };
     let mut rows = rows(&content);
-    let mut has = [peers::podman(report), peers::skopeo(report)];
+    let podman_dir = bed.dir().join(PODMAN_DIR);
+    let mut podman = Podman::find(podman_dir, "nothing is pulled", report)?;
+    let has_skopeo = peers::skopeo(report);
     for round in 0..rounds {
         let mut kinds = [Kind::Monopod, Kind::Podman, Kind::Skopeo];
         if round % 2 == 1 {
             kinds.reverse();
         }
         for kind in kinds {
-            let took = match kind {
-                Kind::Monopod => bench.monopod(round)?,
-                Kind::Podman if has[0] => match bench.podman() {
+            let took = match (kind, &podman) {
+                (Kind::Monopod, _) => bench.monopod(round)?,
+                (Kind::Podman, Some(found)) => match bench.podman(found) {
                     Ok(took) => took,
                     // What is wrong with somebody else's program is no failure of what is measured.
                     Err(error) => {
-                        has[0] = false;
+                        podman = None;
                         report.note(&format!("podman does not work here: {error:#}"));
                         continue;
                     }
                 },
-                Kind::Skopeo if has[1] => bench.skopeo()?,
-                Kind::Podman | Kind::Skopeo => continue,
+                (Kind::Skopeo, _) if has_skopeo => bench.skopeo()?,
+                (Kind::Podman | Kind::Skopeo, _) => continue,
             };
             for (name, value) in took {
                 let row = rows.iter_mut().find(|row| row.name == name);
@@ -65,11 +70,11 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     rows.retain(|row| !row.samples.is_empty());
     rows.into_iter().for_each(|row| report.add(row));
     report.at_most("pull.memory", MEMORY_MIB_MAX);
-    if has[0] {
+    if podman.is_some() {
         report.compare("pull.run", "podman.run", Some(OF_PODMAN));
         report.compare("pull.cpu", "podman.cpu", None);
     }
-    if has[1] {
+    if has_skopeo {
         report.compare("pull.run", "skopeo.dir", None);
     }
     report.compare("pull.second", "pull.run", None);
@@ -152,11 +157,10 @@ impl Pulling<'_> {
         Ok(took)
     }
 
-    fn podman(&self) -> Result<Took> {
-        let dir = self.bed.dir().join("podman-pull");
+    fn podman(&self, podman: &Podman) -> Result<Took> {
         // It ends by itself: podman loses signals that come before it has noted that the container runs.
-        let ran = self.measured(&mut peers::podman_run(self.bed, &dir, &self.image(0)), 1, None);
-        let removed = peers::podman_remove(self.bed, &dir).and_then(|()| remove(&dir));
+        let ran = self.measured(&mut peers::podman_run(podman, self.bed, &self.image(0)), 1, None);
+        let removed = peers::podman_remove(podman, self.bed).and_then(|()| podman.empty());
         let ran = ran?;
         removed?;
         Ok(vec![
