@@ -13,8 +13,9 @@ const INSTALL_PEERS: &str = "--install-peers";
 const REPORT: &str = "--report";
 /// Where the last report is, from the workspace.
 const REPORT_DIR: &str = "docs/benchmarks";
-/// Podman with the parts that its default network needs, and skopeo, by their names in Debian.
-const PEERS: [&str; 7] = ["podman", "netavark", "aardvark-dns", "crun", "conmon", "iptables", "skopeo"];
+/// Podman with the parts that its default network and its pods need, and skopeo, by their names in Debian.
+const PEERS: [&str; 8] =
+    ["podman", "netavark", "aardvark-dns", "crun", "conmon", "catatonit", "iptables", "skopeo"];
 
 /// `flags` are those of the program, but [`INSTALL_PEERS`] and [`REPORT`], which says here where to.
 pub(crate) fn measure(flags: &[&str]) -> Result<()> {

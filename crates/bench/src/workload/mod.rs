@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod api;
+mod commands;
 mod daemon;
 mod fairness;
 mod idle;
@@ -29,8 +30,9 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 10] = [
+const PARTS: [(&str, Measure); 11] = [
     ("starts", starts),
+    ("pods", commands::measure),
     ("memory", memory::measure),
     ("logs", logs::measure),
     ("api", api::measure),
@@ -98,6 +100,14 @@ impl Size {
         match self {
             Self::Full => 40,
             Self::Quick => 4,
+        }
+    }
+
+    /// Rounds in which each kind of pod is started, and how often by monopod and the floor in one.
+    pub(crate) const fn plays(self) -> (usize, usize) {
+        match self {
+            Self::Full => (12, 3),
+            Self::Quick => (2, 1),
         }
     }
 
