@@ -54,8 +54,8 @@ pub(super) fn measure(
     }
     monopod.delete(KIND, &pod_dir)?;
     put(rows, report);
-    faster_than(report, "podman.exec", "exec", OF_PODMAN);
-    faster_than(report, "crun.exec", "exec", OF_CRUN);
+    faster_than(report, "podman.exec", "exec", Some(OF_PODMAN));
+    faster_than(report, "crun.exec", "exec", Some(OF_CRUN));
     Ok(())
 }
 

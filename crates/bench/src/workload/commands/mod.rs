@@ -110,6 +110,7 @@ fn rows() -> Vec<Row> {
     }
     rows.push(Row::new("delete.b", "delete pod b, until nothing is left of it", "ms"));
     rows.push(Row::new("podman.down.b", "  podman kube down", "ms"));
+    rows.push(Row::new("podman.stop.b", "  podman pod stop, then podman pod rm", "ms"));
     rows.push(Row::new("delete.b.link", "  from then until its interface is gone", "ms"));
     rows
 }
@@ -117,17 +118,19 @@ fn rows() -> Vec<Row> {
 fn judge(report: &mut Report) {
     for kind in Kind::ALL {
         let of = |what: &str, kind: Kind| format!("{what}.{}", kind.name());
-        faster_than(report, &of("podman.play", kind.of_podman()), &of("apply", kind), OF_PODMAN_START);
+        let played = of("podman.play", kind.of_podman());
+        faster_than(report, &played, &of("apply", kind), Some(OF_PODMAN_START));
         report.compare(&of("serve.start", kind), &of("floor.pod", kind), Some(OF_FLOOR));
     }
-    faster_than(report, "podman.down.b", "delete.b", OF_PODMAN_DELETE);
+    faster_than(report, "podman.down.b", "delete.b", Some(OF_PODMAN_DELETE));
+    faster_than(report, "podman.stop.b", "delete.b", None);
     report.at_most("delete.b.link", LINK_MS_MAX);
 }
 
 /// If there is the peer.
-fn faster_than(report: &mut Report, peer: &str, row: &str, aim: f64) {
+fn faster_than(report: &mut Report, peer: &str, row: &str, aim: Option<f64>) {
     if report.row(peer).is_some() {
-        report.faster_than(peer, row, Some(aim));
+        report.faster_than(peer, row, aim);
     }
 }
 

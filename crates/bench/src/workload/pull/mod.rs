@@ -174,7 +174,7 @@ impl Pulling<'_> {
     fn skopeo(&self) -> Result<Took> {
         let dir = self.bed.dir().join("skopeo");
         std::fs::create_dir_all(&dir)?;
-        let copied = self.measured(&mut peers::skopeo_copy(&self.image(0), &dir), 0, None)?;
+        let copied = self.measured(&mut peers::skopeo_copy(self.bed, &self.image(0), &dir), 0, None)?;
         remove(&dir)?;
         Ok(vec![
             ("skopeo.dir", copied.seconds),

@@ -45,9 +45,9 @@ pub(super) fn podman_remove(podman: &Podman, bed: &Bed) -> Result<()> {
     Engine::start(&mut podman.apart(bed, &["rm", "--all", "--force"]))?.finish().map(drop)
 }
 
-pub(super) fn skopeo_copy(image: &str, dir: &Path) -> Command {
-    let mut command = Command::new(SKOPEO);
-    command.args(["--insecure-policy", "copy", "--quiet", "--src-tls-verify=false"]);
+pub(super) fn skopeo_copy(bed: &Bed, image: &str, dir: &Path) -> Command {
+    let mut command = Command::new(bed.program());
+    command.args(["apart", SKOPEO, "--insecure-policy", "copy", "--quiet", "--src-tls-verify=false"]);
     command.arg(format!("docker://{image}")).arg(format!("dir:{}", dir.display())).stdin(Stdio::null());
     command
 }
