@@ -43,6 +43,7 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
         rows.add(report);
     }
     report.at_most(&format!("many.{fewest}"), SECONDS_MAX);
+    report.note("many: podman is not measured beside many pods at once.");
     for (count, _) in more {
         for prefix in ["", "floor."] {
             add_growth(report, prefix, *fewest, *count);
