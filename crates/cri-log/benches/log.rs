@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use cri_log::{Encoder, Printer, RECORD_OVERHEAD_BYTES, Selection, Stream, TailScan, Timestamp, decode};
+use cri_log::{Decoder, Encoder, Printer, RECORD_OVERHEAD_BYTES, Selection, Stream, TailScan, Timestamp};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use podspec::WallTime;
 
@@ -57,10 +57,11 @@ fn select(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 printed.clear();
-                let mut printer = Printer::new(&selection);
+                let (mut decoder, mut printer) = (Decoder::default(), Printer::new(&selection));
                 for record in black_box(&records).split_inclusive(|byte| *byte == b'\n') {
                     let line = record.strip_suffix(b"\n").unwrap_or(record);
-                    printer.print(&decode(line).expect("a record"), &mut printed);
+                    let record = decoder.decode(line).expect("a record");
+                    printer.print(&record, |piece| printed.extend_from_slice(piece));
                 }
                 printed.len()
             });

@@ -3,6 +3,7 @@
 use memchr::memchr;
 use podspec::WallTime;
 
+use crate::encode::HEADER_BYTES;
 use crate::{Stream, parse_timestamp};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,34 @@ pub fn decode(line: &[u8]) -> Result<Record<'_>, DecodeError> {
     Ok(Record { time, stream, partial, text })
 }
 
+/// Decodes line after line. Those that a writer made of one piece of output begin alike, which is taken apart once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// What a line began with, up to its text, and its record without that.
+    last: Option<([u8; HEADER_BYTES], Record<'static>)>,
+}
+
+impl Decoder {
+    /// As [`decode`].
+    ///
+    /// # Errors
+    /// As [`decode`].
+    pub fn decode<'l>(&mut self, line: &'l [u8]) -> Result<Record<'l>, DecodeError> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let Some((header, text)) = line.split_first_chunk::<HEADER_BYTES>() else { return decode(line) };
+        if let Some((last, record)) = &self.last
+            && last == header
+        {
+            return Ok(Record { text, ..*record });
+        }
+        let record = decode(line)?;
+        // Only then is the text what follows these bytes, whatever that is.
+        let is_all = header.ends_with(b" ") && record.text.len() == text.len();
+        self.last = is_all.then(|| (*header, Record { text: &[], ..record }));
+        Ok(record)
+    }
+}
+
 /// What is before and after the first space.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
     memchr(b' ', text).map(|space| (&text[..space], &text[space + 1..]))
@@ -58,7 +87,7 @@ fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use podspec::WallTime;
 
-    use super::{DecodeError, Record, decode};
+    use super::{DecodeError, Decoder, Record, decode};
     use crate::Stream;
 
     #[test]
@@ -83,6 +112,42 @@ mod tests {
         }
         for line in [&b""[..], b" stdout F x", b"yesterday stdout F x", b"\n"] {
             assert_eq!(decode(line), Err(DecodeError::Timestamp));
+        }
+    }
+
+    #[test]
+    fn lines_that_begin_alike_are_read_as_each_alone() {
+        let at = "2016-10-06T00:17:09.669794202Z";
+        let lines = [
+            format!("{at} stdout F one"),
+            format!("{at} stdout F two"),
+            format!("{at} stdout F "),
+            format!("{at} stdout F"),
+            format!("{at} stdout F  three"),
+            format!("{at} stdout P four"),
+            format!("{at} stderr P five\n"),
+            format!("{at} stdout F:x y six"),
+            format!("{at} stdout F:x"),
+            format!("{at} stdout F seven"),
+            "2016-10-06T00:17:09.66979420Z stdout F eight".to_owned(),
+            "2016-10-06T00:17:09.66979420Z stdout F nine".to_owned(),
+            "2016-10-06T00:17:09.66979420Z stdout F  ten".to_owned(),
+            "2016-10-06T00:17:09.6697942021Z stdout F eleven".to_owned(),
+            "2016-10-06T00:17:09.6697942021Z stdout F twelve".to_owned(),
+            "no record at all, but longer than what is before a text".to_owned(),
+            format!("{at} stdout F thirteen"),
+        ];
+        for first in &lines {
+            for second in &lines {
+                let mut decoder = Decoder::default();
+                for line in [first, second, first, second] {
+                    assert_eq!(
+                        decoder.decode(line.as_bytes()),
+                        decode(line.as_bytes()),
+                        "{line:?} after {first:?}"
+                    );
+                }
+            }
         }
     }
 

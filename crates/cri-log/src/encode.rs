@@ -10,7 +10,8 @@ pub const TEXT_BYTES_MAX: usize = 16 << 10;
 /// What a record adds to its text: `TIMESTAMP stdout F ` and the newline.
 pub const RECORD_OVERHEAD_BYTES: usize = HEADER_BYTES + 1;
 
-const HEADER_BYTES: usize = TIMESTAMP_BYTES + 1 + STREAM_BYTES + 3;
+/// What is before its text.
+pub(crate) const HEADER_BYTES: usize = TIMESTAMP_BYTES + 1 + STREAM_BYTES + 3;
 /// `stdout` and `stderr` are of one length.
 const STREAM_BYTES: usize = 6;
 const TAG_AT: usize = HEADER_BYTES - 2;

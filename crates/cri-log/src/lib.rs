@@ -10,7 +10,7 @@ mod rotation;
 mod select;
 mod timestamp;
 
-pub use decode::{DecodeError, Record, decode};
+pub use decode::{DecodeError, Decoder, Record, decode};
 pub use encode::{Encoder, RECORD_OVERHEAD_BYTES, TEXT_BYTES_MAX};
 pub use rotation::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName, RotatedFiles, must_rotate};
 pub use select::{Flow, Printer, Selection, TailScan};

@@ -69,27 +69,27 @@ impl Printer {
         }
     }
 
-    /// Appends to `printed` what is to be seen of `record`.
-    pub fn print(&mut self, record: &Record<'_>, printed: &mut Vec<u8>) -> Flow {
+    /// Gives `put` what is to be seen of `record`, piece by piece.
+    pub fn print(&mut self, record: &Record<'_>, mut put: impl FnMut(&[u8])) -> Flow {
         if self.since.is_some_and(|since| record.time < since) {
             return Flow::Continue;
         }
-        let start = printed.len();
         if self.timestamps && self.line_start {
-            printed.extend_from_slice(Timestamp::new(record.time).as_bytes());
-            printed.push(b' ');
+            self.put(Timestamp::new(record.time).as_bytes(), &mut put);
+            self.put(b" ", &mut put);
         }
-        printed.extend_from_slice(record.text);
+        self.put(record.text, &mut put);
         if !record.partial {
-            printed.push(b'\n');
+            self.put(b"\n", &mut put);
         }
         self.line_start = !record.partial;
-        let added = (printed.len() - start) as u64;
-        if added > self.bytes_left {
-            printed.truncate(start + usize::try_from(self.bytes_left).unwrap_or(usize::MAX));
-        }
-        self.bytes_left = self.bytes_left.saturating_sub(added);
         if self.bytes_left == 0 { Flow::Done } else { Flow::Continue }
+    }
+
+    fn put(&mut self, piece: &[u8], put: &mut impl FnMut(&[u8])) {
+        let length = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(piece.len());
+        self.bytes_left -= length as u64;
+        put(&piece[..length]);
     }
 }
 
@@ -110,7 +110,8 @@ mod tests {
         let mut printed = Vec::new();
         let mut flow = Flow::Continue;
         for line in LOG.lines() {
-            flow = printer.print(&decode(line.as_bytes()).unwrap(), &mut printed);
+            let record = decode(line.as_bytes()).unwrap();
+            flow = printer.print(&record, |piece| printed.extend_from_slice(piece));
             if flow == Flow::Done {
                 break;
             }

@@ -36,7 +36,7 @@ pub(crate) fn of_log(path: &Path) -> io::Result<String> {
     let mut printer = Printer::new(&Selection::default());
     let mut printed = Vec::new();
     for record in records.filter_map(|line| decode(line).ok()) {
-        printer.print(&record, &mut printed);
+        printer.print(&record, |piece| printed.extend_from_slice(piece));
     }
     Ok(end_of(&printed, LOG_BYTES_MAX))
 }

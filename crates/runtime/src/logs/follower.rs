@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cri_log::{Record, decode};
+use cri_log::{Decoder, Record};
 use rustix::buffer::spare_capacity;
 
 use super::directory::{Directory, LogFile};
@@ -97,7 +97,7 @@ impl LogFollower {
             };
             // Asked before reading: a file is complete once there is a later one.
             let complete = self.directory.has_unread();
-            if let Some(chunk) = reading.read()? {
+            if let Some(chunk) = reading.read(Vec::new())? {
                 return Ok(Some(chunk));
             }
             if !complete {
@@ -125,12 +125,22 @@ impl Finish {
 impl LogChunk {
     /// The records; lines that are none are left out.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let mut start = 0;
+        let (mut start, mut decoder) = (0, Decoder::default());
         memchr::memchr_iter(b'\n', &self.lines).filter_map(move |newline| {
             let line = &self.lines[start..newline];
             start = newline + 1;
-            decode(line).ok()
+            decoder.decode(line).ok()
         })
+    }
+
+    /// How many bytes its lines have.
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Its memory, for other lines.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        self.lines
     }
 }
 
@@ -144,22 +154,26 @@ impl Reading {
         Self { attempt, file, after_gap, offset, unfinished: Vec::new() }
     }
 
-    /// The next whole lines; `None` at the end of what is written.
-    pub(crate) fn read(&mut self) -> io::Result<Option<LogChunk>> {
+    /// The next whole lines; `None` at the end of what is written. `lines`: what they are read into, which may be the
+    /// memory of lines before.
+    pub(crate) fn read(&mut self, mut lines: Vec<u8>) -> io::Result<Option<LogChunk>> {
         loop {
             let available = self.file.metadata()?.len().saturating_sub(self.offset);
             let size = usize::try_from(available.min(CHUNK_BYTES_MAX)).unwrap_or(0);
-            let mut lines = std::mem::take(&mut self.unfinished);
-            let held = lines.len();
+            lines.clear();
             // At least one byte, to see that there is none.
-            lines.reserve(size.max(1));
+            lines.reserve(self.unfinished.len() + size.max(1));
+            lines.append(&mut self.unfinished);
+            let held = lines.len();
             let length = rustix::io::pread(&self.file, spare_capacity(&mut lines), self.offset)?;
             self.offset += length as u64;
             let whole = memchr::memrchr(b'\n', &lines[held..]).map_or(0, |newline| held + newline + 1);
-            self.unfinished = lines.split_off(whole);
-            if self.unfinished.len() > UNFINISHED_BYTES_MAX {
+            if lines.len() - whole > UNFINISHED_BYTES_MAX {
                 self.unfinished = Vec::new();
+            } else {
+                self.unfinished.extend_from_slice(&lines[whole..]);
             }
+            lines.truncate(whole);
             if !lines.is_empty() {
                 let after_gap = std::mem::take(&mut self.after_gap);
                 return Ok(Some(LogChunk { attempt: self.attempt, after_gap, lines }));

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cri_log::{Flow, Printer, Selection, Stream, TailScan};
 
 use super::LogWatcher;
@@ -44,6 +44,10 @@ pub struct LogStream {
     there: VecDeque<LogFile>,
     start: u64,
     reading: Option<Reading>,
+    /// What the last lines were read into.
+    memory: Vec<u8>,
+    /// What is printed next, in the memory of what was printed before when nobody has that any more.
+    printed: BytesMut,
     following: Option<Following>,
 }
 
@@ -93,6 +97,8 @@ impl LogWatcher {
             there,
             start,
             reading: None,
+            memory: Vec::new(),
+            printed: BytesMut::new(),
             following,
         })
     }
@@ -150,13 +156,15 @@ impl LogStream {
                 directory.scan()?;
             }
             if let Some(chunk) = self.read_on()? {
-                let printed = self.print(&chunk);
+                let printed = self.print(chunk);
                 if !printed.is_empty() {
                     return Ok(Some(printed));
                 }
                 continue;
             }
             let Some(following) = self.following.as_mut().filter(|_| !ended) else { return Ok(None) };
+            // Whoever waits for a line now and then needs no memory for many.
+            self.printed = BytesMut::new();
             following.wait().await;
         }
     }
@@ -172,7 +180,7 @@ impl LogStream {
             // Asked before reading: a file is complete once there is a later one.
             let later = self.following.as_ref().is_some_and(|following| following.directory.has_unread());
             let complete = !self.there.is_empty() || later;
-            if let Some(chunk) = reading.read()? {
+            if let Some(chunk) = reading.read(std::mem::take(&mut self.memory))? {
                 return Ok(Some(chunk));
             }
             if !complete {
@@ -187,15 +195,16 @@ impl LogStream {
         self.there.pop_front().or_else(later)
     }
 
-    fn print(&mut self, chunk: &LogChunk) -> Bytes {
-        let mut printed = Vec::new();
+    fn print(&mut self, chunk: LogChunk) -> Bytes {
+        self.printed.reserve(chunk.len());
         for record in chunk.records().filter(|record| self.stream.is_none_or(|only| only == record.stream)) {
-            if self.printer.print(&record, &mut printed) == Flow::Done {
+            if self.printer.print(&record, |piece| self.printed.extend_from_slice(piece)) == Flow::Done {
                 self.done = true;
                 break;
             }
         }
-        printed.into()
+        self.memory = chunk.into_memory();
+        self.printed.split().freeze()
     }
 }
 

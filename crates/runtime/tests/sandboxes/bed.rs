@@ -324,7 +324,8 @@ impl Running<'_> {
         let mut printer = cri_log::Printer::new(&cri_log::Selection::default());
         let mut printed = Vec::new();
         for line in bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")) {
-            printer.print(&cri_log::decode(line).unwrap(), &mut printed);
+            let record = cri_log::decode(line).unwrap();
+            printer.print(&record, |piece| printed.extend_from_slice(piece));
         }
         String::from_utf8(printed).unwrap()
     }
