@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 
 use container_config::{
-    ImageConfig, Layer, NodeFacts, Objects, SandboxFacts, VolumeImages, container_config, sandbox_config,
-    shm_path,
+    ImageConfig, Layer, LogLimits, NodeFacts, Objects, SandboxFacts, VolumeImages, container_config,
+    sandbox_config, shm_path,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use podspec::{IDENTITY_BYTES, Pod};
@@ -91,6 +91,7 @@ fn node() -> NodeFacts {
         app_armor: false,
         se_linux: false,
         pod_processes_max: None,
+        log_limits: LogLimits::default(),
         open_files: None,
     }
 }

@@ -83,6 +83,7 @@ pub struct NodeFacts {
     pub se_linux: bool,
     /// How many processes and threads a pod may have.
     pub pod_processes_max: Option<u64>,
+    pub log_limits: LogLimits,
     /// The limit on open files this process was started with, which containers get too: its own, and
     /// so its shims', may be raised since.
     pub open_files: Option<Rlimit>,
@@ -133,6 +134,22 @@ pub struct Tmpfs {
     pub no_swap: bool,
 }
 
+/// What is kept of one attempt's log: `containerLogMaxSize` and `containerLogMaxFiles` of a kubelet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// A file that would grow over this is rotated first.
+    pub file_bytes_max: u64,
+    /// The one being written among them.
+    pub files_max: usize,
+}
+
+/// The kubelet's, which an engine meant that knew of no others.
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self { file_bytes_max: 10 << 20, files_max: 5 }
+    }
+}
+
 /// Everything needed to spawn one container.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ContainerConfig {
@@ -160,6 +177,8 @@ pub struct ContainerConfig {
     pub stdin: bool,
     /// It ends with the first attachment.
     pub stdin_once: bool,
+    #[serde(default)]
+    pub log_limits: LogLimits,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -52,6 +52,7 @@ pub fn container_config(
         tty: container.tty,
         stdin: container.stdin,
         stdin_once: container.stdin_once,
+        log_limits: node.log_limits,
     })
 }
 

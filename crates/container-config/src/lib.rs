@@ -32,8 +32,8 @@ mod tests;
 pub use command::probe_command;
 pub use config::{
     BindSource, CapabilitySets, ContainerConfig, DeviceRule, IDS_PER_POD, IdRange, ImageConfig, ImageSource,
-    Layer, Mount, MountKind, MountOptions, NodeFacts, PidNamespace, Process, ResourceLimits, Rlimit, Root,
-    SandboxConfig, SandboxFacts, SockFilter, Tmpfs, VolumeImages,
+    Layer, LogLimits, Mount, MountKind, MountOptions, NodeFacts, PidNamespace, Process, ResourceLimits,
+    Rlimit, Root, SandboxConfig, SandboxFacts, SockFilter, Tmpfs, VolumeImages,
 };
 pub use container::container_config;
 pub use dns::{CLUSTER_DOMAIN, DnsWarning, dns_warnings};

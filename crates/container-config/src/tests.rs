@@ -2,6 +2,7 @@
 
 mod expansion;
 mod golden;
+mod log_limits;
 mod rules;
 mod runtime;
 mod sources;
@@ -97,6 +98,7 @@ pub(crate) fn node() -> NodeFacts {
         app_armor: false,
         se_linux: false,
         pod_processes_max: None,
+        log_limits: crate::LogLimits::default(),
         open_files: Some(crate::Rlimit { resource: 7, soft: 1_024, hard: 524_288 }),
     }
 }

@@ -12,7 +12,7 @@ mod timestamp;
 
 pub use decode::{DecodeError, Decoder, Record, decode};
 pub use encode::{Encoder, RECORD_OVERHEAD_BYTES, TEXT_BYTES_MAX};
-pub use rotation::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName, RotatedFiles, must_rotate};
+pub use rotation::{LogName, RotatedFiles, fitting};
 pub use select::{Flow, Printer, Selection, TailScan};
 pub use timestamp::{TIMESTAMP_BYTES, Timestamp, parse_timestamp};
 

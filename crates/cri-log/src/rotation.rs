@@ -1,25 +1,29 @@
 //! When a log file is rotated, what its old parts are called, and which of them go.
 //!
-//! The limits are the kubelet's defaults (`containerLogMaxSize: 10Mi`, `containerLogMaxFiles: 5`,
-//! <https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-rotation>). So are the names,
+//! The limits are the node's (`containerLogMaxSize`, `containerLogMaxFiles` of a kubelet,
+//! <https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-rotation>). The names are the kubelet's,
 //! `N.log.YYYYMMDD-HHMMSS`, but a part that would take a name already used gets a number after it: a fast
 //! writer fills several files within one second.
 
 use std::collections::VecDeque;
 use std::fmt;
 
+use memchr::{memchr, memrchr};
 use podspec::WallTime;
 
-/// A file that would grow over this is rotated first.
-pub const LOG_BYTES_MAX: u64 = 10 << 20;
-/// Files kept for one attempt, the one being written among them.
-pub const LOG_FILES_MAX: usize = 5;
-
-/// Whether a file of `size_bytes` is to be rotated before whole records of `incoming_bytes` go into it.
-/// An empty file never is, however much is incoming.
+/// How many bytes of whole records go into a file of `size_bytes` that is to grow to `bytes_max` at most; with 0 it is to
+/// be rotated first. Into an empty file goes at least one record, however long it is.
 #[must_use]
-pub const fn must_rotate(size_bytes: u64, incoming_bytes: u64) -> bool {
-    size_bytes > 0 && size_bytes.saturating_add(incoming_bytes) > LOG_BYTES_MAX
+pub fn fitting(size_bytes: u64, records: &[u8], bytes_max: u64) -> usize {
+    let room = usize::try_from(bytes_max.saturating_sub(size_bytes)).unwrap_or(usize::MAX);
+    if records.len() <= room {
+        return records.len();
+    }
+    match memrchr(b'\n', &records[..room]) {
+        Some(newline) => newline + 1,
+        None if size_bytes > 0 => 0,
+        None => memchr(b'\n', records).map_or(records.len(), |newline| newline + 1),
+    }
 }
 
 /// The name of one file of a container's log directory. They order as they were written: by attempt,
@@ -76,13 +80,15 @@ impl fmt::Display for LogName {
 #[derive(Debug)]
 pub struct RotatedFiles {
     attempt: u32,
+    /// Files of the attempt, the one being written among them.
+    files_max: usize,
     kept: VecDeque<LogName>,
 }
 
 impl RotatedFiles {
     #[must_use]
-    pub const fn new(attempt: u32) -> Self {
-        Self { attempt, kept: VecDeque::new() }
+    pub const fn new(attempt: u32, files_max: usize) -> Self {
+        Self { attempt, files_max, kept: VecDeque::new() }
     }
 
     /// Takes note of a rotation: the name for the file that was written until now, later than every name
@@ -95,8 +101,7 @@ impl RotatedFiles {
         }
         let name = LogName { attempt: self.attempt, rotated: part };
         self.kept.push_back(name.clone());
-        // The file being written counts too.
-        let oldest = if self.kept.len() >= LOG_FILES_MAX { self.kept.pop_front() } else { None };
+        let oldest = if self.kept.len() >= self.files_max { self.kept.pop_front() } else { None };
         (name, oldest)
     }
 }
@@ -114,20 +119,32 @@ fn stamp(at: WallTime) -> String {
 mod tests {
     use podspec::WallTime;
 
-    use super::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName, RotatedFiles, must_rotate};
+    use super::{LogName, RotatedFiles, fitting};
+
+    const FILES_MAX: usize = 5;
 
     #[test]
-    fn a_file_is_rotated_before_it_grows_over_the_limit() {
-        assert!(!must_rotate(0, LOG_BYTES_MAX + 1));
-        assert!(!must_rotate(LOG_BYTES_MAX - 10, 10));
-        assert!(must_rotate(LOG_BYTES_MAX - 10, 11));
-        assert!(must_rotate(LOG_BYTES_MAX + 1, 0));
+    fn a_file_takes_whole_records_and_grows_over_no_limit() {
+        for (size, records, expected) in [
+            (0, "ab\ncd\n", 6),
+            (2, "ab\ncd\n", 6),
+            (3, "ab\ncd\n", 3),
+            (5, "ab\ncd\n", 3),
+            (6, "ab\ncd\n", 0),
+            (9, "ab\n", 0),
+            (0, "a record that is longer\nb\n", 24),
+            (1, "a record that is longer\nb\n", 0),
+            (0, "no record", 9),
+            (0, "", 0),
+        ] {
+            assert_eq!(fitting(size, records.as_bytes(), 8), expected, "{records:?} after {size} bytes");
+        }
     }
 
     #[test]
     fn names_are_unique_and_in_order_whatever_the_clock_does() {
         let at = |seconds: i64| WallTime::from_unix(1_475_713_029 + seconds, 0);
-        let mut files = RotatedFiles::new(3);
+        let mut files = RotatedFiles::new(3, FILES_MAX);
         let mut names = Vec::new();
         for seconds in [0, 0, 0, 1, -60, 2] {
             names.push(files.rotate(at(seconds)).0.to_string());
@@ -161,16 +178,19 @@ mod tests {
 
     #[test]
     fn keeps_as_many_files_as_the_limit_says() {
-        let mut files = RotatedFiles::new(0);
-        let mut on_disk = Vec::new();
-        for seconds in 0..20 {
-            let (rotated, removed) = files.rotate(WallTime::from_unix(seconds, 0));
-            on_disk.push(rotated);
-            if let Some(removed) = removed {
-                assert_eq!(on_disk.remove(0), removed);
+        for files_max in [2, FILES_MAX] {
+            let mut files = RotatedFiles::new(0, files_max);
+            let mut on_disk = Vec::new();
+            for seconds in 0..20 {
+                let (rotated, removed) = files.rotate(WallTime::from_unix(seconds, 0));
+                on_disk.push(rotated);
+                if let Some(removed) = removed {
+                    assert_eq!(on_disk.remove(0), removed);
+                }
+                // The file being written counts too.
+                assert!(on_disk.len() < files_max);
             }
-            assert!(on_disk.len() < LOG_FILES_MAX);
+            assert_eq!(on_disk.len(), files_max - 1);
         }
-        assert_eq!(on_disk.len(), LOG_FILES_MAX - 1);
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use container_config::LogLimits;
 use lifecycle::{BackoffLimits, ContainerState, Observation, Observed, Rejection, SandboxState, rejection};
 use podspec::{Pod, PodUid};
 use ports::{Clock, Observer, Paths, PodContext, PortError, RuntimeService, VolumeService};
@@ -309,6 +310,11 @@ impl<N: Node> Kubelet<N> {
     /// Whom pods ask for names of the cluster; none: nobody.
     pub fn cluster_dns(&self) -> &[IpAddr] {
         &self.node.facts().cluster_dns
+    }
+
+    /// What is kept of the logs of containers.
+    pub fn log_limits(&self) -> LogLimits {
+        self.node.facts().log_limits
     }
 
     /// Those of this node.

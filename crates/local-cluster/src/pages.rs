@@ -4,7 +4,9 @@ use apiserver::backend::{BackendError, Page};
 use apiserver::kinds::Kind;
 use apiserver::objects;
 use bytes::Bytes;
+use container_config::LogLimits;
 use kubelet::Node;
+use podspec::quantity::Quantity;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -32,7 +34,7 @@ pub(crate) async fn page<N: Node>(
     let node = gatherer.node_name;
     let (content_type, body) = match path.trim_end_matches('/') {
         "healthz" => (TEXT, "ok".to_owned()),
-        "configz" => (JSON, configz().to_string()),
+        "configz" => (JSON, configz(gatherer.kubelet.log_limits()).to_string()),
         "pods" => (JSON, pod_list(store, node).to_string()),
         "stats/summary" => {
             let detail =
@@ -47,13 +49,13 @@ pub(crate) async fn page<N: Node>(
 }
 
 /// What of a kubelet's configuration is so here.
-fn configz() -> Value {
+fn configz(logs: LogLimits) -> Value {
     json!({"kubeletconfig": {
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "maxPods": PODS_MAX,
-        "containerLogMaxSize": "10Mi",
-        "containerLogMaxFiles": 5,
+        "containerLogMaxSize": Quantity::from_bytes(logs.file_bytes_max).to_string(),
+        "containerLogMaxFiles": logs.files_max,
         "seccompDefault": true,
         "cgroupDriver": "cgroupfs",
     }})

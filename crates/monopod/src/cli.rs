@@ -1,13 +1,16 @@
 //! The command line.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use container_config::LogLimits;
 use ipnet::IpNet;
 use lifecycle::BackoffLimits;
 use local_cluster::Thresholds;
+use podspec::quantity::Quantity;
 
 use crate::client;
 use crate::image::Image;
@@ -147,6 +150,8 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) bounds: Bounds,
     #[command(flatten)]
+    pub(crate) logs: LogFlags,
+    #[command(flatten)]
     pub(crate) network: Network,
     /// text, or json: one object per line, of type step, log, event or summary
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -187,6 +192,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) bounds: Bounds,
     #[command(flatten)]
+    pub(crate) logs: LogFlags,
+    #[command(flatten)]
     pub(crate) network: Network,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
@@ -213,6 +220,39 @@ pub(crate) struct Bounds {
     /// How many processes and threads each pod may have, as the kubelet's flag; unless given, as many as the machine
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) pod_max_pids: Option<u64>,
+}
+
+/// What is kept of the logs of containers, as the kubelet's flags.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LogFlags {
+    /// A container's log is rotated before a file of it grows over this, such as 512Ki or 1Gi; at least 4Ki
+    #[arg(long, value_name = "SIZE", default_value = "10Mi", value_parser = parse_log_size)]
+    container_log_max_size: u64,
+    /// How many files of the log of a container's attempt are kept, the one being written among them; from 2 to 1000
+    #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = clap::value_parser!(u32).range(LOG_FILES))]
+    container_log_max_files: u32,
+}
+
+/// A reader opens all of them.
+const LOG_FILES: RangeInclusive<i64> = 2..=1_000;
+/// With less, it would be the names of files that change all the time.
+const LOG_FILE_BYTES_MIN: u64 = 4 << 10;
+
+impl LogFlags {
+    pub(crate) fn limits(self) -> LogLimits {
+        let files_max = usize::try_from(self.container_log_max_files).unwrap_or(usize::MAX);
+        LogLimits { file_bytes_max: self.container_log_max_size, files_max }
+    }
+}
+
+fn parse_log_size(text: &str) -> Result<u64, String> {
+    let size =
+        Quantity::parse(text).map_err(|error| format!("{error}: give a size such as 512Ki or 10Mi"))?;
+    let bytes = size.to_units();
+    if bytes < LOG_FILE_BYTES_MIN {
+        return Err(format!("{text} is less than {}", Quantity::from_bytes(LOG_FILE_BYTES_MIN)));
+    }
+    Ok(bytes)
 }
 
 /// What addresses pods have.
@@ -275,6 +315,7 @@ pub(crate) struct Reset {
 mod tests {
     use clap::{CommandFactory, Parser};
 
+    use container_config::LogLimits;
     use local_cluster::Thresholds;
 
     use super::{Cli, Command};
@@ -293,6 +334,32 @@ mod tests {
         assert_eq!(parsed("monopod serve"), Thresholds::parse(super::EVICTION_HARD).ok());
         assert_eq!(parsed("monopod serve --eviction-hard none"), Some(Thresholds::default()));
         assert_eq!(parsed("monopod serve --eviction-hard memory<1"), None);
+    }
+
+    #[test]
+    fn logs_are_kept_as_a_kubelet_keeps_them_unless_it_is_said() {
+        let parsed = |flags: &str| {
+            let line = format!("monopod run a.yaml {flags}");
+            match Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command) {
+                Ok(Command::Run(run)) => Ok(run.logs.limits()),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let limits = |file_bytes_max, files_max| Ok(LogLimits { file_bytes_max, files_max });
+        assert_eq!(parsed(""), Ok(LogLimits::default()));
+        assert_eq!(parsed("--container-log-max-size=4Ki --container-log-max-files=2"), limits(4 << 10, 2));
+        assert_eq!(parsed("--container-log-max-size 2Gi"), limits(2 << 30, 5));
+        for (flags, why) in [
+            ("--container-log-max-size=4095", "4095 is less than 4Ki"),
+            ("--container-log-max-size=-1", "-1 is less than 4Ki"),
+            ("--container-log-max-size=much", "give a size such as 512Ki or 10Mi"),
+            ("--container-log-max-files=1", "1 is not in 2..=1000"),
+            ("--container-log-max-files=1001", "1001 is not in 2..=1000"),
+        ] {
+            let error = parsed(flags).expect_err(flags);
+            assert!(error.contains(why), "{flags}: {error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use apiserver::admission::mount_tokens;
 use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
+use container_config::LogLimits;
 use kubelet::{Kubelet, Subscription};
 use lifecycle::{BackoffLimits, Rejection};
 use local_cluster::{
@@ -52,6 +53,7 @@ pub(crate) struct Plan {
     pub(crate) images: ImageThresholds,
     /// How many processes and threads a pod may have.
     pub(crate) pod_processes_max: Option<u64>,
+    pub(crate) log_limits: LogLimits,
     pub(crate) network: PodNetworkPlan,
     /// Who tells where the time of starts goes.
     pub(crate) trace: Option<StartTrace>,
@@ -103,7 +105,7 @@ impl Engine {
         let services = Services::open(&pod_network).instrument(step("open Services and DNS")).await;
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(
-            identity(&machine, services.cluster_dns(), plan.pod_processes_max),
+            identity(&machine, services.cluster_dns(), plan.pod_processes_max, plan.log_limits),
             Arc::clone(&objects) as Arc<dyn ObjectReader>,
             pod_network.as_port(),
         ));
@@ -315,13 +317,19 @@ fn machine(data_dir: &Path, pod_network: &Opened) -> io::Result<Machine> {
     Ok(machine)
 }
 
-fn identity(machine: &Machine, cluster_dns: Vec<IpAddr>, pod_processes_max: Option<u64>) -> Identity {
+fn identity(
+    machine: &Machine,
+    cluster_dns: Vec<IpAddr>,
+    pod_processes_max: Option<u64>,
+    log_limits: LogLimits,
+) -> Identity {
     Identity {
         name: machine.name.clone(),
         addresses: machine.addresses.clone(),
         cluster_dns,
         storage_bytes: machine.storage_bytes,
         pod_processes_max,
+        log_limits,
     }
 }
 

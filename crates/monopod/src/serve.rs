@@ -47,6 +47,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node, trace: Option<StartT
         eviction_hard: options.eviction_hard.clone(),
         images: options.images.thresholds()?,
         pod_processes_max: options.bounds.pod_max_pids,
+        log_limits: options.logs.limits(),
         network: PodNetworkPlan {
             name: NETWORK.to_owned(),
             size: Size::Large,

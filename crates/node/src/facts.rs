@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use container_config::NodeFacts;
+use container_config::{LogLimits, NodeFacts};
 use linux_sys::credentials::permitted_capabilities;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, capability_is_in_bounding_set};
@@ -24,6 +24,7 @@ pub(crate) fn read() -> io::Result<NodeFacts> {
         cpu_milli: std::thread::available_parallelism()?.get() as u64 * 1_000,
         storage_bytes: 0,
         pod_processes_max: None,
+        log_limits: LogLimits::default(),
         memory_bytes: memory_bytes(&fs::read_to_string("/proc/meminfo")?),
         capabilities: permitted_capabilities()? & bounding_set(),
         thermal_throttle_paths: thermal_throttle_paths(Path::new(CPUS)),

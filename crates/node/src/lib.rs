@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use container_config::NodeFacts;
+use container_config::{LogLimits, NodeFacts};
 use images::{Images, PodImages, Registries, SharedPods};
 use kubelet::Paths;
 use linux_sys::clock;
@@ -48,6 +48,8 @@ pub struct Identity {
     pub storage_bytes: u64,
     /// How many processes and threads each of them may have.
     pub pod_processes_max: Option<u64>,
+    /// What is kept of the logs of their containers.
+    pub log_limits: LogLimits,
 }
 
 impl Node {
@@ -89,9 +91,17 @@ impl Node {
         objects: Arc<dyn ObjectReader>,
         network: Arc<dyn PodNetwork>,
     ) -> Self {
-        let Identity { name, addresses, cluster_dns, storage_bytes, pod_processes_max } = identity;
-        self.facts =
-            NodeFacts { name, addresses, cluster_dns, storage_bytes, pod_processes_max, ..self.facts };
+        let Identity { name, addresses, cluster_dns, storage_bytes, pod_processes_max, log_limits } =
+            identity;
+        self.facts = NodeFacts {
+            name,
+            addresses,
+            cluster_dns,
+            storage_bytes,
+            pod_processes_max,
+            log_limits,
+            ..self.facts
+        };
         self.volumes = Volumes::new(&self.facts, Arc::clone(&objects));
         self.objects = objects;
         self.runtime = self.runtime.with_network(

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use cri_log::{LogName, RotatedFiles, must_rotate};
+use container_config::LogLimits;
+use cri_log::{LogName, RotatedFiles, fitting};
 use podspec::WallTime;
 use rustix::fs::OFlags;
 
@@ -15,29 +16,48 @@ pub(crate) struct LogFile {
     name: LogName,
     file: File,
     size_bytes: u64,
+    bytes_max: u64,
     rotated: RotatedFiles,
 }
 
 impl LogFile {
     /// Opens `DIR/ATTEMPT.log`, making the directory when it is missing.
-    pub(crate) fn open(dir: &Path, attempt: u32) -> io::Result<Self> {
+    pub(crate) fn open(dir: &Path, attempt: u32, limits: LogLimits) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let name = LogName::current(attempt);
         let file = open(&dir.join(name.to_string()))?;
         let size_bytes = file.metadata()?.len();
-        Ok(Self { dir: dir.to_owned(), name, file, size_bytes, rotated: RotatedFiles::new(attempt) })
+        let LogLimits { file_bytes_max: bytes_max, files_max } = limits;
+        let rotated = RotatedFiles::new(attempt, files_max);
+        Ok(Self { dir: dir.to_owned(), name, file, size_bytes, bytes_max, rotated })
     }
 
-    /// Writes whole records. When the disk refuses they are lost, but none of them half-written.
-    pub(crate) fn append(&mut self, records: &[u8], at: WallTime) -> io::Result<()> {
-        let bytes = records.len() as u64;
-        let rotation = if must_rotate(self.size_bytes, bytes) { self.rotate(at) } else { Ok(()) };
+    /// Writes whole records, into as many files as they need. When the disk refuses they are lost, but none of
+    /// them half-written.
+    pub(crate) fn append(&mut self, mut records: &[u8], at: WallTime) -> io::Result<()> {
+        let mut rotation = Ok(());
+        while !records.is_empty() {
+            let mut length = fitting(self.size_bytes, records, self.bytes_max);
+            if length == 0 {
+                let rotated = self.rotate(at);
+                // The old file grows on, by all of it: what failed now would fail for each part.
+                length = if rotated.is_ok() { fitting(0, records, self.bytes_max) } else { records.len() };
+                rotation = rotation.and(rotated);
+            }
+            let (now, later) = records.split_at(length);
+            self.write(now)?;
+            records = later;
+        }
+        rotation
+    }
+
+    fn write(&mut self, records: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all(records) {
             self.file.set_len(self.size_bytes)?;
             return Err(error);
         }
-        self.size_bytes += bytes;
-        rotation
+        self.size_bytes += records.len() as u64;
+        Ok(())
     }
 
     /// The new file is made before the old one is renamed: if that fails, the old one just grows on.
@@ -76,11 +96,14 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use cri_log::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName};
+    use container_config::LogLimits;
+    use cri_log::LogName;
     use podspec::WallTime;
     use rustix::fs::FileType;
 
     use super::LogFile;
+
+    const LIMITS: LogLimits = LogLimits { file_bytes_max: 10 << 20, files_max: 5 };
 
     struct Dir(PathBuf);
 
@@ -110,19 +133,19 @@ mod tests {
     #[test]
     fn rotation_keeps_the_newest_records_in_order_and_whole() {
         let dir = Dir::new("rotation");
-        let mut log = LogFile::open(&dir.0, 2).unwrap();
+        let mut log = LogFile::open(&dir.0, 2, LIMITS).unwrap();
         let chunk = |n: u32| format!("{n:07}\n").repeat(1 << 17).into_bytes();
         let chunks = 100;
         for n in 0..chunks {
             log.append(&chunk(n), WallTime::from_unix(1_475_713_029, 0)).unwrap();
         }
         let names = dir.names();
-        assert_eq!(names.len(), LOG_FILES_MAX);
+        assert_eq!(names.len(), LIMITS.files_max);
         assert_eq!(names.last(), Some(&LogName::current(2)));
         let mut all = Vec::new();
         for name in &names {
             let content = fs::read(dir.0.join(name.to_string())).unwrap();
-            assert!(content.len() as u64 <= LOG_BYTES_MAX && content.ends_with(b"\n"));
+            assert!(content.len() as u64 <= LIMITS.file_bytes_max && content.ends_with(b"\n"));
             all.extend(content);
         }
         let kept = u32::try_from(all.len() / chunk(0).len()).unwrap();
@@ -132,11 +155,28 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_file_takes_goes_into_several() {
+        let dir = Dir::new("several");
+        let limits = LogLimits { file_bytes_max: 100, files_max: 3 };
+        let mut log = LogFile::open(&dir.0, 0, limits).unwrap();
+        let line = |n: u32| format!("{n:08}\n");
+        let all: String = (0..100).map(line).collect();
+        log.append(all.as_bytes(), WallTime::from_unix(1_475_713_029, 0)).unwrap();
+        let long = format!("{}\n", "x".repeat(200));
+        log.append(long.as_bytes(), WallTime::from_unix(1_475_713_029, 0)).unwrap();
+        let names = dir.names();
+        let content: Vec<String> =
+            names.iter().map(|name| fs::read_to_string(dir.0.join(name.to_string())).unwrap()).collect();
+        let lines = |from: u32, to: u32| (from..to).map(line).collect::<String>();
+        assert_eq!(content, [lines(88, 99), lines(99, 100), long]);
+    }
+
+    #[test]
     fn a_rotation_that_got_half_way_does_not_keep_the_next_from_it() {
         let dir = Dir::new("half-rotation");
-        let mut log = LogFile::open(&dir.0, 0).unwrap();
+        let mut log = LogFile::open(&dir.0, 0, LIMITS).unwrap();
         let at = WallTime::from_unix(1_475_713_029, 0);
-        let chunk = vec![b'x'; usize::try_from(LOG_BYTES_MAX).unwrap() / 2 + 1];
+        let chunk = vec![b'x'; usize::try_from(LIMITS.file_bytes_max).unwrap() / 2 + 1];
         log.append(&chunk, at).unwrap();
         fs::remove_file(dir.0.join("0.log")).unwrap();
         log.append(&chunk, at).unwrap();
@@ -147,7 +187,7 @@ mod tests {
     fn goes_on_with_an_existing_file() {
         let dir = Dir::new("append");
         for _ in 0..2 {
-            LogFile::open(&dir.0, 0).unwrap().append(b"x\n", WallTime::default()).unwrap();
+            LogFile::open(&dir.0, 0, LIMITS).unwrap().append(b"x\n", WallTime::default()).unwrap();
         }
         assert_eq!(fs::read(dir.0.join("0.log")).unwrap(), b"x\nx\n");
     }
@@ -157,10 +197,10 @@ mod tests {
         let dir = Dir::new("planted");
         fs::create_dir_all(&dir.0).unwrap();
         std::os::unix::fs::symlink("victim", dir.0.join("0.log")).unwrap();
-        assert!(LogFile::open(&dir.0, 0).is_err());
+        assert!(LogFile::open(&dir.0, 0, LIMITS).is_err());
         assert!(!dir.0.join("victim").exists());
         let fifo = dir.0.join("1.log");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(LogFile::open(&dir.0, 1).is_err());
+        assert!(LogFile::open(&dir.0, 1, LIMITS).is_err());
     }
 }

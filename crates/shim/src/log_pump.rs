@@ -214,6 +214,7 @@ impl Log {
 mod tests {
     use std::fs;
 
+    use container_config::LogLimits;
     use cri_log::Stream;
     use rustix::pipe::pipe;
 
@@ -225,7 +226,7 @@ mod tests {
     fn only_a_burst_of_output_makes_the_buffers_large() {
         let dir = std::env::temp_dir().join(format!("monopod-pump-{}", std::process::id()));
         let (reader, writer) = pipe().unwrap();
-        let log = LogFile::open(&dir, 0).unwrap();
+        let log = LogFile::open(&dir, 0, LogLimits::default()).unwrap();
         let poller = Poller::new().unwrap();
         let mut pump = LogPump::new(log, reader, None, 1, &poller).unwrap();
         let mut scratch = Scratch::default();

@@ -80,7 +80,7 @@ impl Shim {
         let attempt_dir = self.attempt_dir(name, attempt);
         fs::create_dir_all(&attempt_dir).map_err(StartError::Directory)?;
         let log_dir = self.launch.log_dir.join(name.as_str());
-        let log = LogFile::open(&log_dir, attempt).map_err(StartError::Log)?;
+        let log = LogFile::open(&log_dir, attempt, config.log_limits).map_err(StartError::Log)?;
         let id = random_id().map_err(StartError::Id)?;
         times::done("log");
         let paths = SpawnPaths { attempt_dir, attempt };

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use container_config::{
-    BindSource, CapabilitySets, ContainerConfig, DeviceRule, Layer, Mount, MountKind, MountOptions,
-    PidNamespace, Process, ResourceLimits, Rlimit, Root, SockFilter,
+    BindSource, CapabilitySets, ContainerConfig, DeviceRule, Layer, LogLimits, Mount, MountKind,
+    MountOptions, PidNamespace, Process, ResourceLimits, Rlimit, Root, SockFilter,
 };
 use podspec::ContainerName;
 use serde_json::{Value, json};
@@ -77,6 +77,7 @@ fn config() -> ContainerConfig {
         termination_message_policy: podspec::TerminationMessagePolicy::File,
         stdin: false,
         stdin_once: false,
+        log_limits: LogLimits::default(),
         tty: true,
     }
 }

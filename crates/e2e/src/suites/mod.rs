@@ -41,6 +41,7 @@ mod kubectl_streams;
 mod kubectl_versions;
 mod last_words;
 mod lints;
+mod log_rotation;
 mod logs;
 mod network;
 mod placement;
@@ -137,6 +138,7 @@ pub(crate) const ALL: &[Suite] = &[
     Suite { name: "command_line", tests: command_line::TESTS },
     Suite { name: "lints", tests: lints::TESTS },
     Suite { name: "logs", tests: logs::TESTS },
+    Suite { name: "log_rotation", tests: log_rotation::TESTS },
     Suite { name: "interrupt", tests: interrupt::TESTS },
     Suite { name: "killed_engine", tests: killed_engine::TESTS },
     Suite { name: "adoption", tests: adoption::TESTS },

@@ -61,6 +61,7 @@ impl Place {
             eviction_hard: options.eviction_hard.clone(),
             images: options.images.thresholds()?,
             pod_processes_max: options.bounds.pod_max_pids,
+            log_limits: options.logs.limits(),
             network: PodNetworkPlan {
                 name: self.network.clone(),
                 size: Size::Small,

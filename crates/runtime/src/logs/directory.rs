@@ -11,9 +11,10 @@ use cri_log::LogName;
 use rustix::fs::OFlags;
 use tokio::sync::Notify;
 
-/// Unread files held open for one follower: each may be a deleted part of 10 MiB. A reader that falls
-/// further behind loses the oldest, and is told.
-const UNREAD_FILES_MAX: usize = 64;
+/// Unread files that rotation has removed and that are held open for one follower, and what they take of the disk. A
+/// reader that falls further behind loses the oldest, and is told.
+const REMOVED_FILES_MAX: usize = 64;
+const REMOVED_BYTES_MAX: u64 = 640 << 20;
 /// Listings until two in a row agree; a writer takes far longer to fill a file than a listing takes.
 const LISTINGS_MAX: usize = 100;
 
@@ -42,6 +43,23 @@ struct Files {
     unread: VecDeque<LogFile>,
     /// The last one opened. Held open, so that its inode number is nobody else's.
     newest: Option<(u64, Arc<File>)>,
+}
+
+impl Files {
+    /// Rotation removes the oldest first: what is removed is read next.
+    fn holds_too_much(&self) -> io::Result<bool> {
+        let (mut count, mut bytes) = (0, 0);
+        for unread in &self.unread {
+            let metadata = unread.file.metadata()?;
+            if metadata.nlink() > 0 {
+                break;
+            }
+            count += 1;
+            bytes += metadata.len();
+        }
+        // However large, one is the next to be read.
+        Ok(count > REMOVED_FILES_MAX || (count > 1 && bytes > REMOVED_BYTES_MAX))
+    }
 }
 
 type Listing = Vec<(LogName, u64)>;
@@ -76,7 +94,7 @@ impl Directory {
             files.newest = Some((inode, Arc::clone(&file)));
             files.unread.push_back(LogFile { attempt, file, after_gap: gap && index == 0 });
         }
-        while files.unread.len() > UNREAD_FILES_MAX {
+        while files.holds_too_much()? {
             files.unread.pop_front();
             if let Some(oldest) = files.unread.front_mut() {
                 oldest.after_gap = true;
@@ -165,7 +183,24 @@ fn open(path: &Path) -> io::Result<File> {
 mod tests {
     use std::fs;
 
-    use super::Directory;
+    use super::{Directory, REMOVED_FILES_MAX};
+
+    #[test]
+    fn parts_that_are_kept_are_all_read_and_of_removed_ones_the_newest() {
+        const FILES: usize = REMOVED_FILES_MAX + 20;
+        let dir = std::env::temp_dir().join(format!("monopod-log-many-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let name = |n: usize| dir.join(format!("0.log.20161006-001709-{:03}", n + 1));
+        (0..FILES).for_each(|n| fs::write(name(n), "x").unwrap());
+        let logs = Directory::new(&dir, 0, u32::MAX);
+        logs.scan().unwrap();
+        assert_eq!(logs.unread(), FILES);
+        (0..=REMOVED_FILES_MAX).for_each(|n| fs::remove_file(name(n)).unwrap());
+        logs.scan().unwrap();
+        assert_eq!(logs.unread(), FILES - 1);
+        assert!(logs.next_file().unwrap().after_gap && !logs.next_file().unwrap().after_gap);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn a_link_in_a_files_place_is_not_followed() {

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Instant;
 
-use cri_log::{LOG_BYTES_MAX, LOG_FILES_MAX, LogName};
+use container_config::LogLimits;
+use cri_log::LogName;
 use runtime::logs::{LogFollower, LogWatcher};
 
 use crate::Case;
@@ -34,14 +35,15 @@ fn a_follower_loses_no_line_of_a_fast_writer(bed: &Bed) {
     assert_eq!(bed.wait(reader).unwrap(), LINES);
     let (written, read) = (written.as_millis(), began.elapsed().as_millis());
     println!("  {LINES} lines written in {written} ms, read in {read} ms");
+    let limits = LogLimits::default();
     let mut names: Vec<LogName> = fs::read_dir(pod.log_dir.join("a"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .inspect(|entry| assert!(entry.metadata().unwrap().len() <= LOG_BYTES_MAX))
+        .inspect(|entry| assert!(entry.metadata().unwrap().len() <= limits.file_bytes_max))
         .map(|entry| LogName::parse(entry.file_name().to_str().unwrap()).unwrap())
         .collect();
     names.sort();
-    assert_eq!(names.len(), LOG_FILES_MAX);
+    assert_eq!(names.len(), limits.files_max);
     running.end();
 }
 

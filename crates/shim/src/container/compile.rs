@@ -514,8 +514,8 @@ mod tests {
     use std::path::PathBuf;
 
     use container_config::{
-        BindSource, CapabilitySets, ContainerConfig, Layer, Mount, MountKind, MountOptions, PidNamespace,
-        Process, ResourceLimits, Root, SockFilter,
+        BindSource, CapabilitySets, ContainerConfig, Layer, LogLimits, Mount, MountKind, MountOptions,
+        PidNamespace, Process, ResourceLimits, Root, SockFilter,
     };
     use linux_sys::cgroup::Hierarchies;
     use podspec::ContainerName;
@@ -583,6 +583,7 @@ mod tests {
             tty: false,
             stdin: false,
             stdin_once: false,
+            log_limits: LogLimits::default(),
         }
     }
 

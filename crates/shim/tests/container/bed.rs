@@ -8,8 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use container_config::{
-    BindSource, CapabilitySets, ContainerConfig, Layer, Mount, MountKind, MountOptions, PidNamespace,
-    Process, ResourceLimits, Root, SandboxConfig, Tmpfs,
+    BindSource, CapabilitySets, ContainerConfig, Layer, LogLimits, Mount, MountKind, MountOptions,
+    PidNamespace, Process, ResourceLimits, Root, SandboxConfig, Tmpfs,
 };
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::process::{ExitStatus, wait};
@@ -145,6 +145,7 @@ impl Bed {
             tty: false,
             stdin: false,
             stdin_once: false,
+            log_limits: LogLimits::default(),
         }
     }
 
