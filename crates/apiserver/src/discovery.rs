@@ -16,6 +16,7 @@ use crate::kinds::Kind;
 use crate::negotiate::{self, DiscoveryForm};
 use crate::respond;
 
+use aggregated::Version;
 pub use openapi::Documents;
 
 /// The release whose API this is.
@@ -66,8 +67,8 @@ pub(crate) fn answer(call: &Call<'_>, path: &str) -> Result<Response<Body>, Stat
     }
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match parts[..] {
-        ["api"] => index(call, legacy::api_versions(), true),
-        ["apis"] => index(call, legacy::api_group_list(), false),
+        ["api"] => index(call, legacy::api_versions, true),
+        ["apis"] => index(call, legacy::api_group_list, false),
         ["api", version] => list(call, "", version),
         ["apis", group] => {
             let found = legacy::api_group(group).ok_or_else(Status::no_such_path)?;
@@ -79,19 +80,24 @@ pub(crate) fn answer(call: &Call<'_>, path: &str) -> Result<Response<Body>, Stat
 }
 
 /// `/api` and `/apis`, which have aggregated forms.
-fn index(call: &Call<'_>, legacy: serde_json::Value, is_core: bool) -> Result<Response<Body>, Status> {
+fn index(
+    call: &Call<'_>,
+    legacy: fn() -> serde_json::Value,
+    is_core: bool,
+) -> Result<Response<Body>, Status> {
     let form = negotiate::discovery_form(call.accept());
     let form = form.ok_or_else(|| Status::not_acceptable(&[negotiate::OFFERED]))?;
-    let (value, content_type) = match form {
-        DiscoveryForm::Legacy => (legacy, None),
-        DiscoveryForm::V2 => (aggregated::list(is_core, "v2"), Some("v2")),
-        DiscoveryForm::V2Beta1 => (aggregated::list(is_core, "v2beta1"), Some("v2beta1")),
+    let aggregated = |version| (aggregated::answer(is_core, version, call.style), Some(version));
+    let (mut response, version) = match form {
+        DiscoveryForm::Legacy => (respond::json(StatusCode::OK, &legacy(), call.style), None),
+        DiscoveryForm::V2 => aggregated(Version::V2),
+        DiscoveryForm::V2Beta1 => aggregated(Version::V2Beta1),
     };
-    let mut response = respond::json(StatusCode::OK, &value, call.style);
     let headers = response.headers_mut();
     headers.insert(http::header::VARY, http::HeaderValue::from_static("Accept"));
-    if let Some(version) = content_type {
-        let text = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    if let Some(version) = version {
+        let text =
+            format!("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList", version.name());
         if let Ok(value) = http::HeaderValue::from_str(&text) {
             headers.insert(http::header::CONTENT_TYPE, value);
         }

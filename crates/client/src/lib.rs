@@ -1,7 +1,7 @@
 //! Speaks to a Kubernetes API: the local engine's by its socket, another one by a kubeconfig.
 //!
-//! A request is a connection of its own: a command makes a few, and the socket costs nothing. Answers come as
-//! JSON or as a stream of parts (logs, watches); exec, attach and port-forward begin on a connection of their own.
+//! Requests that are answered with a document use one connection, one after another. Answers come as JSON or as a stream of
+//! parts (logs, watches); such a stream, exec, attach and port-forward have a connection of their own.
 
 mod connection;
 mod error;

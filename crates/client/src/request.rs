@@ -1,6 +1,7 @@
 //! Requests and their answers.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT, WARNING};
@@ -20,7 +21,13 @@ const AGENT: &str = concat!("monopod/", env!("CARGO_PKG_VERSION"));
 
 /// An API to speak to.
 #[derive(Clone, Debug)]
-pub struct Client(Place);
+pub struct Client {
+    place: Place,
+    /// A connection whose last answer was taken whole: the next request need not connect.
+    idle: Arc<Mutex<Option<Sender>>>,
+}
+
+type Sender = http1::SendRequest<Full<Bytes>>;
 
 #[derive(Clone, Debug)]
 enum Place {
@@ -64,15 +71,19 @@ impl Client {
     /// The engine whose socket this is (`run/monopod/api.sock` under the root).
     #[must_use]
     pub fn local(socket: &Path) -> Self {
-        Self(Place::Socket(socket.to_owned()))
+        Self::of(Place::Socket(socket.to_owned()))
     }
 
     #[must_use]
     pub fn remote(config: Kubeconfig) -> Self {
-        match config.socket {
-            Some(socket) => Self(Place::Socket(socket)),
-            None => Self(Place::Remote(Box::new(config))),
-        }
+        Self::of(match config.socket {
+            Some(socket) => Place::Socket(socket),
+            None => Place::Remote(Box::new(config)),
+        })
+    }
+
+    fn of(place: Place) -> Self {
+        Self { place, idle: Arc::default() }
     }
 
     /// # Errors
@@ -92,12 +103,19 @@ impl Client {
         body: Option<(&str, Vec<u8>)>,
         headers: &[(HeaderName, &str)],
     ) -> Result<Answer, ClientError> {
-        let response = self.respond(method, path, body, headers).await?;
-        let response = refuse_failure(response, path).await?;
+        let (response, sender) = self.respond(method, path, body, headers).await?;
+        let response = match refuse_failure(response, path).await {
+            Err(refusal @ ClientError::Status { .. }) => {
+                self.keep(sender);
+                return Err(refusal);
+            }
+            answered => answered?,
+        };
         let warnings = response.headers().get_all(WARNING).iter();
         let warnings = warnings.filter_map(|line| warning_text(line.to_str().ok()?)).collect();
         let code = response.status();
         let value = whole(response.into_body(), path).await?;
+        self.keep(sender);
         let value = serde_json::from_slice(&value)
             .map_err(|source| ClientError::Json { path: path.to_owned(), source })?;
         Ok(Answer { code, value, warnings })
@@ -108,7 +126,7 @@ impl Client {
     /// # Errors
     /// When the server cannot be asked, or says no.
     pub async fn stream(&self, path: &str) -> Result<Parts, ClientError> {
-        let response = self.respond(Method::GET, path, None, &[]).await?;
+        let (response, _) = self.respond(Method::GET, path, None, &[]).await?;
         let response = refuse_failure(response, path).await?;
         Ok(Parts { body: response.into_body(), path: path.to_owned() })
     }
@@ -118,7 +136,7 @@ impl Client {
     /// # Errors
     /// When the server cannot be asked, or says no.
     pub async fn stream_as(&self, path: &str, accept: &str) -> Result<Parts, ClientError> {
-        let response = self.respond(Method::GET, path, None, &[(ACCEPT, accept)]).await?;
+        let (response, _) = self.respond(Method::GET, path, None, &[(ACCEPT, accept)]).await?;
         let response = refuse_failure(response, path).await?;
         Ok(Parts { body: response.into_body(), path: path.to_owned() })
     }
@@ -143,7 +161,7 @@ impl Client {
         path: &str,
         body: Option<(&str, Vec<u8>)>,
         headers: &[(HeaderName, &str)],
-    ) -> Result<Response<Incoming>, ClientError> {
+    ) -> Result<(Response<Incoming>, Sender), ClientError> {
         let mut request =
             Request::builder().method(method).uri(path).header(HOST, self.host()).header(USER_AGENT, AGENT);
         if !headers.iter().any(|(name, _)| name == ACCEPT) {
@@ -159,28 +177,54 @@ impl Client {
             request = request.header(CONTENT_TYPE, *content_type);
         }
         let body = Full::new(Bytes::from(body.map(|(_, body)| body).unwrap_or_default()));
-        let request = request.body(body)?;
+        let mut request = request.body(body)?;
         let failed = |source| ClientError::Protocol { address: self.address(), source };
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut sender) = idle
+            && sender.ready().await.is_ok()
+        {
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, sender)),
+                // Closed meanwhile, before anything of the request was sent.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failed(error.into_error())),
+                },
+            }
+        }
+        let mut sender = self.open().await?;
+        let response = sender.send_request(request).await.map_err(failed)?;
+        Ok((response, sender))
+    }
+
+    async fn open(&self) -> Result<Sender, ClientError> {
         let io = TokioIo::new(self.connect().await?);
-        let (mut sender, connection) = http1::handshake(io).await.map_err(failed)?;
+        let opened = http1::handshake(io).await;
+        let (sender, connection) =
+            opened.map_err(|source| ClientError::Protocol { address: self.address(), source })?;
         tokio::spawn(async move {
             // What goes wrong is told to whoever waits for the answer.
             if let Err(error) = connection.await {
                 tracing::debug!("connection: {error}");
             }
         });
-        sender.send_request(request).await.map_err(failed)
+        Ok(sender)
+    }
+
+    /// Its answer was taken whole.
+    fn keep(&self, sender: Sender) {
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
     }
 
     async fn connect(&self) -> Result<Connection, ClientError> {
-        match &self.0 {
+        match &self.place {
             Place::Socket(path) => by_socket(path).await,
             Place::Remote(config) => by_kubeconfig(config).await,
         }
     }
 
     fn host(&self) -> String {
-        match &self.0 {
+        match &self.place {
             Place::Socket(_) => "localhost".to_owned(),
             Place::Remote(config) if config.host.contains(':') => {
                 format!("[{}]:{}", config.host, config.port)
@@ -190,14 +234,14 @@ impl Client {
     }
 
     fn address(&self) -> String {
-        match &self.0 {
+        match &self.place {
             Place::Socket(path) => path.display().to_string(),
             Place::Remote(_) => self.host(),
         }
     }
 
     fn token(&self) -> Option<&str> {
-        match &self.0 {
+        match &self.place {
             Place::Socket(_) => None,
             Place::Remote(config) => config.token.as_deref(),
         }

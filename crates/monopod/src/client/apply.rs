@@ -98,7 +98,7 @@ impl DryRun {
 
 pub(super) async fn apply(options: &Apply, context: &Context) -> Result<()> {
     let documents = manifests::read(&options.files)?;
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| manifests::are_known(known, &documents)).await?;
     let manifests =
         manifests::resolve(documents, &discovery, context, context.explicit_namespace.as_deref())?;
     let mut failed = None;

@@ -13,7 +13,7 @@ use crate::client::discovery::{Discovery, Kind};
 use crate::client::duration::{self, Limit};
 use crate::client::expectation::Expectation;
 use crate::client::failure::{Failure, Result};
-use crate::client::target::{Selector, targets};
+use crate::client::target::{Selector, are_known, targets};
 use crate::client::wait::{deadline, until};
 use crate::client::{manifests, print};
 
@@ -127,7 +127,10 @@ pub(super) async fn delete(options: &Delete, context: &Context) -> Result<()> {
         return Err(Failure::refused("--force and a --grace-period of more than 0 do not go together"));
     }
     let documents = if options.files.is_empty() { Vec::new() } else { manifests::read(&options.files)? };
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| {
+        are_known(known, &options.arguments) && manifests::are_known(known, &documents)
+    })
+    .await?;
     let explicit = context.explicit_namespace.as_deref();
     let victims = if options.files.is_empty() {
         chosen(options, context, &discovery).await?

@@ -14,7 +14,7 @@ use crate::client::context::{Context, encode, with_query};
 use crate::client::discovery::Discovery;
 use crate::client::events::age as seen;
 use crate::client::failure::{Failure, Result};
-use crate::client::target::{Selector, targets};
+use crate::client::target::{Selector, are_known, targets};
 use crate::client::{events, print, tabs};
 
 pub(super) const HELP: &str = "\
@@ -44,7 +44,7 @@ pub(crate) struct Describe {
 }
 
 pub(super) async fn describe(options: &Describe, context: &Context) -> Result<()> {
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| are_known(known, &options.arguments)).await?;
     let mut found: Vec<(What, Value)> = Vec::new();
     for target in targets(&discovery, &options.arguments)? {
         let what = match (target.kind.group.as_str(), target.kind.plural.as_str()) {

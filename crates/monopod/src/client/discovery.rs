@@ -27,18 +27,14 @@ pub(super) struct Kind {
 pub(super) struct Discovery(Vec<Kind>);
 
 impl Discovery {
-    pub(super) async fn ask(context: &Context) -> Result<Self> {
-        let mut kinds = Vec::new();
-        for path in ["/api", "/apis"] {
-            let answer = context.get_as(path, ACCEPT).await?;
-            if answer["kind"] != "APIGroupDiscoveryList" {
-                return Err(Failure::said(format!(
-                    "{path} lists no kinds as Kubernetes 1.27 and newer do: use the kubectl of that server"
-                )));
-            }
-            kinds.extend(read(&answer));
+    /// Kinds of the core group come first, and a word means the first that is called so: the other groups are asked for
+    /// only when those of the core are not enough.
+    pub(super) async fn ask(context: &Context, is_enough: impl Fn(&Self) -> bool) -> Result<Self> {
+        let mut known = Self(list_of(context, "/api").await?);
+        if !is_enough(&known) {
+            known.0.extend(list_of(context, "/apis").await?);
         }
-        Ok(Self(kinds))
+        Ok(known)
     }
 
     /// The kind of a word as people type it: `pods`, `pod`, `po`, `Pod`, `roles.rbac.authorization.k8s.io`,
@@ -63,6 +59,16 @@ impl Discovery {
     pub(super) fn by_kind(&self, api_version: &str, kind: &str) -> Option<&Kind> {
         self.0.iter().find(|known| known.kind == kind && known.api_version() == api_version)
     }
+}
+
+async fn list_of(context: &Context, path: &str) -> Result<Vec<Kind>> {
+    let answer = context.get_as(path, ACCEPT).await?;
+    if answer["kind"] != "APIGroupDiscoveryList" {
+        return Err(Failure::said(format!(
+            "{path} lists no kinds as Kubernetes 1.27 and newer do: use the kubectl of that server"
+        )));
+    }
+    Ok(read(&answer))
 }
 
 impl Kind {

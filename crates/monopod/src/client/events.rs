@@ -12,9 +12,12 @@ use crate::client::context::{Context, with_query};
 use crate::client::discovery::Discovery;
 use crate::client::failure::{Failure, Result};
 use crate::client::get::{Output, print_objects};
-use crate::client::target::one;
+use crate::client::target::{are_known, one};
 use crate::client::watch::{JSON, Watch};
 use crate::client::{print, table};
+
+/// Of the core group, which has all of them.
+const KIND: &str = "events.v1.";
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -45,7 +48,10 @@ pub(crate) struct Events {
 }
 
 pub(super) async fn events(options: &Events, context: &Context) -> Result<()> {
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| {
+        known.by_word(KIND).is_ok() && are_known(known, options.about.as_slice())
+    })
+    .await?;
     let fields = match &options.about {
         None => String::new(),
         Some(about) => {
@@ -54,7 +60,7 @@ pub(super) async fn events(options: &Events, context: &Context) -> Result<()> {
             format!("involvedObject.kind={},involvedObject.name={name}", target.kind.kind)
         }
     };
-    let kind = discovery.by_word("events.v1.")?;
+    let kind = discovery.by_word(KIND)?;
     let namespace = (!options.all_namespaces).then_some(context.namespace.as_str());
     let path = kind.path(namespace);
     let listed = context.get(&with_query(&path, &[("fieldSelector", &fields)])).await?;

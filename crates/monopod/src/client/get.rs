@@ -11,7 +11,7 @@ use crate::client::discovery::{Discovery, Kind};
 use crate::client::failure::{Failure, Result};
 use crate::client::print;
 use crate::client::table::{Printer, Shape};
-use crate::client::target::{Selector, Target, targets};
+use crate::client::target::{Selector, Target, are_known, targets};
 use crate::client::watch::{JSON, Watch};
 pub(super) use output::Output;
 pub(super) use output::objects as print_objects;
@@ -65,7 +65,7 @@ pub(crate) struct Get {
 }
 
 pub(super) async fn get(options: &Get, context: &Context) -> Result<()> {
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| are_known(known, &options.arguments)).await?;
     let targets = targets(&discovery, &options.arguments)?;
     let has_names = targets.iter().any(|target| target.name.is_some());
     if has_names && (!options.selector.is_empty() || options.selector.all_namespaces) {

@@ -35,6 +35,12 @@ pub(super) fn read(arguments: &[PathBuf]) -> Result<Vec<Document>> {
     if errors.is_empty() { Ok(documents) } else { Err(Failure::refused(errors.join("\nerror: "))) }
 }
 
+/// Whether the kinds of all documents are known.
+pub(super) fn are_known(discovery: &Discovery, documents: &[Document]) -> bool {
+    let known = |value| discovery.by_kind(text(value, "apiVersion"), text(value, "kind"));
+    documents.iter().all(|document| known(&document.value).is_some())
+}
+
 /// What the documents are; every kind has to be one that the server has.
 pub(super) fn resolve<'a>(
     documents: Vec<Document>,

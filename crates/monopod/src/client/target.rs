@@ -86,6 +86,18 @@ pub(super) fn targets<'a>(discovery: &'a Discovery, arguments: &[String]) -> Res
     Ok(out)
 }
 
+/// Whether every type among the arguments is the word for one kind; a category, whose kinds may be of any group, is not.
+pub(super) fn are_known(discovery: &Discovery, arguments: &[String]) -> bool {
+    let is_known = |word: &str| discovery.by_word(word).is_ok();
+    match arguments {
+        [first, ..] if first.contains('/') => {
+            arguments.iter().all(|argument| argument.split_once('/').is_some_and(|(word, _)| is_known(word)))
+        }
+        [first, ..] => first.split(',').filter(|word| !word.is_empty()).all(is_known),
+        [] => true,
+    }
+}
+
 /// `TYPE/NAME`.
 pub(super) fn one<'a>(discovery: &'a Discovery, argument: &str) -> Result<Target<'a>> {
     match argument.split_once('/') {
@@ -115,7 +127,7 @@ pub(super) fn service_name(argument: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{pod_name, service_name, targets};
+    use super::{are_known, pod_name, service_name, targets};
     use crate::client::discovery::tests::discovery;
 
     #[test]
@@ -141,6 +153,21 @@ mod tests {
         }
         for wrong in ["", "nonsense", "pod/", "/x", "pod/a b", "pods pod/a", "pod/a/b"] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_category_is_known_when_all_groups_are() {
+        let discovery = discovery();
+        let known = |line: &str| {
+            let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            are_known(&discovery, &arguments)
+        };
+        for line in ["pods", "po a b", "pod/a svc/b", "pods,svc", ""] {
+            assert!(known(line), "{line}");
+        }
+        for line in ["all", "pods,all", "pod/a deployment/b", "deployments", "pods/a b"] {
+            assert!(!known(line), "{line}");
         }
     }
 

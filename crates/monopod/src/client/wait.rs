@@ -13,7 +13,7 @@ use crate::client::duration::{self, Limit};
 use crate::client::expectation::Expectation;
 use crate::client::failure::{Failure, Result};
 use crate::client::print;
-use crate::client::target::{Selector, targets};
+use crate::client::target::{Selector, are_known, targets};
 use crate::client::watch::{JSON, Watch, is_expired};
 
 pub(super) const HELP: &str = "\
@@ -44,7 +44,7 @@ pub(crate) struct Wait {
 }
 
 pub(super) async fn wait(options: &Wait, context: &Context) -> Result<()> {
-    let discovery = Discovery::ask(context).await?;
+    let discovery = Discovery::ask(context, |known| are_known(known, &options.arguments)).await?;
     let deadline = deadline(options.timeout);
     let mut found: Vec<(&Kind, String, String)> = Vec::new();
     for target in targets(&discovery, &options.arguments)? {
