@@ -271,7 +271,7 @@ fn probed(container: &ContainerName, probe: ProbeKind, outcome: &ProbeOutcome, o
 
 fn running(observed: &Observed) -> BTreeSet<ContainerName> {
     let runs = |attempt: &Attempt| matches!(attempt.state, AttemptState::Running { .. });
-    let running = observed.containers.iter().filter(|(_, c)| c.current.as_ref().is_some_and(runs));
+    let running = observed.containers.iter().filter(|(_, c)| c.current.as_deref().is_some_and(runs));
     running.map(|(name, _)| name.clone()).collect()
 }
 

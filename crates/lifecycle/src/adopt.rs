@@ -41,7 +41,7 @@ impl Observed {
         let newest = container.current.as_ref().map(|a| a.number);
         if newest.is_none_or(|number| number < record.attempt) {
             let attempt = Attempt::starting(record.attempt, run, sandbox, "");
-            container.previous = container.current.replace(attempt);
+            container.previous = container.current.replace(Box::new(attempt));
         }
         self.update(&record.name, record.attempt, |attempt| {
             if attempt.alive() {

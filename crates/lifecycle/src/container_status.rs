@@ -67,9 +67,9 @@ fn shown<'a>(view: &View<'a>, container: &Container) -> (Option<&'a Attempt>, Op
     let Some(observed) = view.container(container) else { return (None, None) };
     match &observed.current {
         Some(attempt) if !attempt.shown(container) => {
-            (observed.previous.as_ref(), observed.outgoing.as_ref())
+            (observed.previous.as_deref(), observed.outgoing.as_deref())
         }
-        current => (current.as_ref(), observed.previous.as_ref()),
+        current => (current.as_deref(), observed.previous.as_deref()),
     }
 }
 

@@ -106,7 +106,7 @@ impl Observed {
             self.deadline = spec.active_deadline.map(|deadline| at.after(deadline));
             return;
         }
-        let attempts = self.containers.values().filter_map(|c| c.current.as_ref());
+        let attempts = self.containers.values().filter_map(|c| c.current.as_deref());
         if !attempts.filter(|a| a.alive()).any(Attempt::being_stopped) {
             self.resumed = Some(at);
         }
@@ -294,7 +294,7 @@ impl Observed {
     fn create_failed(&mut self, name: &ContainerName, attempt: u32, error: StartError) {
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &Attempt| a.number == attempt && a.state == AttemptState::Starting;
-        if container.current.as_ref().is_some_and(meant) {
+        if container.current.as_deref().is_some_and(meant) {
             container.roll_back();
             container.start_error = Some(error);
         }
@@ -315,7 +315,7 @@ impl Observed {
         self.count_start(spec, name, attempt, at);
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&mut Attempt| a.number == attempt && a.alive();
-        let Some(current) = container.current.as_mut().filter(meant) else { return };
+        let Some(current) = container.current.as_deref_mut().filter(meant) else { return };
         let mut exit = exit.clone();
         if restarting_all && current.stop_signal_sent.is_some() {
             exit.reason = ExitReason::RestartingAllContainers;
@@ -368,7 +368,7 @@ impl Observed {
         let Some(kind) = spec.container(name).map(|c| c.kind) else { return };
         let Some(container) = self.containers.get_mut(name) else { return };
         let meant = |a: &&Attempt| a.number == attempt && a.state == AttemptState::Starting;
-        let Some(current) = container.current.as_ref().filter(meant) else { return };
+        let Some(current) = container.current.as_deref().filter(meant) else { return };
         let behind =
             container.previous.as_ref().and_then(|p| backoff::exit_behind(kind, p, current.run, sandbox));
         container.start_error = None;

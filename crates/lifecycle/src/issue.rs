@@ -116,7 +116,7 @@ impl Observed {
             attempt.resources = spec.resources;
             attempt.of_pod = of_pod;
         }
-        container.previous = container.current.replace(attempt);
+        container.previous = container.current.replace(Box::new(attempt));
     }
 
     fn finish(&mut self, spec: &PodSpec, now: Moment) {

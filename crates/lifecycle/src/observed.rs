@@ -155,11 +155,11 @@ pub struct ContainerObserved {
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub volume_images: BTreeMap<String, String>,
     /// The newest attempt.
-    pub current: Option<Attempt>,
+    pub current: Option<Box<Attempt>>,
     /// The attempt before it: `lastState`, `logs --previous`.
-    pub previous: Option<Attempt>,
+    pub previous: Option<Box<Attempt>>,
     /// The attempt that is let go once the newest is known to have had a process.
-    pub outgoing: Option<Attempt>,
+    pub outgoing: Option<Box<Attempt>>,
     /// The last start failed before there was a process. Kept until one succeeds.
     pub start_error: Option<StartError>,
     pub backoff: Option<Backoff>,
@@ -399,7 +399,10 @@ impl Observed {
         let mut recorded = self.clone();
         for container in recorded.containers.values_mut() {
             let ContainerObserved { current, previous, outgoing, .. } = container;
-            [current, previous, outgoing].into_iter().flatten().for_each(Attempt::forget_probes_under_way);
+            [current, previous, outgoing]
+                .into_iter()
+                .flatten()
+                .for_each(|attempt| attempt.forget_probes_under_way());
         }
         recorded
     }

@@ -77,6 +77,12 @@ impl<T: Times> Times for Option<T> {
     }
 }
 
+impl<T: Times> Times for Box<T> {
+    fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
+        (**self).visit(with);
+    }
+}
+
 impl Times for Observed {
     fn visit(&mut self, with: &mut dyn FnMut(Time<'_>)) {
         let Self {

@@ -99,9 +99,9 @@ pub(crate) fn in_progress<'a>(view: &View<'a>) -> Option<Option<&'a str>> {
 /// The attempt that does not have it: the running one, or the one that the next shall replace.
 fn unfinished<'a>(view: &View<'a>, container: &Container) -> Option<&'a Attempt> {
     let observed = view.container(container)?;
-    let current = observed.current.as_ref()?;
+    let current = observed.current.as_deref()?;
     let begins = current.state == AttemptState::Starting;
-    let before = observed.previous.as_ref().filter(|_| begins);
+    let before = observed.previous.as_deref().filter(|_| begins);
     let mut attempts = [Some(current), before].into_iter().flatten();
     attempts.find(|a| (a.alive() || a.superseded.is_some()) && wanted(view, container, a))
 }

@@ -28,7 +28,7 @@ pub(crate) fn backs_off(reason: &str) -> bool {
 /// has to start after it must wait; false when it is only waiting for a time to come.
 pub(crate) fn step(view: &View<'_>, container: &Container, draft: &mut Draft) -> bool {
     let observed = view.container(container);
-    let attempt = observed.and_then(|o| o.current.as_ref());
+    let attempt = observed.and_then(|o| o.current.as_deref());
     if in_backoff(view, container, attempt, draft) {
         return false;
     }

@@ -67,7 +67,7 @@ impl<'a> View<'a> {
 
     /// The newest attempt, of whatever run.
     pub(crate) fn attempt(&self, container: &Container) -> Option<&'a Attempt> {
-        self.container(container)?.current.as_ref()
+        self.container(container)?.current.as_deref()
     }
 
     pub(crate) fn progress(&self, container: &Container) -> Progress<'a> {

@@ -180,7 +180,7 @@ fn container(container: &mut ContainerObserved) {
         start_error,
         backoff: _,
     } = container;
-    [current, previous, outgoing].into_iter().flatten().for_each(attempt);
+    [current, previous, outgoing].into_iter().flatten().for_each(|held| attempt(held));
     if let Some(StartError { reason: _, message, at: _, delay: _ }) = start_error {
         text(message);
     }

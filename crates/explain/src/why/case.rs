@@ -38,7 +38,7 @@ impl<'a> Case<'a> {
     }
 
     pub(super) fn attempt(&self, name: &ContainerName) -> Option<&'a Attempt> {
-        self.record.observed.containers.get(name)?.current.as_ref()
+        self.record.observed.containers.get(name)?.current.as_deref()
     }
 
     pub(super) fn running(&self, name: &ContainerName) -> Option<(&'a Attempt, Moment)> {
@@ -53,7 +53,7 @@ impl<'a> Case<'a> {
     pub(super) fn last_exit(&self, name: &ContainerName) -> Option<(&'a Attempt, &'a Exit)> {
         let observed = self.record.observed.containers.get(name)?;
         let attempts = [&observed.current, &observed.previous, &observed.outgoing];
-        attempts.into_iter().flatten().find_map(|attempt| match &attempt.state {
+        attempts.into_iter().filter_map(Option::as_deref).find_map(|attempt| match &attempt.state {
             AttemptState::Exited(exit) => Some((attempt, exit)),
             _ => None,
         })
