@@ -1,11 +1,15 @@
 //! What a pod's next engine needs, in the pod's directory: `pod.json`, the pod as it was taken in, and
 //! `checkpoint.json`, what is known of it ([`lifecycle::Observed`]). Adoption needs no manifest.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use lifecycle::Observed;
 use podspec::{Moment, Pod};
-use shim_protocol::{RecordError, checkpoint_path, pod_path, read_dated_record, read_record, write_record};
+use shim_protocol::{
+    RecordError, checkpoint_path, pod_path, read_dated_record, read_record, record_text, write_record,
+    write_record_text,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -28,8 +32,27 @@ pub fn load_pod(pod_dir: &Path) -> Result<Pod, CheckpointError> {
         .map_err(|source| CheckpointError::Pod { pod_dir: pod_dir.to_owned(), source })
 }
 
-pub(crate) fn save_observed(pod_dir: &Path, observed: &Observed) -> Result<(), RecordError> {
-    write_record(&checkpoint_path(pod_dir), observed)
+/// Which text the checkpoint on disk has: enough to know whether another is to be written, and none of the pod's memory.
+#[derive(Debug, Default)]
+pub(crate) struct Saved(Option<u64>);
+
+/// Writes the checkpoint, unless it is the one that was written last. Whether it was written.
+pub(crate) fn save_observed(
+    pod_dir: &Path,
+    observed: &Observed,
+    saved: &mut Saved,
+) -> Result<bool, RecordError> {
+    let path = checkpoint_path(pod_dir);
+    let text = record_text(&path, observed)?;
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&text);
+    let hash = Some(hasher.finish());
+    if saved.0 == hash {
+        return Ok(false);
+    }
+    write_record_text(&path, &text)?;
+    saved.0 = hash;
+    Ok(true)
 }
 
 /// A pod without a checkpoint was never begun: the first one is written before the first effect. Times

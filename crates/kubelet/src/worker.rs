@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, trace_span};
 
 use crate::apply::Effects;
+use crate::checkpoint::Saved;
 use crate::status::PodView;
 use crate::{Node, checkpoint, start};
 use journal::{Entry, Happening, Journal, Occasion, Snapshot};
@@ -51,7 +52,7 @@ pub(crate) struct Worker<N: Node> {
     running: JoinSet<()>,
     observed: Observed,
     /// What the checkpoint on disk says.
-    saved: Option<Observed>,
+    saved: Saved,
     disk_failing: bool,
     decisions: Vec<Decision>,
     journal: Journal,
@@ -80,7 +81,7 @@ impl<N: Node> Worker<N> {
             effects,
             running: JoinSet::new(),
             observed,
-            saved: None,
+            saved: Saved::default(),
             disk_failing: false,
             decisions: decisions.unwrap_or_default(),
             journal,
@@ -188,15 +189,8 @@ impl<N: Node> Worker<N> {
 
     /// A disk that fails must not keep a pod from being stopped: the pod goes on without.
     fn save_checkpoint(&mut self) {
-        let record = self.observed.as_recorded();
-        if self.saved.as_ref() == Some(&record) {
-            return;
-        }
-        match checkpoint::save_observed(&self.pod.pod_dir, &record) {
-            Ok(()) => {
-                self.saved = Some(record);
-                self.disk_failing = false;
-            }
+        match checkpoint::save_observed(&self.pod.pod_dir, &self.observed, &mut self.saved) {
+            Ok(is_written) => self.disk_failing &= !is_written,
             Err(error) => self.disk_failed(&error),
         }
     }

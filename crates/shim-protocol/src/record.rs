@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use podspec::ContainerName;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -118,13 +120,40 @@ pub fn attempt_record_path(attempt_dir: &Path) -> PathBuf {
 /// # Errors
 /// When the file system refuses; the old record is then still there.
 pub fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), RecordError> {
+    write_record_text(path, &record_text(path, record)?)
+}
+
+/// What [`write_record`] writes, for [`write_record_text`].
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn record_text<T: Serialize>(path: &Path, record: &T) -> Result<Vec<u8>, RecordError> {
     let failed = |source| RecordError::Write { path: path.to_owned(), source };
     let boot_id = this_boot().map_err(failed)?.to_owned();
     let envelope = Envelope { schema: u64::from(VERSION), boot_id, record };
-    let text = serde_json::to_vec(&envelope).map_err(|error| failed(io::Error::other(error)))?;
+    serde_json::to_vec(&envelope).map_err(|error| failed(io::Error::other(error)))
+}
+
+/// [`write_record`] of what is a text already.
+///
+/// # Errors
+/// As there.
+pub fn write_record_text(path: &Path, text: &[u8]) -> Result<(), RecordError> {
+    let failed = |source| RecordError::Write { path: path.to_owned(), source };
     let temporary = path.with_extension("json.new");
     fs::write(&temporary, text).map_err(failed)?;
-    fs::rename(&temporary, path).map_err(failed)
+    replace(&temporary, path).map_err(failed)
+}
+
+/// By exchange, and not by a rename over the old file: for that, ext4 sends what the new one has to the disk at once, which
+/// takes milliseconds when others write, too.
+fn replace(new: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => fs::remove_file(new),
+        // There is none yet, or the file system cannot.
+        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => fs::rename(new, path),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// # Errors
