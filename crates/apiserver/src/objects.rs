@@ -1,5 +1,7 @@
 //! Objects between the store, where they are bytes with an index, and the code that works on their JSON.
 
+mod recent;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -7,6 +9,8 @@ use store::{Draft, Index, Object, ObjectKey, Resource, Tx};
 
 use crate::kinds::Kind;
 use crate::span;
+
+pub use recent::{forget_recent, shared};
 
 /// The kind that is stored under `resource`, in the form that it is stored in.
 #[must_use]

@@ -146,8 +146,8 @@ impl Source {
 }
 
 fn present(state: &mut State, kind: Kind, object: &Object) {
-    match objects::value(object) {
-        Ok(value) => state.present(kind, value),
+    match objects::shared(object) {
+        Ok(value) => state.present(kind, &value),
         Err(error) => tracing::error!("{} {} cannot be read: {error}", object.key.namespace, object.key.name),
     }
 }

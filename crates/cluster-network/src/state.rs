@@ -108,17 +108,17 @@ impl State {
     }
 
     /// An object is there, in this form.
-    pub(crate) fn present(&mut self, kind: Kind, object: Value) {
-        let key = key_of(&object);
+    pub(crate) fn present(&mut self, kind: Kind, object: &Value) {
+        let key = key_of(object);
         match kind {
             Kind::Namespaces => self.namespace(&key.1, Some(labels(&object["metadata"]))),
             Kind::Services => {
                 self.dirty.services.insert(key.clone());
-                self.services.insert(key, object);
+                self.services.insert(key, object.clone());
             }
-            Kind::Slices => self.slice(key, Some(object)),
-            Kind::Policies => self.policy(key, Some(Policy::from_json(&object))),
-            Kind::Pods => self.pod_seen(key, &object),
+            Kind::Slices => self.slice(key, Some(object.clone())),
+            Kind::Policies => self.policy(key, Some(Policy::from_json(object))),
+            Kind::Pods => self.pod_seen(key, object),
         }
     }
 

@@ -90,7 +90,7 @@ impl<N: Node> Source<N> {
 
     /// Brings the kubelet to what the store says of one pod.
     async fn take(&mut self, object: &Object) {
-        let pod = match objects::value(object) {
+        let pod = match objects::shared(object) {
             Ok(pod) => pod,
             Err(error) => return tracing::error!("{} in the store is damaged: {error}", object.key),
         };

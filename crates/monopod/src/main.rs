@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod engine;
+mod footprint;
 mod image;
 mod images;
 mod lint;

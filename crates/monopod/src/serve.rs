@@ -14,6 +14,7 @@ use store::Place;
 
 use crate::cli;
 use crate::engine::{Engine, Plan};
+use crate::footprint;
 use crate::network::PodNetworkPlan;
 use crate::outcome::{self, Outcome};
 use crate::signals::Signals;
@@ -60,7 +61,9 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node, trace: Option<StartT
     say_ready(&engine.server, &paths)?;
     let engine = engine.go(drop).await;
     engine.node.sweep_images();
+    let footprint = tokio::spawn(footprint::follow(engine.store.clone()));
     signals.next().await;
+    footprint.abort();
     engine.shut_down().await;
     Ok(Outcome::of(false, Vec::new()))
 }

@@ -160,7 +160,7 @@ fn all(store: &Store, kind: &Kind) -> Vec<std::sync::Arc<Object>> {
 }
 
 fn endpoint(object: &Object) -> Option<(Name, Endpoint)> {
-    let endpoint = Endpoint::of(&objects::value(object).ok()?)?;
+    let endpoint = Endpoint::of(&*objects::shared(object).ok()?)?;
     Some(((object.key.namespace.clone(), object.key.name.clone()), endpoint))
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn run(store: Store) {
             seen = events.next() => match seen {
                 Seen::Present(object, _) if is_stray(&store, &object.key) => discard(&store, &object.key).await,
                 Seen::Present(object, _) => {
-                    let told = objects::value(&object).ok().and_then(|event| last_told(&event));
+                    let told = objects::shared(&object).ok().and_then(|event| last_told(&event));
                     ages.insert(object.key.clone(), told.unwrap_or_else(entropy::now));
                 }
                 Seen::Gone(object) => ages.remove(&object.key),

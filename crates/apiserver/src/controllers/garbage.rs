@@ -53,7 +53,7 @@ pub(super) async fn run(store: Store) {
 }
 
 async fn present(store: &Store, graph: &mut Graph, kind: &'static Kind, object: &Object) {
-    let Ok(value) = objects::value(object) else { return };
+    let Ok(value) = objects::shared(object) else { return };
     let metadata = &value["metadata"];
     let references = list(metadata, "ownerReferences");
     let lost = graph.record(kind, object, references);

@@ -50,7 +50,7 @@ pub(super) async fn run(store: Store, node: String) {
 impl Known {
     fn insert(&mut self, object: &Object, node: &str) {
         self.remove(&object.key);
-        let Ok(pod) = objects::value(object) else { return };
+        let Ok(pod) = objects::shared(object) else { return };
         let ends = deletion_time(&pod);
         if let Some(ends) = ends
             && text(&pod["spec"], "nodeName") != node

@@ -104,7 +104,7 @@ impl Scheduler {
     }
 
     fn present(&mut self, object: &Object) {
-        let Ok(value) = objects::value(object) else { return };
+        let Ok(value) = objects::shared(object) else { return };
         let pod = pod_from_json(&value, started(&value));
         if !pod.node.is_empty() || pod.finished || pod.deleting {
             self.pending.remove(&object.uid);

@@ -89,7 +89,7 @@ impl Evictor {
     fn pod(&mut self, seen: &Seen) {
         match seen {
             Seen::Present(object, _) => {
-                let Ok(value) = objects::value(object) else { return };
+                let Ok(value) = objects::shared(object) else { return };
                 let pod = pod_from_json(&value, 0);
                 if pod.node.is_empty() || pod.finished || pod.deleting {
                     self.pods.remove(&object.uid);
