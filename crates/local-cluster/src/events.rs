@@ -36,21 +36,27 @@ impl EventWriter {
         }
     }
 
-    pub(crate) async fn entry<N: Node>(&mut self, shared: &Shared<N>, entry: &Entry) {
+    /// Tells what entries of the journal are worth telling, in one write.
+    pub(crate) async fn entries<N: Node>(&mut self, shared: &Shared<N>, entries: &[Arc<Entry>]) {
         // As it is now: it may have other images and more containers than in the beginning.
         if let Some(pod) = shared.kubelet.pod(&self.pod.pod.uid) {
             self.pod = pod;
         }
-        for event in self.source.events(&self.pod.pod, entry) {
-            self.event(shared, &event).await;
-        }
-        if let Happening::Observed(Observation::SandboxCreated { ips, .. }) = &entry.what {
-            for DnsWarning { reason, message } in self.of_names(shared, ips) {
-                let event =
-                    Event { at: entry.at, kind: EventType::Warning, reason, message, field_path: None };
-                self.event(shared, &event).await;
+        let mut events = Vec::new();
+        for entry in entries {
+            events.extend(self.source.events(&self.pod.pod, entry));
+            if let Happening::Observed(Observation::SandboxCreated { ips, .. }) = &entry.what {
+                let warning = |DnsWarning { reason, message }| Event {
+                    at: entry.at,
+                    kind: EventType::Warning,
+                    reason,
+                    message,
+                    field_path: None,
+                };
+                events.extend(self.of_names(shared, ips).into_iter().map(warning));
             }
         }
+        self.events(shared, &events).await;
     }
 
     /// What the pod's resolvers lack, which its files were written without.
@@ -60,31 +66,36 @@ impl EventWriter {
         dns_warnings(pod, shared.kubelet.cluster_dns(), has_network(pod, ips), of_host)
     }
 
-    pub(crate) async fn event<N: Node>(&mut self, shared: &Shared<N>, event: &Event) {
-        if let Some(told) = self.correlator.tell(event) {
-            let span =
-                trace_span!(target: "start", parent: None, "tell event", pod = self.pod.pod.uid.as_str());
-            self.store(shared, event, &told).instrument(span).await;
+    pub(crate) async fn events<N: Node>(&mut self, shared: &Shared<N>, events: &[Event]) {
+        let told = events.iter().filter_map(|event| Some((event, self.correlator.tell(event)?)));
+        let objects: Vec<Value> =
+            told.map(|(event, told)| object(&self.pod.pod, shared.node_name(), event, &told)).collect();
+        if objects.is_empty() {
+            return;
         }
+        let span =
+            trace_span!(target: "start", parent: None, "tell events", pod = self.pod.pod.uid.as_str());
+        self.store(shared, objects).instrument(span).await;
     }
 
-    async fn store<N: Node>(&self, shared: &Shared<N>, event: &Event, told: &Told) {
-        let kind = shared.event_kind;
-        let mut object = object(&self.pod.pod, shared.node_name(), event, told);
+    async fn store<N: Node>(&self, shared: &Shared<N>, events: Vec<Value>) {
+        let (kind, count) = (shared.event_kind, events.len());
         let written = shared.store.write(Durability::Lazy, move |tx| {
-            // Counted up, it is the same object still.
-            if let Some(held) = tx.get(&objects::key(kind, &object))
-                && let Ok(held) = objects::value(&held)
-            {
-                for name in ["uid", "creationTimestamp"] {
-                    object["metadata"][name] = held["metadata"][name].clone();
+            for mut event in events {
+                // Counted up, it is the same object still.
+                if let Some(held) = tx.get(&objects::key(kind, &event))
+                    && let Ok(held) = objects::value(&held)
+                {
+                    for name in ["uid", "creationTimestamp"] {
+                        event["metadata"][name] = held["metadata"][name].clone();
+                    }
                 }
+                objects::put(tx, kind, &mut event);
             }
-            objects::put(tx, kind, &mut object);
             Ok::<_, ()>(())
         });
         if let Err(error) = written.await {
-            tracing::warn!("an event of pod {} is lost: {error}", self.pod.pod.name);
+            tracing::warn!("{count} events of pod {} are lost: {error}", self.pod.pod.name);
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn warn_of_secrets<N: Node>(shared: &Shared<N>, begun: &Arc<Pod
     );
     let at = Moment { wall: sink::wall_now(), ..Moment::default() };
     let (kind, reason) = (EventType::Warning, "FailedToRetrieveImagePullSecret");
-    EventWriter::new(begun).event(shared, &Event { at, kind, reason, message, field_path: None }).await;
+    EventWriter::new(begun).events(shared, &[Event { at, kind, reason, message, field_path: None }]).await;
 }
 
 /// Why this node does not take a pod that no scheduler has looked at.

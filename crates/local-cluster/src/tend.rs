@@ -20,6 +20,8 @@ use crate::notice::Noticer;
 use crate::sink::{self, Resizing};
 use crate::wishes::Said;
 
+/// Entries of a journal that are told in one write.
+const ENTRIES_MAX: usize = 64;
 /// A pod whose files cannot be removed is tried again so often.
 const REMOVE_AGAIN: Duration = Duration::from_secs(10);
 
@@ -52,7 +54,7 @@ async fn follow<N: Node>(
             // What happened is told before what came of it.
             biased;
             entry = subscription.entries.recv(), if journal_open => match entry {
-                Ok(entry) => teller.entry(&entry).await,
+                Ok(entry) => teller.entries(entry, &mut subscription).await,
                 // They are in the journal; of so many the recorder would tell few.
                 Err(RecvError::Lagged(missed)) => tracing::debug!("{missed} entries of {} went by", pod.pod.name),
                 Err(RecvError::Closed) => journal_open = false,
@@ -77,7 +79,7 @@ async fn follow<N: Node>(
             }
             () = noticer.due() => {
                 if let Some(event) = noticer.look(&shared, &pod).await {
-                    teller.events.event(&shared, &event).await;
+                    teller.events.events(&shared, &[event]).await;
                 }
             }
         }
@@ -86,7 +88,7 @@ async fn follow<N: Node>(
         measured.abort();
     }
     while let Ok(entry) = subscription.entries.try_recv() {
-        teller.entry(&entry).await;
+        teller.entries(entry, &mut subscription).await;
     }
     if ours {
         remove_files(&shared, &pod).await;
@@ -105,14 +107,20 @@ struct Teller<N: Node> {
 }
 
 impl<N: Node> Teller<N> {
-    async fn entry(&mut self, entry: &Entry) {
-        self.events.entry(&self.shared, entry).await;
+    /// With those that have come since.
+    async fn entries(&mut self, first: Arc<Entry>, subscription: &mut Subscription) {
+        let mut entries = vec![first];
+        while entries.len() < ENTRIES_MAX
+            && let Ok(next) = subscription.entries.try_recv()
+        {
+            entries.push(next);
+        }
+        self.events.entries(&self.shared, &entries).await;
     }
 
     async fn view(&mut self, view: &PodView, wanted: &Wanted) {
-        for event in self.resize.see(view, now()) {
-            self.events.event(&self.shared, &event).await;
-        }
+        let events = self.resize.see(view, now());
+        self.events.events(&self.shared, &events).await;
         self.status(view, wanted).await;
     }
 
@@ -121,7 +129,7 @@ impl<N: Node> Teller<N> {
         let is_new = std::mem::replace(&mut self.said, said.clone()) != said;
         if let Some(pending) = wanted.pending.as_ref().filter(|pending| is_new && !pending.told) {
             let event = pending_event(&pending.pod, pending.said.infeasible, &pending.message, now());
-            self.events.event(&self.shared, &event).await;
+            self.events.events(&self.shared, &[event]).await;
         }
         if let Some(view) = view {
             self.status(view, wanted).await;
