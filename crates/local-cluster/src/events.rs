@@ -73,8 +73,7 @@ impl EventWriter {
         if objects.is_empty() {
             return;
         }
-        let span =
-            trace_span!(target: "start", parent: None, "tell events", pod = self.pod.pod.uid.as_str());
+        let span = trace_span!(target: "start", parent: None, "tell events", pod = self.pod.pod.uid.as_str());
         self.store(shared, objects).instrument(span).await;
     }
 

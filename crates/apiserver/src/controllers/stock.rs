@@ -2,6 +2,7 @@
 
 use apimachinery::Status;
 use authorization::{Stock, stock};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -16,36 +17,36 @@ const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kub
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
-    let store = &settings.store;
-    for name in NAMESPACES {
+    let namespaces = NAMESPACES.map(|name| {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        create(store, PART, kind("", "namespaces"), namespace).await?;
-    }
-    for (name, value) in SYSTEM_CLASSES {
+        (kind("", "namespaces"), namespace)
+    });
+    let classes = SYSTEM_CLASSES.iter().map(|(name, value)| {
         let class = json!({
             "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
             "description": "Used for system critical pods that must run in the cluster, and may take the place of others",
         });
-        create(store, PART, kind("scheduling.k8s.io", "priorityclasses"), class).await?;
-    }
-    let class = json!({
+        (kind("scheduling.k8s.io", "priorityclasses"), class)
+    });
+    let storage = json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
         "metadata": {"name": "local", "annotations": {DEFAULT_CLASS: "true"}},
         "provisioner": PROVISIONER, "reclaimPolicy": "Delete", "volumeBindingMode": "WaitForFirstConsumer",
     });
-    create(store, PART, kind("storage.k8s.io", "storageclasses"), class).await?;
+    let storage = [(kind("storage.k8s.io", "storageclasses"), storage)];
+    // All at once, so that the store's thread has them in one batch.
+    let basics = namespaces.into_iter().chain(classes).chain(storage);
+    try_join_all(basics.map(|(kind, object)| create(&settings.store, PART, kind, object))).await?;
     own::make(settings).await
 }
 
 pub(super) async fn make_roles(store: &Store) -> Result<(), Status> {
     let Stock { cluster_roles, cluster_role_bindings } = stock();
-    for role in cluster_roles {
-        reconcile(store, "clusterroles", role, "rules").await?;
-    }
-    for binding in cluster_role_bindings {
-        reconcile(store, "clusterrolebindings", binding, "subjects").await?;
-    }
-    Ok(())
+    let roles = cluster_roles.into_iter().map(|role| reconcile(store, "clusterroles", role, "rules"));
+    try_join_all(roles).await?;
+    let bindings = cluster_role_bindings.into_iter();
+    let bindings = bindings.map(|binding| reconcile(store, "clusterrolebindings", binding, "subjects"));
+    try_join_all(bindings).await.map(drop)
 }
 
 /// A stock role that is there gets what it lacks of the rules of this version; what was added to it stays, and one that
