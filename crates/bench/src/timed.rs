@@ -1,11 +1,12 @@
 //! What runs in containers, probes and hooks whose times are measured. Each appends a line to the pod's file for what it
 //! does: a word, and the time by the boot clock.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::exit;
+use std::process::{Command, exit};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -50,6 +51,13 @@ pub(crate) fn main(args: &[&str], began: i64) -> Result<()> {
             append(file, PROBE, began)?;
             exit(i32::from((before / TURN).is_multiple_of(2)))
         }
+        ["becomes", file, program, ref args @ ..] => {
+            append(file, START, boot_ns())?;
+            Err(Command::new(program).args(args).exec().into())
+        }
+        ["ticks", go, count, every_us] => {
+            ticks(Path::new(go), count.parse()?, Duration::from_micros(every_us.parse()?))
+        }
         ["hangs"] => loop {
             sleep(Duration::from_secs(3600));
         },
@@ -72,6 +80,18 @@ fn live(file: &Path, began: i64, stubborn: bool) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Prints [`START`], waits until it is told to go on, and then prints the time again and again.
+fn ticks(go: &Path, count: u32, every: Duration) -> Result<()> {
+    let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    out.write_all(format!("{START}\n").as_bytes())?;
+    File::open(go)?.read_exact(&mut [0])?;
+    for _ in 0..count {
+        sleep(every);
+        out.write_all(format!("{}\n", boot_ns()).as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Writes one line.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
-use super::Size;
+use super::{Size, mib_per_second};
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::inside::{GO, READY, SAID};
@@ -31,7 +31,7 @@ enum Way {
     Read,
 }
 
-pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
+pub(super) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let exchange = Exchange::new(bed)?;
     for line_bytes in LINE_BYTES {
         let mut rows = [
@@ -59,11 +59,6 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
         }
     }
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-fn mib_per_second(bytes: u64, ns: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20) / (ns as f64 / 1e9)
 }
 
 /// The two pipes with names through which a writer is told to begin and says what it took.
