@@ -132,6 +132,16 @@ impl Images {
         self.stored.store()
     }
 
+    /// Begins to make what these images need that are made here and not there yet, beside whatever else is done. Who needs
+    /// one waits for it, and is told what is wrong.
+    pub fn prepare<'a>(&self, mut images: impl Iterator<Item = &'a str>) {
+        let Some(host) = &self.host else { return };
+        if images.any(|image| Reference::parse(image).is_ok_and(|image| image.is_built_in())) {
+            let host = Arc::clone(host);
+            tokio::task::spawn_blocking(move || host.ensure().map(drop));
+        }
+    }
+
     /// `localhost/host`, if that is what it is.
     async fn built_in(&self, image: &str, reference: &Reference) -> Result<Arc<ImageConfig>, ImageError> {
         let why = if let Some(host) = &self.host {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use apiserver::kinds::{Kind, Verb};
-use podspec::json::text;
+use podspec::json::{list, text};
 use podspec::load::INPUT_BYTES_MAX;
 use podspec::{Document, IDENTITY_BYTES, LoadErrors, LoadedObject, LoadedPod, Location, Pod};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -44,6 +44,15 @@ pub(crate) struct Manifest {
     pub(crate) location: Location,
     pub(crate) kind: &'static Kind,
     pub(crate) object: Value,
+}
+
+/// Those that the containers of the pods name.
+pub(super) fn images<'a>(manifests: &'a [Manifest]) -> impl Iterator<Item = &'a str> {
+    let of_pod = |manifest: &'a Manifest| {
+        let spec = &manifest.object["spec"];
+        list(spec, "initContainers").iter().chain(list(spec, "containers"))
+    };
+    manifests.iter().flat_map(of_pod).map(|container| text(container, "image"))
 }
 
 /// Reads every object of every argument, into `namespace` if it names none.

@@ -60,6 +60,7 @@ pub(crate) async fn run(
 ) -> Result<Outcome> {
     let signals = Signals::install().context("cannot take signals")?;
     let place = step("make a place for the run").in_scope(|| Place::new(node.paths()))?;
+    kubelet::Node::images(&node).prepare(manifests::images(&objects));
     let engine = Engine::start(node, place.plan(options, trace)?).await?;
     let revision = engine.store.revision();
     let pods = match create::all(&engine.store, objects).await {
