@@ -61,7 +61,7 @@ fn bodies(criterion: &mut Criterion) {
     assert_eq!(protobuf::decode(&body).expect("a pod")["spec"], pod["spec"]);
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("protobuf", |bencher| {
-        bencher.iter(|| protobuf::decode(black_box(&body)).expect("a pod"))
+        bencher.iter(|| protobuf::decode(black_box(&body)).expect("a pod"));
     });
     group.finish();
     criterion.bench_function("check", |bencher| {

@@ -73,7 +73,7 @@ impl Decoder {
         let record = decode(line)?;
         // Only then is the text what follows these bytes, whatever that is.
         let is_all = header.ends_with(b" ") && record.text.len() == text.len();
-        self.last = is_all.then(|| (*header, Record { text: &[], ..record }));
+        self.last = is_all.then_some((*header, Record { text: &[], ..record }));
         Ok(record)
     }
 }

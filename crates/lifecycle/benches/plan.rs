@@ -28,7 +28,7 @@ fn plans(criterion: &mut Criterion) {
             group.throughput(Throughput::Elements(states.len() as u64));
             group.bench_function(kind, |bencher| {
                 bencher.iter(|| {
-                    states.iter().for_each(|(observed, now)| drop(black_box(plan(&spec, observed, *now))))
+                    states.iter().for_each(|(observed, now)| drop(black_box(plan(&spec, observed, *now))));
                 });
             });
         }

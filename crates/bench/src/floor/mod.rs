@@ -100,7 +100,7 @@ impl Pod {
             let started = started.with_context(|| format!("cannot start container {}", config.name))?;
             match role {
                 Role::Init => {
-                    complete(&started).with_context(|| format!("init container {}", config.name))?
+                    complete(&started).with_context(|| format!("init container {}", config.name))?;
                 }
                 Role::Sidecar | Role::App => running.push((*role, started)),
             }
