@@ -18,6 +18,28 @@ pub fn release_program() {
     unsafe { libc::dl_iterate_phdr(Some(release_first_object), std::ptr::null_mut()) };
 }
 
+/// What of the stack is looked at below where it is: deeper calls are rare, and what they took stays.
+const STACK_BYTES: usize = 256 << 10;
+
+/// Gives back what deeper calls than this one took of the stack of the process's first thread, up to 256 KiB. Costs one system call;
+/// does nothing in other threads, whose stacks may have something else right below.
+#[inline(never)]
+pub fn release_stack() {
+    if rustix::thread::gettid() != rustix::process::getpid() {
+        return;
+    }
+    let page_bytes = rustix::param::page_size();
+    let here = 0_u8;
+    // A page is left for this function and what it calls.
+    let end = ((&raw const here as usize) & !(page_bytes - 1)).saturating_sub(page_bytes);
+    let start = end.saturating_sub(STACK_BYTES);
+    // SAFETY: this is the process's first thread, below whose stack the kernel keeps at least 128 MiB free for it. The pages are
+    // below every frame that is in use, this function's own and that of the call with its red zone among them, since a whole
+    // page lies between; whoever calls next writes there before reading. Where the stack has not grown to, nothing is
+    // mapped, and the kernel only says so.
+    unsafe { libc::madvise(start as *mut c_void, end - start, libc::MADV_DONTNEED) };
+}
+
 /// The first object is the program itself. Never writable segments: their changes would be lost.
 unsafe extern "C" fn release_first_object(
     info: *mut libc::dl_phdr_info,
@@ -46,8 +68,11 @@ unsafe extern "C" fn release_first_object(
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::AsFd as _;
 
-    use super::{release_heap, release_program};
+    use super::{release_heap, release_program, release_stack};
+    use crate::namespace::Namespaces;
+    use crate::process::{ExitStatus, clone_child, wait};
 
     /// Resident kB of the mappings whose line in `/proc/self/smaps` holds `word`.
     fn resident_kb(word: &str) -> u64 {
@@ -76,6 +101,31 @@ mod tests {
         release_heap();
         assert!(resident_kb("rw-p") + 32 * 1_024 < full);
         drop(last);
+    }
+
+    /// Deep enough to touch so much, and of use to the compiler.
+    #[inline(never)]
+    fn deep(bytes: usize) -> usize {
+        let block = std::hint::black_box([1_u8; 4 << 10]);
+        if bytes == 0 {
+            usize::from(block[7])
+        } else {
+            deep(bytes.saturating_sub(block.len())) + usize::from(block[9])
+        }
+    }
+
+    /// In a process of its own, which has one thread and nobody beside it.
+    #[test]
+    fn what_deep_calls_took_of_the_stack_is_given_back() {
+        let child = clone_child(Namespaces::NONE, None, || {
+            assert!(deep(200 << 10) > 50);
+            let full = resident_kb("rw-p");
+            release_stack();
+            assert!(resident_kb("rw-p") + 150 <= full);
+            assert!(deep(200 << 10) > 50);
+            0
+        });
+        assert_eq!(wait(child.unwrap().pidfd.as_fd()).unwrap(), ExitStatus::Code(0));
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Shim {
         if let Some(engine) = &mut self.engine {
             engine.connection.release_memory();
         }
+        memory::release_stack();
         memory::release_heap();
         memory::release_program();
     }
