@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use serde_json::json;
 use shim_protocol::{SandboxRecord, read_record};
 
 use super::Size;
@@ -46,7 +47,10 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
         let pods: Vec<_> = (0..*count)
             .map(|n| {
                 let name = format!("idle-{n}");
-                pod::manifest(&name, &bed.program(), None, &[("app", vec!["hold", &name])])
+                let mut pod = pod::manifest(&name, &bed.program(), None, &[("app", vec!["hold", &name])]);
+                // None of them has to wait for room on the node.
+                pod["spec"]["containers"][0]["resources"] = json!({});
+                pod
             })
             .collect();
         let file = bed.file("idle.yaml", &pods)?;
