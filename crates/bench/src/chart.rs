@@ -296,7 +296,7 @@ mod tests {
     fn a_report_is_drawn() {
         let picture = svg(&example::report());
         expect_file!["../tests/chart.svg"].assert_eq(&picture);
-        assert!(!picture.contains("podman.down.b"), "a group without monopod is left out");
+        assert!(!picture.contains("podman.stop.b"), "a group without monopod is left out");
         assert!(!picture.contains("pod.memory.100"), "and one without anything else");
         assert!(!picture.contains("<script") && !picture.contains("url("));
     }

@@ -80,7 +80,7 @@ pub(super) const GROUPS: &[Group] = &[
         more_is_better: false,
         bars: &[
             bar("delete.b", "monopod delete"),
-            beside("podman.down.b", "podman kube down", "delete.b", AS_LONG),
+            beside("podman.stop.b", "podman pod stop, pod rm", "delete.b", AS_LONG),
         ],
     },
     Group {

@@ -67,7 +67,7 @@ const ROWS: [Example; 14] = [
     ("crun.exec", "  crun exec", "ms", &[7.0, 5.5, 30.0]),
     ("many.50", "50 pods b at once", "s", &[0.83, 0.9, 1.1]),
     ("podman.many.50", "  podman kube play, 4 at a time", "s", &[10.7, 10.9, 11.2]),
-    ("podman.down.b", "podman kube down of pod b, which nothing is beside", "ms", &[359.0]),
+    ("podman.stop.b", "podman pod stop, then podman pod rm, which nothing is beside", "ms", &[359.0]),
     ("pod.memory.100", "each of 100 pods b", "kB", &[280.0]),
     ("logs.cat.whole", "1 GiB of 100-byte lines, kept whole", "MiB/s", &[380.0, 402.0, 411.0]),
     ("podman.logs.whole", "  podman, k8s-file", "MiB/s", &[191.0, 195.0, 209.0]),
