@@ -96,8 +96,11 @@ fn measure(args: &[&str]) -> Result<()> {
     if let Some(dir) = &options.report {
         write_report(dir, &report)?;
     }
-    let failed = report.failed();
-    ensure!(failed.is_empty(), "parts failed, and their rows are missing: {}", failed.join(", "));
+    let failed: Vec<(&str, &str)> = report.failed().collect();
+    for (part, why) in &failed {
+        println!("FAILED  bench::{part}: {why}");
+    }
+    ensure!(failed.is_empty(), "{} parts failed, and their rows are missing", failed.len());
     Ok(())
 }
 

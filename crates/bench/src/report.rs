@@ -94,9 +94,9 @@ impl Report {
         self.parts.push(Part { name: name.to_owned(), load: began.until_now(), failed });
     }
 
-    /// The names of the parts that failed.
-    pub(crate) fn failed(&self) -> Vec<&str> {
-        self.parts.iter().filter(|part| part.failed.is_some()).map(|part| part.name.as_str()).collect()
+    /// The parts that failed, and why.
+    pub(crate) fn failed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parts.iter().filter_map(|part| Some((part.name.as_str(), part.failed.as_deref()?)))
     }
 
     pub(crate) fn add(&mut self, mut row: Row) {

@@ -101,7 +101,11 @@ fn soak_in(bed: &Bed, seed: u64, kills: u32) -> Result<()> {
     }
     lasting.wait_ready("steady")?;
     for round in 0..kills {
-        lasting.delete(&passing_name(round), grace_s(round))?;
+        let name = passing_name(round);
+        if lasting.status(&name).is_some() {
+            wait::until(&format!("{name} to be up"), SOON, || may_be_deleted(bed, round).then_some(()))?;
+        }
+        lasting.delete(&name, grace_s(round))?;
     }
     expect_right(bed, &lasting, kills)?;
     expect_always_ready(&lasting, "steady")?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::counts::Counts;
 use crate::dist;
-use crate::shell::{apt_get, is_root, output, run, workspace_root};
+use crate::shell::{apt_get, is_root, output, run, run_tests, workspace_root};
 
 const NEEDS_ROOT: &str = "needs root, as monopod does";
 const INSTALL_PEERS: &str = "--install-peers";
@@ -28,13 +28,20 @@ pub(crate) fn measure(flags: &[&str]) -> Result<()> {
         apt_get("update", &[])?;
         apt_get("install", &PEERS)?;
     }
-    let monopod = dist::build()?;
-    let mut bench = Command::new(dist::build_package("bench")?);
-    bench.arg(monopod).args(flags).args(["--commit", &commit()]);
+    let mut bench = program()?;
+    bench.args(flags);
     if ours.contains(&REPORT) {
         bench.arg(REPORT).arg(workspace_root().join(REPORT_DIR));
     }
     run(&mut bench)
+}
+
+/// The program that measures, and what it measures.
+fn program() -> Result<Command> {
+    let monopod = dist::build()?;
+    let mut bench = Command::new(dist::build_package("bench")?);
+    bench.arg(monopod).args(["--commit", &commit()]);
+    Ok(bench)
 }
 
 /// What is checked out, and whether that is what was built. A report from before changes nothing.
@@ -58,11 +65,7 @@ pub(crate) fn works() -> Result<Counts> {
         println!("Skipped({NEEDS_ROOT})  bench");
         return Ok(Counts { skipped: 1, ..Counts::default() });
     }
-    match measure(&["--quick"]) {
-        Ok(()) => Ok(Counts { passed: 1, ..Counts::default() }),
-        Err(error) => {
-            println!("FAILED  bench: {error:#}");
-            Ok(Counts { failed: 1, names: ["bench".to_owned()].into(), ..Counts::default() })
-        }
-    }
+    let mut counts = run_tests(program()?.arg("--quick"))?;
+    counts.passed += u32::from(counts.failed == 0);
+    Ok(counts)
 }

@@ -1,17 +1,34 @@
 //! What test programs report: read from their closing lines, added up, and printed as one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use anyhow::{Result, bail};
+
+/// About how much is told of why a test failed.
+const REASON_BYTES_MAX: usize = 400;
 
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Counts {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) skipped: u32,
-    /// Of the tests that failed, as far as their lines were seen.
-    pub(crate) names: BTreeSet<String>,
+    /// The tests that failed, and the first words of why, as far as their lines were seen.
+    pub(crate) failures: BTreeMap<String, String>,
+}
+
+/// Reads why a test failed from the lines that follow the one which says so.
+#[derive(Default, Debug)]
+pub(crate) struct Reasons {
+    /// The failure that the lines are of.
+    current: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    name: String,
+    /// Until the words that a runner puts before the reason were seen.
+    heralded: bool,
 }
 
 impl Counts {
@@ -39,26 +56,17 @@ impl Counts {
         Some(counts)
     }
 
-    /// Notes whose failure a line of a runner tells, if it does.
-    pub(crate) fn note_failure(&mut self, line: &str) {
-        // `FAILED  suite::test (1.2s)`, or `FAILED  part: why`
-        let ours = || line.strip_prefix("FAILED  ")?.split(' ').next().map(|name| name.trim_end_matches(':'));
-        // `        FAIL [   0.123s] crate module::test`
-        let nextest = || {
-            let (head, name) = line.split_once("] ")?;
-            let is_failure = ["FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV ["]
-                .iter()
-                .any(|word| head.trim_start().starts_with(word));
-            is_failure.then_some(name.trim())
-        };
-        self.names.extend(ours().or_else(nextest).map(str::to_owned));
+    /// Counts a failure by its name.
+    pub(crate) fn fail(&mut self, name: &str, why: &str) {
+        self.failed += 1;
+        self.failures.insert(name.to_owned(), why.to_owned());
     }
 
-    /// Prints the names of what failed and the closing line; an error when something failed or nothing ran.
+    /// Prints what failed, with the first words of why, and the closing line; an error when something failed or nothing ran.
     pub(crate) fn conclude(self) -> Result<()> {
-        let Self { passed, failed, skipped, names } = self;
-        for name in names {
-            println!("failed: {name}");
+        let Self { passed, failed, skipped, failures } = self;
+        for (name, why) in failures {
+            println!("failed: {name}: {why}");
         }
         println!("{passed} passed, {failed} failed, {skipped} skipped");
         if failed > 0 {
@@ -76,7 +84,45 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
-        self.names.extend(other.names);
+        self.failures.extend(other.failures);
+    }
+}
+
+impl Reasons {
+    /// Notes whose failure a line of a runner tells, and why, if it does.
+    pub(crate) fn note(&mut self, line: &str, failures: &mut BTreeMap<String, String>) {
+        if let Some((failure, why)) = Failure::told(line) {
+            failures.entry(failure.name.clone()).or_insert(why);
+            self.current = Some(failure);
+            return;
+        }
+        let Some(Failure { name, heralded }) = &mut self.current else { return };
+        let Some(why) = failures.get_mut(name) else { return };
+        if !*heralded {
+            *heralded = line.contains(" panicked at ");
+        } else if !line.starts_with(' ') || why.len() >= REASON_BYTES_MAX {
+            self.current = None;
+        } else {
+            why.push_str(if why.is_empty() { "" } else { " " });
+            why.extend(line.trim().chars().take(REASON_BYTES_MAX));
+        }
+    }
+}
+
+impl Failure {
+    fn told(line: &str) -> Option<(Self, String)> {
+        // `FAILED  suite::test (1.2s)`, or `FAILED  part: why`
+        if let Some(told) = line.strip_prefix("FAILED  ") {
+            let (name, why) = told.split_once(": ").unwrap_or((told, ""));
+            let name = name.rsplit_once(" (").map_or(name, |(name, _)| name).to_owned();
+            return Some((Self { name, heralded: true }, why.to_owned()));
+        }
+        // `        FAIL [   0.123s] crate module::test`
+        let (head, name) = line.split_once("] ")?;
+        let is_failure = ["FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV ["]
+            .iter()
+            .any(|word| head.trim_start().starts_with(word));
+        is_failure.then(|| (Self { name: name.trim().to_owned(), heralded: false }, String::new()))
     }
 }
 
@@ -119,20 +165,48 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_names_of_what_failed() {
-        let mut counts = Counts::default();
+    fn knows_what_failed_and_why() {
+        let (mut reasons, mut failures) = (Reasons::default(), BTreeMap::new());
         for line in [
             "FAILED  suite::test (33.8s)",
+            "    app: no line",
+            "      for 30 s",
+            "passed  suite::other (1.0s)",
+            "    nothing of it",
             "FAILED  qemu: skipped, but it may not be skipped here",
             "        FAIL [   0.005s] (12/99) images store::reclaim::tests::a",
+            "  stderr ---",
+            "    thread 'a' (1) panicked at a.rs:1:2:",
+            "    left is not right",
+            "",
             "        FAIL [   0.005s] (12/99) images store::reclaim::tests::a",
             "     TIMEOUT [  60.005s] dns forward",
             "        PASS [   0.005s] dns b",
             "    FAILED  said by a test",
         ] {
-            counts.note_failure(line);
+            reasons.note(line, &mut failures);
         }
-        let names: Vec<&str> = counts.names.iter().map(String::as_str).collect();
-        assert_eq!(names, ["(12/99) images store::reclaim::tests::a", "dns forward", "qemu", "suite::test"]);
+        let failures: Vec<(&str, &str)> =
+            failures.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
+        assert_eq!(
+            failures,
+            [
+                ("(12/99) images store::reclaim::tests::a", "left is not right"),
+                ("dns forward", ""),
+                ("qemu", "skipped, but it may not be skipped here"),
+                ("suite::test", "app: no line for 30 s"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_reason_is_cut() {
+        let (mut reasons, mut failures) = (Reasons::default(), BTreeMap::new());
+        let long = format!("    {}", "long ".repeat(200));
+        for line in ["FAILED  a (1.0s)", &long, &long] {
+            reasons.note(line, &mut failures);
+        }
+        let length = failures["a"].len();
+        assert!((REASON_BYTES_MAX - 5..=REASON_BYTES_MAX).contains(&length), "{length}");
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::counts::Counts;
+use crate::counts::{Counts, Reasons};
 
 /// A mirror that does not answer is asked again so often.
 pub(crate) const RETRIES: &str = "Acquire::Retries=3";
@@ -75,14 +75,14 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<Counts> {
     }
     let mut child = joined.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
     let stdout = child.stdout.take().context("no pipe")?;
-    let mut total = Counts::default();
+    let (mut total, mut reasons) = (Counts::default(), Reasons::default());
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         match Counts::from_closing_line(&line) {
             Some(counts) => total += counts,
             None => {
-                total.note_failure(&line);
+                reasons.note(&line, &mut total.failures);
                 println!("{line}");
             }
         }
@@ -90,8 +90,10 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<Counts> {
     let status = child.wait()?;
     if !status.success() && total.failed == 0 {
         println!("{} failed: {status}", words(command));
-        total.failed = 1;
-        total.names.insert(words(command));
+        match total.failures.len() {
+            0 => total.fail(&words(command), &status.to_string()),
+            told => total.failed = u32::try_from(told)?,
+        }
     }
     Ok(total)
 }

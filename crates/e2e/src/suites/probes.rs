@@ -23,6 +23,16 @@ fn always(name: &str) -> Pod {
     Pod::new(name).spec(&json!({"restartPolicy": "Always"}))
 }
 
+/// What runs until it is stopped, and says in its own file system that it has begun: a probe may overtake the first line of a
+/// script.
+fn begins(code: u8) -> String {
+    format!("trap 'mark stop; exit {code}' TERM; mark start; touch /tmp/begun; sleep 1000000 & wait $!")
+}
+
+const HAS_BEGUN: &str = "until [ -e /tmp/begun ]; do sleep 0.05; done";
+/// Of an answer that is never late for want of a processor.
+const PATIENT_S: u32 = 30;
+
 /// A failed liveness or startup probe of an app: its preStop hook, its signal, its restart.
 fn failures_stop_and_restart(bed: &Bed) -> Result<()> {
     require_root()?;
@@ -30,13 +40,16 @@ fn failures_stop_and_restart(bed: &Bed) -> Result<()> {
     let hook = hooks(&[("preStop", exec("mark hook; sleep 0.3; mark hook-end"))]);
     let second_life = "marked 'main start' 2";
     for (name, kind) in [("liveness", "livenessProbe"), ("startup", "startupProbe")] {
-        let fails = exec(&format!("mark probe; echo out of order; {second_life}"));
-        let fields = both(&hook, &probe(kind, &fails, &json!({"failureThreshold": 2})));
-        pods.create(&always(name).app_with("main", "live", &fields).app("other", "live"))?;
+        let fails = exec(&format!("{HAS_BEGUN}; mark probe; echo out of order; {second_life}"));
+        let fields = json!({"failureThreshold": 2, "timeoutSeconds": PATIENT_S});
+        let fields = both(&hook, &probe(kind, &fails, &fields));
+        pods.create(&always(name).app_with("main", &begins(0), &fields).app("other", "live"))?;
     }
     // Its own grace counts, not the pod's.
-    let stubborn = "trap 'mark term' TERM; mark start; while :; do sleep 0.1 & wait $!; done";
-    let short = probe("livenessProbe", &exec(second_life), &json!({"terminationGracePeriodSeconds": 1}));
+    let stubborn =
+        "trap 'mark term' TERM; mark start; touch /tmp/begun; while :; do sleep 0.1 & wait $!; done";
+    let short = json!({"terminationGracePeriodSeconds": 1, "timeoutSeconds": PATIENT_S});
+    let short = probe("livenessProbe", &exec(&format!("{HAS_BEGUN}; {second_life}")), &short);
     pods.create(
         &always("short")
             .spec(&json!({"terminationGracePeriodSeconds": 600}))
@@ -79,9 +92,10 @@ fn a_pod_that_restarts_nothing_fails(bed: &Bed) -> Result<()> {
     let pods = Pods::start(bed)?;
     let cases = [("liveness", "livenessProbe"), ("startup", "startupProbe")];
     for (name, kind) in cases {
-        let fields = probe(kind, &exec("exit 1"), &json!({}));
-        pods.create(&Pod::new(name).sidecar("side", "live").app_with("main", "live 3", &fields))?;
-        let deaf = "mark start; exec sleep 1000000";
+        let fails = exec(&format!("{HAS_BEGUN}; exit 1"));
+        let fields = probe(kind, &fails, &json!({"timeoutSeconds": PATIENT_S}));
+        pods.create(&Pod::new(name).sidecar("side", "live").app_with("main", &begins(3), &fields))?;
+        let deaf = "mark start; touch /tmp/begun; exec sleep 1000000";
         let other = "mark start; told go; mark end";
         let beside = Pod::new(&format!("{name}-beside"));
         pods.create(&beside.sidecar("side", "live").app_with("main", deaf, &fields).app("other", other))?;

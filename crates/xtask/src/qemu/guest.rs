@@ -17,6 +17,7 @@ const DEADLINE_SECONDS: &str = "750";
 /// The guest's lines that are results: `RESULT passed|failed|skipped NAME`.
 const RESULT: &str = "RESULT ";
 const END: &str = "RESULTS COMPLETE";
+const CUT_SHORT: &str = "the guest did not come to its end";
 
 /// What is tried in the guest: static programs.
 #[derive(Debug)]
@@ -104,9 +105,8 @@ pub(super) fn boot(kernel: &Path, initramfs: &Path) -> Result<Counts> {
     let text = String::from_utf8_lossy(&text);
     let mut counts = count(&text);
     if ended.is_err() || !text.contains(END) {
-        println!("FAILED  qemu: the guest did not come to its end");
-        counts.failed += 1;
-        counts.names.insert("qemu".to_owned());
+        println!("FAILED  qemu: {CUT_SHORT}");
+        counts.fail("qemu", CUT_SHORT);
     }
     if counts.failed > 0 {
         println!("--- the guest's console\n{text}");
@@ -121,10 +121,7 @@ fn count(console: &str) -> Counts {
         match word {
             "passed" => counts.passed += 1,
             "skipped" => counts.skipped += 1,
-            _ => {
-                counts.failed += 1;
-                counts.names.insert(format!("qemu::{name}"));
-            }
+            _ => counts.fail(&format!("qemu::{name}"), "the guest's console says why"),
         }
         println!("{word}  qemu::{name}");
     }
