@@ -124,12 +124,7 @@ impl<'a> Pods<'a> {
 
     pub(super) fn shims(&self) -> Result<Vec<u32>> {
         let shim = |record: SandboxRecord| Ok(record.shim_pid.try_into()?);
-        self.records()?.into_iter().map(shim).collect()
-    }
-
-    fn records(&self) -> Result<Vec<SandboxRecord>> {
-        let read = |dir: &PathBuf| Ok(read_record(&SandboxRecord::path(dir))?);
-        self.dirs()?.iter().map(read).collect()
+        records(&self.root)?.into_iter().map(shim).collect()
     }
 
     /// Kills the daemon and starts another one, which says that it is ready.
@@ -143,23 +138,35 @@ impl<'a> Pods<'a> {
     /// Ends the daemon, and kills the pods behind its back; returns when nothing is left but their files, which stay until the end
     /// of the bench as all of a cold root do.
     pub(super) fn end(self) -> Result<()> {
-        let records = self.records()?;
-        self.daemon.stop()?;
-        let mut shims = Vec::new();
-        for record in &records {
-            let shim = pidfd_open(record.shim_pid)?;
-            pidfd_send_signal(shim.as_fd(), Signal::KILL.as_raw())?;
-            shims.push(shim);
-        }
-        shims.iter().try_for_each(|shim| readable(shim, "the end of a shim"))?;
-        let hierarchies = Hierarchies::detect()?;
-        for record in &records {
-            if let Some(error) = hierarchies.group(&record.cgroup).remove().into_iter().next() {
-                return Err(error.into());
-            }
-        }
-        wait_unlinked()
+        end_with_pods(self.daemon)
     }
+}
+
+/// As [`Pods::end`], of any daemon: its pods would outlive it.
+pub(super) fn end_with_pods(daemon: Daemon) -> Result<()> {
+    let root = daemon.root().to_owned();
+    daemon.stop()?;
+    let records = records(&root)?;
+    let mut shims = Vec::new();
+    for record in &records {
+        let shim = pidfd_open(record.shim_pid)?;
+        pidfd_send_signal(shim.as_fd(), Signal::KILL.as_raw())?;
+        shims.push(shim);
+    }
+    shims.iter().try_for_each(|shim| readable(shim, "the end of a shim"))?;
+    let hierarchies = Hierarchies::detect()?;
+    for record in &records {
+        if let Some(error) = hierarchies.group(&record.cgroup).remove().into_iter().next() {
+            return Err(error.into());
+        }
+    }
+    wait_unlinked()
+}
+
+/// Of the pods that have a shim: one that has just been deleted may still have its directory, and nothing in it.
+fn records(root: &Path) -> Result<Vec<SandboxRecord>> {
+    let paths = Bed::pod_dirs(root)?.into_iter().map(|dir| SandboxRecord::path(&dir));
+    paths.filter(|path| path.exists()).map(|path| Ok(read_record(&path)?)).collect()
 }
 
 /// Waits until the kernel has removed the interfaces of pods that are gone, which would hold up the next ones.

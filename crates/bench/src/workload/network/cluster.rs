@@ -11,6 +11,7 @@ use crate::pod::{self, EXCHANGE};
 use crate::wait::until;
 use crate::workload::api::{Client, JSON, PODS};
 use crate::workload::daemon::Daemon;
+use crate::workload::pods::end_with_pods;
 
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -32,9 +33,10 @@ impl<'a> Cluster<'a> {
         Ok(Self { bed, daemon, tokio, client })
     }
 
+    /// With its pods, which would be there beside what is measured next.
     pub(super) fn stop(self) -> Result<()> {
         drop(self.client);
-        self.daemon.stop()
+        end_with_pods(self.daemon)
     }
 
     /// The object as it was made.
