@@ -53,7 +53,7 @@ pub(crate) struct Row {
 #[derive(Debug, Serialize)]
 pub(crate) struct Ratio {
     pub(crate) row: String,
-    pub(crate) floor: String,
+    pub(crate) by: String,
     pub(crate) of_minima: f64,
     pub(crate) of_medians: f64,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Ratio {
 pub(crate) struct Aim {
     pub(crate) row: String,
     /// The row that the first is divided by.
-    pub(crate) floor: Option<String>,
+    pub(crate) by: Option<String>,
     pub(crate) bound: Bound,
     pub(crate) aim: f64,
     /// The median, the ratio of medians, or the 99th percentile of what is late.
@@ -109,8 +109,8 @@ impl Report {
     }
 
     /// Divides one row by another; the ratio of medians is aimed to be at most `aim`.
-    pub(crate) fn compare(&mut self, row: &str, floor: &str, aim: Option<f64>) {
-        self.divide(row, floor, Bound::AtMost, aim);
+    pub(crate) fn compare(&mut self, row: &str, by: &str, aim: Option<f64>) {
+        self.divide(row, by, Bound::AtMost, aim);
     }
 
     /// How many times as long a peer takes for what `row` is, by their medians; aimed to be at least `aim`.
@@ -125,7 +125,7 @@ impl Report {
             self.aim(row, Some(by), bound, aim, of_medians);
         }
         if !of_medians.is_nan() {
-            self.ratios.push(Ratio { row: row.to_owned(), floor: by.to_owned(), of_minima, of_medians });
+            self.ratios.push(Ratio { row: row.to_owned(), by: by.to_owned(), of_minima, of_medians });
         }
     }
 
@@ -147,7 +147,7 @@ impl Report {
         self.aim(row, None, Bound::AtLeast, aim, self.stat(row, |stats| stats.median));
     }
 
-    fn aim(&mut self, row: &str, floor: Option<&str>, bound: Bound, aim: f64, measured: f64) {
+    fn aim(&mut self, row: &str, by: Option<&str>, bound: Bound, aim: f64, measured: f64) {
         let met = match bound {
             Bound::AtMost => measured <= aim,
             Bound::AtLeast => measured >= aim,
@@ -157,8 +157,8 @@ impl Report {
             Bound::AtLeast => aim / measured,
         };
         let missed_by = (!met && !measured.is_nan()).then_some(factor);
-        let floor = floor.map(str::to_owned);
-        self.aims.push(Aim { row: row.to_owned(), floor, bound, aim, measured, met, missed_by });
+        let by = by.map(str::to_owned);
+        self.aims.push(Aim { row: row.to_owned(), by, bound, aim, measured, met, missed_by });
     }
 
     /// As JSON without the samples, which are most of it.

@@ -26,7 +26,7 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     writeln!(out, "\n{:<56}{:>10}{:>10}", "one divided by the other", "minima", "medians")?;
     for ratio in &report.ratios {
-        let of = format!("{} / {}", ratio.row, ratio.floor);
+        let of = format!("{} / {}", ratio.row, ratio.by);
         writeln!(out, "{of:<56}{:>10}{:>10}", figure(ratio.of_minima), figure(ratio.of_medians))?;
     }
     writeln!(out, "\naims")?;
@@ -120,10 +120,10 @@ fn ratio(report: &Report, row: &Row, other: &str) -> Option<f64> {
         return None;
     }
     report.ratios.iter().find_map(|ratio| {
-        if ratio.row == row.name && is_of(&ratio.floor, other) {
+        if ratio.row == row.name && is_of(&ratio.by, other) {
             return Some(ratio.of_medians);
         }
-        (ratio.floor == row.name && is_of(&ratio.row, other)).then(|| 1.0 / ratio.of_medians)
+        (ratio.by == row.name && is_of(&ratio.row, other)).then(|| 1.0 / ratio.of_medians)
     })
 }
 
@@ -140,8 +140,8 @@ fn write_aim(out: &mut String, report: &Report, aim: &Aim) -> std::fmt::Result {
         None if aim.was_measured() => ("met", String::new()),
         None => ("not measured", String::new()),
     };
-    let unit = match &aim.floor {
-        Some(floor) => format!("x {floor}"),
+    let unit = match &aim.by {
+        Some(by) => format!("x {by}"),
         None => report.row(&aim.row).map_or("", |row| row.unit).to_owned(),
     };
     let bound = if aim.bound == Bound::AtMost { "at most" } else { "at least" };
