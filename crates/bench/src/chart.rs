@@ -6,6 +6,7 @@ mod groups;
 
 use std::fmt::Write as _;
 
+use explain::timeline::escaped;
 use groups::{Bar, GROUPS, Group};
 
 use crate::report::{Report, Row};
@@ -265,23 +266,6 @@ fn tenths(value: f64) -> u32 {
     (value.round() as u32).max(BAR_TENTHS_MIN)
 }
 
-/// Without what no XML 1.0 may hold.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => out.push(' '),
-            '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-            _ => out.push('?'),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -289,7 +273,7 @@ mod tests {
     use expect_test::expect_file;
 
     use super::groups::GROUPS;
-    use super::{digits, escaped, lines, svg};
+    use super::{digits, lines, svg};
     use crate::report::{Row, example};
 
     #[test]
@@ -326,7 +310,6 @@ mod tests {
 
     #[test]
     fn texts_fit() {
-        assert_eq!(escaped("a<b>&\"\u{1}\n"), "a&lt;b&gt;&amp;&quot;? ");
         assert_eq!([0.052, 9.994, 10.04, 99.4, 738.6].map(digits), ["0.05", "9.99", "10.0", "99.4", "739"]);
         let text = "word ".repeat(100);
         let broken = lines(text.trim());

@@ -16,6 +16,7 @@ mod recovery;
 mod size;
 mod start;
 mod timing;
+mod turns;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,14 +1,13 @@
 //! Starts: of a whole `monopod run`, and from the decision to start until all containers run.
 //!
-//! A start is measured until the first instruction of the last container, which says the time itself.
-//! Engine and floor take turns, every second round in the opposite order, so that whatever else the machine
-//! does meets both.
+//! A start is measured until the first instruction of the last container, which says the time itself. Engine and floor take turns.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use super::turns::measure_in_turns;
 use super::{Size, decided};
 use crate::bed::Bed;
 use crate::engine::{Engine, Stamps};
@@ -17,7 +16,6 @@ use crate::pod;
 use crate::report::{Report, Row};
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
-const NANOS_PER_MS: f64 = 1e6;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -42,23 +40,10 @@ const KINDS: [Kind; 7] = [
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let files = Files::new(bed)?;
     let mut rows = rows();
-    for round in 0..size.warm_up() + size.starts() {
-        let mut kinds = KINDS;
-        if round % 2 == 1 {
-            kinds.reverse();
-        }
-        for kind in kinds {
-            let took = files.measure(bed, kind).with_context(|| format!("cannot measure {kind:?}"))?;
-            if round < size.warm_up() {
-                continue;
-            }
-            for (name, ns) in took {
-                let row = rows.iter_mut().find(|row| row.name == name).context("a row without a name")?;
-                #[expect(clippy::cast_precision_loss, reason = "below 2^53: a hundred days")]
-                row.samples.push(ns as f64 / NANOS_PER_MS);
-            }
-        }
-    }
+    measure_in_turns(&KINDS.map(|kind| (kind, 1)), size, size.starts(), &mut rows, |kind| {
+        let took = files.measure(bed, kind).with_context(|| format!("cannot measure {kind:?}"))?;
+        Ok(took.into_iter().map(|(name, ns)| (name.to_owned(), ns)).collect())
+    })?;
     rows.into_iter().for_each(|row| report.add(row));
     report.compare("run.warm", "floor.run", Some(3.0));
     report.compare("run.warm.first", "floor.run.first", None);
@@ -86,7 +71,7 @@ fn rows() -> Vec<Row> {
     .into()
 }
 
-type Took = Vec<(&'static str, i64)>;
+type Named = Vec<(&'static str, i64)>;
 
 #[derive(Debug)]
 struct Files {
@@ -115,7 +100,7 @@ impl Files {
         })
     }
 
-    fn measure(&self, bed: &Bed, kind: Kind) -> Result<Took> {
+    fn measure(&self, bed: &Bed, kind: Kind) -> Result<Named> {
         let (file, plan) = &self.holds[usize::from(matches!(kind, Kind::Start(3) | Kind::FloorStart(3)))];
         match kind {
             Kind::Cold => {
@@ -151,7 +136,7 @@ impl Files {
 }
 
 /// The pod's journal is read while the containers wait.
-fn start(bed: &Bed, file: &std::path::Path, count: usize) -> Result<Took> {
+fn start(bed: &Bed, file: &std::path::Path, count: usize) -> Result<Named> {
     let mut run = Engine::start(&mut bed.run(&bed.root(), file))?;
     let last = last(&run.wait_stamps(count)?)?;
     let decided = decided(&Bed::pod_dir(&bed.root())?)?;

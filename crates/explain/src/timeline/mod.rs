@@ -20,7 +20,7 @@ use podspec::{ContainerKind, ContainerName, Moment, PodUid};
 pub use changes::{Said, changes};
 pub use fold::of;
 pub use json::json;
-pub use svg::svg;
+pub use svg::{escaped, svg};
 pub use text::{Style, WIDTH_MIN, text};
 
 /// What happened to one pod. Times are on the boot clock of the record's end, also those of earlier boots; the wall clock beside them

@@ -264,8 +264,9 @@ fn cut(text: &str, size: usize) -> String {
     short
 }
 
-/// Without what no XML 1.0 may hold.
-fn escaped(text: &str) -> String {
+/// As text or in an attribute of XML 1.0, without what that may not hold.
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -280,4 +281,14 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn what_xml_takes_for_its_own_is_escaped() {
+        assert_eq!(escaped("a<b>&\"'\u{1}\n\u{e9}"), "a&lt;b&gt;&amp;&quot;&#39;? \u{e9}");
+    }
 }

@@ -5,10 +5,11 @@ use anyhow::Result;
 use super::kind::Kind;
 use super::monopod::Monopod;
 use super::peers::Peers;
-use super::{Took, add, faster_than, put};
+use super::{faster_than, put};
 use crate::pod::PROGRAM;
 use crate::report::{Report, Row};
 use crate::workload::Size;
+use crate::workload::turns::{Took, measure_in_turns};
 
 const OF_PODMAN: f64 = 10.0;
 const OF_CRUN: f64 = 1.0;
@@ -33,25 +34,12 @@ pub(super) fn measure(
     peers.start_for_exec(report);
     let mut rows = rows();
     let (rounds, ours) = size.plays();
-    for round in 0..size.warm_up() + rounds {
-        let mut turns = [Turn::Monopod, Turn::Crun, Turn::Podman];
-        if round % 2 == 1 {
-            turns.reverse();
-        }
-        for turn in turns {
-            let times = if matches!(turn, Turn::Podman) { 1 } else { ours };
-            for _ in 0..times {
-                let took = match turn {
-                    Turn::Monopod => exec(monopod)?,
-                    Turn::Crun => peers.exec_by_crun(report),
-                    Turn::Podman => peers.exec_by_podman(report),
-                };
-                if round >= size.warm_up() {
-                    add(&mut rows, took)?;
-                }
-            }
-        }
-    }
+    let turns = [(Turn::Monopod, ours), (Turn::Crun, ours), (Turn::Podman, 1)];
+    measure_in_turns(&turns, size, rounds, &mut rows, |turn| match turn {
+        Turn::Monopod => exec(monopod),
+        Turn::Crun => Ok(peers.exec_by_crun(report)),
+        Turn::Podman => Ok(peers.exec_by_podman(report)),
+    })?;
     monopod.delete(KIND, &pod_dir)?;
     put(rows, report);
     faster_than(report, "podman.exec", "exec", Some(OF_PODMAN));

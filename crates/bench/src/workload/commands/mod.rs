@@ -1,7 +1,6 @@
 //! What people compare with podman: starts of whole pods, their removal, and an exec, each as the command that a user gives.
 //!
-//! All sides run the same program of the same image. Who is measured takes turns, every second round in the opposite order, so
-//! that whatever else the machine does meets all of them.
+//! All sides run the same program of the same image, and take turns.
 
 mod crun;
 mod exec;
@@ -15,8 +14,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Size;
-use super::api::ms;
 use super::daemon::Daemon;
+use super::turns::{Took, measure_in_turns};
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::floor::DECIDED;
@@ -31,9 +30,6 @@ const OF_PODMAN_DELETE: f64 = 12.0;
 const OF_FLOOR: f64 = 3.0;
 /// By then the interfaces of a pod that is gone are gone, too.
 const LINK_MS_MAX: f64 = 1_000.0;
-
-/// Times by the names of their rows, in nanoseconds.
-type Took = Vec<(String, i64)>;
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let (archive, layer) = (bed.dir().join("image.tar"), bed.dir().join("layer.tar"));
@@ -61,27 +57,16 @@ fn starts(monopod: &Monopod<'_>, peers: &mut Peers, size: Size, report: &mut Rep
     let floors: Vec<(Kind, PathBuf)> = floors.into_iter().collect::<Result<_>>()?;
     let mut rows = rows();
     let (rounds, ours) = size.plays();
-    for round in 0..size.warm_up() + rounds {
-        let mut turns = [Turn::Monopod, Turn::Floor, Turn::Podman];
-        if round % 2 == 1 {
-            turns.reverse();
-        }
-        for (kind, plan) in &floors {
-            for turn in turns {
-                let times = if matches!(turn, Turn::Podman) { 1 } else { ours };
-                for _ in 0..times {
-                    let took = match turn {
-                        Turn::Monopod => monopod.start_and_delete(*kind)?,
-                        Turn::Floor => floor(monopod.bed, *kind, plan)?,
-                        Turn::Podman => peers.play_and_down(*kind, report),
-                    };
-                    if round >= size.warm_up() {
-                        add(&mut rows, took)?;
-                    }
-                }
-            }
-        }
-    }
+    let turns_of = |(kind, plan)| {
+        [(Turn::Monopod, ours), (Turn::Floor, ours), (Turn::Podman, 1)]
+            .map(|(turn, times)| ((turn, kind, plan), times))
+    };
+    let turns: Vec<_> = floors.iter().map(|(kind, plan)| (*kind, plan)).flat_map(turns_of).collect();
+    measure_in_turns(&turns, size, rounds, &mut rows, |(turn, kind, plan)| match turn {
+        Turn::Monopod => monopod.start_and_delete(kind),
+        Turn::Floor => floor(monopod.bed, kind, plan),
+        Turn::Podman => Ok(peers.play_and_down(kind, report)),
+    })?;
     put(rows, report);
     judge(report);
     Ok(())
@@ -133,14 +118,6 @@ fn faster_than(report: &mut Report, peer: &str, row: &str, aim: Option<f64>) {
     if report.row(peer).is_some() {
         report.faster_than(peer, row, aim);
     }
-}
-
-fn add(rows: &mut [Row], took: Took) -> Result<()> {
-    for (name, ns) in took {
-        let row = rows.iter_mut().find(|row| row.name == name);
-        row.with_context(|| format!("no row {name}"))?.samples.push(ms(ns));
-    }
-    Ok(())
 }
 
 /// Those of peers that there are none of are empty.

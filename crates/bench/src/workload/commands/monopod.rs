@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use linux_sys::clock::boot_ns;
 
-use super::Took;
 use super::kind::Kind;
 use super::remains::Remains;
 use crate::bed::Bed;
@@ -14,6 +13,7 @@ use crate::engine::{Engine, Finished, Stamps, stamps};
 use crate::wait::until;
 use crate::workload::daemon::Daemon;
 use crate::workload::decided;
+use crate::workload::turns::Took;
 
 /// The namespace that the pods are in.
 const NAMESPACE: &str = "default";

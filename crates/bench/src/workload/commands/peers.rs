@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use super::Took;
 use super::crun::Crun;
 use super::exec::{COMMAND, KIND};
 use super::kind::Kind;
@@ -12,6 +11,7 @@ use crate::bed::Bed;
 use crate::beside::Place;
 use crate::podman::Podman;
 use crate::report::Report;
+use crate::workload::turns::Took;
 
 const KINDS: [Kind; 3] = [Kind::A, Kind::B, Kind::Cx];
 

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Size;
+use super::turns::{add_sample, take_turns};
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::pod::PROGRAM;
@@ -41,32 +42,20 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     let podman_dir = bed.dir().join(PODMAN_DIR);
     let mut podman = Podman::find(podman_dir, "nothing is pulled", report)?;
     let has_skopeo = peers::skopeo(report);
-    for round in 0..rounds {
-        let mut kinds = [Kind::Monopod, Kind::Podman, Kind::Skopeo];
-        if round % 2 == 1 {
-            kinds.reverse();
-        }
-        for kind in kinds {
-            let took = match (kind, &podman) {
-                (Kind::Monopod, _) => bench.monopod(round)?,
-                (Kind::Podman, Some(found)) => match bench.podman(found) {
-                    Ok(took) => took,
-                    // What is wrong with somebody else's program is no failure of what is measured.
-                    Err(error) => {
-                        podman = None;
-                        report.note(&format!("podman does not work here: {error:#}"));
-                        continue;
-                    }
-                },
-                (Kind::Skopeo, _) if has_skopeo => bench.skopeo()?,
-                (Kind::Podman | Kind::Skopeo, _) => continue,
-            };
-            for (name, value) in took {
-                let row = rows.iter_mut().find(|row| row.name == name);
-                row.with_context(|| format!("no row {name}"))?.samples.push(value);
-            }
-        }
-    }
+    take_turns(&[Kind::Monopod, Kind::Podman, Kind::Skopeo].map(|kind| (kind, 1)), rounds, |kind, round| {
+        let took = match (kind, &podman) {
+            (Kind::Monopod, _) => bench.monopod(round)?,
+            (Kind::Podman, Some(found)) => bench.podman(found).unwrap_or_else(|error| {
+                // What is wrong with somebody else's program is no failure of what is measured.
+                podman = None;
+                report.note(&format!("podman does not work here: {error:#}"));
+                Took::new()
+            }),
+            (Kind::Skopeo, _) if has_skopeo => bench.skopeo()?,
+            (Kind::Podman | Kind::Skopeo, _) => Took::new(),
+        };
+        took.into_iter().try_for_each(|(name, value)| add_sample(&mut rows, name, value))
+    })?;
     rows.retain(|row| !row.samples.is_empty());
     rows.into_iter().for_each(|row| report.add(row));
     report.at_most("pull.memory", MEMORY_MIB_MAX);
