@@ -138,27 +138,49 @@ impl<'b> Pulled<'b> {
     }
 }
 
+/// When to kill, so that as many moments come too late as come too early, however busy the machine is.
+struct Moments {
+    seed: u64,
+    /// They are drawn from below this.
+    limit_us: u64,
+}
+
+impl Moments {
+    /// `whole`: what a pull takes that is not killed.
+    fn new(seed: u64, whole: Duration) -> Result<Self> {
+        Ok(Self { seed, limit_us: u64::try_from(whole.as_micros())? })
+    }
+
+    fn draw(&self, round: u32) -> Duration {
+        Duration::from_micros(mix(self.seed ^ u64::from(round)) % self.limit_us.max(1))
+    }
+
+    /// So many of the layers were there after the kill.
+    fn learn(&mut self, had: usize, all: usize) {
+        let step = self.limit_us / 8;
+        match had {
+            0 => self.limit_us += step,
+            had if had == all => self.limit_us -= step,
+            _ => {}
+        }
+    }
+}
+
 fn a_command_at_any_moment(bed: &Bed) -> Result<()> {
     let pulled = Pulled::new(bed)?;
     let seed = seed("a_command_at_any_moment")?;
     let pull = || bed.start(&mut image(bed, &["pull", &pulled.name]));
     let began = Instant::now();
     pull()?.wait(LOADED)?.expect_code(0)?;
-    let mut whole_us = u64::try_from(began.elapsed().as_micros())?;
+    let mut moments = Moments::new(seed, began.elapsed())?;
     pulled.remove()?;
     let (mut killed, mut partly) = (0, 0);
     for round in 0..COMMAND_KILLS {
-        let began = Instant::now();
         let engine = pull()?;
-        std::thread::sleep(Duration::from_micros(mix(seed ^ u64::from(round)) % whole_us.max(1)));
+        std::thread::sleep(moments.draw(round));
         // It may have come to its end.
         let _ = engine.signal(Signal::KILL);
-        if engine.wait(LOADED)?.status.signal().is_some() {
-            killed += 1;
-        } else {
-            // The machine is less busy than it was.
-            whole_us = whole_us.min(u64::try_from(began.elapsed().as_micros())?);
-        }
+        killed += u32::from(engine.wait(LOADED)?.status.signal().is_some());
         let goes_on = || -> Result<usize> {
             let had = pulled.expect_whole()?;
             let asked = pulled.asked().len();
@@ -173,6 +195,7 @@ fn a_command_at_any_moment(bed: &Bed) -> Result<()> {
         };
         let had = goes_on().with_context(|| format!("kill {round} of seed {seed}"))?;
         partly += u32::from((1..pulled.chains.len()).contains(&had));
+        moments.learn(had, pulled.chains.len());
         pulled.remove().with_context(|| format!("after kill {round} of seed {seed}"))?;
     }
     println!("a_command_at_any_moment: {killed} of {COMMAND_KILLS} killed, {partly} with some of the layers");
@@ -188,7 +211,7 @@ fn a_server_at_any_moment(bed: &Bed) -> Result<()> {
     let began = Instant::now();
     pods.create(&pod("first"))?;
     pods.wait_ready("first")?;
-    let whole_us = u64::try_from(began.elapsed().as_micros())?;
+    let mut moments = Moments::new(seed, began.elapsed())?;
     end(&pods, "first")?;
     pulled.remove()?;
     let mut partly = 0;
@@ -196,7 +219,7 @@ fn a_server_at_any_moment(bed: &Bed) -> Result<()> {
         let name = format!("pod-{round}");
         let mut goes_on = || -> Result<usize> {
             pods.create(&pod(&name))?;
-            std::thread::sleep(Duration::from_micros(mix(seed ^ u64::from(round)) % whole_us.max(1)));
+            std::thread::sleep(moments.draw(round));
             pods.kill()?;
             let had = pulled.expect_whole()?;
             let asked = pulled.asked().len();
@@ -210,6 +233,7 @@ fn a_server_at_any_moment(bed: &Bed) -> Result<()> {
         };
         let had = goes_on().with_context(|| format!("kill {round} of seed {seed}"))?;
         partly += u32::from((1..pulled.chains.len()).contains(&had));
+        moments.learn(had, pulled.chains.len());
         end(&pods, &name)?;
         pulled.remove().with_context(|| format!("after kill {round} of seed {seed}"))?;
     }

@@ -38,9 +38,10 @@ struct Needs {
 
 impl Store {
     /// Where those who pull lock references, `pulling`. Told early, before anything is asked, whether there can be a
-    /// store.
+    /// store. What makers left that died is removed here, since a pull of what is there already makes nothing.
     pub(crate) fn make_for_pulls(&self) -> Result<PathBuf, StoreError> {
         self.make()?;
+        self.clear_leavings()?;
         let directory = self.directory.join("pulling");
         files::make_directory(&directory)?;
         Ok(directory)

@@ -3,7 +3,7 @@
 use podspec::PullPolicy;
 use registry_double::Image;
 
-use super::{Bed, SOON, ensure, layer, noise};
+use super::{Bed, SOON, ensure, image, layer, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_given_up_leaves_nothing_and_one_that_somebody_wants_goes_on() {
@@ -41,6 +41,18 @@ async fn a_pull_given_up_leaves_nothing_and_one_that_somebody_wants_goes_on() {
     assert_eq!((after, bed.layers()), (before, 0));
     gate.open();
     bed.pull("a:1").await.expect("pulled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_pull_left_goes_with_a_pull_of_what_is_there() {
+    let Some(bed) = Bed::new() else { return };
+    bed.double.push("a", Some("1"), &image(&["a"]));
+    bed.pull("a:1").await.expect("pulled");
+    // Killed after its image had its name, before its own directory was removed.
+    let left = bed.images_dir().join("staging/7/layer-0");
+    std::fs::create_dir_all(&left).expect("made");
+    ensure(&bed.images, &bed.name("a:1"), PullPolicy::Always).await.expect("named again");
+    assert!(!left.exists());
 }
 
 /// Draws what follows from a seed.
