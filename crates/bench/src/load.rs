@@ -1,8 +1,10 @@
 //! What the processors did while a part was measured, and for whom: so that a reader knows how much to trust its figures.
 //!
 //! Time is counted in the ticks that the kernel gives all of these files in. This program's is that of itself and of all children that
-//! were waited for, also by its ancestors, since whatever outlives an engine is left to one of them, and they do nothing else meanwhile.
+//! were waited for, also by its parent, which whatever outlives an engine is left to ([`crate::reaper`]), and by the first process of a
+//! place beside ([`crate::beside`]). What still runs when a part is over counts as others'.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use linux_sys::clock::boot_ns;
@@ -17,8 +19,7 @@ const USER: usize = 11;
 const SYSTEM: usize = 12;
 const CHILDREN_USER: usize = 13;
 const CHILDREN_SYSTEM: usize = 14;
-/// More ancestors than any process has.
-const ANCESTORS_MAX: usize = 100;
+const STARTED: usize = 19;
 
 /// While something went on. Shares are of all processors together.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
@@ -35,14 +36,17 @@ pub(crate) struct Load {
 }
 
 /// What the kernel says at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reading {
     at_ns: i64,
     average: f64,
     processors: Processors,
     own: u64,
-    kernel: u64,
+    kernel: Threads,
 }
+
+/// Ticks by who they are of: its id and when it was made.
+type Threads = BTreeMap<(u64, u64), u64>;
 
 /// The first line of /proc/stat.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -75,7 +79,7 @@ impl Reading {
         let all = ticks(|reading| reading.processors.all).max(1);
         let percent = |ticks: u64| ticks as f64 * 100.0 / all as f64;
         let busy = ticks(|reading| reading.processors.busy);
-        let ours = ticks(|reading| reading.own) + ticks(|reading| reading.kernel);
+        let ours = ticks(|reading| reading.own) + grown(&self.kernel, &end.kernel);
         Load {
             seconds: (end.at_ns - self.at_ns) as f64 / 1e9,
             average: [self.average, end.average],
@@ -106,25 +110,33 @@ fn processors(stat: &str) -> Option<Processors> {
 }
 
 fn own() -> Option<u64> {
-    let mut stat = Stat::of("self")?;
-    let mut ticks = stat.ticks(&[USER, SYSTEM, CHILDREN_USER, CHILDREN_SYSTEM]);
-    for _ in 0..ANCESTORS_MAX {
-        let Some(parent) = Stat::of(&stat.field(PARENT).to_string()) else { break };
-        ticks += parent.ticks(&[CHILDREN_USER, CHILDREN_SYSTEM]);
-        stat = parent;
-    }
-    Some(ticks)
+    let stat = Stat::of("self")?;
+    let parent = Stat::of(&stat.field(PARENT).to_string())?;
+    Some(with_orphans(&stat, &parent))
+}
+
+fn with_orphans(stat: &Stat, parent: &Stat) -> u64 {
+    let children = [CHILDREN_USER, CHILDREN_SYSTEM];
+    stat.ticks(&[USER, SYSTEM]) + stat.ticks(&children) + parent.ticks(&children)
 }
 
 /// Of the threads of the kernel that there are: what they do may be for any program, this one above all.
-fn kernel() -> u64 {
+fn kernel() -> Threads {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let stats = entries.filter_map(|entry| {
+    let threads = entries.filter_map(|entry| {
         let name = entry.file_name();
-        let name = name.to_str().filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))?;
-        Stat::of(name)
+        let name = name.to_str()?;
+        let id = name.parse().ok()?;
+        let stat = Stat::of(name).filter(|stat| stat.field(FLAGS) & PF_KTHREAD != 0)?;
+        Some(((id, stat.field(STARTED)), stat.ticks(&[USER, SYSTEM])))
     });
-    stats.filter(|stat| stat.field(FLAGS) & PF_KTHREAD != 0).map(|stat| stat.ticks(&[USER, SYSTEM])).sum()
+    threads.collect()
+}
+
+/// What those that there are have used since then. Of those that have ended meanwhile nothing is known.
+fn grown(before: &Threads, after: &Threads) -> u64 {
+    let used = |(who, ticks): (_, &u64)| ticks.saturating_sub(before.get(who).copied().unwrap_or_default());
+    after.iter().map(used).sum()
 }
 
 /// The fields of /proc/PID/stat behind the name.
@@ -155,8 +167,8 @@ impl Stat {
 #[cfg(test)]
 mod tests {
     use super::{
-        CHILDREN_SYSTEM, CHILDREN_USER, FLAGS, Load, PARENT, Processors, Reading, SYSTEM, Stat, USER,
-        processors,
+        CHILDREN_SYSTEM, CHILDREN_USER, FLAGS, Load, PARENT, Processors, Reading, STARTED, SYSTEM, Stat,
+        Threads, USER, grown, processors, with_orphans,
     };
 
     #[test]
@@ -164,11 +176,32 @@ mod tests {
         let stat = "cpu  100 10 20 800 30 1 2 37 50 0\ncpu0 1 2 3\n";
         assert_eq!(processors(stat), Some(Processors { busy: 130, steal: 37, all: 1_000 }));
         assert_eq!(processors("cpu 1 2"), None);
-        let stat = Stat::parse("7 (a) b) (c) S 5 7 7 0 -1 4194560 44 55 0 0 11 12 -1 14 20 0 1 0 3").unwrap();
+        let stat =
+            Stat::parse("7 (a) b) (c) S 5 7 7 0 -1 4194560 44 55 0 0 11 12 -1 14 20 0 1 0 3 4").unwrap();
         assert_eq!(stat.field(PARENT), 5);
         assert_eq!(stat.field(FLAGS), 4_194_560);
         assert_eq!(stat.ticks(&[USER, SYSTEM]), 23);
         assert_eq!(stat.ticks(&[CHILDREN_USER, CHILDREN_SYSTEM]), 14);
+        assert_eq!(stat.field(STARTED), 3);
+    }
+
+    #[test]
+    fn what_a_parent_does_itself_is_not_the_benchs() {
+        let stat = |[user, system, children_user, children_system]: [u64; 4]| {
+            let times = format!("{user} {system} {children_user} {children_system}");
+            Stat::parse(&format!("7 (bench) S 5 7 7 0 -1 4194560 44 55 0 0 {times} 20 0 1 0 3")).unwrap()
+        };
+        assert_eq!(with_orphans(&stat([1, 20, 300, 4_000]), &stat([7, 7, 50_000, 600_000])), 654_321);
+    }
+
+    #[test]
+    fn a_thread_that_ends_takes_nothing_from_the_others() {
+        let threads = |list: &[((u64, u64), u64)]| list.iter().copied().collect::<Threads>();
+        let before = threads(&[((2, 0), 10), ((3, 0), 5_000), ((4, 100), 50)]);
+        // The second has ended, and the third's id is another's now.
+        let after = threads(&[((2, 0), 17), ((4, 900), 3), ((9, 950), 1)]);
+        assert_eq!(grown(&before, &after), 11);
+        assert_eq!(grown(&before, &before), 0);
     }
 
     #[test]
@@ -178,7 +211,7 @@ mod tests {
             average,
             processors: Processors { busy, steal, all },
             own,
-            kernel,
+            kernel: Threads::from([((2, 0), kernel)]),
         };
         let before = reading(1_000_000_000, 0.5, 1_000, 0, 10_000, 400, 50);
         let after = reading(3_500_000_000, 1.25, 1_250, 5, 10_500, 590, 60);

@@ -18,6 +18,7 @@ mod machine;
 mod plan;
 mod pod;
 mod podman;
+mod reaper;
 mod report;
 mod stats;
 mod table;
@@ -63,15 +64,14 @@ fn main() -> ExitCode {
         ["timed", ref args @ ..] => timed::main(args, began),
         ["floor", plan] => floor::main(Path::new(plan)),
         ["floor-many", list] => floor::many::main(Path::new(list)),
-        _ => measure(&args),
+        _ => return reaper::run(|| i32::from(!is_done(measure(&args)))).unwrap_or(ExitCode::FAILURE),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    if is_done(done) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says why not.
+fn is_done(done: Result<()>) -> bool {
+    done.inspect_err(|error| eprintln!("bench: {error:#}")).is_ok()
 }
 
 fn measure(args: &[&str]) -> Result<()> {

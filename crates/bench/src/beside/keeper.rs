@@ -11,10 +11,11 @@ use linux_sys::namespace::{self, Namespaces};
 use linux_sys::process::{ExitStatus, clone_child, wait};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{Signal, WaitOptions, set_parent_process_death_signal};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::{Ran, Request, namespaces};
 use crate::engine::Engine;
+use crate::reaper;
 use crate::wait::until;
 
 /// What this program is told to be it.
@@ -49,16 +50,12 @@ fn first() -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     mount("proc", "/proc", "proc", MountFlags::empty(), None).context("cannot mount /proc")?;
     let server = clone_child(Namespaces::NONE, None, || said(serve()))?;
-    loop {
-        match rustix::process::wait(WaitOptions::empty())? {
-            Some((pid, status)) if pid.as_raw_nonzero().get() == server.pid => {
-                return match status.exit_status() {
-                    Some(0) => Ok(()),
-                    _ => bail!("who carries out requests ended with {status:?}"),
-                };
-            }
-            _ => {}
-        }
+    let ended = reaper::wait_for(server.pid)?;
+    // Its time is the bench's.
+    reaper::end_all()?;
+    match ended.and_then(|status| status.exit_status()) {
+        Some(0) => Ok(()),
+        _ => bail!("who carries out requests ended with {ended:?}"),
     }
 }
 
