@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use linux_sys::cgroup::Hierarchies;
 use linux_sys::process::{pidfd_open, pidfd_send_signal};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use shim_protocol::{SandboxRecord, read_record};
@@ -145,13 +147,13 @@ impl<'a> Pods<'a> {
 /// As [`Pods::end`], of any daemon: its pods would outlive it.
 pub(super) fn end_with_pods(daemon: Daemon) -> Result<()> {
     let root = daemon.root().to_owned();
+    let program = executed(daemon.pid())?;
     daemon.stop()?;
     let records = records(&root)?;
-    let mut shims = Vec::new();
-    for record in &records {
-        let shim = pidfd_open(record.shim_pid)?;
+    let shims = records.iter().map(|record| shim(record, program)).collect::<Result<Vec<_>>>()?;
+    let shims: Vec<OwnedFd> = shims.into_iter().flatten().collect();
+    for shim in &shims {
         pidfd_send_signal(shim.as_fd(), Signal::KILL.as_raw())?;
-        shims.push(shim);
     }
     shims.iter().try_for_each(|shim| readable(shim, "the end of a shim"))?;
     let hierarchies = Hierarchies::detect()?;
@@ -161,6 +163,24 @@ pub(super) fn end_with_pods(daemon: Daemon) -> Result<()> {
         }
     }
     wait_unlinked()
+}
+
+/// `None` when it has ended, as that of a pod that was being stopped may have; its id may be another's since.
+fn shim(record: &SandboxRecord, program: (u64, u64)) -> Result<Option<OwnedFd>> {
+    let shim = match pidfd_open(record.shim_pid) {
+        Ok(shim) => shim,
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot open process {}", record.shim_pid)),
+    };
+    let is_program = executed(record.shim_pid.cast_unsigned()).is_ok_and(|executed| executed == program);
+    Ok(is_program.then_some(shim))
+}
+
+/// The file that it executes, by device and number: a shim has it from a mount that no path leads to.
+fn executed(pid: u32) -> Result<(u64, u64)> {
+    let link = format!("/proc/{pid}/exe");
+    let file = fs::metadata(&link).with_context(|| format!("cannot look at {link}"))?;
+    Ok((file.dev(), file.ino()))
 }
 
 /// Of the pods that have a shim: one that has just been deleted may still have its directory, and nothing in it.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::Size;
 use super::api::{Client, JSON, PODS, ms};
 use super::daemon::Daemon;
+use super::pods::end_with_pods;
 use crate::bed::Bed;
 use crate::pod::{self, EXCHANGE, PROGRAM};
 use crate::report::{Report, Row};
@@ -50,7 +51,8 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     let root = bed.new_cold_root()?;
     let daemon = Daemon::start_with(bed, &root, &["--max-restart-backoff", "1s"])?;
     let late = tokio.block_on(measure_all(bed, &daemon, size))?;
-    daemon.stop()?;
+    // The last ones that were deleted are still being stopped.
+    end_with_pods(daemon)?;
     let mut rows = rows();
     for (name, ns) in late {
         let row = rows.iter_mut().find(|row| row.name == name).context("a row without a name")?;
