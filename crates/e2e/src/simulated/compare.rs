@@ -73,6 +73,19 @@ impl Story {
         self.counts() == other.counts()
     }
 
+    /// A preStop hook fails where its container ends, and the signal that follows it may come before or after that end: the
+    /// kernel ends both, and who reads of it first decides.
+    pub(crate) fn hangs_on_who_is_first(&self) -> bool {
+        let near =
+            |one: &Step, other: &Step| one.who == other.who && one.at.abs_diff(other.at) <= TOLERANCE_WITHIN;
+        let is_near = |step: &Step, what: &str| {
+            self.0.iter().any(|other| near(step, other) && other.what.contains(what))
+        };
+        self.0.iter().any(|step| {
+            step.what.starts_with("-> signal") && is_near(step, "preStop failed") && is_near(step, " exited ")
+        })
+    }
+
     fn lines(&self) -> String {
         let mut text = String::new();
         for Step { at, who, what } in &self.0 {
