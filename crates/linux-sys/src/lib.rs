@@ -11,6 +11,7 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod close;
 pub mod credentials;
 pub mod device_filter;
 pub mod exec;

@@ -1,7 +1,8 @@
 //! The socket: what is sent, and what comes back.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
+use linux_sys::close::ClosedLater;
 use rustix::io::{Errno, Result, retry_on_intr};
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
@@ -31,7 +32,8 @@ pub(crate) fn attributes_of<'a>(message: &Message<'a>) -> Attributes<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    fd: OwnedFd,
+    /// What a table that was changed a moment ago has left is waited for at its last close.
+    fd: ClosedLater,
     port: u32,
     /// How much can be sent at once.
     send_bytes: usize,
@@ -60,7 +62,7 @@ impl Socket {
         // In a user namespace the usual bound holds, which suffices for small tables.
         let _ = sockopt::set_socket_recv_buffer_size_force(&fd, RECEIVE_BUFFER_BYTES);
         let send_bytes = sockopt::socket_send_buffer_size(&fd)?;
-        Ok(Self { fd, port, send_bytes, sequence: 1 })
+        Ok(Self { fd: fd.into(), port, send_bytes, sequence: 1 })
     }
 
     /// Who it is to the kernel.

@@ -1,10 +1,12 @@
 //! Told by the kernel that processes wait for memory (<https://docs.kernel.org/accounting/psi.html>).
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use linux_sys::close::ClosedLater;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -16,7 +18,7 @@ const TRIGGER: &[u8] = b"some 200000 2000000\0";
 
 /// A kernel without such triggers, or that lets nobody set them, tells nothing: what is looked at anyway has to do.
 #[derive(Debug)]
-pub(super) struct Stalls(Option<AsyncFd<File>>);
+pub(super) struct Stalls(Option<AsyncFd<ClosedLater>>);
 
 impl Stalls {
     /// Needs a tokio runtime.
@@ -30,13 +32,13 @@ impl Stalls {
 
     #[expect(
         deprecated,
-        reason = "the successor is unsafe because a foreign type may change its descriptor; a File cannot"
+        reason = "the successor is unsafe because a foreign type may change its descriptor; this one cannot"
     )]
-    fn open(path: &Path) -> io::Result<AsyncFd<File>> {
+    fn open(path: &Path) -> io::Result<AsyncFd<ClosedLater>> {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
         let mut file = OpenOptions::new().read(true).write(true).custom_flags(nonblocking).open(path)?;
         file.write_all(TRIGGER)?;
-        AsyncFd::with_interest(file, Interest::PRIORITY)
+        AsyncFd::with_interest(OwnedFd::from(file).into(), Interest::PRIORITY)
     }
 
     /// Until processes have waited.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use cri_log::LogName;
+use linux_sys::close::ClosedLater;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
@@ -30,7 +31,7 @@ pub struct LogWatcher {
 
 #[derive(Debug)]
 pub(crate) struct Shared {
-    inotify: OwnedFd,
+    inotify: ClosedLater,
     /// Readable when the thread is to end.
     end: OwnedFd,
     /// By watch descriptor. Two followers of one directory have one watch.
@@ -41,7 +42,7 @@ impl LogWatcher {
     /// # Errors
     /// When the user's share of inotify instances (`fs.inotify.max_user_instances`) is used up.
     pub fn new() -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?.into();
         let end = eventfd(0, EventfdFlags::CLOEXEC)?;
         let shared = Arc::new(Shared { inotify, end, directories: Mutex::default() });
         let watched = Arc::clone(&shared);
