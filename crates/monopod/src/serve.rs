@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use apiserver::auth::{Kubeconfig, write_kubeconfig};
 use apiserver::server::Running;
 use kubelet::Paths;
-use network::Size;
+use network::{Ahead, Size};
 use node::Node;
 use store::Place;
 
@@ -52,6 +52,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node, trace: Option<StartT
         network: PodNetworkPlan {
             name: NETWORK.to_owned(),
             size: Size::Large,
+            ahead: Ahead::Always,
             options: options.network.clone(),
         },
         trace,
@@ -61,6 +62,7 @@ pub(crate) async fn serve(options: &cli::Serve, node: Node, trace: Option<StartT
     say_ready(&engine.server, &paths)?;
     let engine = engine.go(drop).await;
     engine.node.sweep_images();
+    engine.node.start_ahead(true);
     let footprint = tokio::spawn(footprint::follow(engine.store.clone()));
     signals.next().await;
     footprint.abort();

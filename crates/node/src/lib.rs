@@ -133,6 +133,16 @@ impl Node {
         self.runtime.abandon(&self.paths.context(pod.clone(), bound))
     }
 
+    /// Starts the shim of the first pod before there is one; `always`: and of each one after it.
+    pub fn start_ahead(&self, always: bool) {
+        self.runtime.start_ahead(always);
+    }
+
+    /// What was started for pods that have not come ends.
+    pub fn end_ahead(&self) {
+        self.runtime.end_ahead();
+    }
+
     /// Removes what pulls left that died with their engine, without keeping anybody waiting: the image may never be
     /// wanted again, and what there is of it can be large.
     pub fn sweep_images(&self) {

@@ -10,12 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use linux_sys::process::pidfd_open;
 use ports::PodContext;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use shim_protocol::SHIM_LOG_NAME;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -46,16 +47,67 @@ pub(crate) struct Launcher {
     program: Program,
     /// Kept, because to close it is to wait for all processors.
     lent: OnceLock<OwnedFd>,
+    ahead: Mutex<Ahead>,
+}
+
+#[derive(Debug, Default)]
+struct Ahead {
+    waiting: Option<Waiting>,
+    /// None is started any more.
+    has_ended: bool,
+}
+
+/// A shim that has not heard of a pod yet: it has nothing, and ends with this.
+#[derive(Debug)]
+struct Waiting(Option<Started>);
+
+#[derive(Debug)]
+struct Started {
+    /// The other end of its descriptor 0.
+    stream: UnixStream,
+    child: Child,
 }
 
 impl Launcher {
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, lent: OnceLock::new() }
+        Self { program, lent: OnceLock::new(), ahead: Mutex::default() }
     }
 
-    /// Starts a shim and returns the other end of its descriptor 0. The process is reaped when it ends.
+    /// The connection to a new shim, whose process is reaped when it ends: to the one that waits, or else it is started now.
     pub(crate) fn launch(&self, pod: &PodContext) -> io::Result<UnixStream> {
-        let (ours, theirs) = UnixStream::pair()?;
+        let log = shim_log(pod)?;
+        let waiting = self.ahead().waiting.take();
+        let Started { stream, child } = match waiting.and_then(Waiting::begin) {
+            // It opens its log by itself.
+            Some(started) => started,
+            None => self.start(Stdio::from(log))?,
+        };
+        reap(child)?;
+        Ok(stream)
+    }
+
+    /// One waits when this returns, if that has not ended.
+    pub(crate) fn start_ahead(&self) -> io::Result<()> {
+        let mut ahead = self.ahead();
+        if ahead.waiting.is_none() && !ahead.has_ended {
+            ahead.waiting = Some(Waiting(Some(self.start(Stdio::null())?)));
+        }
+        Ok(())
+    }
+
+    /// None waits from here on.
+    pub(crate) fn end_ahead(&self) {
+        let mut ahead = self.ahead();
+        ahead.has_ended = true;
+        ahead.waiting = None;
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start(&self, stderr: Stdio) -> io::Result<Started> {
+        let (stream, theirs) = UnixStream::pair()?;
         let lent = self.lent()?;
         // Neither pre_exec nor a directory, which a static C library knows only how to set after a fork:
         // the engine's memory is not copied to start a process.
@@ -66,10 +118,9 @@ impl Launcher {
             .env(ALLOCATOR.0, ALLOCATOR.1)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
-            .stderr(Stdio::from(shim_log(pod)?))
+            .stderr(stderr)
             .spawn()?;
-        reap(child)?;
-        Ok(ours)
+        Ok(Started { stream, child })
     }
 
     fn lent(&self) -> io::Result<&OwnedFd> {
@@ -79,6 +130,24 @@ impl Launcher {
                 let lent = lend(&self.program.path)?;
                 Ok(self.lent.get_or_init(|| lent))
             }
+        }
+    }
+}
+
+impl Waiting {
+    /// `None` for one that somebody has killed.
+    fn begin(mut self) -> Option<Started> {
+        let lives = self.0.as_mut().is_some_and(|started| matches!(started.child.try_wait(), Ok(None)));
+        self.0.take_if(|_| lives)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(Started { mut child, .. }) = self.0.take() {
+            // Both fail only when it is gone.
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
@@ -101,7 +170,7 @@ fn shim_log(pod: &PodContext) -> io::Result<File> {
         .create(true)
         .append(true)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(pod.pod_dir.join("shim.log"))?;
+        .open(pod.pod_dir.join(SHIM_LOG_NAME))?;
     if file.metadata()?.len() > SHIM_LOG_BYTES_MAX {
         file.set_len(0)?;
     }

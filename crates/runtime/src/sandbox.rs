@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use container_config::{IdRange, SandboxConfig, SandboxFacts};
 use lifecycle::Observation;
 use ports::{Attachment, Observer, PodContext};
-use shim_protocol::{Netns, ReplyBody, RequestBody, SandboxLaunch, VERSION};
+use shim_protocol::{Netns, ReplyBody, RequestBody, SHIM_LOG_NAME, SandboxLaunch, VERSION};
 use tracing::{Instrument, trace_span};
 
 use crate::bury::{bury, recorded_exits, sandbox_record, shim_is_alive};
@@ -84,6 +84,7 @@ impl ShimRuntime {
     ) -> Result<Arc<Client>, RuntimeError> {
         let launched = trace_span!(target: "start", "spawn shim").in_scope(|| self.launcher.launch(pod));
         let stream = launched.map_err(RuntimeError::Launch)?;
+        self.refill();
         let watched = Watched { pod: Arc::clone(pod), attempt, observer };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         let launch = SandboxLaunch {
@@ -116,7 +117,7 @@ impl ShimRuntime {
             Ok(Answer { body: ReplyBody::Failed { message }, .. }) => Err(RuntimeError::Create { message }),
             Ok(_) => Err(CallError::Unexpected.into()),
             Err(error) => {
-                let said = last_line(&pod.pod_dir.join("shim.log"));
+                let said = last_line(&pod.pod_dir.join(SHIM_LOG_NAME));
                 Err(RuntimeError::Create { message: format!("{error}: {said}") })
             }
         }
@@ -181,6 +182,7 @@ impl ShimRuntime {
         let stream = dirs::connect(&pod.run_dir)
             .map_err(|source| RuntimeError::Connect { dir: pod.run_dir.clone(), source })?;
         // Which sandbox it is, its shim will say.
+        self.refill();
         let watched = Watched { pod: Arc::clone(pod), attempt: 0, observer: Arc::clone(observer) };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         match client.call_within(RequestBody::Adopt { version: VERSION }, ADOPTION_TIMEOUT).await? {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,13 +30,19 @@ use crate::session::session_error;
 const START_TIMEOUT: Duration = Duration::from_secs(150);
 /// A kill is a write to a cgroup or a few signals; a shim that takes this long hangs.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The start of a pod has the processors until then, and of many pods the last one.
+const REFILL_DELAY: Duration = Duration::from_millis(250);
 const CREATE_CONTAINER_ERROR: &str = "CreateContainerError";
 const CREATE_CONTAINER_CONFIG_ERROR: &str = "CreateContainerConfigError";
 
 /// Runs each pod's containers under a shim of its own. Needs a tokio runtime.
 #[derive(Debug)]
 pub struct ShimRuntime {
-    pub(crate) launcher: Launcher,
+    pub(crate) launcher: Arc<Launcher>,
+    /// A shim waits for the next pod at all times.
+    keeps_ahead: AtomicBool,
+    /// One is about to be started.
+    is_refilling: Arc<AtomicBool>,
     pub(crate) network: Arc<dyn PodNetwork>,
     /// Of pods on the host's network.
     pub(crate) host_addresses: Vec<IpAddr>,
@@ -55,7 +62,9 @@ impl ShimRuntime {
     #[must_use]
     pub fn new(program: Program) -> Self {
         Self {
-            launcher: Launcher::new(program),
+            launcher: Arc::new(Launcher::new(program)),
+            keeps_ahead: AtomicBool::new(false),
+            is_refilling: Arc::default(),
             network: Arc::new(NoNetwork),
             host_addresses: vec![Ipv4Addr::LOCALHOST.into()],
             cluster_dns: Vec::new(),
@@ -73,6 +82,31 @@ impl ShimRuntime {
         cluster_dns: Vec<IpAddr>,
     ) -> Self {
         Self { network, host_addresses, cluster_dns, ..self }
+    }
+
+    /// Starts the shim of the first pod, beside everything else; `always`: and that of each one after it, when a start is over.
+    pub fn start_ahead(&self, always: bool) {
+        self.keeps_ahead.store(always, Ordering::Relaxed);
+        let launcher = Arc::clone(&self.launcher);
+        tokio::task::spawn_blocking(move || start_ahead(&launcher));
+    }
+
+    /// Ends a shim that no pod has come for.
+    pub fn end_ahead(&self) {
+        self.launcher.end_ahead();
+    }
+
+    /// One has gone to a pod.
+    pub(crate) fn refill(&self) {
+        if !self.keeps_ahead.load(Ordering::Relaxed) || self.is_refilling.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (launcher, is_refilling) = (Arc::clone(&self.launcher), Arc::clone(&self.is_refilling));
+        tokio::spawn(async move {
+            tokio::time::sleep(REFILL_DELAY).await;
+            is_refilling.store(false, Ordering::Relaxed);
+            let _ = tokio::task::spawn_blocking(move || start_ahead(&launcher)).await;
+        });
     }
 
     /// Makes the pod's directory this engine's. To be called before anything else is written there: should
@@ -380,6 +414,13 @@ impl RuntimeService for ShimRuntime {
         self.network.forget(&pod.pod.uid);
         self.pods().remove(&pod.pod.uid);
         Ok(())
+    }
+}
+
+/// Whoever needs one is told why it cannot be started.
+fn start_ahead(launcher: &Launcher) {
+    if let Err(error) = launcher.start_ahead() {
+        tracing::debug!("no shim waits for a pod: {error}");
     }
 }
 

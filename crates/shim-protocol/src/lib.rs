@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 
 pub use frame::{FrameBuffer, FrameError, encode};
 pub use record::{
-    CHECKPOINT_NAME, Dated, OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, SHIM_LOCK_NAME, SandboxRecord,
-    attempt_dir, attempt_record_path, checkpoint_path, containers_dir, pod_path, read_dated_record,
-    read_record, record_text, write_record, write_record_text,
+    CHECKPOINT_NAME, Dated, OWNER_LOCK_NAME, POD_RECORD_NAME, RecordError, SHIM_LOCK_NAME, SHIM_LOG_NAME,
+    SandboxRecord, attempt_dir, attempt_record_path, checkpoint_path, containers_dir, pod_path,
+    read_dated_record, read_record, record_text, write_record, write_record_text,
 };
 pub use times::{StepTime, Times};
 

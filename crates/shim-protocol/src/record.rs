@@ -81,6 +81,8 @@ pub const POD_RECORD_NAME: &str = "pod.json";
 
 /// In the pod directory; locked by the shim for as long as it lives.
 pub const SHIM_LOCK_NAME: &str = "shim.lock";
+/// What a shim has to say to people, in a pod's directory; the engine makes it.
+pub const SHIM_LOG_NAME: &str = "shim.log";
 
 /// [`POD_RECORD_NAME`] in this directory.
 #[must_use]

@@ -1,16 +1,18 @@
 //! From a fresh process to a sandbox that serves.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use linux_sys::lock;
 use linux_sys::signal::SignalFd;
+use rustix::fs::OFlags;
 use shim_protocol::{
-    Message, Netns, RecordError, Reply, ReplyBody, Request, RequestBody, SHIM_LOCK_NAME, SOCKET_NAME,
-    SandboxLaunch, SandboxRecord, VERSION, write_record,
+    Message, Netns, RecordError, Reply, ReplyBody, Request, RequestBody, SHIM_LOCK_NAME, SHIM_LOG_NAME,
+    SOCKET_NAME, SandboxLaunch, SandboxRecord, VERSION, write_record,
 };
 
 use crate::connection::{Connection, ConnectionError};
@@ -120,6 +122,8 @@ fn create(launch: SandboxLaunch, netns: Option<OwnedFd>, signals: SignalFd) -> R
     if launch.version != VERSION {
         return Err(LaunchError::Version { engine: launch.version });
     }
+    // Without it there is nothing to be said, which is no reason not to begin.
+    let _ = note_to(&launch.pod_dir);
     std::env::set_current_dir(&launch.run_dir)
         .map_err(|source| LaunchError::RunDirectory { path: launch.run_dir.clone(), source })?;
     let lock = lock::try_exclusive(&launch.pod_dir.join(SHIM_LOCK_NAME)).map_err(LaunchError::Lock)?;
@@ -140,6 +144,15 @@ fn create(launch: SandboxLaunch, netns: Option<OwnedFd>, signals: SignalFd) -> R
     }
     times::done("record");
     Ok(Parts { launch, sandbox, listener, signals, alive })
+}
+
+/// Standard error becomes the pod's log of its shim: a process that was started before its pod has none.
+fn note_to(pod_dir: &Path) -> io::Result<()> {
+    let log = OpenOptions::new()
+        .append(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(pod_dir.join(SHIM_LOG_NAME))?;
+    Ok(rustix::stdio::dup2_stderr(log)?)
 }
 
 /// In the working directory: a full path could be longer than a socket address holds.

@@ -3,6 +3,7 @@
 //!
 //! `cargo test -p runtime --test sandboxes [-- NAME]`. The shims are this program again.
 
+mod ahead;
 mod bed;
 mod clients;
 mod containers;
@@ -39,9 +40,16 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let filter = arguments.into_iter().find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let cases: Vec<Case> =
-        [containers::CASES, execs::CASES, clients::CASES, logs::CASES, resizing::CASES, endings::CASES]
-            .concat();
+    let cases: Vec<Case> = [
+        ahead::CASES,
+        containers::CASES,
+        execs::CASES,
+        clients::CASES,
+        logs::CASES,
+        resizing::CASES,
+        endings::CASES,
+    ]
+    .concat();
     let mut failed = 0;
     for (name, case) in cases.into_iter().filter(|(name, _)| name.contains(&filter)) {
         let bed = Bed::new(name);
