@@ -13,6 +13,7 @@ use store::Store;
 use crate::auth::{Authenticator, Peer};
 use crate::backend::NodeBackend;
 use crate::body::Body;
+use crate::controllers::StockRoles;
 use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::request::User;
@@ -31,6 +32,7 @@ pub struct Api {
     pub(crate) policies: access::Policies,
     pub(crate) metrics: Metrics,
     pub(crate) documents: discovery::Documents,
+    pub(crate) roles: StockRoles,
     /// Becomes true once: watches end then.
     pub(crate) shutdown: tokio::sync::watch::Sender<bool>,
     /// `X.Y.Z`.
@@ -62,6 +64,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 impl Api {
+    /// Makes the stock roles and their bindings, if nobody has before. Connections wait for it.
+    pub async fn make_roles(&self) {
+        self.roles.make(&self.store).await;
+    }
+
     /// Answers one request. Never fails: a panic is answered with 500, and the connection goes on.
     pub async fn call(self: Arc<Self>, request: Request<Body>, peer: Peer) -> Response<Body> {
         let begun = Instant::now();

@@ -23,6 +23,7 @@ use crate::access::Policies;
 use crate::api::Api;
 use crate::auth::{Authenticator, Names, Peer, Pki, PkiError};
 use crate::backend::NodeBackend;
+use crate::controllers::StockRoles;
 use crate::discovery::Documents;
 use crate::metrics::Metrics;
 
@@ -111,6 +112,7 @@ impl Server {
             policies: Policies::default(),
             metrics: Metrics::default(),
             documents: Documents::default(),
+            roles: StockRoles::default(),
             shutdown: watch::Sender::new(false),
             version: config.version,
         });
@@ -177,6 +179,7 @@ async fn accept_tls(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor, 
                 let (acceptor, api) = (acceptor.clone(), api.clone());
                 connections.spawn(async move {
                     if let Some((stream, peer)) = tls::handshake(&acceptor, stream).await {
+                        api.make_roles().await;
                         connection::serve(stream, peer, api).await;
                     }
                 });
@@ -198,7 +201,11 @@ async fn accept_local(listener: UnixListener, api: Arc<Api>) {
         };
         match accepted {
             Ok((stream, _)) if local::is_trusted(&stream) => {
-                connections.spawn(connection::serve(stream, Peer::Local, api.clone()));
+                let api = api.clone();
+                connections.spawn(async move {
+                    api.make_roles().await;
+                    connection::serve(stream, Peer::Local, api).await;
+                });
             }
             Ok(_) => tracing::warn!("a connection of another user to the unix socket was closed"),
             Err(error) => pause(&error).await,

@@ -12,6 +12,7 @@ use crate::api::Api;
 use crate::auth::{Authenticator, Peer, Tokens};
 use crate::backend::{NoNode, NodeBackend};
 use crate::body::{self, Body};
+use crate::controllers::StockRoles;
 use crate::discovery::Documents;
 use crate::kinds::Kind;
 use crate::metrics::Metrics;
@@ -70,6 +71,7 @@ impl Bed {
             policies: Policies::default(),
             metrics: Metrics::default(),
             documents: Documents::default(),
+            roles: StockRoles::default(),
             shutdown: tokio::sync::watch::Sender::new(false),
             version: "1.2.3",
         };

@@ -13,7 +13,7 @@ use lifecycle::Phase;
 use podspec::WallTime;
 use ports::PodContext;
 use serde_json::{Value, json};
-use store::{Durability, ObjectKey, Store, Tx};
+use store::{Durability, ObjectKey, Store, Tx, WriteError};
 
 use crate::cluster::{Pending, Settings, Shared};
 use crate::merge::merge_status;
@@ -144,7 +144,10 @@ pub(crate) async fn remove_pod<N: Node>(shared: &Shared<N>, uid: &str, pod: &Val
         }
         Ok(())
     });
-    if let Err(error) = written.await {
+    // The store of an engine that ends need not know, and the next one sees it.
+    if let Err(error) = written.await
+        && !matches!(error, WriteError::Closed)
+    {
         tracing::error!("{name} is gone from this node and not from the store: {error}");
     }
 }

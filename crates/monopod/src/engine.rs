@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use apiserver::admission::mount_tokens;
+use apiserver::backend::NodeBackend;
 use apiserver::controllers::{self, Controllers};
 use apiserver::server::{Running, Server, ServerConfig};
 use apiserver::{discovery, objects};
@@ -22,7 +23,6 @@ use node::{Identity, Node, Outcome as Inherited};
 use podspec::{Moment, Pod, PodUid};
 use ports::{Clock, ObjectReader, PortError};
 use store::{Options, Place, Store};
-use tokio::task::AbortHandle;
 use tracing::{Instrument, trace_span};
 
 use crate::network::{Opened, PodNetworkPlan, Trouble};
@@ -84,8 +84,6 @@ pub(crate) struct Live {
     pub(crate) store: Store,
     pub(crate) server: Running,
     controllers: Controllers,
-    /// What is making the stock roles still.
-    roles: Option<AbortHandle>,
     /// The network that ends with the engine.
     ends_network: Option<Opened>,
     following: Option<Following>,
@@ -96,13 +94,22 @@ pub(crate) struct Live {
 impl Engine {
     pub(crate) async fn start(node: Node, plan: Plan) -> Result<Self> {
         let paths = node.paths().clone();
+        // Its pods are known to come.
+        if plan.bound {
+            node.start_ahead(false);
+        }
         let store = step("open the store")
             .in_scope(|| Store::open(plan.objects, Options { index: objects::index_stored }))?;
+        let basics = tokio::spawn(make_basics(store.clone()).instrument(step("make what every cluster has")));
         let data_dir = paths.data_dir.clone();
         let pod_network = plan.network.open(&paths).instrument(step("open the pod network")).await?;
         let machine = step("read the machine").in_scope(|| machine(&data_dir, &pod_network));
         let machine = machine.context("cannot find out what this machine has")?;
         let services = Services::open(&pod_network).instrument(step("open Services and DNS")).await;
+        let drops = {
+            let pod_network = pod_network.clone();
+            tokio::task::spawn_blocking(move || pod_network.drops())
+        };
         let objects = StoreObjects::new(store.clone());
         let node = Arc::new(node.join(
             identity(&machine, services.cluster_dns(), plan.pod_processes_max, plan.log_limits),
@@ -119,30 +126,26 @@ impl Engine {
             Backend::new(Arc::clone(&kubelet), store.clone(), &machine.name, &data_dir)
                 .context("cannot watch log files")?;
         let config = ServerConfig {
-            store: store.clone(),
-            backend,
             listen: plan.listen,
             socket: Some(plan.socket),
             pki: plan.pki,
-            node_name: machine.name.clone(),
-            node_addresses: machine.addresses.clone(),
-            service_addresses: vec![services.api_address()],
-            pod_addresses: services.gateways(),
-            version: VERSION,
+            ..server_config(&store, backend, &machine, &services)
         };
         let server = Server::start(config).instrument(step("start the server")).await?;
         objects.sign_with(server.pki.tokens.clone());
         let mut controlled = controlled(&store, &machine, plan.claims, &server, &services);
+        basics.await.context("what every cluster has was not made")??;
         let following = begin_services(services, &mut controlled).await?;
         if !plan.bound {
-            make_roles(&store).instrument(step("make the stock roles")).await;
+            server.api.make_roles().instrument(step("make the stock roles")).await;
         }
         let version = discovery::server_version(VERSION);
         let (thresholds, node_name) = (plan.eviction_hard, machine.name.clone());
         let pressure = PressureSettings { thresholds, images: plan.images, node_name, data_dir };
         let settings = Settings { machine, version, removes: !plan.bound };
         write_node(&store, &settings).instrument(step("write the node")).await;
-        let troubles = pod_network.troubles(controlled.network.lacks.as_deref());
+        let drops = drops.await.unwrap_or_default();
+        let troubles = pod_network.troubles(controlled.network.lacks.as_deref(), drops);
         tell(&store, &settings.machine.name, troubles).await;
         let controllers = step("start the controllers").in_scope(|| Controllers::start(&controlled));
         Ok(Self {
@@ -209,18 +212,12 @@ impl Engine {
         let _cluster = cluster.instrument(step("begin what the store says")).await;
         inheriting.done();
         trace.iter().for_each(StartTrace::tell_engine);
-        // The pods of a run do not wait for them.
-        let roles = bound.then(|| {
-            let store = store.clone();
-            tokio::spawn(async move { make_roles(&store).await }).abort_handle()
-        });
         Live {
             node,
             kubelet,
             store,
             server,
             controllers,
-            roles,
             ends_network: bound.then_some(pod_network),
             following,
             trace,
@@ -237,18 +234,39 @@ impl Live {
     /// Ends the server and the controllers, and writes what is not written yet; pods are as they are.
     pub(crate) async fn shut_down(self) {
         self.trace.iter().for_each(StartTrace::tell_rest);
-        if let Some(roles) = &self.roles {
-            roles.abort();
-        }
+        self.node.end_ahead();
+        drop(self.following);
+        // Beside everything else that ends.
+        let removed = self.ends_network.map(|network| tokio::task::spawn_blocking(move || network.remove()));
         self.server.shutdown().await;
         self.controllers.stop().await;
-        drop(self.following);
-        if let Some(network) = &self.ends_network {
-            network.remove();
-        }
         let store = self.store;
         // An error says that the process is ending anyway.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        if let Some(removed) = removed {
+            let _ = removed.await;
+        }
+    }
+}
+
+/// Of a server that listens nowhere yet.
+fn server_config(
+    store: &Store,
+    backend: Arc<dyn NodeBackend>,
+    machine: &Machine,
+    services: &Services,
+) -> ServerConfig {
+    ServerConfig {
+        store: store.clone(),
+        backend,
+        listen: None,
+        socket: None,
+        pki: None,
+        node_name: machine.name.clone(),
+        node_addresses: machine.addresses.clone(),
+        service_addresses: vec![services.api_address()],
+        pod_addresses: services.gateways(),
+        version: VERSION,
     }
 }
 
@@ -272,24 +290,29 @@ fn controlled(
     }
 }
 
-/// Makes what every cluster has, and puts in force what the store says.
+/// Makes the engine's own Services, and puts in force what the store says.
 async fn begin_services(
     services: Services,
     controlled: &mut controllers::Settings,
 ) -> Result<Option<Following>> {
-    make_basics(controlled).instrument(step("make what every cluster has")).await?;
+    make_services(controlled).instrument(step("make the Services of the engine")).await?;
     let follow = services.follow(&controlled.store, &controlled.node_name);
     let following = follow.instrument(step("put Services in force")).await;
     if let Some(why) = following.as_ref().and_then(|following| following.lacks.clone()) {
         controlled.network.lacks = Some(why);
-        make_basics(controlled).await?;
+        make_services(controlled).await?;
     }
     Ok(following)
 }
 
-async fn make_basics(controlled: &controllers::Settings) -> Result<()> {
-    let made = controllers::bootstrap(controlled).await;
+async fn make_basics(store: Store) -> Result<()> {
+    let made = controllers::bootstrap(&store).await;
     made.map_err(|status| anyhow!(status.message).context("cannot make what every cluster has"))
+}
+
+async fn make_services(controlled: &controllers::Settings) -> Result<()> {
+    let made = controllers::bootstrap_services(controlled).await;
+    made.map_err(|status| anyhow!(status.message).context("cannot make the Services of the engine"))
 }
 
 /// In the log, and where `kubectl describe node` shows it.
@@ -298,12 +321,6 @@ async fn tell(store: &Store, node: &str, troubles: Vec<Trouble>) {
         tracing::warn!("{message}");
         let event = NodeEvent { is_warning: true, reason, about: &about, message: &message };
         node_event(store, node, event).await;
-    }
-}
-
-async fn make_roles(store: &Store) {
-    if let Err(status) = controllers::bootstrap_roles(store).await {
-        tracing::error!("the stock roles are not all there: {}", status.message);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use ipnet::IpNet;
 use kubelet::Paths;
-use network::{ForeignDrop, Network, Options, Size, Wanted, foreign_drops};
+use network::{Ahead, ForeignDrop, Network, Options, Size, Wanted, foreign_drops};
 use ports::{NoNetwork, PodNetwork, PortError};
 
 use crate::cli;
@@ -18,6 +18,7 @@ pub(crate) struct PodNetworkPlan {
     /// Of its record: `serve`, or of a run.
     pub(crate) name: String,
     pub(crate) size: Size,
+    pub(crate) ahead: Ahead,
     pub(crate) options: cli::Network,
 }
 
@@ -45,7 +46,7 @@ pub(crate) struct Trouble {
 impl PodNetworkPlan {
     /// A machine that lacks something has pods without a network, unless one was asked for by its ranges.
     pub(crate) async fn open(&self, paths: &Paths) -> Result<Opened> {
-        let Self { name, size, options } = self;
+        let Self { name, size, ahead, options } = self;
         if options.no_pod_network {
             return Ok(Opened::Declined);
         }
@@ -55,6 +56,7 @@ impl PodNetworkPlan {
         let options = Options {
             name: name.clone(),
             wanted,
+            ahead: *ahead,
             data_dir: paths.data_dir.clone(),
             pods_dir: paths.pods_dir(),
         };
@@ -95,11 +97,20 @@ impl Opened {
         }
     }
 
-    /// What pods do not have that they would have by default, and which packet filters of others are in their way.
+    /// Which packet filters of others are in the way of pods.
+    pub(crate) fn drops(&self) -> Vec<ForeignDrop> {
+        let Self::Open(network) = self else { return Vec::new() };
+        foreign_drops(network.ranges()).unwrap_or_else(|error| {
+            tracing::debug!("whether packet filters are in the way of pods is not known: {error}");
+            Vec::new()
+        })
+    }
+
+    /// What pods do not have that they would have by default, and what is in their way.
     /// `lacks`: why there are no Services.
-    pub(crate) fn troubles(&self, lacks: Option<&str>) -> Vec<Trouble> {
-        let network = match self {
-            Self::Open(network) => network,
+    pub(crate) fn troubles(&self, lacks: Option<&str>, drops: Vec<ForeignDrop>) -> Vec<Trouble> {
+        match self {
+            Self::Open(_) => {}
             Self::None(why) => {
                 return vec![Trouble {
                     reason: "NetworkNotReady",
@@ -108,11 +119,7 @@ impl Opened {
                 }];
             }
             Self::Declined => return Vec::new(),
-        };
-        let drops = foreign_drops(network.ranges()).unwrap_or_else(|error| {
-            tracing::debug!("whether packet filters are in the way of pods is not known: {error}");
-            Vec::new()
-        });
+        }
         let obstructed = |drop: ForeignDrop| Trouble {
             reason: "NetworkObstructed",
             about: format!("{}.{}", drop.table, drop.chain).to_lowercase(),

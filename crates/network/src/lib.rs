@@ -22,7 +22,7 @@ mod uplinks;
 pub use claim::{ClaimError, Claimed, Size, Wanted};
 pub use host_port::of as host_ports;
 pub use link::LinkError;
-pub use maker::{MakeError, enter_alone};
+pub use maker::{Ahead, MakeError, enter_alone};
 pub use model::{Allowed, HostPort, Peers, PodPolicy, PodRules, PortRange, ServiceName, ServicePort};
 pub use network::{Network, NetworkError, Options, PolicySource};
 pub use ranges::Ranges;

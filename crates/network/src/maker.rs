@@ -21,6 +21,15 @@ use crate::netlink::Netlink;
 /// Namespaces that wait for pods.
 const READY_MAX: usize = 4;
 
+/// How many namespaces are made before a pod asks for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ahead {
+    /// Some always wait: pods may come at any time.
+    Always,
+    /// So many in all: these pods come, and others are not expected.
+    Once(usize),
+}
+
 /// A namespace with the link of a pod in it.
 #[derive(Debug)]
 pub(crate) struct Ready {
@@ -67,6 +76,10 @@ enum Job {
     Ready {
         answer: Answer<Ready>,
     },
+    /// The first that waits.
+    First {
+        answer: Answer<()>,
+    },
     Take {
         answer: Answer<u32>,
     },
@@ -103,13 +116,17 @@ pub(crate) struct Maker {
 
 impl Maker {
     /// In the network namespace of the caller.
-    pub(crate) fn start(addresses: Addresses, common: Common) -> io::Result<Self> {
+    pub(crate) fn start(addresses: Addresses, common: Common, ahead: Ahead) -> io::Result<Self> {
         let pool = Arc::new(Mutex::new(Pool { addresses, ready: VecDeque::new() }));
         let (jobs, incoming) = channel();
         let mtu = Arc::clone(&common.mtu);
         let home = File::open("/proc/thread-self/ns/net")?.into();
-        let mut worker =
-            Worker { home, host: Netlink::open()?, common, pool: Arc::clone(&pool), is_lost: false };
+        let ahead = match ahead {
+            Ahead::Always => usize::MAX,
+            Ahead::Once(count) => count,
+        };
+        let host = Netlink::open()?;
+        let mut worker = Worker { home, host, common, pool: Arc::clone(&pool), ahead, is_lost: false };
         thread::Builder::new().name("network".to_owned()).spawn(move || worker.run(&incoming))?;
         Ok(Self { pool, mtu, jobs })
     }
@@ -126,6 +143,11 @@ impl Maker {
             return Ok(ready);
         }
         self.ask(|answer| Job::Ready { answer }).await
+    }
+
+    /// Returns when one waits.
+    pub(crate) async fn first(&self) -> Result<(), MakeError> {
+        self.ask(|answer| Job::First { answer }).await
     }
 
     /// A new one with a number that was taken before.
@@ -173,6 +195,8 @@ struct Worker {
     host: Netlink,
     common: Common,
     pool: Arc<Mutex<Pool>>,
+    /// So many are made before they are asked for, still.
+    ahead: usize,
     /// This thread could not come back.
     is_lost: bool,
 }
@@ -182,7 +206,8 @@ impl Worker {
     fn run(&mut self, jobs: &Receiver<Job>) {
         let mut may_fill = true;
         while !self.is_lost {
-            let job = if may_fill && lock(&self.pool).ready.len() < READY_MAX {
+            let has_room = self.ahead > 0 && lock(&self.pool).ready.len() < READY_MAX;
+            let job = if may_fill && has_room {
                 match jobs.try_recv() {
                     Ok(job) => job,
                     Err(TryRecvError::Empty) => {
@@ -210,6 +235,11 @@ impl Worker {
                 let ready = self.ready();
                 let _ = answer.send(ready);
             }
+            Job::First { answer } => {
+                let waiting = !lock(&self.pool).ready.is_empty();
+                let first = if waiting { Ok(()) } else { self.make_ahead() };
+                let _ = answer.send(first);
+            }
             Job::Take { answer } => {
                 let _ = answer.send(self.take());
             }
@@ -234,12 +264,23 @@ impl Worker {
         if let Some(ready) = waiting {
             return Ok(ready);
         }
+        self.make_new()
+    }
+
+    fn make_new(&mut self) -> Result<Ready, MakeError> {
         let number = lock(&self.pool).addresses.take()?;
+        self.ahead = self.ahead.saturating_sub(1);
         let made = self.make(number);
         if made.is_err() {
             lock(&self.pool).addresses.free(number);
         }
         made
+    }
+
+    fn make_ahead(&mut self) -> Result<(), MakeError> {
+        let ready = self.make_new()?;
+        lock(&self.pool).ready.push_back(ready);
+        Ok(())
     }
 
     fn take(&self) -> Result<u32, MakeError> {
@@ -252,16 +293,11 @@ impl Worker {
 
     /// `false` when there is no use in going on before something happens.
     fn fill(&mut self) -> bool {
-        let Ok(number) = lock(&self.pool).addresses.take() else { return false };
-        match self.make(number) {
-            Ok(ready) => {
-                lock(&self.pool).ready.push_back(ready);
-                true
-            }
+        match self.make_ahead() {
+            Ok(()) => true,
             Err(error) => {
                 // Whoever needs one is told the same.
                 tracing::debug!("no network namespace for the pool: {error}");
-                lock(&self.pool).addresses.free(number);
                 false
             }
         }

@@ -19,7 +19,7 @@ use crate::claim::{self, ClaimError, Claimed, Wanted};
 use crate::forwarding::{self, Uplink};
 use crate::host_port::{self, HostPortError};
 use crate::link::{self, LinkError};
-use crate::maker::{Common, MakeError, Maker};
+use crate::maker::{Ahead, Common, MakeError, Maker};
 use crate::netlink::Netlink;
 use crate::record::{self, NetworkRecord, PodRecord};
 use crate::uplinks::Watch;
@@ -34,6 +34,7 @@ pub struct Options {
     /// Of its record, and the beginning of the name of its table of rules: `serve`, `run-PID-NUMBER`.
     pub name: String,
     pub wanted: Wanted,
+    pub ahead: Ahead,
     /// Holds `network/NAME.json`.
     pub data_dir: PathBuf,
     /// Holds a directory for each pod.
@@ -121,7 +122,7 @@ impl Network {
     /// # Errors
     /// When the machine lacks what it takes, or the ranges are not free; nothing is left then.
     pub fn open(options: Options) -> Result<Arc<Self>, NetworkError> {
-        let Options { name, wanted, data_dir, pods_dir } = options;
+        let Options { name, wanted, ahead, data_dir, pods_dir } = options;
         let locked = record::lock(&data_dir, &name);
         let lock = locked.map_err(|source| NetworkError::Lock { name: name.clone(), source })?;
         let lock = lock.ok_or_else(|| NetworkError::Locked { name: name.clone() })?;
@@ -148,7 +149,7 @@ impl Network {
         forward(&uplinks, &data_dir, &name)?;
         let mtu = Arc::new(AtomicU32::new(mtu(&uplinks)));
         let common = Common { gateways: record.ranges.gateways(), mtu };
-        let maker = Maker::start(addresses, common).map_err(NetworkError::Start)?;
+        let maker = Maker::start(addresses, common, ahead).map_err(NetworkError::Start)?;
         let network = Arc::new(Self {
             name,
             data_dir,
@@ -174,11 +175,8 @@ impl Network {
             Ok(watch) => _ = self.watch.set(watch),
             Err(error) => tracing::warn!("default routes that come later are not seen: {error}"),
         }
-        match self.maker.ready().await {
-            Ok(ready) => {
-                self.maker.free(ready.number);
-                Ok(())
-            }
+        match self.maker.first().await {
+            Ok(()) => Ok(()),
             // It can, but for the addresses, which each pod will be told.
             Err(MakeError::Exhausted(_)) => Ok(()),
             Err(error) => Err(NetworkError::Make(error)),

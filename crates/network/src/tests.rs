@@ -18,7 +18,7 @@ use crate::claim::{Size, Wanted};
 use crate::netlink::Netlink;
 use crate::record::{self, NetworkRecord};
 use crate::route::{self, Found, PROTOCOL};
-use crate::{Network, NetworkError, Options, PodPolicy, PolicySource, Rules, clear, link};
+use crate::{Ahead, Network, NetworkError, Options, PodPolicy, PolicySource, Rules, clear, link};
 
 const SOON: Duration = Duration::from_secs(10);
 const PORT: u16 = 8080;
@@ -50,6 +50,7 @@ impl Machine {
         Options {
             name: name.to_owned(),
             wanted: Wanted { pods, services: Vec::new(), size: Size::Large },
+            ahead: Ahead::Always,
             data_dir: self.root.clone(),
             pods_dir: self.root.join("pods"),
         }

@@ -30,6 +30,7 @@ use std::path::PathBuf;
 
 use apimachinery::Status;
 use store::Store;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::network::Network;
@@ -58,24 +59,37 @@ pub struct Controllers {
     tasks: JoinSet<()>,
 }
 
-/// Makes what pods need from the start: namespaces, priority classes, `default/kubernetes`. What is there stays.
+/// Makes what every cluster has, whatever its network: namespaces, classes of priority and storage. What is there stays.
 ///
 /// # Errors
 /// The store cannot be written.
-pub async fn bootstrap(settings: &Settings) -> Result<(), Status> {
-    stock::make_basics(settings).await
+pub async fn bootstrap(store: &Store) -> Result<(), Status> {
+    stock::make_basics(store).await
 }
 
-/// Makes the stock roles and their bindings, which only clients need that are not the administrator.
+/// Makes the Services that lead to the engine itself, and says where addresses of Services come from. After [`bootstrap`].
 ///
 /// # Errors
 /// The store cannot be written.
-pub async fn bootstrap_roles(store: &Store) -> Result<(), Status> {
-    stock::make_roles(store).await
+pub async fn bootstrap_services(settings: &Settings) -> Result<(), Status> {
+    own::make(settings).await
+}
+
+/// The stock roles and their bindings, which only clients need: they are made when the first comes.
+#[derive(Debug, Default)]
+pub(crate) struct StockRoles(OnceCell<()>);
+
+impl StockRoles {
+    /// Returns when they are there. A failure is in the log, and whoever comes next tries again.
+    pub(crate) async fn make(&self, store: &Store) {
+        if let Err(status) = self.0.get_or_try_init(|| stock::make_roles(store)).await {
+            tracing::error!("the stock roles are not all there: {}", status.message);
+        }
+    }
 }
 
 impl Controllers {
-    /// Needs a tokio runtime, and what [`bootstrap`] makes.
+    /// Needs a tokio runtime, and what [`bootstrap`] and [`bootstrap_services`] make.
     #[must_use]
     pub fn start(settings: &Settings) -> Self {
         let mut tasks = JoinSet::new();

@@ -8,7 +8,6 @@ use store::Store;
 
 use super::claims::PROVISIONER;
 use super::write::{kind, make as create, write};
-use super::{Settings, own};
 use crate::objects;
 use crate::rules::{DEFAULT_CLASS, SYSTEM_CLASSES};
 
@@ -16,7 +15,7 @@ const PART: &str = "apiserver";
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
+pub(super) async fn make_basics(store: &Store) -> Result<(), Status> {
     let namespaces = NAMESPACES.map(|name| {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         (kind("", "namespaces"), namespace)
@@ -36,8 +35,7 @@ pub(super) async fn make_basics(settings: &Settings) -> Result<(), Status> {
     let storage = [(kind("storage.k8s.io", "storageclasses"), storage)];
     // All at once, so that the store's thread has them in one batch.
     let basics = namespaces.into_iter().chain(classes).chain(storage);
-    try_join_all(basics.map(|(kind, object)| create(&settings.store, PART, kind, object))).await?;
-    own::make(settings).await
+    try_join_all(basics.map(|(kind, object)| create(store, PART, kind, object))).await.map(drop)
 }
 
 pub(super) async fn make_roles(store: &Store) -> Result<(), Status> {

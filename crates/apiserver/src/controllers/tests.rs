@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use store::{Durability, ObjectKey, Options, Place, Store};
 
 use super::write::kind;
-use super::{Controllers, Settings, bootstrap, bootstrap_roles};
+use super::{Controllers, Settings, StockRoles, bootstrap, bootstrap_services};
 use crate::change::{Change, DeleteOptions, Propagation, create, delete};
 use crate::kinds::Kind;
 use crate::network::{ClusterDns, Network};
@@ -46,8 +46,9 @@ impl Bed {
             },
             endpoints: vec![(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 6443)],
         };
-        bootstrap(&settings).await.unwrap();
-        bootstrap_roles(&settings.store).await.unwrap();
+        bootstrap(&settings.store).await.unwrap();
+        bootstrap_services(&settings).await.unwrap();
+        StockRoles::default().make(&settings.store).await;
         settings
     }
 

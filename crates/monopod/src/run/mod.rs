@@ -61,7 +61,8 @@ pub(crate) async fn run(
     let signals = Signals::install().context("cannot take signals")?;
     let place = step("make a place for the run").in_scope(|| Place::new(node.paths()))?;
     kubelet::Node::images(&node).prepare(manifests::images(&objects));
-    let engine = Engine::start(node, place.plan(options, trace)?).await?;
+    let count = objects.iter().filter(|manifest| manifest.kind.kind == "Pod").count();
+    let engine = Engine::start(node, place.plan(options, count, trace)?).await?;
     let revision = engine.store.revision();
     let pods = match create::all(&engine.store, objects).await {
         Ok(pods) => pods,
@@ -93,6 +94,7 @@ pub(crate) async fn run(
         output,
         pods: pods.into_iter().map(Running::new).collect(),
         presenters: JoinSet::new(),
+        removals: JoinSet::new(),
         failures: Vec::new(),
         stopping: Stopping::No,
         drain_max: DRAIN_MAX,
@@ -145,6 +147,8 @@ struct Run {
     output: Output,
     pods: Vec<Running>,
     presenters: JoinSet<(PodUid, Option<PodView>)>,
+    /// What is left of pods that have ended goes beside everything else.
+    removals: JoinSet<Result<()>>,
     failures: Vec<anyhow::Error>,
     stopping: Stopping,
     /// How long the last lines may take to be written, once stopping is forced.
@@ -197,7 +201,7 @@ impl Run {
             tokio::select! {
                 Some(subscription) = begun.recv() => self.begin(subscription),
                 Some(shown) = self.presenters.join_next() => match shown {
-                    Ok((uid, view)) => self.end(&uid, view).await,
+                    Ok((uid, view)) => self.end(&uid, view),
                     // Given up below; anything else would have ended the process.
                     Err(error) => tracing::debug!("{error}"),
                 },
@@ -217,7 +221,7 @@ impl Run {
                 () = drained(&self.pods), if self.stopping == Stopping::Forced => {
                     tracing::warn!("giving up on output that nobody reads");
                     self.presenters.abort_all();
-                    self.end_unshown().await;
+                    self.end_unshown();
                     self.drain_max = Duration::ZERO;
                 }
             }
@@ -339,26 +343,28 @@ impl Run {
     }
 
     /// Everything of the pod has been shown: what is left of it goes.
-    async fn end(&mut self, uid: &PodUid, view: Option<PodView>) {
+    fn end(&mut self, uid: &PodUid, view: Option<PodView>) {
         let Some(running) = self.pods.iter_mut().find(|running| running.pod.uid == *uid) else { return };
         let last = match &running.state {
             State::Begun(view) => view.borrow().clone(),
             State::Waiting | State::Ended(_) => None,
         };
         running.state = State::Ended(view.or(last).map(Box::new));
-        if let Err(error) = self.engine.kubelet.remove_pod(uid).await {
-            let name = format!("{}/{}", running.pod.namespace, running.pod.name);
-            self.failures.push(anyhow::Error::new(error).context(format!("cannot remove all of pod {name}")));
-        }
+        let (kubelet, uid) = (Arc::clone(&self.engine.kubelet), uid.clone());
+        let name = format!("{}/{}", running.pod.namespace, running.pod.name);
+        self.removals.spawn(async move {
+            let removed = kubelet.remove_pod(&uid).await;
+            removed.with_context(|| format!("cannot remove all of pod {name}"))
+        });
     }
 
-    async fn end_unshown(&mut self) {
+    fn end_unshown(&mut self) {
         let left: Vec<PodUid> = (self.pods.iter())
             .filter(|running| !running.is_over())
             .map(|running| running.pod.uid.clone())
             .collect();
         for uid in left {
-            self.end(&uid, None).await;
+            self.end(&uid, None);
         }
     }
 
@@ -394,7 +400,8 @@ impl Run {
         {
             self.failures.push(anyhow::Error::new(error).context("cannot write to standard output"));
         }
-        self.engine.shut_down().await;
+        let ((), removed) = tokio::join!(self.engine.shut_down(), self.removals.join_all());
+        self.failures.extend(removed.into_iter().filter_map(Result::err));
         Ok(Outcome::of(failed, self.failures))
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use apiserver::server::Running;
 use kubelet::Paths;
 use linux_sys::remove_tree::remove_tree;
-use network::Size;
+use network::{Ahead, Size};
 use rustix::process::{Pid, test_kill_process};
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -49,7 +49,8 @@ impl Place {
         Ok(Self { dir, claims: claims.join(std::process::id().to_string()), network })
     }
 
-    pub(super) fn plan(&self, options: &cli::Run, trace: Option<StartTrace>) -> Result<Plan> {
+    /// `pods`: how many there are to be.
+    pub(super) fn plan(&self, options: &cli::Run, pods: usize, trace: Option<StartTrace>) -> Result<Plan> {
         Ok(Plan {
             objects: store::Place::Memory,
             listen: options.listen,
@@ -65,6 +66,7 @@ impl Place {
             network: PodNetworkPlan {
                 name: self.network.clone(),
                 size: Size::Small,
+                ahead: Ahead::Once(pods),
                 options: options.network.clone(),
             },
             trace,
