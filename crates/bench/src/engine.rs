@@ -6,6 +6,7 @@ use std::io::{Read, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use linux_sys::clock::boot_ns;
@@ -29,6 +30,8 @@ pub(crate) struct Engine {
     said: Vec<u8>,
     /// Its standard error: for people only when it fails.
     errors: File,
+    /// How long it may say nothing, and then take to end.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,12 @@ impl Engine {
         let began_ns = boot_ns();
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take();
-        Ok(Self { child, began_ns, stdout, said: Vec::new(), errors })
+        Ok(Self { child, began_ns, stdout, said: Vec::new(), errors, patience: wait::SOON })
+    }
+
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -113,7 +121,8 @@ impl Engine {
     /// Waits for the end, which has to be a success.
     pub(crate) fn finish(mut self) -> Result<Finished> {
         while self.read()? {}
-        wait::readable(pidfd_open(i32::try_from(self.child.id())?)?, "the end of a measured program")?;
+        let process = pidfd_open(i32::try_from(self.child.id())?)?;
+        wait::readable_within(self.patience, process, "the end of a measured program")?;
         let status = self.child.wait()?;
         let ended_ns = boot_ns();
         ensure!(status.success(), "a measured program failed ({status}):\n{}", self.output());
@@ -131,7 +140,7 @@ impl Engine {
     /// False at the end.
     fn read(&mut self) -> Result<bool> {
         let Some(stdout) = &mut self.stdout else { return Ok(false) };
-        wait::readable(&*stdout, "output of a measured program")?;
+        wait::readable_within(self.patience, &*stdout, "output of a measured program")?;
         let mut bytes = [0; READ_BYTES];
         let length = stdout.read(&mut bytes)?;
         self.said.extend_from_slice(&bytes[..length]);

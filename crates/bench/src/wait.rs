@@ -34,14 +34,18 @@ pub(crate) fn until_every<T>(
 
 /// Waits until `fd` can be read.
 pub(crate) fn readable(fd: impl AsFd, what: &str) -> Result<()> {
-    let deadline = Instant::now() + SOON;
+    readable_within(SOON, fd, what)
+}
+
+pub(crate) fn readable_within(patience: Duration, fd: impl AsFd, what: &str) -> Result<()> {
+    let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             ready => {
-                ensure!(ready? > 0, "{what}: nothing within {} s", SOON.as_secs());
+                ensure!(ready? > 0, "{what}: nothing within {} s", patience.as_secs());
                 return Ok(());
             }
         }

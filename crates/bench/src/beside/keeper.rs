@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use linux_sys::namespace::{self, Namespaces};
@@ -78,12 +79,13 @@ fn run(request: &Request) -> Result<Ran> {
     let mut command = Command::new(&request.program);
     let env = request.env.iter().map(|(name, value)| (name, value));
     command.args(&request.args).envs(env).stdin(Stdio::null());
-    let ended = Engine::start_into(&mut command, stdout.try_clone()?.into())?.finish()?;
+    let running = Engine::start_into(&mut command, stdout.try_clone()?.into())?;
+    let ended = running.with_patience(Duration::from_secs(request.patience_s)).finish()?;
     let mut said = Vec::new();
     stdout.rewind()?;
     stdout.read_to_end(&mut said)?;
     let stdout = String::from_utf8_lossy(&said).into_owned();
-    Ok(Ran { took_ns: ended.ended_ns - ended.began_ns, stdout })
+    Ok(Ran { began_ns: ended.began_ns, took_ns: ended.ended_ns - ended.began_ns, stdout })
 }
 
 /// Whether a process of this namespace does. One that has ended meanwhile is none.

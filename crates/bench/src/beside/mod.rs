@@ -8,16 +8,20 @@ pub(crate) mod namespaces;
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::bed::Bed;
 use crate::engine::Engine;
+use crate::wait::SOON;
 
 #[derive(Debug)]
 pub(crate) struct Place {
     keeper: Engine,
+    /// With each command.
+    patience: Duration,
 }
 
 /// What the keeper is to start.
@@ -26,20 +30,30 @@ struct Request {
     program: String,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    patience_s: u64,
 }
 
 /// A command that succeeded.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Ran {
-    /// From before its process was made until it was reaped.
+    /// Boot clock, before its process was made.
+    pub(crate) began_ns: i64,
+    /// From then until it was reaped.
     pub(crate) took_ns: i64,
     pub(crate) stdout: String,
 }
 
 impl Place {
     pub(crate) fn start(bed: &Bed) -> Result<Self> {
+        Self::start_patient(bed, SOON)
+    }
+
+    /// Whose commands may take so long each.
+    pub(crate) fn start_patient(bed: &Bed, patience: Duration) -> Result<Self> {
         let mut keeper = Command::new(bed.program());
-        Ok(Self { keeper: Engine::start(keeper.arg(keeper::COMMAND).stdin(Stdio::piped()))? })
+        let keeper = Engine::start(keeper.arg(keeper::COMMAND).stdin(Stdio::piped()))?;
+        // It waits for what a command does after its end, too.
+        Ok(Self { keeper: keeper.with_patience(patience + 2 * SOON), patience })
     }
 
     /// Of the command, its program, arguments and variables count.
@@ -53,6 +67,7 @@ impl Place {
                 .filter_map(|(name, value)| Some((name, value?)))
                 .map(|(name, value)| Ok((text(name)?, text(value)?)))
                 .collect::<Result<_>>()?,
+            patience_s: self.patience.as_secs(),
         };
         let answer = self.keeper.ask(&serde_json::to_string(&request)?)?;
         match serde_json::from_str::<Result<Ran, String>>(&answer)? {

@@ -1,8 +1,11 @@
 //! Many pods at once: 50, 500 and 1,000 of three containers, under a daemon of their own that has none yet.
 //!
 //! Measured from before `monopod apply` of a file with all of them is started, until the last container of the last pod has begun,
-//! which says so itself. The floor makes the same pods, as many at a time as there are processors. What is aimed at for the larger
-//! numbers is how much longer a pod takes among many than among few, for part of that is the kernel's.
+//! which says so itself. The floor makes the same pods, as many at a time as there are processors; podman plays the fewest of them,
+//! in few rounds. What is aimed at for the larger numbers is how much longer a pod takes among many than among few, for part of that
+//! is the kernel's.
+
+mod podman;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -10,10 +13,12 @@ use serde_json::Value;
 use super::Size;
 use super::api::ms;
 use super::pods::{self, CONTAINERS_B, Pods, wait_begun, wait_unlinked};
+use super::turns::take_turns;
 use crate::bed::Bed;
 use crate::engine::Engine;
 use crate::report::{Report, Row};
 use crate::stats::Stats;
+use podman::Player;
 
 /// For the fewest.
 const SECONDS_MAX: f64 = 1.0;
@@ -29,21 +34,50 @@ impl Size {
             Self::Quick => &[(4, 1), (8, 1)],
         }
     }
+
+    /// The first rounds of the fewest, in which podman has its turn.
+    const fn many_by_podman(self) -> usize {
+        match self {
+            Self::Full => 3,
+            Self::Quick => 1,
+        }
+    }
 }
+
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Monopod,
+    Floor,
+    Podman,
+}
+
+const TURNS: [(Turn, usize); 3] = [(Turn::Monopod, 1), (Turn::Floor, 1), (Turn::Podman, 1)];
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let [(fewest, _), more @ ..] = size.many() else { return Ok(()) };
+    let mut player = Player::start(bed, report)?;
     // To have all in memory that is read.
-    Rows::new(*fewest).round(bed, "warm-up", false)?;
+    let mut warm_up = Rows::new(*fewest);
+    warm_up.monopod(bed, "warm-up")?;
+    warm_up.floor(bed, "warm-up")?;
     for (count, rounds) in size.many() {
         let mut rows = Rows::new(*count);
-        for round in 0..*rounds {
-            rows.round(bed, &format!("many-{count}-{round}"), round % 2 == 1)?;
-        }
+        take_turns(&TURNS, *rounds, |turn, round| {
+            let name = format!("many-{count}-{round}");
+            match turn {
+                Turn::Monopod => rows.monopod(bed, &name),
+                Turn::Floor => rows.floor(bed, &name),
+                Turn::Podman if count == fewest && round < size.many_by_podman() => {
+                    rows.podman(&mut player, bed, &name, report);
+                    Ok(())
+                }
+                Turn::Podman => Ok(()),
+            }
+        })?;
         rows.add(report);
     }
+    player.stop()?;
     report.at_most(&format!("many.{fewest}"), SECONDS_MAX);
-    report.note("many: podman is not measured beside many pods at once.");
     for (count, _) in more {
         for prefix in ["", "floor."] {
             add_growth(report, prefix, *fewest, *count);
@@ -64,20 +98,12 @@ struct Rows {
     begun: Vec<f64>,
     applied: Vec<f64>,
     floor: Vec<f64>,
+    podman: Vec<f64>,
 }
 
 impl Rows {
     const fn new(count: usize) -> Self {
-        Self { count, begun: Vec::new(), applied: Vec::new(), floor: Vec::new() }
-    }
-
-    /// Both, in one order or the other.
-    fn round(&mut self, bed: &Bed, name: &str, floor_first: bool) -> Result<()> {
-        if floor_first {
-            self.floor(bed, name)?;
-        }
-        self.monopod(bed, name)?;
-        if floor_first { Ok(()) } else { self.floor(bed, name) }
+        Self { count, begun: Vec::new(), applied: Vec::new(), floor: Vec::new(), podman: Vec::new() }
     }
 
     fn monopod(&mut self, bed: &Bed, name: &str) -> Result<()> {
@@ -99,6 +125,12 @@ impl Rows {
         wait_unlinked()
     }
 
+    fn podman(&mut self, player: &mut Player<'_>, bed: &Bed, name: &str, report: &mut Report) {
+        let name = format!("podman-{name}");
+        let played = player.play(&self.manifests(bed, &name), &name, self.containers(), report);
+        self.podman.extend(played.map(ms));
+    }
+
     /// Their containers write to the file `name`.
     fn manifests(&self, bed: &Bed, name: &str) -> Vec<Value> {
         (0..self.count).map(|n| pods::manifest(bed, &format!("many-{n}"), name, &CONTAINERS_B)).collect()
@@ -109,7 +141,7 @@ impl Rows {
     }
 
     fn add(self, report: &mut Report) {
-        let Self { count, begun, applied, floor } = self;
+        let Self { count, begun, applied, floor, podman } = self;
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let per_pod = |ms: &[f64]| -> Vec<f64> { ms.iter().map(|ms| ms / count as f64).collect() };
         let seconds = |ms: &[f64]| -> Vec<f64> { ms.iter().map(|ms| ms / MS_PER_SECOND).collect() };
@@ -120,6 +152,11 @@ impl Rows {
             ("floor.many", "  floor".to_owned(), &floor),
         ] {
             report.add(Row::of(&format!("{name}.{count}"), &what, "s", seconds(ms)));
+        }
+        if !podman.is_empty() {
+            let what = "  podman kube play of one file, until the last began";
+            report.add(Row::of(&format!("podman.many.{count}"), what, "s", seconds(&podman)));
+            report.faster_than(&format!("podman.many.{count}"), &format!("many.{count}"), None);
         }
         for (name, what, ms) in [
             ("many.per_pod", format!("{pods}, each"), &begun),
