@@ -64,7 +64,8 @@ pub(crate) async fn answer(
         }
         Verb::Patch => {
             let bytes = body::read(request.into_body()).await?;
-            patch(call, Write::of(call, kind, resource, None, "PatchOptions")?, bytes).await
+            let write = Write::of(call, kind, resource, None, "PatchOptions")?;
+            patch(call, write, bytes).instrument(creation_span(kind)).await
         }
         Verb::Delete => {
             let bytes = body::read(request.into_body()).await?;

@@ -38,7 +38,11 @@ pub(crate) async fn patch(call: &Call<'_>, write: Write, bytes: Bytes) -> Result
         }
         _ => return Err(Status::unsupported_media_type(ACCEPTED)),
     };
+    let dry_run = change.dry_run;
     let changed = carry_out(call.api, change, move |tx, change| change::update(tx, change, edit)).await?;
+    if changed.created && !dry_run {
+        change::tell_created(&changed.object);
+    }
     respond_changed(call, kind, changed)
 }
 

@@ -1,15 +1,22 @@
 //! `--trace-start`: what it tells of starts is all of them, and adds up.
 
+use std::process::{Command, Stdio};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::bed::{Bed, SOON};
+use crate::cluster::Cluster;
 use crate::pod::Pod;
 use crate::runner::{Test, tests};
 use crate::suites::require_root;
 
-pub(crate) const TESTS: &[Test] =
-    tests![every_action_for_people, every_action_adds_up, without_the_flag_nothing];
+pub(crate) const TESTS: &[Test] = tests![
+    every_action_for_people,
+    every_action_adds_up,
+    an_applied_pod_is_created_first,
+    without_the_flag_nothing
+];
 
 /// What is told is in whole microseconds.
 const ROUNDING_MS: f64 = 0.002;
@@ -84,6 +91,22 @@ fn every_action_adds_up(bed: &Bed) -> Result<()> {
         reached <= told + ROUNDING_MS && whole <= told,
         "{whole} ms, up to {reached}, are more than {told}: {pod}"
     );
+    Ok(())
+}
+
+/// A server-side apply is a patch.
+fn an_applied_pod_is_created_first(bed: &Bed) -> Result<()> {
+    require_root()?;
+    let mut cluster = Cluster::start_bare_with(bed, &["--trace-start", "--log-format", "json"])?;
+    let mut apply = Command::new(bed.program());
+    apply.arg("--root").arg(bed.root()).args(["apply", "--wait=started", "-f"]);
+    apply.arg(bed.manifest(&pod("applied"))?).stdin(Stdio::null());
+    bed.finish(&mut apply)?.expect_code(0)?;
+    let told = cluster.stop()?.stderr;
+    let mut reports = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let start = reports.find(|report| report["pod"] == "default/applied");
+    let start = start.with_context(|| format!("the pod's start is not told:\n{told}"))?;
+    ensure!(start["steps"][0]["step"] == "create", "it begins with something else: {start}");
     Ok(())
 }
 
