@@ -40,6 +40,8 @@ pub(crate) struct Finished {
     /// Boot clock, after it was reaped.
     pub(crate) ended_ns: i64,
     pub(crate) stdout: String,
+    /// What it wrote to its standard error.
+    pub(crate) errors: String,
 }
 
 /// The times that containers say they began, by name. Boot clock.
@@ -127,7 +129,15 @@ impl Engine {
         let ended_ns = boot_ns();
         ensure!(status.success(), "a measured program failed ({status}):\n{}", self.output());
         let stdout = String::from_utf8_lossy(&self.said).into_owned();
-        Ok(Finished { began_ns: self.began_ns, ended_ns, stdout })
+        let errors = self.errors()?;
+        Ok(Finished { began_ns: self.began_ns, ended_ns, stdout, errors })
+    }
+
+    /// All of them. It writes where the file's own position is, which is left there.
+    fn errors(&self) -> Result<String> {
+        let mut errors = vec![0; usize::try_from(self.errors.metadata()?.len())?];
+        self.errors.read_exact_at(&mut errors, 0)?;
+        Ok(String::from_utf8_lossy(&errors).into_owned())
     }
 
     /// What it said so far, errors first.

@@ -18,6 +18,7 @@ mod machine;
 mod plan;
 mod pod;
 mod podman;
+mod profile;
 mod reaper;
 mod report;
 mod stats;
@@ -90,6 +91,7 @@ fn measure(args: &[&str]) -> Result<()> {
     workload::measure(&bed, options.size, options.only.as_deref(), &options.program, &mut report)?;
     report.machine.finish(&began.until_now());
     print!("{}", table::table(&report));
+    report.profiles.iter().for_each(|profile| print!("\n{}", profile.text()));
     if let Some(path) = &options.json {
         write(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
@@ -110,6 +112,9 @@ fn write_report(dir: &Path, report: &Report) -> Result<()> {
     let summary = serde_json::to_string_pretty(&report.summary()?)? + "\n";
     write(&dir.join("report.txt"), table::table(report).trim_start())?;
     write(&dir.join("report.json"), &summary)?;
+    if let Some(text) = profile::text(report) {
+        write(&dir.join("profile.txt"), text.trim_start())?;
+    }
     write(&dir.join("chart.svg"), &chart::svg(report))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::load::{Load, Reading};
 use crate::machine::{Machine, Program};
+use crate::profile::Profile;
 use crate::stats::Stats;
 
 /// A miss by more than this is marked: it is a defect.
@@ -25,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
     pub(crate) aims: Vec<Aim>,
+    /// Where the time of starts goes.
+    pub(crate) profiles: Vec<Profile>,
     /// What could not be measured here, and why.
     pub(crate) notes: Vec<String>,
 }
@@ -81,8 +84,8 @@ pub(crate) enum Bound {
 
 impl Report {
     pub(crate) fn new(machine: Machine, programs: Vec<Program>, commit: Option<String>, quick: bool) -> Self {
-        let (parts, rows, ratios, aims, notes) = Default::default();
-        Self { machine, programs, commit, quick, parts, rows, ratios, aims, notes }
+        let (parts, rows, ratios, aims, profiles, notes) = Default::default();
+        Self { machine, programs, commit, quick, parts, rows, ratios, aims, profiles, notes }
     }
 
     pub(crate) fn note(&mut self, text: &str) {

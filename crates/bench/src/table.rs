@@ -18,6 +18,13 @@ pub(crate) fn table(report: &Report) -> String {
     out
 }
 
+/// What is measured, where and when.
+pub(crate) fn head(report: &Report) -> String {
+    let mut out = String::new();
+    let _ = write_head(&mut out, report);
+    out
+}
+
 fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     write_head(out, report)?;
     write_parts(out, report)?;

@@ -71,8 +71,13 @@ impl Daemon {
     }
 
     pub(super) fn stop(self) -> Result<()> {
+        self.errors().map(drop)
+    }
+
+    /// [`Self::stop`], and what it wrote to its standard error until then.
+    pub(super) fn errors(self) -> Result<String> {
         self.engine.signal(Signal::TERM)?;
-        self.engine.finish().map(drop)
+        Ok(self.engine.finish()?.errors)
     }
 
     pub(super) fn pss_kb(&self) -> Result<f64> {

@@ -31,9 +31,10 @@ use crate::report::Report;
 type Measure = fn(&Bed, Size, &mut Report) -> Result<()>;
 
 /// The parts by the names that `--only` takes.
-const PARTS: [(&str, Measure); 11] = [
+const PARTS: [(&str, Measure); 12] = [
     ("starts", starts),
     ("pods", commands::measure),
+    ("profile", commands::profile::measure),
     ("memory", memory::measure),
     ("logs", logs::measure),
     ("api", api::measure),

@@ -7,6 +7,7 @@ mod exec;
 mod kind;
 mod monopod;
 mod peers;
+pub(super) mod profile;
 mod remains;
 
 use std::path::{Path, PathBuf};
@@ -32,10 +33,7 @@ const OF_FLOOR: f64 = 3.0;
 const LINK_MS_MAX: f64 = 1_000.0;
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
-    let (archive, layer) = (bed.dir().join("image.tar"), bed.dir().join("layer.tar"));
-    image::archive(&bed.program(), &archive, &layer)?;
-    let load = ["image", "load", archive.to_str().context("a directory with a strange name")?];
-    Engine::start(&mut bed.client(&bed.root(), &load))?.finish()?;
+    let [archive, layer] = load_image(bed)?;
     let mut peers = Peers::start(bed, &archive, &layer, report)?;
     let daemon = Daemon::start(bed, &bed.root())?;
     let monopod = Monopod::new(bed, &daemon)?;
@@ -43,6 +41,15 @@ pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> 
     exec::measure(&monopod, &mut peers, size, report)?;
     peers.stop()?;
     daemon.stop()
+}
+
+/// Into the root that is used again and again. The image as an archive, and its only layer.
+fn load_image(bed: &Bed) -> Result<[PathBuf; 2]> {
+    let [archive, layer] = ["image.tar", "layer.tar"].map(|name| bed.dir().join(name));
+    image::archive(&bed.program(), &archive, &layer)?;
+    let load = ["image", "load", archive.to_str().context("a directory with a strange name")?];
+    Engine::start(&mut bed.client(&bed.root(), &load))?.finish()?;
+    Ok([archive, layer])
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ use crate::workload::decided;
 use crate::workload::turns::Took;
 
 /// The namespace that the pods are in.
-const NAMESPACE: &str = "default";
+pub(super) const NAMESPACE: &str = "default";
 
 #[derive(Debug)]
 pub(super) struct Monopod<'b> {
