@@ -36,6 +36,18 @@ pub fn load_pod(pod_dir: &Path) -> Result<Pod, CheckpointError> {
 #[derive(Debug, Default)]
 pub(crate) struct Saved(Option<u64>);
 
+impl Saved {
+    pub(crate) fn is_of(&self, observed: &Observed) -> bool {
+        record_text(Path::new(""), observed).is_ok_and(|text| self.0 == hash(&text))
+    }
+}
+
+fn hash(text: &[u8]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text);
+    Some(hasher.finish())
+}
+
 /// Writes the checkpoint, unless it is the one that was written last. Whether it was written.
 pub(crate) fn save_observed(
     pod_dir: &Path,
@@ -44,9 +56,7 @@ pub(crate) fn save_observed(
 ) -> Result<bool, RecordError> {
     let path = checkpoint_path(pod_dir);
     let text = record_text(&path, observed)?;
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&text);
-    let hash = Some(hasher.finish());
+    let hash = hash(&text);
     if saved.0 == hash {
         return Ok(false);
     }

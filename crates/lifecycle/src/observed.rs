@@ -408,14 +408,15 @@ impl Observed {
     }
 
     /// Keeps the moments at which conditions changed, which a plan alone cannot know. To be called with the
-    /// status of each plan.
-    pub fn keep_conditions(&mut self, status: &PodStatus, now: Moment) {
+    /// status of each plan. Whether any of them is another than before.
+    pub fn keep_conditions(&mut self, status: &PodStatus, now: Moment) -> bool {
         let before = std::mem::take(&mut self.conditions);
         for condition in &status.conditions {
             let kept = before.get(&condition.kind).filter(|before| before.status == condition.status);
             let since = ConditionSince { status: condition.status, since: now };
             self.conditions.insert(condition.kind, kept.copied().unwrap_or(since));
         }
+        self.conditions != before
     }
 }
 

@@ -1,8 +1,10 @@
 //! Making and joining namespaces.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::ops::BitOr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// A set of namespace kinds (`CLONE_NEW*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,12 +56,31 @@ pub fn setns(fd: BorrowedFd<'_>, namespaces: Namespaces) -> rustix::io::Result<(
     if result == 0 { Ok(()) } else { Err(crate::last_errno()) }
 }
 
+/// A TCP socket of another network namespace: non-blocking, closed on exec. This thread goes there and comes back
+/// `home`, where it was before. One that could not would be in a foreign network for whatever it does next, so the process
+/// ends instead; the kernel has no reason for that but to be out of memory.
+///
+/// # Errors
+/// `setns(2)`'s and `socket(2)`'s.
+pub fn tcp_socket(
+    netns: BorrowedFd<'_>,
+    home: BorrowedFd<'_>,
+    family: AddressFamily,
+) -> rustix::io::Result<OwnedFd> {
+    setns(netns, Namespaces::NET)?;
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None);
+    if let Err(error) = setns(home, Namespaces::NET) {
+        let _ = writeln!(io::stderr(), "a thread cannot come back from the network of a pod: {error}");
+        std::process::abort();
+    }
+    socket
+}
+
 /// Sets the `lo` interface of this thread's network namespace up.
 ///
 /// # Errors
 /// Without `CAP_NET_ADMIN` over the namespace.
 pub fn set_loopback_up() -> io::Result<()> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     // SAFETY: ifreq is plain data for which zeros are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };

@@ -1,4 +1,4 @@
-//! The one thread that makes network namespaces and enters others': the pool of those that wait for a pod.
+//! The one thread that makes network namespaces and links in others': the pool of those that wait for a pod.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lifecycle::Observation;
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bury::{bury, recorded_exits};
 use crate::clock;
-use crate::error::CallError;
+use crate::error::{CallError, RuntimeError};
 use crate::sandbox::blocking;
 use crate::times;
 
@@ -41,8 +41,13 @@ pub(crate) struct Client {
     requests: mpsc::Sender<Outgoing>,
     /// The connection's end is no loss: there is no sandbox yet, or it was asked to stop.
     end_expected: Arc<AtomicBool>,
+    netns: HeldNetns,
     ended: watch::Receiver<bool>,
 }
+
+/// The pod's network namespace once somebody has wanted it, until the connection ends: what holds it longer keeps the
+/// pod's links and addresses from going.
+type HeldNetns = Arc<Mutex<Option<Arc<OwnedFd>>>>;
 
 #[derive(Debug)]
 struct Outgoing {
@@ -70,11 +75,13 @@ impl Client {
         let (requests, incoming) = mpsc::channel(REQUESTS_MAX);
         let end_expected = Arc::new(AtomicBool::new(true));
         let (ended_sender, ended) = watch::channel(false);
+        let netns = HeldNetns::default();
         let connection = Connection {
             stream,
             watched,
             requests: incoming,
             end_expected: Arc::clone(&end_expected),
+            netns: Arc::clone(&netns),
             received: FrameBuffer::default(),
             descriptors: Vec::new(),
             sending: None,
@@ -86,7 +93,7 @@ impl Client {
             connection.run().await;
             let _ = ended_sender.send(true);
         });
-        Ok(Self { requests, end_expected, ended })
+        Ok(Self { requests, end_expected, netns, ended })
     }
 
     pub(crate) async fn call(&self, body: RequestBody) -> Result<ReplyBody, CallError> {
@@ -127,6 +134,26 @@ impl Client {
         Ok(answer)
     }
 
+    /// The pod's network namespace, for which the shim is asked once.
+    pub(crate) async fn netns(&self) -> Result<Arc<OwnedFd>, RuntimeError> {
+        if let Some(netns) = &*lock(&self.netns) {
+            return Ok(Arc::clone(netns));
+        }
+        let answer = self.ask(RequestBody::OpenNetwork, Vec::new(), None).await?;
+        let netns = match (answer.body, <[OwnedFd; 1]>::try_from(answer.descriptors)) {
+            (ReplyBody::NetworkOpened, Ok([netns])) => Arc::new(netns),
+            (ReplyBody::Failed { message }, _) => return Err(RuntimeError::Refused { message }),
+            _ => return Err(CallError::Unexpected.into()),
+        };
+        let mut held = lock(&self.netns);
+        // The connection lets go of it when it is closed, and not again.
+        if self.requests.is_closed() {
+            return Err(CallError::Gone.into());
+        }
+        *held = Some(Arc::clone(&netns));
+        Ok(netns)
+    }
+
     pub(crate) fn expect_end(&self) {
         self.end_expected.store(true, Ordering::Release);
     }
@@ -138,12 +165,17 @@ impl Client {
     }
 }
 
+fn lock(netns: &HeldNetns) -> MutexGuard<'_, Option<Arc<OwnedFd>>> {
+    netns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The task's end.
 struct Connection {
     stream: UnixStream,
     watched: Watched,
     requests: mpsc::Receiver<Outgoing>,
     end_expected: Arc<AtomicBool>,
+    netns: HeldNetns,
     received: FrameBuffer,
     /// Of messages that have not arrived whole yet.
     descriptors: Vec<OwnedFd>,
@@ -186,6 +218,7 @@ impl Connection {
             let _ = waiting.send(Err(if garbled { CallError::Garbled } else { CallError::Gone }));
         }
         self.requests.close();
+        *lock(&self.netns) = None;
         if self.end_expected.load(Ordering::Acquire) {
             return;
         }

@@ -8,6 +8,7 @@ mod bury;
 mod claim;
 mod client;
 mod clock;
+mod dial;
 mod dirs;
 mod error;
 mod etc;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::bury::bury;
 use crate::claim::{Claim, claim};
 use crate::client::{Answer, Client};
+use crate::dial::Home;
 use crate::dirs;
 use crate::error::{CallError, RuntimeError};
 use crate::launch::{Launcher, Program};
@@ -47,6 +48,7 @@ pub struct ShimRuntime {
     /// Of pods on the host's network.
     pub(crate) host_addresses: Vec<IpAddr>,
     pub(crate) cluster_dns: Vec<IpAddr>,
+    pub(crate) home: Home,
     pods: Mutex<BTreeMap<PodUid, Entry>>,
 }
 
@@ -68,6 +70,7 @@ impl ShimRuntime {
             network: Arc::new(NoNetwork),
             host_addresses: vec![Ipv4Addr::LOCALHOST.into()],
             cluster_dns: Vec::new(),
+            home: Home::default(),
             pods: Mutex::default(),
         }
     }
@@ -244,14 +247,11 @@ impl ShimRuntime {
         descriptors: Vec<OwnedFd>,
         ended: Option<oneshot::Sender<i32>>,
     ) -> Result<Answer, RuntimeError> {
-        let client = self.pods().get(&pod.pod.uid).and_then(|entry| entry.client.clone());
-        let client = client.ok_or(RuntimeError::NoSandbox)?;
-        let answer = client.ask(request, descriptors, ended).await?;
+        let answer = self.client(pod)?.ask(request, descriptors, ended).await?;
         match answer.body {
             ReplyBody::Failed { message } => Err(RuntimeError::Refused { message }),
             ReplyBody::NotRunning { message } => Err(RuntimeError::NotRunning { message }),
             ReplyBody::ExecFailed(failure) => Err(RuntimeError::Exec(failure)),
-            ReplyBody::DialFailed { message } => Err(RuntimeError::Dial { message }),
             _ => Ok(answer),
         }
     }
@@ -263,6 +263,11 @@ impl ShimRuntime {
             (ReplyBody::VolumeOpened, Ok([directory])) => Ok(directory),
             _ => Err(CallError::Unexpected.into()),
         }
+    }
+
+    pub(crate) fn client(&self, pod: &PodContext) -> Result<Arc<Client>, RuntimeError> {
+        let client = self.pods().get(&pod.pod.uid).and_then(|entry| entry.client.clone());
+        client.ok_or(RuntimeError::NoSandbox)
     }
 
     pub(crate) fn pods(&self) -> MutexGuard<'_, BTreeMap<PodUid, Entry>> {

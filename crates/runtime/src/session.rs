@@ -81,12 +81,8 @@ impl ShimRuntime {
         addresses: &[IpAddr],
         port: u16,
     ) -> Result<TcpStream, RuntimeError> {
-        let request = RequestBody::Dial { addresses: addresses.to_vec(), port };
-        let answer = self.ask(pod, request, Vec::new(), None).await?;
-        match (answer.body, <[OwnedFd; 1]>::try_from(answer.descriptors)) {
-            (ReplyBody::Dialed, Ok([socket])) => Ok(TcpStream::from(socket)),
-            _ => Err(CallError::Unexpected.into()),
-        }
+        let client = self.client(pod)?;
+        self.home.dial(&client, addresses, port).await
     }
 }
 

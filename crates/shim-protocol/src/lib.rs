@@ -30,7 +30,7 @@ pub use times::{StepTime, Times};
 
 /// The version of messages and records; raised whenever either changes shape. A field that may be absent, and that means
 /// nothing to who does not know it, is no such change.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// The largest message either side accepts.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// The shim's listening socket, in the pod's run directory.
@@ -65,9 +65,8 @@ pub enum RequestBody {
     Exec(Exec),
     /// The output of a running container from now on, and its input. -> `Attached`, or `NotRunning`
     Attach { container: ContainerName, stdin: bool },
-    /// Connects to a TCP port from within the pod's network, at the first of the addresses where somebody listens.
-    /// -> `Dialed`, or `DialFailed`
-    Dial { addresses: Vec<IpAddr>, port: u16 },
+    /// Opens the pod's network namespace, from where its ports are connected to. -> `NetworkOpened`
+    OpenNetwork,
     /// Opens the directory of one of the pod's own volumes, which for a memory volume only the sandbox sees.
     /// -> `VolumeOpened`
     OpenVolume { volume: VolumeName },
@@ -200,14 +199,10 @@ pub enum ReplyBody {
         terminal: bool,
         input: bool,
     },
-    /// With the connected socket, which is non-blocking.
-    Dialed,
+    /// With the namespace.
+    NetworkOpened,
     /// With the directory (`O_PATH`).
     VolumeOpened,
-    /// Nobody accepts the connection.
-    DialFailed {
-        message: String,
-    },
     /// The container that is meant does not run.
     NotRunning {
         message: String,
@@ -234,7 +229,7 @@ impl ReplyBody {
         match self {
             Self::ExecStarted { terminal: one } | Self::SandboxCreated { netns: one } => usize::from(*one),
             Self::Attached { terminal, input } => 2 + usize::from(*input && !*terminal),
-            Self::Dialed | Self::VolumeOpened => 1,
+            Self::NetworkOpened | Self::VolumeOpened => 1,
             _ => 0,
         }
     }

@@ -18,6 +18,7 @@ use shim_protocol::{
 use crate::connection::{Connection, ConnectionError};
 use crate::container::{Sandbox, SandboxError};
 use crate::note;
+use crate::request::open_network;
 use crate::supervisor::{Parts, Shim};
 use crate::times;
 
@@ -190,5 +191,5 @@ fn abandon(launch: &SandboxLaunch, sandbox: Option<Sandbox>) {
 /// This process's network namespace, if the engine has something to put there.
 fn returned(launch: &SandboxLaunch) -> io::Result<Option<OwnedFd>> {
     let is_wanted = launch.netns == Netns::Returned && !launch.config.host_network;
-    is_wanted.then(|| fs::File::open("/proc/self/ns/net").map(OwnedFd::from)).transpose()
+    is_wanted.then(open_network).transpose()
 }

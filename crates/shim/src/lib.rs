@@ -8,7 +8,6 @@ pub mod container;
 
 mod clock;
 mod connection;
-mod dial;
 mod ending;
 mod exec;
 mod exit;

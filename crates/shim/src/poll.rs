@@ -25,7 +25,6 @@ pub(crate) enum Source {
     Log(u32, Stream),
     ExecOutput(u32),
     Tap(u32),
-    Dial(u32),
 }
 
 #[derive(Debug)]
@@ -47,11 +46,6 @@ impl Poller {
     /// Waits for input on `descriptor` until it is closed.
     pub(crate) fn add(&self, descriptor: impl AsFd, source: Source) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::IN)?)
-    }
-
-    /// Waits for room for output on `descriptor`, or its failure, until it is closed or forgotten.
-    pub(crate) fn add_output(&self, descriptor: impl AsFd, source: Source) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, descriptor, source.data(), epoll::EventFlags::OUT)?)
     }
 
     /// For a descriptor that goes on to somebody else, whose copy would still be waited for.
@@ -107,7 +101,6 @@ impl Source {
             Self::Log(key, Stream::Stderr) => (5, key),
             Self::ExecOutput(key) => (6, key),
             Self::Tap(key) => (7, key),
-            Self::Dial(key) => (8, key),
         };
         epoll::EventData::new_u64(kind << 32 | u64::from(key))
     }
@@ -124,7 +117,6 @@ impl Source {
             5 => Self::Log(key, Stream::Stderr),
             6 => Self::ExecOutput(key),
             7 => Self::Tap(key),
-            8 => Self::Dial(key),
             _ => return None,
         })
     }
@@ -152,7 +144,6 @@ mod tests {
             Source::Log(7, Stream::Stderr),
             Source::ExecOutput(0),
             Source::Tap(1),
-            Source::Dial(2),
         ];
         for source in all {
             assert_eq!(Source::of(source.data()), Some(source));

@@ -36,7 +36,10 @@ impl Shim {
                 let (attached, descriptors) = self.attach(&container, stdin);
                 return self.reply_with(id, attached, descriptors);
             }
-            RequestBody::Dial { addresses, port } => return self.begin_dial(id, addresses, port),
+            RequestBody::OpenNetwork => match open_network() {
+                Ok(netns) => return self.reply_with(id, ReplyBody::NetworkOpened, vec![netns]),
+                Err(error) => failed(&format!("cannot open the pod's network: {error}")),
+            },
             RequestBody::OpenVolume { volume } => match open_volume(&self.launch.pod_dir, &volume) {
                 Ok(directory) => return self.reply_with(id, ReplyBody::VolumeOpened, vec![directory]),
                 Err(error) => failed(&format!("cannot open volume {volume}: {error}")),
@@ -116,6 +119,11 @@ impl Shim {
         }
         ReplyBody::Done
     }
+}
+
+/// That of this process.
+pub(crate) fn open_network() -> io::Result<OwnedFd> {
+    Ok(fs::File::open("/proc/self/ns/net")?.into())
 }
 
 fn open_volume(pod_dir: &Path, volume: &VolumeName) -> io::Result<OwnedFd> {

@@ -15,7 +15,6 @@ use shim_protocol::{Message, Reply, ReplyBody, SandboxLaunch};
 
 use crate::connection::{Connection, ConnectionError};
 use crate::container::{Container, Sandbox};
-use crate::dial::Dialing;
 use crate::exec::RunningExec;
 use crate::footprint;
 use crate::log_pump::{LogPump, Scratch, TURN_BYTES_MAX};
@@ -37,7 +36,6 @@ pub(crate) struct Shim {
     pub(crate) poller: Poller,
     pub(crate) containers: BTreeMap<ContainerKey, Supervised>,
     pub(crate) execs: BTreeMap<u32, RunningExec>,
-    pub(crate) dials: BTreeMap<u32, Dialing>,
     pub(crate) lingering: Vec<LingeringTap>,
     pub(crate) engine: Option<Engine>,
     pub(crate) stop: Option<Stop>,
@@ -100,7 +98,6 @@ impl Shim {
             poller,
             containers: BTreeMap::new(),
             execs: BTreeMap::new(),
-            dials: BTreeMap::new(),
             lingering: Vec::new(),
             engine: None,
             stop: None,
@@ -121,7 +118,6 @@ impl Shim {
     pub(crate) fn run(&mut self) -> io::Result<()> {
         loop {
             self.expire_execs();
-            self.expire_dials();
             self.expire_taps();
             self.settle();
             self.release_memory();
@@ -190,7 +186,6 @@ impl Shim {
         let key = self.next_key();
         self.poller.add(&connection, Source::Connection(key))?;
         self.engine = Some(Engine { key, connection });
-        self.dials.clear();
         self.kill_execs_of_lost_engines();
         Ok(())
     }
@@ -207,7 +202,6 @@ impl Shim {
             Source::Log(key, stream) => self.pump_log(key, stream),
             Source::ExecOutput(key) => self.read_exec_output(key),
             Source::Tap(key) => self.serve_tap(key),
-            Source::Dial(key) => self.serve_dial(key),
         }
         Ok(())
     }
@@ -292,7 +286,6 @@ impl Shim {
             note::error("the connection to the engine is given up", error);
         }
         self.engine = None;
-        self.dials.clear();
         self.kill_execs_of_lost_engines();
         if self.launch.bound {
             self.become_orphan();
@@ -321,8 +314,7 @@ impl Shim {
         let execs = self.execs.values().filter_map(|exec| exec.deadline);
         let stop = self.stop.as_ref().map(|stop| stop.deadline);
         let orphan = self.orphan.as_ref().and_then(|orphan| orphan.wake_at());
-        let dials = self.dials.values().map(|dialing| dialing.deadline);
         let taps = self.lingering.iter().map(LingeringTap::until);
-        execs.chain(stop).chain(orphan).chain(dials).chain(taps).chain(self.release_at).min()
+        execs.chain(stop).chain(orphan).chain(taps).chain(self.release_at).min()
     }
 }
