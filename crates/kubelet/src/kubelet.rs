@@ -25,7 +25,7 @@ use crate::{Node, change};
 use journal::{Entry, Journal, JournalError, Past};
 
 /// Journal entries a watcher may be behind before it has to read them from disk.
-const ENTRIES_BEHIND_MAX: usize = 256;
+const ENTRIES_BEHIND_MAX: usize = 128;
 
 #[derive(Debug)]
 pub struct Kubelet<N: Node> {

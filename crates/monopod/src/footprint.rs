@@ -24,6 +24,7 @@ pub(crate) async fn follow(store: Store) {
             }
         }
         objects::forget_recent();
+        store.rest().await;
         memory::release_heap();
         memory::release_program();
         if changes.next().await.is_err() && !again(&mut changes, watch()) {

@@ -38,7 +38,8 @@ pub(crate) struct Watched {
 /// The callers' end. When the last is dropped, the connection is closed.
 #[derive(Debug)]
 pub(crate) struct Client {
-    requests: mpsc::Sender<Outgoing>,
+    /// In boxes, since a channel keeps room for a block of them.
+    requests: mpsc::Sender<Box<Outgoing>>,
     /// The connection's end is no loss: there is no sandbox yet, or it was asked to stop.
     end_expected: Arc<AtomicBool>,
     netns: HeldNetns,
@@ -125,7 +126,7 @@ impl Client {
     ) -> Result<Answer, CallError> {
         let (reply, answer) = oneshot::channel();
         let asked = times::wanted(&body).then(clock::now);
-        let outgoing = Outgoing { body, descriptors, timed: asked.is_some(), reply, ended };
+        let outgoing = Box::new(Outgoing { body, descriptors, timed: asked.is_some(), reply, ended });
         self.requests.send(outgoing).await.map_err(|_| CallError::Gone)?;
         let answer = answer.await.unwrap_or(Err(CallError::Gone))?;
         if let (Some(asked), Some(times)) = (asked, &answer.times) {
@@ -173,7 +174,7 @@ fn lock(netns: &HeldNetns) -> MutexGuard<'_, Option<Arc<OwnedFd>>> {
 struct Connection {
     stream: UnixStream,
     watched: Watched,
-    requests: mpsc::Receiver<Outgoing>,
+    requests: mpsc::Receiver<Box<Outgoing>>,
     end_expected: Arc<AtomicBool>,
     netns: HeldNetns,
     received: FrameBuffer,
@@ -246,7 +247,7 @@ impl Connection {
             };
             tokio::select! {
                 request = self.requests.recv(), if self.sending.is_none() => match request {
-                    Some(request) => self.begin(request),
+                    Some(request) => self.begin(*request),
                     None => return Ok(()),
                 },
                 ready = self.stream.ready(interest) => {

@@ -28,7 +28,7 @@ const META_RESERVED: u8 = 1;
 /// Changes whenever an older program would misread the file.
 const FORMAT: u64 = 1;
 /// What redb keeps of the file in memory. Objects are read from our own memory, so this serves the inner pages of its trees.
-const CACHE_BYTES: usize = 2 * 1024 * 1024;
+const CACHE_BYTES: usize = 512 * 1024;
 /// How many different resources a file may name.
 const RESOURCES_MAX: usize = 1_024;
 /// redb's header page, and the longest file it makes before it first writes its magic number.

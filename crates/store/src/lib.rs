@@ -37,5 +37,7 @@ pub const STORE_BYTES_MAX: usize = 512 * 1024 * 1024;
 pub const HISTORY_CHANGES_MAX: usize = 4_096;
 /// What the changes of all resources that watches may still ask for may take.
 pub const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// And once nothing has changed for a while: enough for a client that comes back, and what is older it lists anew.
+pub const HISTORY_AT_REST_BYTES_MAX: usize = 1024 * 1024;
 /// How long a lazy write may be in memory alone.
 pub const LAZY_MS: u64 = 100;

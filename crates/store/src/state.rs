@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
 use crate::object::{Change, ChangeKind, Object, ObjectKey, Resource};
-use crate::{HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX};
+use crate::{HISTORY_AT_REST_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX};
 
 /// What a change takes beside its JSON: keys, labels, fields and the nodes they hang on; an estimate.
 const CHANGE_OVERHEAD_BYTES: usize = 512;
@@ -19,11 +20,16 @@ pub(crate) struct Shared {
     state: RwLock<State>,
     /// One per resource that anybody watched, rung after each of its changes.
     bells: Mutex<HashMap<Resource, Arc<Notify>>>,
+    rest_wanted: AtomicBool,
 }
 
 impl Shared {
     pub(crate) fn new(state: State) -> Shared {
-        Shared { state: RwLock::new(state), bells: Mutex::new(HashMap::new()) }
+        Shared {
+            state: RwLock::new(state),
+            bells: Mutex::new(HashMap::new()),
+            rest_wanted: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -37,7 +43,7 @@ impl Shared {
         for change in changes {
             state.publish(change);
         }
-        let evicted = state.trim();
+        let evicted = state.trim(HISTORY_BYTES_MAX);
         drop(state);
         // Outside the lock: the last references to many objects may end here.
         drop(evicted);
@@ -45,6 +51,22 @@ impl Shared {
         for bell in touched.iter().filter_map(|resource| bells.get(resource)) {
             bell.notify_waiters();
         }
+    }
+
+    /// The writer is to forget with its next batch what of the history is more than a store at rest keeps.
+    pub(crate) fn ask_for_rest(&self) {
+        self.rest_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets it, when that was asked for.
+    pub(crate) fn rest(&self) {
+        if !self.rest_wanted.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let evicted = state.trim(HISTORY_AT_REST_BYTES_MAX);
+        drop(state);
+        drop(evicted);
     }
 
     pub(crate) fn bell(&self, resource: Resource) -> Arc<Notify> {
@@ -169,7 +191,7 @@ impl State {
     }
 
     /// Forgets the oldest changes beyond the bounds, and returns them.
-    fn trim(&mut self) -> Vec<Change> {
+    fn trim(&mut self, bytes_max: usize) -> Vec<Change> {
         let mut evicted = Vec::new();
         for table in self.tables.values_mut() {
             while table.changes.len() > HISTORY_CHANGES_MAX {
@@ -177,7 +199,7 @@ impl State {
             }
         }
         self.history_bytes -= evicted.iter().map(bytes_of).sum::<usize>();
-        while self.history_bytes > HISTORY_BYTES_MAX {
+        while self.history_bytes > bytes_max {
             // The oldest of all: what is least likely to be asked for.
             let oldest = self.tables.values_mut().filter(|table| !table.changes.is_empty());
             let oldest = oldest.min_by_key(|table| table.changes.front().map(|change| change.revision));

@@ -1,5 +1,6 @@
 //! The store as others see it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -170,6 +171,14 @@ impl Store {
         from: u64,
     ) -> Result<Watch, WatchError> {
         Watch::new(self.shared.clone(), resource, namespace, from)
+    }
+
+    /// Gives back most of the history. For when nothing has changed for a while: a watch that has seen everything of its resource
+    /// goes on, or comes back, as before; one that lags behind may be told [`WatchError::Expired`](crate::WatchError::Expired).
+    pub async fn rest(&self) {
+        self.shared.ask_for_rest();
+        // A store that is closed will not rest, which is nobody's loss.
+        let _ = self.write(Durability::Lazy, |_| Ok::<_, Infallible>(())).await;
     }
 
     /// Makes the writes that are queued, puts everything on disk and closes the file; blocks as long as that takes. Later writes are

@@ -155,6 +155,7 @@ impl Writer {
         if done.is_ok() && !overlay.changes.is_empty() {
             self.shared.publish(overlay.changes);
         }
+        self.shared.rest();
         for answer in answers {
             answer(done.clone());
         }

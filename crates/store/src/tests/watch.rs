@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::{NODES, PODS, delete, draft, json, memory, pod, put, read_index, text_of};
 use crate::ChangeKind::{Added, Deleted, Modified};
 use crate::Durability::{Durable, Lazy};
-use crate::{Change, HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX, ObjectKey, Store, Watch, WatchError};
+use crate::{
+    Change, HISTORY_AT_REST_BYTES_MAX, HISTORY_BYTES_MAX, HISTORY_CHANGES_MAX, ObjectKey, Store, Watch,
+    WatchError,
+};
 
 /// Far more than any of these takes.
 const SOON: Duration = Duration::from_secs(20);
@@ -144,6 +147,33 @@ async fn the_history_is_bounded_in_bytes() {
         panic!("nothing went")
     };
     assert!(store.watch(PODS, None, oldest).unwrap().try_next().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_at_rest_keeps_little_of_its_history() {
+    let store = memory();
+    put(&store, Lazy, &ObjectKey::new(NODES, "", "n"), "old").await.unwrap();
+    let mut seen = store.watch(PODS, None, 2).unwrap();
+    let object = HISTORY_AT_REST_BYTES_MAX / 8;
+    for _ in 0..8 {
+        let content = vec![b' '; object];
+        store
+            .write(Lazy, move |tx| Ok::<_, Infallible>(tx.put(draft(&pod("a"), content))))
+            .await
+            .unwrap()
+            .unwrap();
+        next(&mut seen).await.unwrap();
+    }
+    assert!(store.watch(PODS, None, 2).is_ok(), "before it rests");
+    store.rest().await;
+    let WatchError::Expired { oldest } = store.watch(PODS, None, 2).unwrap_err() else {
+        panic!("nothing went")
+    };
+    assert!(store.watch(PODS, None, oldest).unwrap().try_next().unwrap().is_some());
+    // Who has seen everything misses nothing, and so does who comes back having done so.
+    assert!(store.watch(PODS, None, store.revision()).is_ok());
+    put(&store, Lazy, &pod("b"), "new").await.unwrap();
+    assert_eq!(next(&mut seen).await.unwrap().object.key, pod("b"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
