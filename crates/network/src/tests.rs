@@ -56,8 +56,17 @@ impl Machine {
         }
     }
 
+    /// What follows the routes for a network that was dropped may have it a moment longer.
     fn open(&self, name: &str, pods: &[&str]) -> Result<Arc<Network>, NetworkError> {
-        let network = Network::open(self.options(name, pods))?;
+        let deadline = Instant::now() + SOON;
+        let network = loop {
+            match Network::open(self.options(name, pods)) {
+                Err(NetworkError::Locked { .. }) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened?,
+            }
+        };
         self.runtime.block_on(network.start())?;
         Ok(network)
     }
