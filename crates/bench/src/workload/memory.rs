@@ -23,6 +23,8 @@ const SHIM_PSS_KB_MAX: f64 = 200.0;
 const POD_KB_MAX: f64 = 300.0;
 /// Of a processor within a second: the start of the pods is over.
 const QUIET: Duration = Duration::from_millis(5);
+/// By then a daemon has given back what a start took, its own or that of pods, which it does a second after it.
+const GIVES_BACK: Duration = Duration::from_secs(2);
 
 impl Size {
     /// How many pods a daemon has while its memory is looked at.
@@ -98,7 +100,7 @@ fn add_shims(bed: &Bed, count: usize, pods: &str, report: &mut Report) -> Result
 /// What each pod b adds to the daemon's RSS, and the PSS of its shim, in kB. What runs in the containers is left out.
 fn growth(bed: &Bed, count: usize) -> Result<[f64; 2]> {
     let daemon = pods::daemon(bed)?;
-    let before = kb(&rollup(daemon.pid())?, "Rss:")?;
+    let before = rss_at_rest(daemon.pid())?;
     let stamps =
         daemon.root().file_name().map(|name| format!("memory-{}", name.display())).unwrap_or_default();
     let manifests: Vec<_> =
@@ -106,13 +108,19 @@ fn growth(bed: &Bed, count: usize) -> Result<[f64; 2]> {
     let pods = Pods::apply(bed, daemon, &manifests, &stamps, count * CONTAINERS_B.len())?;
     let (daemon, shims) = (pods.daemon().pid(), pods.shims()?);
     shims.iter().try_for_each(|shim| wait_idle(*shim))?;
-    wait_quiet(&[daemon], QUIET)?;
+    let grown = rss_at_rest(daemon)? - before;
     let pss = shims.iter().map(|shim| kb(&rollup(*shim)?, "Pss:")).sum::<Result<f64>>()?;
-    let grown = kb(&rollup(daemon)?, "Rss:")? - before;
     pods.end()?;
     #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
     let pods = count as f64;
     Ok([grown / pods, pss / pods])
+}
+
+/// Of a daemon that has given back what its last work took.
+fn rss_at_rest(daemon: u32) -> Result<f64> {
+    wait_quiet(&[daemon], QUIET)?;
+    thread::sleep(GIVES_BACK);
+    kb(&rollup(daemon)?, "Rss:")
 }
 
 fn add_growth(count: usize, samples: &[[f64; 2]], report: &mut Report) {
