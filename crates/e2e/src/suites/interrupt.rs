@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
@@ -89,12 +89,15 @@ fn during_start(bed: &Bed) -> Result<()> {
         .sidecar("side", "trap 'exit 0' TERM; sleep 1000 & wait")
         .init("two", "sleep 0.2")
         .app("main", "trap 'exit 0' TERM; sleep 1000 & wait");
-    for step_ms in 0..12_u64 {
+    // First close together, while the engine itself starts and takes the pod.
+    let moments_ms = (0..24_u64).map(|step| step * 6).chain((5..12).map(|step| step * 30));
+    for moment_ms in moments_ms {
         let engine = bed.start_pod(&pod)?;
-        std::thread::sleep(Duration::from_millis(step_ms * 30));
+        std::thread::sleep(Duration::from_millis(moment_ms));
         engine.signal(Signal::INT)?;
-        engine.wait(SOON)?;
-        bed.expect_settled()?;
+        let finished = engine.wait(SOON)?;
+        ensure!(!finished.stderr.contains("error:"), "after {moment_ms} ms: {}", finished.stderr);
+        bed.expect_settled().with_context(|| format!("after {moment_ms} ms"))?;
     }
     Ok(())
 }

@@ -122,13 +122,17 @@ impl ContainerFold {
     }
 
     fn started(&mut self, attempt: u32, at: Moment) {
-        let is_new = self.stage != Stage::Alive || self.attempt != Some(attempt);
-        (self.stage, self.attempt) = (Stage::Alive, Some(attempt));
-        if !is_new {
+        // An exit may be told before the start.
+        if self.attempt == Some(attempt) && matches!(self.stage, Stage::Alive | Stage::Exited) {
             return;
         }
+        self.live(attempt, at, true);
+    }
+
+    fn live(&mut self, attempt: u32, at: Moment, provisional: bool) {
+        (self.stage, self.attempt) = (Stage::Alive, Some(attempt));
         let shown = self.alive(None);
-        self.drawing.show(at, Some(shown), true);
+        self.drawing.show(at, Some(shown), provisional);
         if attempt > 0 {
             self.drawing.mark(MarkKind::Restart, at, attempt, None, "");
         }
@@ -145,7 +149,7 @@ impl ContainerFold {
                 let shown = self.alive(None);
                 self.drawing.ran_before(begin, shown);
             } else if self.stage != Stage::Alive {
-                self.started(attempt, started);
+                self.live(attempt, started, false);
             }
         }
         (self.stage, self.attempt) = (Stage::Exited, Some(attempt));

@@ -195,6 +195,35 @@ fn a_container_that_crashes_again_and_again() {
 }
 
 #[test]
+fn an_exit_that_is_told_before_its_start() {
+    let mut world = World::new(
+        "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {restartPolicy: Never, containers: [{name: main, image: i}]}}",
+    );
+    world.exits.insert("main", vec![(6, 3)]);
+    world.run(1_000);
+    let mut record = world.record();
+    let place = |entries: &[Entry], wanted: fn(&Observation) -> bool| {
+        let is_wanted = |entry: &Entry| matches!(&entry.what, Happening::Observed(seen) if wanted(seen));
+        entries.iter().position(is_wanted).expect("it is there")
+    };
+    let mut start = record
+        .entries
+        .remove(place(&record.entries, |seen| matches!(seen, Observation::ContainerStarted { .. })));
+    let exit = place(&record.entries, |seen| matches!(seen, Observation::ContainerExited { .. }));
+    start.at = record.entries[exit].at;
+    record.entries.insert(exit + 1, start);
+    let timeline = timeline::of(&record);
+    let lane = timeline.lanes.iter().find(|lane| lane.container.is_some()).expect("a lane");
+    let first: Vec<(SpanKind, u32)> = lane.spans.iter().map(|span| (span.kind, span.attempt)).collect();
+    let place = |wanted| first.iter().position(|kind| *kind == wanted);
+    assert!(
+        place((SpanKind::Running, 0)).expect("it ran") < place((SpanKind::Exited, 0)).expect("it exited"),
+        "{first:?}"
+    );
+    assert_eq!(first.iter().filter(|kind| **kind == (SpanKind::Running, 0)).count(), 1, "{first:?}");
+}
+
+#[test]
 fn an_image_that_cannot_be_had() {
     let mut world = World::new(PLAIN);
     world.pulls.insert("main", (1_200, Some("not found")));

@@ -199,7 +199,10 @@ impl Run {
         let mut output_open = true;
         while !self.pods.iter().all(Running::is_over) || !self.presenters.is_empty() {
             tokio::select! {
+                // In this order: a pod that has been begun is known as such before what became of it since is looked at.
+                biased;
                 Some(subscription) = begun.recv() => self.begin(subscription),
+                () = signals.next() => self.interrupted().await,
                 Some(shown) = self.presenters.join_next() => match shown {
                     Ok((uid, view)) => self.end(&uid, view),
                     // Given up below; anything else would have ended the process.
@@ -213,7 +216,6 @@ impl Run {
                         Err(_) => tracing::warn!("cannot watch pods: {error}"),
                     },
                 },
-                () = signals.next() => self.interrupted().await,
                 result = &mut ended, if output_open => {
                     output_open = false;
                     self.output_closed(result.unwrap_or(Ok(()))).await;
