@@ -89,14 +89,18 @@ pub(super) fn daemon(bed: &Bed) -> Result<Daemon> {
     Ok(daemon)
 }
 
-/// Each root has ranges of addresses of its own, which it leaves as they are.
 fn start(bed: &Bed, root: &Path) -> Result<Daemon> {
+    let ranges = ranges(root)?;
+    Daemon::start_with(bed, root, &ranges.each_ref().map(String::as_str))
+}
+
+/// Flags: each cold root has ranges of addresses of its own, which it leaves as they are.
+pub(super) fn ranges(root: &Path) -> Result<[String; 2]> {
     let number: usize =
         root.file_name().and_then(|name| name.to_str()).context("a root without a number")?.parse()?;
     let range = |number: usize| Ok::<_, anyhow::Error>(Ipv4Addr::new(10, u8::try_from(number)?, 0, 0));
     let second = number % RANGES * 2;
-    let [pods, services] = [format!("{}/16", range(second)?), format!("{}/16", range(second + 1)?)];
-    Daemon::start_with(bed, root, &["--pod-cidr", &pods, "--service-cidr", &services])
+    Ok([format!("--pod-cidr={}/16", range(second)?), format!("--service-cidr={}/16", range(second + 1)?)])
 }
 
 impl<'a> Pods<'a> {

@@ -1,5 +1,7 @@
 //! One `monopod serve` whose pods are agents, and what is asked of it.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use crate::pod::{self, EXCHANGE};
 use crate::wait::until;
 use crate::workload::api::{Client, JSON, PODS};
 use crate::workload::daemon::Daemon;
-use crate::workload::pods::end_with_pods;
+use crate::workload::pods::{end_with_pods, ranges};
 
 const STRATEGIC_MERGE: &str = "application/strategic-merge-patch+json";
 pub(super) const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -26,9 +28,19 @@ pub(super) struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    pub(super) fn start(bed: &'a Bed, args: &[&str]) -> Result<Self> {
+    pub(super) fn start(bed: &'a Bed) -> Result<Self> {
+        let root = bed.new_cold_root()?;
+        let ranges = ranges(&root)?;
+        Self::start_with(bed, &root, &ranges.each_ref().map(String::as_str))
+    }
+
+    pub(super) fn start_without_network(bed: &'a Bed) -> Result<Self> {
+        Self::start_with(bed, &bed.new_cold_root()?, &["--no-pod-network"])
+    }
+
+    fn start_with(bed: &'a Bed, root: &Path, args: &[&str]) -> Result<Self> {
         let tokio = Runtime::new()?;
-        let daemon = Daemon::start_with(bed, &bed.new_cold_root()?, args)?;
+        let daemon = Daemon::start_with(bed, root, args)?;
         let client = tokio.block_on(Client::connect(&daemon.socket))?;
         Ok(Self { bed, daemon, tokio, client })
     }

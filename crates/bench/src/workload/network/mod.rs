@@ -22,7 +22,7 @@ use peers::Peers;
 
 pub(crate) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     starts::measure(bed, size, report)?;
-    let cluster = Cluster::start(bed, &[])?;
+    let cluster = Cluster::start(bed)?;
     for name in ["from", "to", "other"] {
         let mut pod = cluster.agent_pod(name, &json!({"app": name}));
         let cpu = format!("{}m", peers::CPU_MILLIS);

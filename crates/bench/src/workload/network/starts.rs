@@ -13,17 +13,12 @@ use crate::workload::api::{PODS, ms};
 use crate::workload::{Size, decided};
 
 const ADDED_MS_MAX: f64 = 1.0;
-const WITHOUT: &str = "--no-pod-network";
 
 pub(super) fn measure(bed: &Bed, size: Size, report: &mut Report) -> Result<()> {
     let mut kinds = [
+        (Cluster::start(bed)?, "with", Row::new("network.start", "decision until 1 container runs", "ms")),
         (
-            Cluster::start(bed, &[])?,
-            "with",
-            Row::new("network.start", "decision until 1 container runs", "ms"),
-        ),
-        (
-            Cluster::start(bed, &[WITHOUT])?,
+            Cluster::start_without_network(bed)?,
             "without",
             Row::new("network.start.without", "  without a pod network", "ms"),
         ),
