@@ -27,9 +27,14 @@ pub(crate) fn run(act: impl FnOnce() -> i32) -> Result<ExitCode> {
 
 /// How the child ended; all others are reaped as soon as they have ended.
 pub(crate) fn wait_for(child: i32) -> Result<Option<WaitStatus>> {
+    reap(Some(child))
+}
+
+/// Until that one has ended, or there is none left.
+fn reap(until: Option<i32>) -> Result<Option<WaitStatus>> {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => return Ok(Some(status)),
+            Ok(Some((pid, status))) if Some(pid.as_raw_nonzero().get()) == until => return Ok(Some(status)),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::CHILD) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -47,11 +52,5 @@ pub(crate) fn end_all() -> Result<()> {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => return Err(error.into()),
     }
-    loop {
-        match wait(WaitOptions::empty()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(Errno::CHILD) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    reap(None).map(drop)
 }

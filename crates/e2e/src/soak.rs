@@ -82,7 +82,7 @@ pub(crate) fn run(program: &Path, options: &Options) -> Result<Counts> {
                         Ok(()) => counts.passed += 1,
                         Err(text) => {
                             counts.failed += 1;
-                            println!("FAILED  kill {n} of seed {}, {moment:?}\n{text}", options.seed);
+                            println!("FAILED  kill {n} of seed {}: {moment:?}: {text}", options.seed);
                         }
                     }
                 }

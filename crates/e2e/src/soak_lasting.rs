@@ -54,7 +54,7 @@ pub(crate) fn run(program: &Path, options: &Options) -> Result<Counts> {
                     Ok(()) => counts.passed += kills as usize,
                     Err(text) => {
                         counts.failed += 1;
-                        println!("FAILED  job {job} of seed {}\n{text}", options.seed);
+                        println!("FAILED  job {job} of seed {}: {text}", options.seed);
                     }
                 }
             });

@@ -182,7 +182,6 @@ impl ShimRuntime {
         let stream = dirs::connect(&pod.run_dir)
             .map_err(|source| RuntimeError::Connect { dir: pod.run_dir.clone(), source })?;
         // Which sandbox it is, its shim will say.
-        self.refill();
         let watched = Watched { pod: Arc::clone(pod), attempt: 0, observer: Arc::clone(observer) };
         let client = Arc::new(Client::start(stream, watched).map_err(RuntimeError::Watch)?);
         match client.call_within(RequestBody::Adopt { version: VERSION }, ADOPTION_TIMEOUT).await? {
